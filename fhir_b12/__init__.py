@@ -1,0 +1,1 @@
+"""FHIR R4 and vitamin B12 infusion therapy."""

@@ -1,0 +1,43 @@
+"""Where the files that ship with the library lie; no other file knows."""
+
+import tomllib
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+
+def mappings() -> Traversable:
+    """The folder of mapping tables, `mappings/` in a checkout."""
+    return files("fhir_b12.mappings")
+
+
+def definitions() -> Traversable:
+    """The folder of distilled R4 definitions."""
+    return files("fhir_b12.definitions")
+
+
+def read(folder: Traversable, name: str) -> bytes:
+    """The bytes of one file.
+
+    Raises:
+        FileNotFoundError: the file does not ship with the library.
+
+    """
+    return folder.joinpath(name).read_bytes()
+
+
+@cache
+def toml(name: str) -> dict[str, Any]:
+    """A TOML file of `mappings/`, e.g. `codes/lab_tests.toml`; its numbers are Decimals.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not TOML; the message names file, line and column.
+
+    """
+    try:
+        return tomllib.loads(read(mappings(), name).decode("utf-8"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{name}: {error}") from error

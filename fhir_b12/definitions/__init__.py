@@ -1,0 +1,1 @@
+"""Distilled R4 definitions."""

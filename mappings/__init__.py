@@ -1,0 +1,1 @@
+"""The declarative tables; see README.md here."""

@@ -1,0 +1,1 @@
+"""FHIR profiles of the records."""
