@@ -1,0 +1,296 @@
+"""FHIR R4 data types as frozen values, under FHIR's own names.  https://hl7.org/fhir/R4/datatypes.html
+
+Attributes are FHIR's element names in snake_case; as JSON they are FHIR's own. Extensions are
+carried as they came. What a data type here does not name is not read, and the ledger says so.
+"""
+
+from abc import ABC
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fhir_b12.dates import Date, DateTime, Instant
+
+if TYPE_CHECKING:
+    Number = Decimal
+else:
+
+    class Number(ABC):
+        """Marks a FHIR decimal: read from a JSON number only, never from a string or a float."""
+
+    Number.register(Decimal)
+
+
+Json = Any  #: a JSON value carried as it came
+
+
+class Element(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
+):
+    """What every data type has.  https://hl7.org/fhir/R4/element.html"""
+
+    extension: tuple[Json, ...] = ()
+
+
+class Backbone(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """A part of a resource. A modifier extension changes its meaning, so none is ever read.
+
+    https://hl7.org/fhir/R4/backboneelement.html
+    """
+
+    modifier_extension: None = None
+
+
+class Coding(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """One code of one system.  https://hl7.org/fhir/R4/datatypes.html#Coding"""
+
+    system: str | None = None  #: canonical URI, e.g. http://loinc.org
+    version: str | None = None
+    code: str | None = None
+    display: str | None = None
+    user_selected: bool | None = None
+
+
+class CodeableConcept(
+    Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
+):
+    """A concept in the sender's own words and codes.
+
+    https://hl7.org/fhir/R4/datatypes.html#CodeableConcept
+    """
+
+    coding: tuple[Coding, ...] = ()
+    text: str | None = None
+
+
+class Quantity(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """A measured amount: digits as measured, unit as printed, UCUM code.
+
+    https://hl7.org/fhir/R4/datatypes.html#Quantity
+    """
+
+    value: Number | None = None
+    comparator: str | None = None  #: < <= >= >
+    unit: str | None = None
+    system: str | None = None
+    code: str | None = None
+
+
+class Range(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """https://hl7.org/fhir/R4/datatypes.html#Range"""
+
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class Ratio(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """https://hl7.org/fhir/R4/datatypes.html#Ratio"""
+
+    numerator: Quantity | None = None
+    denominator: Quantity | None = None
+
+
+class Period(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """https://hl7.org/fhir/R4/datatypes.html#Period"""
+
+    start: DateTime | None = None
+    end: DateTime | None = None
+
+
+class SampledData(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """https://hl7.org/fhir/R4/datatypes.html#SampledData"""
+
+    origin: Quantity | None = None
+    period: Number | None = None  #: milliseconds between samples
+    factor: Number | None = None
+    lower_limit: Number | None = None
+    upper_limit: Number | None = None
+    dimensions: int | None = None
+    data: str | None = None
+
+
+class Identifier(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A business identifier; (system, value) names one thing for good.
+
+    https://hl7.org/fhir/R4/datatypes.html#Identifier
+    """
+
+    use: str | None = None
+    type: CodeableConcept | None = None
+    system: str | None = None
+    value: str | None = None
+    period: Period | None = None
+    assigner: "Reference | None" = None
+
+
+class Reference(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A link to another resource, by address, by identifier or in words.
+
+    https://hl7.org/fhir/R4/references.html
+    """
+
+    reference: str | None = None
+    type: str | None = None
+    identifier: Identifier | None = None
+    display: str | None = None
+
+
+class Annotation(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#Annotation"""
+
+    author_reference: Reference | None = None
+    author_string: str | None = None
+    time: DateTime | None = None
+    text: str | None = None
+
+
+class HumanName(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#HumanName"""
+
+    use: str | None = None
+    text: str | None = None
+    family: str | None = None
+    given: tuple[str | None, ...] = ()
+    prefix: tuple[str | None, ...] = ()
+    suffix: tuple[str | None, ...] = ()
+    period: Period | None = None
+
+
+class ContactPoint(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#ContactPoint"""
+
+    system: str | None = None
+    value: str | None = None
+    use: str | None = None
+    rank: int | None = None
+    period: Period | None = None
+
+
+class Address(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#Address"""
+
+    use: str | None = None
+    type: str | None = None
+    text: str | None = None
+    line: tuple[str | None, ...] = ()
+    city: str | None = None
+    district: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+    period: Period | None = None
+
+
+class Attachment(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#Attachment"""
+
+    content_type: str | None = None
+    language: str | None = None
+    data: str | None = None
+    url: str | None = None
+    size: int | None = None
+    hash: str | None = None
+    title: str | None = None
+    creation: DateTime | None = None
+
+
+class TimingRepeat(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#Timing"""
+
+    bounds_duration: Quantity | None = None
+    bounds_range: Range | None = None
+    bounds_period: Period | None = None
+    count: int | None = None  #: how many times in all
+    count_max: int | None = None
+    duration: Number | None = None
+    duration_max: Number | None = None
+    duration_unit: str | None = None  #: s min h d wk mo a
+    frequency: int | None = None
+    frequency_max: int | None = None
+    period: Number | None = None
+    period_max: Number | None = None
+    period_unit: str | None = None
+    day_of_week: tuple[str | None, ...] = ()
+    time_of_day: tuple[str | None, ...] = ()
+    when: tuple[str | None, ...] = ()
+    offset: int | None = None
+
+
+class Timing(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/datatypes.html#Timing"""
+
+    event: tuple[DateTime | None, ...] = ()
+    repeat: TimingRepeat | None = None
+    code: CodeableConcept | None = None
+
+
+class DoseAndRate(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """https://hl7.org/fhir/R4/dosage.html"""
+
+    type: CodeableConcept | None = None
+    dose_range: Range | None = None
+    dose_quantity: Quantity | None = None
+    rate_ratio: Ratio | None = None
+    rate_range: Range | None = None
+    rate_quantity: Quantity | None = None
+
+
+class Dosage(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """How a medicine is ordered or taken.  https://hl7.org/fhir/R4/dosage.html"""
+
+    sequence: int | None = None
+    text: str | None = None
+    additional_instruction: tuple[CodeableConcept, ...] = ()
+    patient_instruction: str | None = None
+    timing: Timing | None = None
+    as_needed_boolean: bool | None = None
+    as_needed_codeable_concept: CodeableConcept | None = None
+    site: CodeableConcept | None = None
+    route: CodeableConcept | None = None
+    method: CodeableConcept | None = None
+    dose_and_rate: tuple[DoseAndRate, ...] = ()
+    max_dose_per_period: Ratio | None = None
+    max_dose_per_administration: Quantity | None = None
+    max_dose_per_lifetime: Quantity | None = None
+
+
+def from_json(hint: type, value: Any) -> Any:
+    """Read what msgspec does not know: dates from their text, decimals from JSON numbers.
+
+    Raises:
+        ValueError, TypeError: the value is not one; the message carries no value.
+
+    """
+    if hint is Number:
+        return _number(value)
+    if issubclass(hint, DateTime):
+        if value.__class__ is not str:
+            raise TypeError(f"not a FHIR {hint.name}: write it as a string")
+        return hint(value)
+    raise TypeError(f"no way to read {hint.__name__}")
+
+
+def _number(value: Any) -> Decimal:
+    if value.__class__ is Decimal:
+        return value  # type: ignore[no-any-return]
+    if value.__class__ is int:
+        return Decimal(value)
+    if value.__class__ is float:
+        raise TypeError("a binary float has lost its digits: read the JSON with fhir_b12.loads")
+    raise TypeError("not a FHIR decimal: write a JSON number without quotes")
+
+
+def to_json(value: Any) -> Any:
+    """Write what msgspec does not know: dates as their text."""
+    if isinstance(value, DateTime):
+        return value.text
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+__all__ = [
+    "Address", "Annotation", "Attachment", "Backbone", "CodeableConcept", "Coding", "ContactPoint",
+    "Date", "DateTime", "Dosage", "DoseAndRate", "Element", "HumanName", "Identifier", "Instant",
+    "Json", "Number", "Period", "Quantity", "Range", "Ratio", "Reference", "SampledData", "Timing",
+    "TimingRepeat", "from_json", "to_json",
+]  # fmt: skip

@@ -1,0 +1,153 @@
+"""FHIR dates: their text, precision and offset kept, compared as intervals.
+
+https://hl7.org/fhir/R4/datatypes.html#dateTime
+"""
+
+import re
+from calendar import monthrange
+from datetime import date
+from fractions import Fraction
+from typing import ClassVar, Self
+
+_PARTS = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
+    r"(?:T(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d(?:\.\d+)?)"
+    r"(?P<offset>Z|[+-]\d\d:\d\d))?)?)?",
+    re.ASCII,
+)
+_DAY = 86_400
+#: A date without an offset may be any place's: the world's clocks span UTC-12 to UTC+14.
+_WEST, _EAST = 12 * 3600, 14 * 3600
+
+Interval = tuple[Fraction, Fraction]
+
+
+class DateTime:
+    """A FHIR dateTime as it was written: `2026`, `2026-03`, `2026-03-09`, `2026-03-09T09:15:00+01:00`.
+
+    Equal when written alike. `a < b` says that all of `a` lies before all of `b`; of two that
+    overlap neither is less than the other.
+
+    Raises:
+        ValueError: the text is no dateTime of FHIR or no day of the calendar.
+
+    """
+
+    __slots__ = ("_interval", "text")
+    name: ClassVar[str] = "dateTime"
+    forms: ClassVar[str] = "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss+zz:zz"
+
+    def __init__(self, text: str) -> None:
+        match = _PARTS.fullmatch(text)
+        if match is None or not _real(match) or not self._allows(match):
+            raise ValueError(f"not a FHIR {self.name}: write {self.forms}, a real day and time")
+        self.text = text
+        self._interval: Interval | None = None
+
+    @staticmethod
+    def _allows(match: re.Match[str]) -> bool:
+        return match is not None
+
+    @property
+    def precision(self) -> str:
+        """`year`, `month`, `day` or `second`."""
+        return {4: "year", 7: "month", 10: "day"}.get(len(self.text), "second")
+
+    @property
+    def offset(self) -> str | None:
+        """`Z` or `+01:00` as written; None for a date, which has none."""
+        match = _PARTS.fullmatch(self.text)
+        return match["offset"] if match else None
+
+    @property
+    def interval(self) -> Interval:
+        """First and last-but-not-included second it may mean, UTC, counted from 0001-01-01."""
+        if self._interval is None:
+            match = _PARTS.fullmatch(self.text)
+            assert match is not None
+            self._interval = _interval(match)
+        return self._interval
+
+    def overlaps(self, other: "DateTime") -> bool:
+        """Whether both may mean the same moment."""
+        return self.interval[0] < other.interval[1] and other.interval[0] < self.interval[1]
+
+    def __lt__(self, other: Self) -> bool:
+        return self.interval[1] <= other.interval[0]
+
+    def __gt__(self, other: Self) -> bool:
+        return other.interval[1] <= self.interval[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DateTime) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.text!r})"
+
+
+class Date(DateTime):
+    """A FHIR date: `1961`, `1961-07` or `1961-07-30`."""
+
+    __slots__ = ()
+    name = "date"
+    forms = "YYYY, YYYY-MM or YYYY-MM-DD"
+
+    @staticmethod
+    def _allows(match: re.Match[str]) -> bool:
+        return match["hour"] is None
+
+
+class Instant(DateTime):
+    """A FHIR instant: a moment known to the second at least, with its offset."""
+
+    __slots__ = ()
+    name = "instant"
+    forms = "YYYY-MM-DDThh:mm:ss.sss+zz:zz"
+
+    @staticmethod
+    def _allows(match: re.Match[str]) -> bool:
+        return match["hour"] is not None
+
+
+def _real(match: re.Match[str]) -> bool:
+    year, month, day = int(match["year"]), int(match["month"] or 1), int(match["day"] or 1)
+    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]):
+        return False
+    if match["hour"] is None:
+        return True
+    # 60 is the leap second, which FHIR's own pattern admits
+    inside = int(match["hour"]) < 24 and int(match["minute"]) < 60
+    inside = inside and int(match["second"][:2]) <= 60
+    return inside and abs(_offset(match["offset"])) <= _EAST and match["offset"][4:] < "60"
+
+
+def _offset(text: str) -> int:
+    if text == "Z":
+        return 0
+    seconds = int(text[1:3]) * 3600 + int(text[4:6]) * 60
+    return -seconds if text[0] == "-" else seconds
+
+
+def _interval(match: re.Match[str]) -> Interval:
+    year, month, day = int(match["year"]), int(match["month"] or 1), int(match["day"] or 1)
+    start = Fraction(date(year, month, day).toordinal() * _DAY)
+    if match["hour"] is None:
+        days = 1 if match["day"] else _days(year, month if match["month"] else None)
+        return start - _EAST, start + days * _DAY + _WEST
+    text = match["second"]
+    start += int(match["hour"]) * 3600 + int(match["minute"]) * 60 + Fraction(text)
+    start -= _offset(match["offset"])
+    digits = len(text.partition(".")[2])
+    return start, start + Fraction(1, 10**digits)
+
+
+def _days(year: int, month: int | None) -> int:
+    if month is not None:
+        return monthrange(year, month)[1]
+    return date(year, 12, 31).timetuple().tm_yday
