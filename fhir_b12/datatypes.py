@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from fhir_b12 import canonical
 from fhir_b12.dates import Date, DateTime, Instant
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class Coding(Element, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     display: str | None = None
     user_selected: bool | None = None
 
+    def __post_init__(self) -> None:
+        uri = canonical.systems().get(self.system)  # type: ignore[arg-type]
+        if uri is not None:
+            force_setattr(self, "system", uri)
+
 
 class CodeableConcept(
     Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
@@ -67,6 +74,7 @@ class CodeableConcept(
 class Quantity(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
     """A measured amount: digits as measured, unit as printed, UCUM code.
 
+    A known unit without a code gets the code, and the code's own spelling: `mcg` becomes `ug`.
     https://hl7.org/fhir/R4/datatypes.html#Quantity
     """
 
@@ -75,6 +83,17 @@ class Quantity(Element, frozen=True, kw_only=True, omit_defaults=True, rename="c
     unit: str | None = None
     system: str | None = None
     code: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.code is None and self.unit is not None and self.system in _NO_OTHER_SYSTEM:
+            code = canonical.units().get(self.unit)
+            if code is not None:
+                force_setattr(self, "unit", code)
+                force_setattr(self, "code", code)
+                force_setattr(self, "system", canonical.UCUM)
+
+
+_NO_OTHER_SYSTEM = (None, canonical.UCUM)
 
 
 class Range(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
@@ -273,7 +292,7 @@ def from_json(hint: type, value: Any) -> Any:
 
 def _number(value: Any) -> Decimal:
     if value.__class__ is Decimal:
-        return value  # type: ignore[no-any-return]
+        return value
     if value.__class__ is int:
         return Decimal(value)
     if value.__class__ is float:

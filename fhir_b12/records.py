@@ -45,17 +45,22 @@ _SESSION_STEP = CodeableConcept(
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """What every record has.
+    """What every record has."""
 
-    The first `identifier` is the record's own name in its clinic: other records refer to it,
-    and a second sending of the same record is recognised by it.
-    """
-
-    identifier: tuple[Identifier, ...] = ()
     id: str | None = None  #: the logical id on the server it came from
     language: str | None = None
     contained: tuple[Json, ...] = ()  #: resources that live inside this one, as they came
     extension: tuple[Json, ...] = ()  #: extensions, as they came
+
+
+class Identified(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A record with business identifiers.
+
+    The first is the record's own name in its clinic: other records refer to it, and a second
+    sending of the same record is recognised by it.
+    """
+
+    identifier: tuple[Identifier, ...] = ()
 
 
 class Part(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -93,7 +98,7 @@ class Component(Part, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     reference_range: tuple[ReferenceRange, ...] = ()
 
 
-class Observed(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Observed(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What all observations hold.  https://hl7.org/fhir/R4/observation.html"""
 
     status: str
@@ -186,7 +191,7 @@ class PatientLink(Part, frozen=True, kw_only=True, omit_defaults=True, rename="c
     type: str | None = None
 
 
-class Patient(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Patient(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """Who is treated.  https://hl7.org/fhir/R4/patient.html"""
 
     active: bool | None = None
@@ -224,7 +229,7 @@ class Batch(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel")
     expiration_date: DateTime | None = None
 
 
-class Medication(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Medication(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """A drug or an infusion bag.  https://hl7.org/fhir/R4/medication.html"""
 
     code: CodeableConcept | None = None
@@ -244,7 +249,7 @@ class Performer(Part, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     on_behalf_of: Reference | None = None
 
 
-class Infusion(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Infusion(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """One intravenous administration.  https://hl7.org/fhir/R4/medicationadministration.html
 
     Either `drug` (given as a concept), `bag` (what was mixed) or `medication` (a link).
@@ -297,7 +302,7 @@ class Substitution(Part, frozen=True, kw_only=True, omit_defaults=True, rename="
     reason: CodeableConcept | None = None
 
 
-class InfusionOrder(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class InfusionOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What was ordered, how much, how often, how many times.
 
     https://hl7.org/fhir/R4/medicationrequest.html; every medication order reads as one, its
@@ -354,7 +359,7 @@ class Evidence(Part, frozen=True, kw_only=True, omit_defaults=True, rename="came
     detail: tuple[Reference, ...] = ()
 
 
-class Condition(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Condition(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """A diagnosis or a symptom.  https://hl7.org/fhir/R4/condition.html
 
     Its mechanism of impaired absorption, where it has one, follows from `code`.
@@ -393,13 +398,14 @@ class FocalDevice(Part, frozen=True, kw_only=True, omit_defaults=True, rename="c
     manipulated: Reference | None = None
 
 
-class Done(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Done(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What all procedures hold.  https://hl7.org/fhir/R4/procedure.html"""
 
     status: str
     code: CodeableConcept | None = None
     category: CodeableConcept | None = None
     instantiates: tuple[str | None, ...] = ()
+    instantiates_uri: tuple[str | None, ...] = ()
     instantiates_uri: tuple[str | None, ...] = ()
     status_reason: CodeableConcept | None = None
     based_on: tuple[Reference, ...] = ()
@@ -442,7 +448,7 @@ class SessionStep(Done, frozen=True, kw_only=True, omit_defaults=True, rename="c
     category: CodeableConcept | None = _SESSION_STEP
 
 
-class MedicationUse(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MedicationUse(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What the patient takes.  https://hl7.org/fhir/R4/medicationstatement.html
 
     Its mechanism, where it interferes with B12, follows from `drug`.
@@ -488,6 +494,7 @@ class SuspectEntity(Part, frozen=True, kw_only=True, omit_defaults=True, rename=
 class Reaction(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """A reaction to an infusion.  https://hl7.org/fhir/R4/adverseevent.html"""
 
+    identifier: Identifier | None = None
     actuality: str
     category: tuple[CodeableConcept, ...] = ()
     event: CodeableConcept | None = None
@@ -562,7 +569,7 @@ class Hospitalization(Part, frozen=True, kw_only=True, omit_defaults=True, renam
     discharge_disposition: CodeableConcept | None = None
 
 
-class Session(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Session(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """One visit, tying infusion, steps and vital signs together.
 
     https://hl7.org/fhir/R4/encounter.html
@@ -602,7 +609,7 @@ class Attendee(Part, frozen=True, kw_only=True, omit_defaults=True, rename="came
     period: Period | None = None
 
 
-class FollowUp(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FollowUp(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """The next session, as an appointment.  https://hl7.org/fhir/R4/appointment.html"""
 
     status: str
@@ -628,7 +635,7 @@ class FollowUp(Record, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     requested_period: tuple[Period, ...] = ()
 
 
-class FollowUpOrder(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FollowUpOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """The next laboratory test or visit, as an order.
 
     https://hl7.org/fhir/R4/servicerequest.html
@@ -717,6 +724,14 @@ class TherapyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             yield self.patient
         for field in self.LISTS.values():
             yield from getattr(self, field)
+
+
+def names(record: Record) -> tuple[Identifier, ...]:
+    """The business identifiers of a record, its own name first."""
+    if isinstance(record, Identified):
+        return record.identifier
+    identifier = getattr(record, "identifier", None)
+    return () if identifier is None else (identifier,)
 
 
 RECORDS: tuple[type[Record], ...] = (Patient, *TherapyRecord.LISTS)

@@ -1,0 +1,26 @@
+"""One spelling for what senders spell in several ways: systems of codes and units.
+
+A system is its canonical URI (`http://loinc.org`, not `http://loinc.org/` nor its OID); a unit that
+comes as text only gets the UCUM code it stands for (`mcg` is `ug`).  Data: mappings/codes/systems.toml
+and mappings/units.toml.
+"""
+
+from functools import cache
+
+from fhir_b12 import data
+
+UCUM = "http://unitsofmeasure.org"
+
+
+@cache
+def systems() -> dict[str, str]:
+    """Every other spelling of a code system -> its canonical URI."""
+    rows = data.toml("codes/systems.toml").values()
+    return {alias: row["uri"] for row in rows for alias in row.get("aliases", ())}
+
+
+@cache
+def units() -> dict[str, str]:
+    """Every known unit text -> the UCUM code it stands for."""
+    spellings: dict[str, str] = data.toml("units.toml")["spellings"]
+    return {**{code: code for code in spellings.values()}, **spellings}

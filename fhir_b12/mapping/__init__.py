@@ -1,0 +1,1 @@
+"""Tables as two-way lenses between records and FHIR resources."""

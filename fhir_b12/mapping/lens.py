@@ -1,0 +1,409 @@
+"""A table as a lens: `to_fhir` creates, `from_fhir` reads, `update` changes and keeps the rest."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from fhir_b12.datatypes import Reference, from_json
+from fhir_b12.issues import Issue
+from fhir_b12.mapping import faults, guards, merge, table as tables, twin
+from fhir_b12.mapping.codecs import CODECS, builtins
+from fhir_b12.mapping.ledger import Ledger, account
+from fhir_b12.records import Medication, Record
+
+Resource = dict[str, Any]
+Resolve = Callable[[Reference], Resource | None]
+
+_INLINE = "medication"  #: id of a contained resource whose record has none
+
+
+class MappingError(ValueError):
+    """A record or a resource that cannot be written as asked; `issues` say why."""
+
+    def __init__(self, issues: tuple[Issue, ...]) -> None:
+        super().__init__("; ".join(map(str, issues)))
+        self.issues = issues
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What came of reading one resource: the record where that is safe, and what was wrong."""
+
+    record: Record | None
+    issues: tuple[Issue, ...]
+    resource: Resource
+    lens: "Lens | None" = None
+    twin: msgspec.Struct | None = None
+    linked: tuple[tuple[str, str, "Reading"], ...] = ()  #: field, where it lies, its reading
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every leaf of the resource went; worked out when asked for."""
+        return account(self)
+
+
+class Lens:
+    """One table, compiled once."""
+
+    def __init__(self, source: tables.Table) -> None:
+        self.table = source
+        self.reads = guards.compile_when(source.when)
+        self.refused = guards.compile_refuse(source.refuse)
+        self.tree = twin.tree(source)
+        self.twin = twin.build(source.record.__name__, self.tree, source.resource)
+        self._build, self._shape = _compile(source, self.tree, self.twin)
+        self.links = {link.field: link for link in source.links}
+
+    def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
+        """Read one resource. Bad data is in the issues; then there may be no record."""
+        issues = tuple(self._obstacles(resource))
+        if issues:
+            return Reading(None, issues, resource, self)
+        try:
+            shape = msgspec.convert(resource, self.twin, dec_hook=from_json)
+        except msgspec.ValidationError:
+            good, found = faults.sift(resource, self.twin, self.table.resource)
+            return Reading(None, tuple(found), resource, self, good)
+        missing = tuple(self._missing(shape))
+        if missing:
+            return Reading(None, missing, resource, self, shape)
+        record = self._build(shape, None, ())
+        if not self.links:
+            return Reading(record, (), resource, self, shape)
+        return self._follow(Reading(record, (), resource, self, shape), resolve)
+
+    def to_fhir(self, record: Record) -> Resource:
+        """The resource that says what the record says.
+
+        Raises:
+            MappingError: this table could not read the result back, e.g. an infusion without
+                intravenous route and without rate.
+
+        """
+        resource = self._write(record)
+        if not self.reads(resource):
+            what = f"{self.table.record.__name__}: {self.table.name}.toml would not read it back"
+            raise MappingError((Issue("error", "business-rule", self.table.resource, what),))
+        return resource
+
+    def update(self, resource: Resource, record: Record, resolve: Resolve | None = None) -> Resource:
+        """The resource changed where the record says something else, all the rest kept.
+
+        Raises:
+            MappingError: the resource cannot be read, so what it says is not known.
+
+        """
+        reading = self.from_fhir(resource, resolve)
+        if reading.record is None:
+            raise MappingError(reading.issues)
+        if reading.record == record:
+            return resource
+        before, after = self._write(reading.record), self.to_fhir(record)
+        changed = dict(resource)
+        for row in self.table.rows:
+            if getattr(reading.record, row.field) != getattr(record, row.field):
+                self._change(changed, row, before, after)
+        for field in self.links:
+            if getattr(reading.record, field) != getattr(record, field):
+                self._relink(changed, field, reading, after)
+        return changed
+
+    def _obstacles(self, resource: Resource) -> Iterator[Issue]:
+        kind = resource.get("resourceType")
+        if kind != self.table.resource:
+            what = f"{self.table.name} reads {self.table.resource}, not this type of resource"
+            yield Issue("error", "structure", "resourceType", what)
+            return
+        refused = self.refused(resource)
+        if refused is not None:
+            what = "this value withdraws the resource, so it is not read; handle it by its id"
+            yield Issue("error", "business-rule", f"{kind}.{refused}", what)
+        if not self.reads(resource):
+            what = f"not what {self.table.name} reads: none of its `when` blocks holds"
+            yield Issue("error", "not-supported", kind, what)
+
+    def _missing(self, shape: msgspec.Struct) -> Iterator[Issue]:
+        for row in self.table.rows:
+            if row.required and all(_at(shape, way.element) is None for way in row.ways):
+                path = f"{self.table.resource}.{row.ways[0].element}"
+                yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
+
+    def _write(self, record: Record) -> Resource:
+        resource: Resource = builtins(self._shape(record))
+        for field, link in self.links.items():
+            held = getattr(record, field)
+            if held is not None:
+                _contain(resource, link.element, held, lens(link.table)._write(held))
+        return resource
+
+    def _follow(self, reading: Reading, resolve: Resolve | None) -> Reading:
+        record, issues, linked = reading.record, list(reading.issues), list(reading.linked)
+        assert record is not None
+        for field, link in self.links.items():
+            row = next(row for row in self.table.rows if row.ways[0].element == link.element)
+            reference = getattr(record, row.field)
+            if reference is None or reference.reference is None:
+                continue
+            place, target = _target(reading.resource, reference, resolve)
+            inner = lens(link.table)
+            if target is None or target.get("resourceType") != inner.table.resource:
+                continue
+            found = inner.from_fhir(target)
+            linked.append((field, place, found))
+            issues += [_inside(issue, f"{self.table.resource}.{place}") for issue in found.issues]
+            if found.record is not None:
+                record = _hold(record, field, row.field, place, found.record)
+        good = record if not any(issue.is_error for issue in issues) else None
+        return Reading(
+            good, tuple(issues), reading.resource, self, reading.twin, tuple(linked)
+        )
+
+    def _change(self, changed: Resource, row: tables.Row, before: Resource, after: Resource) -> None:
+        for way in row.ways:
+            path = tuple(way.element.split("."))
+            old, new = guards.at(before, path), guards.at(after, path)
+            current = guards.at(changed, path)
+            if old == new and (current is None or new is not None):
+                continue
+            if old is None and current is not None and not _reads(row, way, current):
+                continue
+            merged = new if current is None else merge.merge(current, old, new)
+            merge.put(changed, path, merged)
+
+    def _relink(self, changed: Resource, field: str, reading: Reading, after: Resource) -> None:
+        link = self.links[field]
+        gone = [place for name, place, _ in reading.linked if name == field]
+        if gone and gone[0].startswith("contained["):
+            index = int(gone[0][len("contained[") : -1])
+            kept = [item for i, item in enumerate(changed["contained"]) if i != index]
+        else:
+            kept = list(changed.get("contained", ()))
+        held = after.get(link.element, {}).get("reference", "")
+        kept += [r for r in after.get("contained", ()) if f"#{r.get('id')}" == held]
+        merge.put(changed, ("contained",), kept or None)
+        merge.put(changed, (link.element,), deepcopy(after.get(link.element)))
+
+
+def _reads(row: tables.Row, way: tables.Way, current: Any) -> bool:
+    """Whether this way reads what stands there, so that it is the row's to change."""
+    if way.codec is None:
+        return len(row.ways) > 1
+    codec = CODECS[way.codec]
+    try:
+        return codec.decode(msgspec.convert(current, codec.wire, dec_hook=from_json)) is not None
+    except msgspec.ValidationError:
+        return False
+
+
+def _inside(issue: Issue, place: str) -> Issue:
+    expression = issue.expression.partition(".")[2]
+    return msgspec.structs.replace(issue, expression=f"{place}.{expression}".rstrip("."))
+
+
+def _target(
+    resource: Resource, reference: Reference, resolve: Resolve | None
+) -> tuple[str, Resource | None]:
+    address = reference.reference or ""
+    if not address.startswith("#"):
+        return address, resolve(reference) if resolve is not None else None
+    for index, item in enumerate(resource.get("contained", ())):
+        if isinstance(item, dict) and item.get("id") == address[1:]:
+            return f"contained[{index}]", item
+    return address, None
+
+
+def _hold(record: Record, field: str, link: str, place: str, found: Record) -> Record:
+    changes: dict[str, Any] = {field: found, link: None}
+    if place.startswith("contained["):
+        index = int(place[len("contained[") : -1])
+        changes["contained"] = record.contained[:index] + record.contained[index + 1 :]
+        if found.id == _INLINE:
+            changes[field] = msgspec.structs.replace(found, id=None)
+    return msgspec.structs.replace(record, **changes)
+
+
+def _contain(resource: Resource, element: str, held: Medication, written: Resource) -> None:
+    written["id"] = held.id or _INLINE
+    resource["contained"] = [*resource.get("contained", ()), written]
+    resource[element] = {"reference": f"#{written['id']}"}
+
+
+def _at(shape: msgspec.Struct, element: str) -> Any:
+    node: Any = shape
+    for name in element.split("."):
+        node = None if node is None else getattr(node, f"{name}_")
+    return node
+
+
+def _compile(
+    source: tables.Table, elements: twin.Tree, shape: type[msgspec.Struct]
+) -> tuple[Callable[..., Record], Callable[[Record], msgspec.Struct]]:
+    """Write the two functions record <- twin and twin <- record as source, and compile them."""
+    names: dict[str, Any] = {"Record": source.record, "Twin": shape}
+    text = "\n".join([*_reader(source, names), "", *_writer(source, elements, shape, names)])
+    exec(compile(text, f"<lens {source.name}>", "exec"), names)  # noqa: S102 - our own tables only
+    return names["read"], names["write"]
+
+
+def _reader(source: tables.Table, names: dict[str, Any]) -> Iterator[str]:
+    yield "def read(t, resource, linked):"
+    claims: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for row in source.rows:
+        lines += _read_row(row, names, claims)
+    yield from lines
+    yield "    return Record("
+    for row in source.rows:
+        taken = " or ".join(
+            claim for way in row.ways if way.codec is None for claim in claims.get(way.element, ())
+        )
+        simple = len(row.ways) == 1 and row.ways[0].codec is None
+        value = _get(row.ways[0].element) if simple else f"v_{row.field}"
+        yield f"        {row.field}={f'None if {taken} else {value}' if taken else value},"
+    yield "    )"
+
+
+def _read_row(row: tables.Row, names: dict[str, Any], claims: dict[str, list[str]]) -> Iterator[str]:
+    if len(row.ways) == 1 and row.ways[0].codec is None:
+        return
+    variable = f"v_{row.field}"
+    yield f"    {variable} = None"
+    for number, way in enumerate(row.ways):
+        claim = f"c_{row.field}_{number}"
+        yield f"    {claim} = False"
+        yield f"    if {variable} is None and {_get(way.element)} is not None:"
+        value = _get(way.element)
+        if way.codec is not None:
+            names[f"decode_{way.codec}"] = CODECS[way.codec].decode
+            value = f"decode_{way.codec}({value})"
+        yield f"        {variable} = {value}"
+        yield f"        {claim} = {variable} is not None"
+        if way.codec is not None:
+            claims.setdefault(way.element, []).append(claim)
+
+
+def _get(element: str) -> str:
+    """The expression that reads an element of the twin, None-safe on nested ones."""
+    *parents, name = element.split(".")
+    if not parents:
+        return f"t.{name}_"
+    parent = _get(".".join(parents))
+    return f"(None if {parent} is None else {parent}.{name}_)"
+
+
+def _writer(
+    source: tables.Table, elements: twin.Tree, shape: type[msgspec.Struct], names: dict[str, Any]
+) -> Iterator[str]:
+    yield "def write(r):"
+    values: dict[str, str] = {}
+    for row in source.rows:
+        if len(row.ways) == 1 and row.ways[0].codec is None:
+            values[row.ways[0].element] = f"r.{row.field}"
+            continue
+        yield from _write_row(row, names, values)
+    names["resource"] = source.resource
+    made = _make("Twin", elements, "", values, shape, names)
+    yield f"    return {made.replace('Twin(', 'Twin(resourceType_=resource, ', 1)}"
+
+
+def _write_row(row: tables.Row, names: dict[str, Any], values: dict[str, str]) -> Iterator[str]:
+    left = f"l_{row.field}"
+    yield f"    {left} = r.{row.field}"
+    for number, way in enumerate(row.ways):
+        out = f"o_{row.field}_{number}"
+        if way.codec is None:
+            yield f"    {out}, {left} = {left}, None"
+        elif CODECS[way.codec].encode is not None:
+            names[f"encode_{way.codec}"] = CODECS[way.codec].encode
+            yield f"    {out} = None if {left} is None else encode_{way.codec}({left})"
+            yield f"    if {out} is not None: {left} = None"
+        else:
+            continue
+        values.setdefault(way.element, out)
+
+
+def _make(
+    name: str,
+    elements: twin.Tree,
+    prefix: str,
+    values: dict[str, str],
+    shape: Any,
+    names: dict[str, Any],
+) -> str:
+    parts = []
+    for element, kind in elements.items():
+        path = f"{prefix}{element}"
+        if isinstance(kind, dict):
+            inner = f"Twin_{path.replace('.', '_')}"
+            field = next(f for f in msgspec.structs.fields(shape) if f.name == f"{element}_")
+            names[inner] = next(a for a in field.type.__args__ if a is not type(None))
+            names[f"empty_{inner}"] = names[inner]()
+            made = _make(inner, kind, f"{path}.", values, names[inner], names)
+            parts.append(f"{element}_=(lambda n: None if n == empty_{inner} else n)({made})")
+        elif path in values:
+            parts.append(f"{element}_={values[path]}")
+    return f"{name}({', '.join(parts)})"
+
+
+@cache
+def lens(name: str) -> Lens:
+    """The lens of `mappings/NAME.toml`, compiled once."""
+    return Lens(tables.load(name))
+
+
+@cache
+def _by_resource() -> dict[str, tuple[Lens, ...]]:
+    found: dict[str, tuple[Lens, ...]] = {}
+    for name in tables.ORDER:
+        each = lens(name)
+        found[each.table.resource] = (*found.get(each.table.resource, ()), each)
+    return found
+
+
+@cache
+def _by_record() -> dict[type[Record], Lens]:
+    return {lens(name).table.record: lens(name) for name in tables.ORDER}
+
+
+def lens_for(resource: Resource) -> Lens | None:
+    """The first table that reads this resource, or None."""
+    kind = resource.get("resourceType")
+    known = _by_resource().get(kind, ()) if kind.__class__ is str else ()  # type: ignore[arg-type]
+    return next((each for each in known if each.reads(resource)), None)
+
+
+def to_fhir(record: Record) -> Resource:
+    """The FHIR resource that says what a record says.
+
+    Raises:
+        MappingError: no table could read the result back.
+
+    """
+    return _by_record()[type(record)].to_fhir(record)
+
+
+def from_fhir(resource: Resource, resolve: Resolve | None = None) -> Reading:
+    """Read one resource by the first table that reads it; no table is an issue, no exception."""
+    if resource.__class__ is not dict:
+        what = "a FHIR resource is a JSON object: give one"
+        return Reading(None, (Issue("error", "structure", "$this", what),), {"$this": resource})
+    found = lens_for(resource)
+    if found is not None:
+        return found.from_fhir(resource, resolve)
+    kind = resource.get("resourceType")
+    if kind.__class__ is not str:
+        issue = Issue("error", "structure", "$this", "resourceType is missing: name the type")
+    else:
+        issue = Issue("information", "not-supported", "$this", "no table reads this resource")
+    return Reading(None, (issue,), resource)
+
+
+def update(resource: Resource, record: Record, resolve: Resolve | None = None) -> Resource:
+    """A resource changed where the record says something else; see `Lens.update`."""
+    return _by_record()[type(record)].update(resource, record, resolve)
+
+
+__all__ = ["Lens", "MappingError", "Reading", "builtins", "from_fhir", "lens", "lens_for",
+           "to_fhir", "update"]  # fmt: skip
