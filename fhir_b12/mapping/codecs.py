@@ -28,13 +28,13 @@ class Codec(msgspec.Struct, frozen=True):
     says: str
 
 
-_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=to_json).encode
+dump = msgspec.json.Encoder(decimal_format="number", enc_hook=to_json).encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def builtins(value: Any) -> Any:
     """A value as plain JSON, as `fhir_b12.loads` would give it: dicts, lists, Decimals."""
-    return _decode(_encode(value))
+    return _decode(dump(value))
 
 
 def _moment(value: DateTime) -> Period:

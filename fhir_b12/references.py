@@ -1,0 +1,102 @@
+"""Find and replace the references in a record, wherever they stand in it."""
+
+import types
+import typing
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from fhir_b12.datatypes import Identifier, Reference
+
+S = TypeVar("S", bound=msgspec.Struct)
+Key = tuple[str, str]  # (system, value) of a business identifier
+
+
+def key(reference: Reference) -> Key | None:
+    """The identifier a reference names its target by, and nothing else; None for any other."""
+    name = reference.identifier
+    if reference.reference is not None or name is None or not name.system or not name.value:
+        return None
+    plain = Identifier(system=name.system, value=name.value)
+    return (name.system, name.value) if name == plain else None
+
+
+def by_key(reference: Reference, name: Key) -> Reference:
+    """The same reference, by its target's business identifier."""
+    identifier = Identifier(system=name[0], value=name[1])
+    return msgspec.structs.replace(reference, reference=None, identifier=identifier)
+
+
+def by_address(reference: Reference, address: str) -> Reference:
+    """The same reference, by its target's address."""
+    return msgspec.structs.replace(reference, reference=address, identifier=None)
+
+
+def replace(value: S, change: Callable[[Reference], Reference]) -> S:
+    """The record with every reference changed; the same object where none is."""
+    changes: dict[str, Any] = {}
+    for name in _holders(type(value)):
+        old = getattr(value, name)
+        new = _replace(old, change)
+        if new is not old:
+            changes[name] = new
+    return msgspec.structs.replace(value, **changes) if changes else value
+
+
+def _replace(value: Any, change: Callable[[Reference], Reference]) -> Any:
+    if value is None:
+        return None
+    if value.__class__ is tuple:
+        if not value:
+            return value
+        items = tuple([_replace(item, change) for item in value])
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else items
+    if value.__class__ is Reference:
+        return change(value)
+    return replace(value, change)
+
+
+def each(value: msgspec.Struct) -> Iterator[Reference]:
+    """Every reference in a record."""
+    found: list[Reference] = []
+
+    def note(reference: Reference) -> Reference:
+        found.append(reference)
+        return reference
+
+    replace(value, note)
+    return iter(found)
+
+
+@cache
+def _holders(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a type that can hold a reference, at any depth."""
+    hints = typing.get_type_hints(kind)
+    return tuple(
+        name for name in kind.__struct_fields__ if any(_holds(t, ()) for t in _structs(hints[name]))
+    )
+
+
+def _holds(kind: type[msgspec.Struct], seen: tuple[type, ...]) -> bool:
+    if kind is Reference:
+        return True
+    # an identifier's assigner and an annotation's author name people outside the record
+    if kind in seen or kind is Identifier:
+        return False
+    hints = typing.get_type_hints(kind)
+    return any(
+        _holds(inner, (*seen, kind))
+        for name in kind.__struct_fields__
+        for inner in _structs(hints[name])
+    )
+
+
+def _structs(hint: Any) -> Iterator[type[msgspec.Struct]]:
+    if typing.get_origin(hint) in {tuple, typing.Union, types.UnionType}:
+        for inner in typing.get_args(hint):
+            yield from _structs(inner)
+    elif isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        yield hint
