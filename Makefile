@@ -1,0 +1,56 @@
+# What can be done here; every target sets up what it needs.
+#
+#   make demo               a whole therapy course to FHIR and back; INPUT=bundle.json for your own
+#   make test               the tests
+#   make check              all that CI runs
+#
+# PYTHON=/path/to/python3.13 chooses the interpreter, VENV=.venv-3.13 the environment.
+
+PYTHON ?= python3
+VENV   ?= .venv
+INPUT  ?=
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test slow lint types laws bench wheel check clean
+
+demo: $(VENV)/.core
+	@$(BIN)/python -m fhir_b12 demo $(if $(INPUT),"$(INPUT)")
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]  # 5: there are none
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+laws: $(VENV)/.dev
+	$(BIN)/python -m tests.laws
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+wheel: $(VENV)/.dev
+	$(BIN)/python tools/check_wheel.py
+
+check:
+	bash .ci/run
+
+clean:
+	rm -rf .venv .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.core: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("fhir-b12 needs Python 3.11 or newer and this is %d.%d: make PYTHON=/path/to/python3.11" % v[:2] if v < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@$(PIP) install --editable '.[dev,models]'
+	@touch $@
