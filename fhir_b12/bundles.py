@@ -37,7 +37,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class BundleReading(msgspec.Struct, frozen=True):
-    """What came of reading a Bundle: a record for each patient, issues, and where all leaves went."""
+    """What came of reading a Bundle: a record for each patient, and what was wrong."""
 
     records: tuple[TherapyRecord, ...]
     issues: tuple[Issue, ...]
@@ -138,7 +138,9 @@ def from_bundle(bundle: Any) -> BundleReading:
     for path, url, resource in found:
         reading = from_fhir(resource, index.resolver(url))
         inlined.update(
-            index.path(target, url) for _, target, _ in reading.linked if not target.startswith("contained")
+            index.path(target, url)
+            for _, target, _ in reading.linked
+            if not target.startswith("contained")
         )
         issues += [_below(issue, path) for issue in reading.issues if issue.code != "not-supported"]
         written: dict[Key, str] = {}
@@ -159,7 +161,11 @@ def _places(bundle: Any) -> Iterator[tuple[str, str | None, Any]]:
         for i, entry in enumerate(entries if isinstance(entries, list) else ()):
             if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
                 url = entry.get("fullUrl")
-                yield f"entry[{i}].resource", url if isinstance(url, str) else None, entry["resource"]
+                yield (
+                    f"entry[{i}].resource",
+                    url if isinstance(url, str) else None,
+                    entry["resource"],
+                )
     else:
         yield "", None, bundle
 
@@ -279,7 +285,9 @@ def _first_name(resource: dict[str, Any]) -> Key | None:
     return None
 
 
-def _group(places: tuple[Place, ...], inlined: frozenset[str], index: _Index) -> Iterator[TherapyRecord]:
+def _group(
+    places: tuple[Place, ...], inlined: frozenset[str], index: _Index
+) -> Iterator[TherapyRecord]:
     """A TherapyRecord for each patient; what names none goes to the only one, or stands alone."""
     patients: dict[str, Patient] = {}
     groups: dict[str, list[Record]] = {}

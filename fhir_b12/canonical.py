@@ -1,8 +1,8 @@
 """One spelling for what senders spell in several ways: systems of codes and units.
 
-A system is its canonical URI (`http://loinc.org`, not `http://loinc.org/` nor its OID); a unit that
-comes as text only gets the UCUM code it stands for (`mcg` is `ug`).  Data: mappings/codes/systems.toml
-and mappings/units.toml.
+A system is its canonical URI (`http://loinc.org`, not `http://loinc.org/` nor its OID); a unit
+that comes as text only gets the UCUM code it stands for (`mcg` is `ug`).
+Data: mappings/codes/systems.toml and mappings/units.toml.
 """
 
 from functools import cache

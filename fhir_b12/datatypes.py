@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Number = Decimal
 else:
 
-    class Number(ABC):
+    class Number(ABC):  # noqa: B024 - it only marks
         """Marks a FHIR decimal: read from a JSON number only, never from a string or a float."""
 
     Number.register(Decimal)

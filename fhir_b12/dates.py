@@ -23,7 +23,7 @@ Interval = tuple[Fraction, Fraction]
 
 
 class DateTime:
-    """A FHIR dateTime as it was written: `2026`, `2026-03`, `2026-03-09`, `2026-03-09T09:15:00+01:00`.
+    """A FHIR dateTime as it was written: `2026`, `2026-03` or `2026-03-09T09:15:00+01:00`.
 
     Equal when written alike. `a < b` says that all of `a` lies before all of `b`; of two that
     overlap neither is less than the other.

@@ -157,7 +157,7 @@ class Lifestyle(Observed, frozen=True, kw_only=True, omit_defaults=True, rename=
 
 
 class Outcome(Observed, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """What is reported or found over time: energy, mood, cognition, sleep, numbness, balance, scores.
+    """What is reported or found over time: energy, mood, cognition, sleep, numbness, scores.
 
     Any observation that is neither laboratory, vital sign nor social history reads as one.
     """
@@ -331,6 +331,7 @@ class InfusionOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, r
     reason: tuple[CodeableConcept, ...] = ()
     reason_reference: tuple[Reference, ...] = ()
     instantiates: tuple[str | None, ...] = ()
+    instantiates_uri: tuple[str | None, ...] = ()
     based_on: tuple[Reference, ...] = ()
     group: Identifier | None = None
     course_of_therapy: CodeableConcept | None = None
@@ -405,7 +406,6 @@ class Done(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     code: CodeableConcept | None = None
     category: CodeableConcept | None = None
     instantiates: tuple[str | None, ...] = ()
-    instantiates_uri: tuple[str | None, ...] = ()
     instantiates_uri: tuple[str | None, ...] = ()
     status_reason: CodeableConcept | None = None
     based_on: tuple[Reference, ...] = ()

@@ -45,7 +45,9 @@ def _children(node: Any, kind: Any, path: str) -> Iterator[tuple[Any, Any, str]]
                         name = field.encode_name
                         yield node[name], field.type, f"{path}.{name}"
     elif isinstance(node, list):
-        item = next((o.__args__[0] for o in options if getattr(o, "__origin__", None) is tuple), None)
+        item = next(
+            (o.__args__[0] for o in options if getattr(o, "__origin__", None) is tuple), None
+        )
         if item is not None:
             for index, value in enumerate(node):
                 yield value, item, f"{path}[{index}]"

@@ -37,7 +37,7 @@ class Ledger(msgspec.Struct, frozen=True):
         """The leaves that are in no record."""
         return tuple(entry for entry in self.entries if entry.kind == "residue")
 
-    def __iter__(self) -> Iterator[Entry]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
     def __len__(self) -> int:

@@ -9,7 +9,8 @@ import msgspec
 
 from fhir_b12.datatypes import Reference, from_json
 from fhir_b12.issues import Issue
-from fhir_b12.mapping import faults, guards, merge, table as tables, twin
+from fhir_b12.mapping import compiled, faults, guards, merge, twin
+from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.codecs import CODECS, builtins
 from fhir_b12.mapping.ledger import Ledger, account
 from fhir_b12.records import Medication, Record
@@ -53,7 +54,7 @@ class Lens:
         self.refused = guards.compile_refuse(source.refuse)
         self.tree = twin.tree(source)
         self.twin = twin.build(source.record.__name__, self.tree, source.resource)
-        self._build, self._shape = _compile(source, self.tree, self.twin)
+        self._build, self._shape = compiled.functions(source, self.tree, self.twin)
         self.links = {link.field: link for link in source.links}
 
     def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
@@ -69,7 +70,7 @@ class Lens:
         missing = tuple(self._missing(shape))
         if missing:
             return Reading(None, missing, resource, self, shape)
-        record = self._build(shape, None, ())
+        record = self._build(shape)
         if not self.links:
             return Reading(record, (), resource, self, shape)
         return self._follow(Reading(record, (), resource, self, shape), resolve)
@@ -82,13 +83,15 @@ class Lens:
                 intravenous route and without rate.
 
         """
-        resource = self._write(record)
+        resource = self.create(record)
         if not self.reads(resource):
             what = f"{self.table.record.__name__}: {self.table.name}.toml would not read it back"
             raise MappingError((Issue("error", "business-rule", self.table.resource, what),))
         return resource
 
-    def update(self, resource: Resource, record: Record, resolve: Resolve | None = None) -> Resource:
+    def update(
+        self, resource: Resource, record: Record, resolve: Resolve | None = None
+    ) -> Resource:
         """The resource changed where the record says something else, all the rest kept.
 
         Raises:
@@ -100,7 +103,7 @@ class Lens:
             raise MappingError(reading.issues)
         if reading.record == record:
             return resource
-        before, after = self._write(reading.record), self.to_fhir(record)
+        before, after = self.create(reading.record), self.to_fhir(record)
         changed = dict(resource)
         for row in self.table.rows:
             if getattr(reading.record, row.field) != getattr(record, row.field):
@@ -130,12 +133,13 @@ class Lens:
                 path = f"{self.table.resource}.{row.ways[0].element}"
                 yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
 
-    def _write(self, record: Record) -> Resource:
+    def create(self, record: Record) -> Resource:
+        """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
         resource: Resource = builtins(self._shape(record))
         for field, link in self.links.items():
             held = getattr(record, field)
             if held is not None:
-                _contain(resource, link.element, held, lens(link.table)._write(held))
+                _contain(resource, link.element, held, lens(link.table).create(held))
         return resource
 
     def _follow(self, reading: Reading, resolve: Resolve | None) -> Reading:
@@ -156,11 +160,11 @@ class Lens:
             if found.record is not None:
                 record = _hold(record, field, row.field, place, found.record)
         good = record if not any(issue.is_error for issue in issues) else None
-        return Reading(
-            good, tuple(issues), reading.resource, self, reading.twin, tuple(linked)
-        )
+        return Reading(good, tuple(issues), reading.resource, self, reading.twin, tuple(linked))
 
-    def _change(self, changed: Resource, row: tables.Row, before: Resource, after: Resource) -> None:
+    def _change(
+        self, changed: Resource, row: tables.Row, before: Resource, after: Resource
+    ) -> None:
         for way in row.ways:
             path = tuple(way.element.split("."))
             old, new = guards.at(before, path), guards.at(after, path)
@@ -237,116 +241,6 @@ def _at(shape: msgspec.Struct, element: str) -> Any:
     return node
 
 
-def _compile(
-    source: tables.Table, elements: twin.Tree, shape: type[msgspec.Struct]
-) -> tuple[Callable[..., Record], Callable[[Record], msgspec.Struct]]:
-    """Write the two functions record <- twin and twin <- record as source, and compile them."""
-    names: dict[str, Any] = {"Record": source.record, "Twin": shape}
-    text = "\n".join([*_reader(source, names), "", *_writer(source, elements, shape, names)])
-    exec(compile(text, f"<lens {source.name}>", "exec"), names)  # noqa: S102 - our own tables only
-    return names["read"], names["write"]
-
-
-def _reader(source: tables.Table, names: dict[str, Any]) -> Iterator[str]:
-    yield "def read(t, resource, linked):"
-    claims: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for row in source.rows:
-        lines += _read_row(row, names, claims)
-    yield from lines
-    yield "    return Record("
-    for row in source.rows:
-        taken = " or ".join(
-            claim for way in row.ways if way.codec is None for claim in claims.get(way.element, ())
-        )
-        simple = len(row.ways) == 1 and row.ways[0].codec is None
-        value = _get(row.ways[0].element) if simple else f"v_{row.field}"
-        yield f"        {row.field}={f'None if {taken} else {value}' if taken else value},"
-    yield "    )"
-
-
-def _read_row(row: tables.Row, names: dict[str, Any], claims: dict[str, list[str]]) -> Iterator[str]:
-    if len(row.ways) == 1 and row.ways[0].codec is None:
-        return
-    variable = f"v_{row.field}"
-    yield f"    {variable} = None"
-    for number, way in enumerate(row.ways):
-        claim = f"c_{row.field}_{number}"
-        yield f"    {claim} = False"
-        yield f"    if {variable} is None and {_get(way.element)} is not None:"
-        value = _get(way.element)
-        if way.codec is not None:
-            names[f"decode_{way.codec}"] = CODECS[way.codec].decode
-            value = f"decode_{way.codec}({value})"
-        yield f"        {variable} = {value}"
-        yield f"        {claim} = {variable} is not None"
-        if way.codec is not None:
-            claims.setdefault(way.element, []).append(claim)
-
-
-def _get(element: str) -> str:
-    """The expression that reads an element of the twin, None-safe on nested ones."""
-    *parents, name = element.split(".")
-    if not parents:
-        return f"t.{name}_"
-    parent = _get(".".join(parents))
-    return f"(None if {parent} is None else {parent}.{name}_)"
-
-
-def _writer(
-    source: tables.Table, elements: twin.Tree, shape: type[msgspec.Struct], names: dict[str, Any]
-) -> Iterator[str]:
-    yield "def write(r):"
-    values: dict[str, str] = {}
-    for row in source.rows:
-        if len(row.ways) == 1 and row.ways[0].codec is None:
-            values[row.ways[0].element] = f"r.{row.field}"
-            continue
-        yield from _write_row(row, names, values)
-    names["resource"] = source.resource
-    made = _make("Twin", elements, "", values, shape, names)
-    yield f"    return {made.replace('Twin(', 'Twin(resourceType_=resource, ', 1)}"
-
-
-def _write_row(row: tables.Row, names: dict[str, Any], values: dict[str, str]) -> Iterator[str]:
-    left = f"l_{row.field}"
-    yield f"    {left} = r.{row.field}"
-    for number, way in enumerate(row.ways):
-        out = f"o_{row.field}_{number}"
-        if way.codec is None:
-            yield f"    {out}, {left} = {left}, None"
-        elif CODECS[way.codec].encode is not None:
-            names[f"encode_{way.codec}"] = CODECS[way.codec].encode
-            yield f"    {out} = None if {left} is None else encode_{way.codec}({left})"
-            yield f"    if {out} is not None: {left} = None"
-        else:
-            continue
-        values.setdefault(way.element, out)
-
-
-def _make(
-    name: str,
-    elements: twin.Tree,
-    prefix: str,
-    values: dict[str, str],
-    shape: Any,
-    names: dict[str, Any],
-) -> str:
-    parts = []
-    for element, kind in elements.items():
-        path = f"{prefix}{element}"
-        if isinstance(kind, dict):
-            inner = f"Twin_{path.replace('.', '_')}"
-            field = next(f for f in msgspec.structs.fields(shape) if f.name == f"{element}_")
-            names[inner] = next(a for a in field.type.__args__ if a is not type(None))
-            names[f"empty_{inner}"] = names[inner]()
-            made = _make(inner, kind, f"{path}.", values, names[inner], names)
-            parts.append(f"{element}_=(lambda n: None if n == empty_{inner} else n)({made})")
-        elif path in values:
-            parts.append(f"{element}_={values[path]}")
-    return f"{name}({', '.join(parts)})"
-
-
 @cache
 def lens(name: str) -> Lens:
     """The lens of `mappings/NAME.toml`, compiled once."""
@@ -370,7 +264,7 @@ def _by_record() -> dict[type[Record], Lens]:
 def lens_for(resource: Resource) -> Lens | None:
     """The first table that reads this resource, or None."""
     kind = resource.get("resourceType")
-    known = _by_resource().get(kind, ()) if kind.__class__ is str else ()  # type: ignore[arg-type]
+    known = _by_resource().get(kind, ()) if kind.__class__ is str else ()
     return next((each for each in known if each.reads(resource)), None)
 
 

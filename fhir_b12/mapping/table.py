@@ -160,7 +160,10 @@ def _paths(source: dict[str, Any]) -> Iterator[str]:
         if element in seen:
             yield f"{element}: stands twice"
         seen.add(element)
-    for path in [*source.get("refuse", {}), *(p for block in source.get("when", ()) for p in block)]:
+    for path in [
+        *source.get("refuse", {}),
+        *(p for block in source.get("when", ()) for p in block),
+    ]:
         yield from _path(resource, path, path)
     for field, link in source.get("links", {}).items():
         yield from _path(resource, f"links.{field}", link["element"])
@@ -178,7 +181,8 @@ def _names(source: dict[str, Any]) -> Iterator[str]:
             if "as" in way and way["as"] not in CODECS:
                 yield f"{element}: no codec {way['as']!r}; there are {', '.join(sorted(CODECS))}"
         if "codes" in row and row["codes"] not in codes.tables():
-            yield f"{element}: no code table {row['codes']!r}; there are {', '.join(codes.tables())}"
+            known = ", ".join(codes.tables())
+            yield f"{element}: no code table {row['codes']!r}; there are {known}"
     for field, link in source.get("links", {}).items():
         if link["table"] not in ORDER:
             yield f"links.{field}: no table {link['table']!r}; there are {', '.join(ORDER)}"
@@ -186,7 +190,8 @@ def _names(source: dict[str, Any]) -> Iterator[str]:
         for path, test in block.items():
             name = (test.get("known") or test.get("key", "").partition(".")[0]) or None
             if name is not None and name not in codes.tables():
-                yield f"when.{path}: no code table {name!r}; there are {', '.join(codes.tables())}"
+                known = ", ".join(codes.tables())
+                yield f"when.{path}: no code table {name!r}; there are {known}"
 
 
 def hints(record: type[records.Record]) -> dict[str, Any]:

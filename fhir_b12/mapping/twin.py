@@ -4,7 +4,7 @@ The twin of LabResult has `valueQuantity` where the record has `value`. What the
 is not read; re-encoding a twin and subtracting it from the resource gives what is left over.
 """
 
-from typing import Any, Union
+from typing import Any
 
 import msgspec
 
@@ -43,7 +43,7 @@ def build(name: str, node: Tree, resource: str | None = None) -> type[msgspec.St
         if isinstance(kind, dict):
             kind = build(f"{name}.{element}", kind)  # noqa: PLW2901 - the nested twin is the kind
         default: Any = () if getattr(kind, "__origin__", None) is tuple else None
-        fields.append((f"{element}_", kind if default == () else Union[kind, None], default))
+        fields.append((f"{element}_", kind if default == () else kind | None, default))
     fields.append(("modifierExtension_", None, None))
     if resource is not None:
         fields.append(("implicitRules_", None, None))

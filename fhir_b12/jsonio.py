@@ -1,0 +1,369 @@
+r"""JSON read exactly and written exactly.  https://hl7.org/fhir/R4/json.html
+
+FHIR counts the digits of a decimal: `1.50` is not `1.5`. So numbers with a fraction or an exponent
+become `decimal.Decimal`, keys keep their order, and what JSON leaves open (twice the same key, NaN,
+half a surrogate pair) is refused with its line and column.
+
+Three readers, each slower and more thorough: msgspec, proven exact by writing the value again;
+the standard library, for texts that are right but written otherwise (`\u00e9`, `1e2`, `-0`); and
+`fhir_b12.jsonscan`, which names every fault.
+"""
+
+import bz2
+import gzip
+import io
+import json
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from decimal import (
+    Clamped,
+    Context,
+    Decimal,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    Rounded,
+    Subnormal,
+    Underflow,
+)
+from itertools import chain
+from math import isfinite
+from pathlib import Path as FilePath
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from fhir_b12.issues import Issue
+from fhir_b12.jsonscan import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_EXPONENT,
+    Path,
+    Place,
+    Scan,
+    expression,
+    number_fault,
+)
+
+MAX_BYTES = 64 * 1024**2  #: one text; far above the largest patient record of Synthea
+MAX_LINE_BYTES = 16 * 1024**2  #: one line of NDJSON, that is one resource
+MAX_STREAM_BYTES = 4 * 1024**3  #: what a compressed stream may unfold to
+
+_UNPROVEN = object()
+# Narrower than the limits by a margin for leading zeros and digits of the exponent: a number near
+# them raises a signal here, and the second reader decides.
+_NARROW = Context(
+    prec=MAX_DIGITS - 20,
+    Emax=MAX_EXPONENT,
+    Emin=-MAX_EXPONENT // 2,
+    traps=[Clamped, Inexact, InvalidOperation, Overflow, Rounded, Subnormal, Underflow],
+)
+_decode = msgspec.json.Decoder(float_hook=_NARROW.create_decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_DOUBTFUL = re.compile(rb"null|NaN|Infinity|\\u0000|E[-+][0-9]{5}|[0-9.]{4200}")
+_TOO_LONG_INT = 10**MAX_DIGITS
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class JsonError(ValueError):
+    """A text that cannot be read, or a value that cannot be written, with all its `issues`."""
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__(self.issues)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.issues))
+
+
+def loads(
+    data: bytes | bytearray | memoryview | str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+) -> Any:
+    """The value of a JSON text, every digit kept; JsonError lists all that is wrong with it."""
+    if len(data) > max_bytes:
+        raise _too_long(max_bytes)
+    try:
+        raw = data.encode() if isinstance(data, str) else bytes(data)
+    except UnicodeEncodeError:
+        raise JsonError(Scan(str(data), max_depth).issues()) from None
+    if len(raw) > max_bytes:
+        raise _too_long(max_bytes)
+    value = _proven(raw, max_depth)
+    if value is _UNPROVEN:
+        value = _plain(raw, max_depth)
+    return value
+
+
+def _too_long(max_bytes: int, line: int = 1) -> JsonError:
+    message = f"the text is longer than {max_bytes} bytes; split it or raise the limit"
+    return JsonError([Issue("fatal", "too-long", "$this", message, line=line, column=1)])
+
+
+def _proven(raw: bytes, max_depth: int) -> Any:
+    """The value, if writing it gives the text again but for white space; else `_UNPROVEN`.
+
+    Equal bytes prove that no key was dropped and no digit was lost.
+    """
+    try:
+        value = _decode(raw)
+        written = _encode(value)
+        if written != msgspec.json.format(raw, indent=-1):
+            return _UNPROVEN
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        return _UNPROVEN
+    if b"\\" in written and b"\\u0000" in written:
+        return _UNPROVEN
+    return _UNPROVEN if _deep(written, value, max_depth) else value
+
+
+def _plain(raw: bytes, max_depth: int) -> Any:
+    """The value as the standard library reads it, with nothing let pass; JsonError if anything."""
+    problem: Exception
+    try:
+        value = _read_strictly(raw.decode())
+        if b"\\u0000" not in _encode(value) and not _deep(raw, value, max_depth):
+            return value
+        problem = ValueError()
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
+        problem, value = error, _UNPROVEN
+    if issues := Scan(raw.decode("utf-8", "surrogateescape"), max_depth).issues():
+        raise JsonError(issues) from None
+    if value is _UNPROVEN:  # the text is right; Python has no room, e.g. deep in a recursion
+        raise problem
+    return value
+
+
+def _strict_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _strict_number(text: str) -> Decimal | int:
+    if number_fault(text):
+        raise ValueError("number beyond the limits")
+    return Decimal(text) if text == "-0" or not text.lstrip("-").isdigit() else int(text)
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(text)
+
+
+_read_strictly = json.JSONDecoder(
+    object_pairs_hook=_strict_object,
+    parse_float=_strict_number,
+    parse_int=_strict_number,
+    parse_constant=_no_constant,
+).decode
+
+
+def _deep(raw: bytes, value: Any, max_depth: int) -> bool:
+    """True where more than `max_depth` arrays and objects stand within each other."""
+    if raw.count(b"[") + raw.count(b"{") <= max_depth:
+        return False
+    level = [value] if isinstance(value, list | dict) else []
+    for _ in range(max_depth):
+        lists = (node for node in level if type(node) is list)
+        objects = (node.values() for node in level if type(node) is dict)
+        below = chain.from_iterable(chain(lists, objects))
+        level = [node for node in below if type(node) is dict or type(node) is list]
+        if not level:
+            return False
+    return bool(level)
+
+
+def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Place]:
+    """Line and column where each value begins, by its path; JsonError as `loads` raises it.
+
+    `{("component", 0, "code"): (3, 17)}`; both count from 1, in characters; the root is `()`.
+    """
+    if len(data) > MAX_BYTES:
+        raise _too_long(MAX_BYTES)
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
+    scan = Scan(text, keep_spots=True)
+    if scan.faults:
+        raise JsonError(scan.issues())
+    return {path: scan.place(at) for path, at in (scan.spots or {}).items()}
+
+
+def dumps(value: Any, *, indent: int | None = None) -> bytes:
+    """The value as JSON in UTF-8, decimals with all their digits; `loads` gives it back.
+
+    JsonError where JSON or FHIR has no form for it: NaN, infinity, U+0000, half a surrogate pair.
+    """
+    try:
+        raw = _encode(value)
+    except RecursionError:
+        message = "the value is nested too deeply or contains itself; flatten it"
+        raise JsonError([Issue("fatal", "too-costly", "$this", message)]) from None
+    except ValueError:
+        raise JsonError(_unwritable(value)) from None
+    crowded = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+    # Only numbers can be too long or too large, and msgspec writes float("nan") as null.
+    if (crowded or _DOUBTFUL.search(raw)) and (issues := _unwritable(value)):
+        raise JsonError(issues)
+    return raw if indent is None else msgspec.json.format(raw, indent=indent)
+
+
+def _unwritable(value: Any) -> list[Issue]:
+    """Everything in the value that JSON or FHIR cannot say."""
+    plain = msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True)
+    root = plain.get("resourceType") if isinstance(plain, dict) else None
+    found: list[tuple[Path, str]] = []
+    left: list[tuple[Path, Any]] = [((), plain)]
+    while left:
+        path, node = left.pop()
+        if isinstance(node, dict | list | tuple):
+            if len(path) >= MAX_DEPTH:
+                found.append((path, f"more than {MAX_DEPTH} levels of nesting; flatten the value"))
+                continue
+            members = list(node.items() if isinstance(node, dict) else enumerate(node))
+            found += [((*path, key), fault) for key, _ in members if (fault := _fault_of(key))]
+            left += [((*path, key), member) for key, member in reversed(members)]
+        elif fault := _fault_of(node):
+            found.append((path, fault))
+    name = root if isinstance(root, str) and root.isidentifier() else "$this"
+    return [Issue("error", "value", expression(name, path), fault) for path, fault in found]
+
+
+def _fault_of(scalar: Any) -> str | None:
+    """Why a string or a number cannot be written, None when it can."""
+    if isinstance(scalar, str):
+        if "\0" in scalar:
+            return "the character U+0000 is not allowed in FHIR; remove it"
+        if not scalar.isascii() and _SURROGATE.search(scalar):
+            return "half of a surrogate pair is no character; remove it"
+    elif isinstance(scalar, float | Decimal) and not _is_finite(scalar):
+        return "NaN and infinity are no JSON numbers; leave the value out"
+    elif isinstance(scalar, Decimal):
+        return number_fault(str(scalar))
+    elif isinstance(scalar, int) and abs(scalar) >= _TOO_LONG_INT:
+        return f"a number of more than {MAX_DIGITS} digits; shorten it"
+    return None
+
+
+def _is_finite(number: float | Decimal) -> bool:
+    """True for what JSON calls a number."""
+    return number.is_finite() if isinstance(number, Decimal) else isfinite(number)
+
+
+def read_lines(
+    stream: BinaryIO, *, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[tuple[int, Any | JsonError]]:
+    """Line number and value of each line of NDJSON; a bad line gives its JsonError as the value.
+
+    Blank lines are passed over; memory stays within one line.  https://hl7.org/fhir/R4/nd-json.html
+    """
+    number = 0
+    while True:
+        number += 1
+        try:
+            line = stream.readline(max_line_bytes + 1)
+            whole = len(line) <= max_line_bytes or line.endswith(b"\n")
+            while not whole:
+                rest = stream.readline(max_line_bytes)
+                whole = not rest or rest.endswith(b"\n")
+        except JsonError as error:  # the stream itself is broken: nothing can follow
+            yield number, _on_line(number, error)
+            return
+        if not line:
+            return
+        if line.strip(b" \t\r\n"):
+            yield number, _line_value(line.rstrip(b"\r\n"), number, max_line_bytes)
+
+
+def _line_value(line: bytes, number: int, max_line_bytes: int) -> Any | JsonError:
+    try:
+        return loads(line, max_bytes=max_line_bytes)
+    except JsonError as error:
+        return _on_line(number, error)
+
+
+def _on_line(number: int, error: JsonError) -> JsonError:
+    return JsonError(msgspec.structs.replace(issue, line=number) for issue in error.issues)
+
+
+def open_stream(
+    source: str | FilePath | BinaryIO, *, max_bytes: int = MAX_STREAM_BYTES
+) -> BinaryIO:
+    """A file (`-` is standard input) or binary stream, unpacked if it is gzip or bzip2.
+
+    Reading raises JsonError where the packing is corrupt or unfolds to more than `max_bytes`.
+    A stream given stays open when the result is closed; a file opened here is closed with it.
+    """
+    opened = isinstance(source, str | FilePath) and str(source) != "-"
+    inner: BinaryIO
+    if opened:
+        inner = FilePath(cast("str", source)).open("rb")  # noqa: SIM115  # the caller closes it
+    else:
+        inner = sys.stdin.buffer if isinstance(source, str | FilePath) else source
+    head = inner.read(3)
+    raw: BinaryIO = io.BufferedReader(_Source(head, inner, close=opened))
+    if head[:2] == b"\x1f\x8b":
+        return _unpacked(gzip.GzipFile(fileobj=raw), raw, max_bytes)
+    if head == b"BZh":
+        return _unpacked(bz2.BZ2File(raw), raw, max_bytes)
+    return raw
+
+
+def _unpacked(stream: Any, packed: BinaryIO, max_bytes: int) -> BinaryIO:
+    return io.BufferedReader(_Unpacked(stream, packed, max_bytes))
+
+
+class _Source(io.RawIOBase):
+    """The stream with the bytes that were read to look at them put back."""
+
+    def __init__(self, head: bytes, inner: BinaryIO, *, close: bool) -> None:
+        self._head, self._inner, self._close = head, inner, close
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._head:
+            data, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
+        else:
+            data = self._inner.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if self._close:
+            self._inner.close()
+        super().close()
+
+
+class _Unpacked(io.RawIOBase):
+    """An unpacking stream whose every fault is a JsonError, with a limit to what it unfolds to."""
+
+    def __init__(self, stream: Any, packed: BinaryIO, max_bytes: int) -> None:
+        self._stream, self._packed = stream, packed
+        self._left = self._max_bytes = max_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except (EOFError, zlib.error, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            message = "the packed stream is cut short or corrupt; fetch it again"
+            raise JsonError([Issue("fatal", "structure", "$this", message)]) from error
+        self._left -= len(data)
+        if self._left < 0:
+            message = f"the stream unfolds to more than {self._max_bytes} bytes; raise the limit"
+            raise JsonError([Issue("fatal", "too-long", "$this", message)])
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
