@@ -1,1 +1,57 @@
-"""FHIR R4 and vitamin B12 infusion therapy."""
+"""Vitamin B12 infusion therapy records to and from HL7 FHIR R4, losing nothing.
+
+    from fhir_b12 import from_bundle, loads
+    reading = from_bundle(loads(open("bundle.json", "rb").read()))
+
+Names are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
+    from fhir_b12.issues import Issue, outcome
+    from fhir_b12.jsonio import JsonError, dumps, loads
+    from fhir_b12.mapping.lens import MappingError, Reading, from_fhir, to_fhir, update
+    from fhir_b12.plain import from_plain, to_plain
+    from fhir_b12.records import TherapyRecord
+
+_HOMES = {
+    "fhir_b12.bundles": ("from_bundle", "to_bundle", "update_bundle"),
+    "fhir_b12.issues": ("Issue", "outcome"),
+    "fhir_b12.jsonio": ("JsonError", "dumps", "loads"),
+    "fhir_b12.mapping.lens": ("MappingError", "Reading", "from_fhir", "to_fhir", "update"),
+    "fhir_b12.plain": ("from_plain", "to_plain"),
+    "fhir_b12.records": ("TherapyRecord",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Issue",
+    "JsonError",
+    "MappingError",
+    "Reading",
+    "TherapyRecord",
+    "dumps",
+    "from_bundle",
+    "from_fhir",
+    "from_plain",
+    "loads",
+    "outcome",
+    "to_bundle",
+    "to_fhir",
+    "to_plain",
+    "update",
+    "update_bundle",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'fhir_b12' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

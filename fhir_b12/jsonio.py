@@ -203,7 +203,9 @@ def dumps(value: Any, *, indent: int | None = None) -> bytes:
         message = "the value is nested too deeply or contains itself; flatten it"
         raise JsonError([Issue("fatal", "too-costly", "$this", message)]) from None
     except ValueError:
-        raise JsonError(_unwritable(value)) from None
+        if issues := _unwritable(value):
+            raise JsonError(issues) from None
+        raise
     crowded = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
     # Only numbers can be too long or too large, and msgspec writes float("nan") as null.
     if (crowded or _DOUBTFUL.search(raw)) and (issues := _unwritable(value)):
