@@ -1,253 +1,271 @@
-"""The command line: `fhir-b12 COMMAND`; exit code 0 fine, 1 findings, 2 usage."""
+"""The command line, `fhir-b12 COMMAND`: what can be asked, and how failure is said."""
 
 import argparse
+import io
 import os
-import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import tomllib
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fhir_b12 import codes, data, plain
-from fhir_b12.bundles import from_bundle, resources, to_bundle, update_bundle
-from fhir_b12.datatypes import Coding
-from fhir_b12.issues import Issue
-from fhir_b12.jsonio import JsonError, dumps, loads, open_stream
-from fhir_b12.mapping import table as tables
-from fhir_b12.mapping.ledger import APART, Entry
+from fhir_b12 import accounts, demo, exchange, lookup
+from fhir_b12.codes import TableError
+from fhir_b12.jsonio import JsonError
 from fhir_b12.mapping.lens import MappingError
-from fhir_b12.records import TherapyRecord
+from fhir_b12.streams import Findings, UsageError
 
+Parser = argparse.ArgumentParser
+Add = Callable[..., Parser]
 
-class UsageError(Exception):
-    """What was asked cannot be done as it was asked."""
+_CODES = """
+exit codes:
+  0  all is well
+  1  something is wrong with the data, or nothing was found; standard error says what
+  2  the command cannot be carried out as it was given
+  3  a defect of fhir-b12 itself
+"""
+_JSON = "- is standard input; .gz and .bz2 are unpacked"
+_LINES = f"JSON, or NDJSON of any length where the name ends in .ndjson; {_JSON}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter the terminal lacks is no error
+            stream.reconfigure(errors="backslashreplace")
+    arguments = parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
-    except (JsonError, MappingError) as error:
-        _tell(error.issues)
-        return 1
-    except (UsageError, OSError) as error:
-        sys.stderr.write(f"fhir-b12: {error}\n")
-        return 2
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130  # as the shell counts: 128 + SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more
+        return 141  # 128 + SIGPIPE
+    except Exception as error:  # noqa: BLE001 - a traceback may show a patient's values
+        return _failed(error)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fhir-b12", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def _failed(error: Exception) -> int:
+    """Say what stopped the command; give the exit code."""
+    if isinstance(error, (JsonError, MappingError)):
+        findings = Findings()
+        findings.tell(error.issues)
+        return findings.code
+    if isinstance(error, TableError) or isinstance(error.__cause__, tomllib.TOMLDecodeError):
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if isinstance(error, (UsageError, OSError)):
+        sys.stderr.write(f"fhir-b12: {error}\n")
+        return 2
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    sys.stderr.write(f"fhir-b12: {type(error).__name__} at {place}: a defect, please report it\n")
+    return 3
 
-    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
+
+def parser() -> Parser:
+    """All commands with their arguments; each `--help` ends in examples that run as they stand."""
+    whole = Parser(
+        prog="fhir-b12",
+        description="Vitamin B12 infusion therapy records to and from HL7 FHIR R4, losing nothing.",
+        epilog="Begin with `fhir-b12 demo`; `fhir-b12 COMMAND --help` tells all of a command.",
+    )
+    whole.add_argument("--version", action="version", version=f"fhir-b12 {version('fhir-b12')}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, text: str, *examples: str) -> Parser:
+        shown = "".join(f"  fhir-b12 {name} {example}".rstrip() + "\n" for example in examples)
+        made: Parser = commands.add_parser(
+            name,
+            help=text.partition(". ")[0].rstrip("."),
+            description=text,
+            epilog=f"examples:\n{shown}{_CODES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         made.set_defaults(run=run)
         return made
 
-    demo = command("demo", _demo, "a therapy course to FHIR and back, then a Bundle of yours")
-    demo.add_argument("input", nargs="?", help="a FHIR Bundle; .gz and .bz2 too")
-    for name, run, text in (
-        ("to-fhir", _to_fhir, "a therapy record (plain JSON) as a FHIR Bundle"),
-        ("from-fhir", _from_fhir, "a Bundle or resource as therapy records"),
-        ("explain", _explain, "for each element: its class and the record field, or why not"),
-        ("ledger", _ledger, "where the leaves went, and what no table reads"),
-    ):
-        made = command(name, run, text)
-        made.add_argument("file", help="- is standard input")
-        made.add_argument("--output", "-o", help="write to this file")
-        if name == "to-fhir":
-            made.add_argument("--format", choices=("json", "ndjson"), default="json")
-            made.add_argument(
-                "--type", choices=("transaction", "collection"), default="transaction"
-            )
-        if name == "ledger":
-            made.add_argument(
-                "--all", action="store_true", help="every leaf, not only what is left"
-            )
-    made = command("update", _update, "change a Bundle where the records say something else")
-    made.add_argument("bundle")
-    made.add_argument("records", help="a therapy record, or a list of them")
-    made.add_argument("--output", "-o")
-    made = command("mappings", _mappings, "the mapping tables as documentation")
-    made.add_argument("name", nargs="?", choices=tables.ORDER, metavar="NAME")
-    made = command("codes", _codes, "the code tables, searched and looked up both ways")
-    made.add_argument("table", nargs="?", choices=codes.tables(), metavar="TABLE")
-    made.add_argument("--find", metavar="SYSTEM|CODE")
-    made.add_argument("--search", metavar="TEXT")
-    command("schema", _schema, "the JSON Schema of a therapy record")
-    return parser
+    _carrying(add)
+    _explaining(add)
+    _answering(add)
+    return whole
 
 
-def _read(path: str) -> Any:
-    with open_stream(path) as stream:
-        return loads(stream.read())
-
-
-def _write(content: bytes, output: str | None) -> None:
-    if output is None:
-        sys.stdout.write(content.decode())
-        sys.stdout.write("\n")
-    else:
-        Path(output).write_bytes(content + b"\n")
-
-
-def _tell(issues: Iterable[Issue]) -> None:
-    for issue in issues:
-        sys.stderr.write(f"{issue}\n")
-
-
-def _findings(issues: Sequence[Issue]) -> int:
-    _tell(issues)
-    return int(any(issue.is_error for issue in issues))
-
-
-def _record(value: Any) -> tuple[TherapyRecord | None, int]:
-    record, issues = plain.from_plain(value)
-    return record, _findings(issues)
-
-
-def _to_fhir(arguments: argparse.Namespace) -> int:
-    record, code = _record(_read(arguments.file))
-    if record is None:
-        return code
-    if arguments.format == "ndjson":
-        _write(b"\n".join(dumps(each) for each in resources(record)), arguments.output)
-    else:
-        _write(dumps(to_bundle(record, arguments.type), indent=2), arguments.output)
-    return 0
-
-
-def _from_fhir(arguments: argparse.Namespace) -> int:
-    reading = from_bundle(_read(arguments.file))
-    found = [plain.to_plain(record) for record in reading.records]
-    _write(dumps(found[0] if len(found) == 1 else found, indent=2), arguments.output)
-    return _findings(reading.issues)
-
-
-def _update(arguments: argparse.Namespace) -> int:
-    bundle, given = _read(arguments.bundle), _read(arguments.records)
-    records = []
-    for value in given if isinstance(given, list) else [given]:
-        record, code = _record(value)
-        if record is None:
-            return code
-        records.append(record)
-    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        raise UsageError("update changes a Bundle: give one")
-    _write(dumps(update_bundle(bundle, records), indent=2), arguments.output)
-    return 0
-
-
-def _lines(rows: Iterable[Sequence[object]], output: str | None = None) -> None:
-    text = "\n".join("\t".join(map(str, row)) for row in rows)
-    _write(text.encode(), output)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    reading = from_bundle(_read(arguments.file))
-    _lines(((e.path, e.kind, e.says) for e in reading.ledger), arguments.output)
-    return _findings(reading.issues)
-
-
-def _ledger(arguments: argparse.Namespace) -> int:
-    reading = from_bundle(_read(arguments.file))
-    ledger = reading.ledger
-    rows: list[Sequence[object]] = [(kind, n) for kind, n in sorted(ledger.counts().items())]
-    rows.append(("leaves", len(ledger)))
-    shown = ledger if arguments.all else ledger.residue
-    rows += [(e.path, e.kind, e.says) for e in shown]
-    _lines(rows, arguments.output)
-    return _findings(reading.issues)
-
-
-def _mappings(arguments: argparse.Namespace) -> int:
-    for name in [arguments.name] if arguments.name else tables.ORDER:
-        table = tables.load(name)
-        rows: list[Sequence[object]] = [(f"{name}: {table.resource} <-> {table.record.__name__}",)]
-        for row in table.rows:
-            ways = ", ".join(w.element + (f" as {w.codec}" if w.codec else "") for w in row.ways)
-            rows.append(("", ways, row.field, row.codes or ""))
-        rows += [("", f"{each.element} -> {each.table}", each.field) for each in table.links]
-        _lines(rows)
-    return 0
-
-
-def _codes(arguments: argparse.Namespace) -> int:
-    found = []
-    for name in [arguments.table] if arguments.table else codes.tables():
-        table = codes.table(name)
-        if arguments.find:
-            system, _, code = arguments.find.rpartition("|")
-            uri = data.toml("codes/systems.toml").get(system, {}).get("uri", system)
-            entry = table.find(Coding(system=uri, code=code))
-            entries = [] if entry is None else [entry]
-        else:
-            entries = table.search(arguments.search or "")
-        found += [(name, entry) for entry in entries]
-    for name, entry in found:
-        codings = " ".join(f"{each.system}|{each.code}" for each in entry.codings)
-        _lines([(name, entry.key, entry.text, entry.mechanism or "", codings)])
-    return 0 if found else 1
-
-
-def _schema(_: argparse.Namespace) -> int:
-    _write(dumps(plain.schema(), indent=2), None)
-    return 0
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    course = loads(data.read(data.mappings().joinpath("demo"), "course.json"))
-    record, code = _record(course)
-    if record is None:
-        return code
-    _say("A course of B12 infusions, as the clinic keeps it:")
-    _kinds([record])
-    bundle = to_bundle(record)
-    text = dumps(bundle)
-    _say(f"\nAs a FHIR R4 transaction: {len(bundle['entry'])} entries, {len(text):,} bytes.")
-    reading = from_bundle(loads(text))
-    same = reading.records == (record,)
-    _say(f"Read back: identical: {'yes' if same else 'NO'}; issues: {len(reading.issues)}")
-    _share(tuple(reading.ledger))
-    path = arguments.input or _sample()
-    if path is None:
-        _say("\nA Bundle nobody here wrote: none at hand; give one: fhir-b12 demo bundle.json")
-        return 0 if same else 1
-    _say(f"\nA Bundle nobody here wrote: {Path(path).name}")
-    other = from_bundle(_read(path))
-    _kinds(other.records)
-    _share(tuple(other.ledger))
-    _tell(other.issues)
-    return 0 if same else 1
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _sample() -> str | None:
-    root = Path(os.environ.get("FHIR_B12_FIXTURES", "../shared/fixtures"))
-    found = [p for p in root.glob("synthea/*.json.bz2") if not p.name.startswith("0-")]
-    return str(min(found, key=lambda p: p.stat().st_size)) if found else None
-
-
-def _kinds(records: Iterable[TherapyRecord]) -> None:
-    for record in records:
-        counts = Counter(type(each).__name__ for each in record)
-        _say("  " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
-
-
-def _share(entries: tuple[Entry, ...]) -> None:
-    counts = Counter(entry.kind for entry in entries)
-    total = " + ".join(f"{n} {kind}" for kind, n in counts.most_common())
-    _say(f"Ledger: {total} = {len(entries)} leaves.")
-    left = Counter(
-        re.sub(r"\[\d+\]", "", f"{entry.path}: {entry.says}")
-        for entry in entries
-        if entry.kind == "residue" and not APART & set(entry.path.split("."))
+def _carrying(add: Add) -> None:
+    made = add(
+        "demo",
+        demo.run,
+        "A course of B12 infusions to FHIR and back, proven; then a Bundle nobody here wrote.",
+        "",
+        "bundle.json",
+        "--save try",
     )
-    for path, n in left.most_common(5):
-        _say(f"  left where it was: {n} x {path}")
+    made.add_argument("input", nargs="?", metavar="BUNDLE", help=f"a FHIR Bundle; {_JSON}")
+    made.add_argument("--save", metavar="FOLDER", help="write course.json and bundle.json there")
+
+    made = add(
+        "to-fhir",
+        exchange.to_fhir,
+        "Therapy records to FHIR resources: a Bundle that, sent twice, changes nothing the second\n"
+        "time. Where anything is wrong, all of it is listed and nothing is written.",
+        "course.json",
+        "course.json --type collection --output bundle.json",
+        "course.json --format ndjson --output folder",
+        "records.ndjson --output resources.ndjson",
+    )
+    _reads(made, f"a therapy record (see `schema`), or a list of them; {_LINES}")
+    made.add_argument(
+        "--type",
+        choices=("transaction", "collection", "list"),
+        help="of Bundle, or a plain list of resources; transaction if not given",
+    )
+    _writes(
+        made,
+        "json: one text; ndjson: a resource a line; text: a table of entries",
+        "with ndjson, a name that does not end in .ndjson is a folder: one file a type",
+    )
+
+    made = add(
+        "from-fhir",
+        exchange.from_fhir,
+        "FHIR resources to therapy records, one for each patient. What can be read is written,\n"
+        "what is wrong is listed, and what no table reads is counted.",
+        "bundle.json",
+        "bundle.json --format text",
+        "resources.ndjson --output records.ndjson",
+    )
+    _reads(made, f"a Bundle of any type, a list of resources or one; {_LINES}")
+    _writes(
+        made, 'json: one text; ndjson: a line a record, {"kind": "LabResult", ...}; text: a table'
+    )
+
+    made = add(
+        "update",
+        exchange.update,
+        "Change a Bundle where the records say something else; the rest stays, digit for digit.",
+        "bundle.json course.json --output changed.json",
+        "bundle.json course.json --format text",
+    )
+    made.add_argument("bundle", metavar="BUNDLE", help=f"a Bundle, or one resource; {_JSON}")
+    _reads(made, "therapy records as `from-fhir` writes them, then changed", "records")
+    _writes(made, "json: the changed Bundle; text: the paths that change", forms=("json", "text"))
+
+
+def _explaining(add: Add) -> None:
+    made = add(
+        "explain",
+        accounts.explain,
+        "For each element of a resource: its class, the table and row that read it, the field of\n"
+        "the record, codec, code table and key; or why it is in no record.",
+        "bundle.json",
+        "bundle.json --format json --output explained.json",
+    )
+    _reads(made, f"a Bundle, a list of resources or one; {_LINES}")
+    _writes(made, "text: a table; json: a list; ndjson: a line an element", default="text")
+
+    made = add(
+        "ledger",
+        accounts.ledger,
+        "How many leaves went where: mapped, constant, derived, or residue with the reason.",
+        "bundle.json",
+        "bundle.json --all",
+        "resources.ndjson --format json",
+    )
+    _reads(made, f"a Bundle, a list of resources or one; {_LINES}")
+    made.add_argument("--all", action="store_true", help="every leaf instead of the sums")
+    _writes(
+        made, "text: a table; json: one text; ndjson: with --all, a line a leaf", default="text"
+    )
+
+
+def _answering(add: Add) -> None:
+    made = add(
+        "mappings",
+        lookup.mappings,
+        "The mapping tables as documentation: which element is which field.",
+        "",
+        "lab_result infusion",
+        "--format json --output mappings.json",
+    )
+    made.add_argument("name", nargs="*", metavar="NAME", help="a table; all if none is named")
+    _writes(made, "text: a table; json: one text", default="text", forms=("text", "json"))
+
+    made = add(
+        "codes",
+        lookup.search,
+        "The code tables, both ways: a key's codes, what a code means, rows that hold a text.",
+        "",
+        "holotranscobalamin",
+        "intrinsic --table lab_tests",
+        "--key serum-vitamin-b12-mass",
+    )
+    made.add_argument(
+        "text", nargs="?", metavar="TEXT", help="part of a key, word, code or display"
+    )
+    made.add_argument("--key", help="the row of this key")
+    made.add_argument(
+        "--code", metavar="SYSTEM|CODE", help="what a code means, e.g. of loinc or sct"
+    )
+    made.add_argument("--table", metavar="NAME", help="look in this table only")
+    _writes(made, "text: a table; json: a list; ndjson: a line a row", default="text")
+
+    made = add(
+        "convert",
+        lookup.convert,
+        "A measured value in another unit, with as many figures as were measured. Between mass\n"
+        "and amount of substance the analyte must be named.",
+        "1500 ug mg",
+        "180.00 pg/mL pmol/L --analyte cobalamin",
+        "'<150' pg/mL pmol/L --test serum-vitamin-b12-mass",
+    )
+    made.add_argument(
+        "value", metavar="VALUE", help="a number, with < <= >= > before it if need be"
+    )
+    made.add_argument("unit", metavar="UNIT", help="its unit, UCUM or a known spelling")
+    made.add_argument("to", metavar="TO", help="the unit wanted, UCUM")
+    made.add_argument("--analyte", help="what was measured, from codes/analytes.toml")
+    made.add_argument("--test", metavar="KEY", help="the laboratory test: its key or SYSTEM|CODE")
+    _writes(made, "text: the value; json: a FHIR Quantity", default="text", forms=("text", "json"))
+
+    made = add(
+        "schema",
+        lookup.schema,
+        "The JSON Schema (draft 2020-12) of a therapy record as plain JSON.",
+        "",
+        "--output therapy-record.schema.json",
+    )
+    made.add_argument(
+        "--output", "-o", metavar="FILE", help="write there instead of standard output"
+    )
+
+
+def _reads(command: Parser, text: str, name: str = "file") -> None:
+    command.add_argument(name, metavar=name.upper(), help=text)
+    command.add_argument(
+        "--max-bytes",
+        type=int,
+        metavar="N",
+        help="refuse a text, or a line of NDJSON, longer than N",
+    )
+
+
+def _writes(
+    command: Parser,
+    text: str,
+    file: str = "",
+    *,
+    default: str | None = None,
+    forms: Sequence[str] = ("json", "ndjson", "text"),
+) -> None:
+    command.add_argument("--format", choices=forms, default=default, help=text)
+    command.add_argument(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help=f"write there instead of standard output{'; ' if file else ''}{file}",
+    )

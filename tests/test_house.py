@@ -26,10 +26,11 @@ FLOORS = (
     ("codes", "definitions"),
     ("mapping",),
     ("plain", "bundles", "models"),
+    ("streams", "terminal", "wording", "accounts", "exchange", "lookup", "demo"),
     ("cli", "__main__", ""),
 )
 #: Where an import may wait until it is needed: start-up is quick, extras stay optional.
-LAZY = {"fhir_b12", "fhir_b12.cli", "fhir_b12.__main__", "fhir_b12.models"}
+LAZY = {"fhir_b12", "fhir_b12.streams", "fhir_b12.models"}
 
 
 def floor(module):

@@ -1,0 +1,260 @@
+"""The commands `explain` and `ledger`: where each leaf went, by which row, or why not."""
+
+import re
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from fhir_b12 import codes
+from fhir_b12.bundles import BundleReading, from_bundle
+from fhir_b12.datatypes import CodeableConcept
+from fhir_b12.issues import Issue
+from fhir_b12.jsonio import dumps
+from fhir_b12.mapping import table as tables
+from fhir_b12.mapping.ledger import APART, Entry
+from fhir_b12.mapping.lens import Reading
+from fhir_b12.streams import Findings, deliver, has_lines, lines, read, show, write
+
+HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
+_INDEX = re.compile(r"\[\d+\]")
+_PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bundle or a list
+
+
+#: What each class of the ledger means.
+CLASSES = {
+    "mapped": "in a field of a record",
+    "constant": "the same in every resource the table reads",
+    "derived": "the Bundle's envelope, made anew from the records",
+    "residue": "in no record; `update` keeps it",
+}
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """One leaf explained: where it stands, its class, and what carries it or why nothing does."""
+
+    path: str
+    kind: str
+    table: str | None = None
+    row: str | None = None  #: the element the row names
+    field: str | None = None  #: where it stands in the record
+    codec: str | None = None
+    codes: str | None = None  #: the code table and the key that the concept has there
+    why: str | None = None
+
+
+def explain(arguments: Namespace) -> int:
+    """For each element its class, table, row, field and codec, or why it is in no record."""
+    findings = Findings()
+    leaves = (msgspec.structs.astuple(leaf) for leaf in _explained(arguments, findings))
+    deliver(HEADS, leaves, arguments.format, arguments.output)
+    return findings.code
+
+
+def _explained(arguments: Namespace, findings: Findings) -> Iterator[Leaf]:
+    for prefix, number, reading in _readings(arguments, findings):
+        findings.tell(_untold(reading), number)
+        for leaf in leaves_of(reading):
+            yield msgspec.structs.replace(leaf, path=f"{prefix}{leaf.path}")
+
+
+def _readings(
+    arguments: Namespace, findings: Findings
+) -> Iterator[tuple[str, int | None, BundleReading]]:
+    """What is read of the input, each line of NDJSON on its own; `7: ` goes before its paths."""
+    if has_lines(arguments.file, arguments.format):
+        for number, value in lines(arguments.file, findings, arguments.max_bytes):
+            reading = from_bundle(value)
+            findings.tell(reading.issues, number)
+            yield f"{number}: ", number, reading
+        return
+    reading = from_bundle(read(arguments.file, arguments.max_bytes))
+    findings.tell(reading.issues)
+    yield "", None, reading
+
+
+def _untold(reading: BundleReading) -> Iterator[Issue]:
+    """For each resource that no table reads, what the tables for its type ask for."""
+    for place in reading.places:
+        if place.reading.lens is None and place.reading.record is None:
+            asked = _asked(place.reading.resource.get("resourceType"))
+            if asked:
+                yield Issue("information", "not-supported", place.path or "$this", asked)
+
+
+@cache
+def _asked(kind: Any) -> str | None:
+    known = [table for table in map(tables.load, tables.ORDER) if table.resource == kind]
+    asked = "; ".join(f"{table.name} reads it where {condition(table)}" for table in known)
+    return f"no table reads this resource: {asked}" if asked else None
+
+
+def condition(table: tables.Table) -> str:
+    """The `when` blocks of a table in words."""
+    blocks = (" and ".join(_line(*line) for line in block.items()) for block in table.when)
+    return ", or ".join(blocks) or f"it is of type {table.resource}"
+
+
+#: A test of a `when` line in words.
+_WORDS = {"coded": "has one of", "known": "is in the code table", "key": "means"}
+
+
+def _line(path: str, test: dict[str, Any]) -> str:
+    ((name, wanted),) = test.items()
+    if name == "present":
+        return f"{path} is {'there' if wanted else 'absent'}"
+    listed = ", ".join(wanted) if isinstance(wanted, list) else wanted
+    return f"{path} {_WORDS.get(name, name)} {listed}"
+
+
+def leaves_of(reading: BundleReading) -> Iterator[Leaf]:
+    """Every leaf of what was read, in document order."""
+    for entry, path, found in placed(reading):
+        if found is None:
+            yield Leaf(entry.path, entry.kind, why=entry.says)
+        else:
+            yield _leaf(entry, path, found)
+
+
+def placed(reading: BundleReading) -> Iterator[tuple[Entry, str, Reading | None]]:
+    """Each leaf with its path below the resource it belongs to, and what came of that resource."""
+    places = {place.path: place.reading for place in reading.places}
+    for entry in reading.ledger:
+        match = _PLACE.match(entry.path)
+        where = match[0] if match is not None and match[0] in places else ""
+        yield entry, entry.path.removeprefix(where).removeprefix("."), places.get(where)
+
+
+def _leaf(entry: Entry, path: str, reading: Reading) -> Leaf:
+    """A leaf by the table that reads its resource, or the resource contained in it."""
+    mapped = entry.kind == "mapped"
+    inner = next((found for _, at, found in reading.linked if path.startswith(f"{at}.")), None)
+    if inner is not None:
+        below = path.partition("].")[2]
+        row, way, concept = _row(below, inner)
+        lens = inner.lens
+    else:
+        row, way, concept = _row(path, reading)
+        lens = reading.lens
+    return Leaf(
+        path=entry.path,
+        kind=entry.kind,
+        table=lens.table.name if lens is not None else None,
+        row=way.element if way is not None else None,
+        field=entry.says if mapped else None,
+        codec=way.codec if way is not None else None,
+        codes=_meaning(row, concept) if row is not None and mapped else None,
+        why=None if mapped else entry.says,
+    )
+
+
+def _row(path: str, reading: Reading) -> tuple[tables.Row | None, tables.Way | None, Any]:
+    """The row that names an element, the way that does, and what stands there."""
+    if reading.lens is None:
+        return None, None, None
+    element = _INDEX.sub("", path)
+    ways = [(way, row) for row in reading.lens.table.rows for way in row.ways]
+    named = [(w, row) for w, row in ways if f"{element}.".startswith(f"{w.element}.")]
+    if not named:
+        return None, None, None
+    way, row = max(named, key=lambda pair: len(pair[0].element))
+    node: Any = reading.resource
+    for name in way.element.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    return row, way, node
+
+
+def _meaning(row: tables.Row, concept: Any) -> str | None:
+    """The row's code table and what the concept is there; `?` where the table does not know it."""
+    if row.codes is None:
+        return None
+    try:
+        found = codes.table(row.codes).find(msgspec.convert(concept, CodeableConcept))
+    except msgspec.ValidationError:
+        return f"{row.codes}: ?"
+    return f"{row.codes}: {found.key if found else '?'}"
+
+
+def ledger(arguments: Namespace) -> int:
+    """How many leaves of each class, and those that are in no record."""
+    findings = Findings()
+    if arguments.all:
+        rows = (
+            (f"{prefix}{entry.path}", entry.kind, entry.says)
+            for prefix, _, reading in _readings(arguments, findings)
+            for entry in reading.ledger
+        )
+        deliver(("path", "class", "says"), rows, arguments.format, arguments.output)
+        return findings.code
+    sums = Sums()
+    for _, _, reading in _readings(arguments, findings):
+        sums.add(reading)
+    if arguments.format == "json":
+        write(dumps(sums.plain(), indent=2), arguments.output)
+    else:
+        show(("leaves", "what", "why"), sums.rows(), arguments.output)
+    return findings.code
+
+
+class Sums:
+    """Leaves counted by class, what is in no record by element and reason."""
+
+    def __init__(self) -> None:
+        self.classes: Counter[str] = Counter()
+        self.read: Counter[str] = Counter()  #: of resources that tables read, by class
+        self.left: Counter[tuple[str, str]] = Counter()
+
+    def add(self, reading: BundleReading) -> None:
+        """Count the leaves of one reading."""
+        for entry, path, found in placed(reading):
+            self.classes[entry.kind] += 1
+            apart = not APART.isdisjoint(path.split("."))
+            if found is not None and found.lens is not None and not apart:
+                self.read[entry.kind] += 1
+            if entry.kind == "residue":
+                self.left[_element(path, found), entry.says] += 1
+
+    @property
+    def total(self) -> str:
+        """`866 mapped + 45 constant + 200 derived + 1,270 residue = 2,381 leaves`"""
+        parts = " + ".join(f"{self.classes[kind]:,} {kind}" for kind in CLASSES)
+        return f"{parts} = {self.classes.total():,} leaves"
+
+    @property
+    def share(self) -> Decimal | None:
+        """Percent of the leaves of what tables read that is in records; id, meta, text apart."""
+        whole = self.read.total()
+        known = whole - self.read["residue"]
+        return round(Decimal(100 * known) / whole, 2) if whole else None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        left = [
+            {"path": path, "leaves": n, "why": why} for (path, why), n in self.left.most_common()
+        ]
+        sums: dict[str, Any] = {"leaves": self.classes.total(), "classes": dict(self.classes)}
+        if self.share is not None:
+            sums["share"] = self.share
+        return {**sums, "residue": left}
+
+    def rows(self) -> Iterator[tuple[object, str, str]]:
+        """As a table: the classes, their sum, the share, then what is left."""
+        for kind, why in CLASSES.items():
+            yield self.classes[kind], kind, why
+        yield self.classes.total(), "leaves", "the sum: each leaf stands in one class"
+        if self.share is not None:
+            yield f"{self.share}%", "share", "in records, of what tables read; id, meta, text apart"
+        yield from ((n, f"  {path}", why) for (path, why), n in self.left.most_common())
+
+
+def _element(path: str, found: Reading | None) -> str:
+    """`Observation.subject.display`; of a resource that no table reads, its type alone."""
+    if found is None:
+        return _INDEX.sub("", path)
+    kind = found.resource.get("resourceType")
+    name = kind if isinstance(kind, str) else "unknown type"
+    return _INDEX.sub("", f"{name}.{path}") if found.lens is not None else name
