@@ -10,6 +10,7 @@ from functools import cache
 from fhir_b12 import data
 
 UCUM = "http://unitsofmeasure.org"
+_MICRO, _MU = "\u00b5", "\u03bc"  # both look like µ, and both are typed
 
 
 @cache
@@ -22,5 +23,6 @@ def systems() -> dict[str, str]:
 @cache
 def units() -> dict[str, str]:
     """Every known unit text -> the UCUM code it stands for."""
-    spellings: dict[str, str] = data.toml("units.toml")["spellings"]
-    return {**{code: code for code in spellings.values()}, **spellings}
+    spellings: dict[str, list[str]] = data.toml("units.toml")["spellings"]
+    known = {text: code for code, texts in spellings.items() for text in (code, *texts)}
+    return {text.replace(_MICRO, _MU): code for text, code in known.items()} | known
