@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import cache
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -18,13 +18,14 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.ledger import APART, Entry
 from fhir_b12.mapping.lens import Reading
-from fhir_b12.streams import Findings, deliver, has_lines, lines, read, show, write
+from fhir_b12.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
 
 HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
 _INDEX = re.compile(r"\[\d+\]")
 _PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bundle or a list
 
 
+_HEAD = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: the line, the entry
 #: What each class of the ledger means.
 CLASSES = {
     "mapped": "in a field of a record",
@@ -50,9 +51,33 @@ class Leaf(msgspec.Struct, frozen=True):
 def explain(arguments: Namespace) -> int:
     """For each element its class, table, row, field and codec, or why it is in no record."""
     findings = Findings()
-    leaves = (msgspec.structs.astuple(leaf) for leaf in _explained(arguments, findings))
-    deliver(HEADS, leaves, arguments.format, arguments.output)
+    leaves = _explained(arguments, findings)
+    if arguments.format == "text" and is_drawn(arguments.output):
+        _draw(leaves)
+    else:
+        rows = map(msgspec.structs.astuple, leaves)
+        deliver(HEADS, rows, arguments.format, arguments.output)
     return findings.code
+
+
+def _draw(leaves: Iterator[Leaf]) -> None:
+    """A table for each entry, narrow enough for a terminal."""
+    heads = ("path", "class", "row", "field, or why not", "codec", "codes")
+    for where, group in groupby(leaves, lambda leaf: _HEAD.match(leaf.path)[0]):  # type: ignore[index]
+        entry = list(group)
+        table = next((leaf.table for leaf in entry if leaf.table), None)
+        rows = (
+            (
+                leaf.path.removeprefix(where).removeprefix("."),
+                leaf.kind,
+                leaf.row if leaf.table in {table, None} else f"{leaf.table}: {leaf.row or ''}",
+                leaf.field or leaf.why,
+                leaf.codec,
+                leaf.codes,
+            )
+            for leaf in entry
+        )
+        show(heads, rows, None, " ".join(filter(None, (where, table and f"by {table}.toml"))))
 
 
 def _explained(arguments: Namespace, findings: Findings) -> Iterator[Leaf]:
@@ -81,16 +106,12 @@ def _untold(reading: BundleReading) -> Iterator[Issue]:
     """For each resource that no table reads, what the tables for its type ask for."""
     for place in reading.places:
         if place.reading.lens is None and place.reading.record is None:
-            asked = _asked(place.reading.resource.get("resourceType"))
-            if asked:
-                yield Issue("information", "not-supported", place.path or "$this", asked)
-
-
-@cache
-def _asked(kind: Any) -> str | None:
-    known = [table for table in map(tables.load, tables.ORDER) if table.resource == kind]
-    asked = "; ".join(f"{table.name} reads it where {condition(table)}" for table in known)
-    return f"no table reads this resource: {asked}" if asked else None
+            kind = place.reading.resource.get("resourceType")
+            known = [table for table in map(tables.load, tables.ORDER) if table.resource == kind]
+            if known:
+                asked = "; ".join(f"{each.name} reads it where {condition(each)}" for each in known)
+                what = f"no table reads this resource: {asked}"
+                yield Issue("information", "not-supported", place.path or "$this", what)
 
 
 def condition(table: tables.Table) -> str:
@@ -131,49 +152,48 @@ def placed(reading: BundleReading) -> Iterator[tuple[Entry, str, Reading | None]
 
 def _leaf(entry: Entry, path: str, reading: Reading) -> Leaf:
     """A leaf by the table that reads its resource, or the resource contained in it."""
-    mapped = entry.kind == "mapped"
-    inner = next((found for _, at, found in reading.linked if path.startswith(f"{at}.")), None)
-    if inner is not None:
-        below = path.partition("].")[2]
-        row, way, concept = _row(below, inner)
-        lens = inner.lens
-    else:
-        row, way, concept = _row(path, reading)
-        lens = reading.lens
+    mapped, field = entry.kind == "mapped", entry.says
+    for name, place, found in reading.linked:
+        if path.startswith(f"{place}."):
+            path, reading = path.removeprefix(f"{place}."), found
+            field = field.removeprefix(f"{name}.")
+    row, way = _row(path, field, reading) or (None, None)
     return Leaf(
         path=entry.path,
         kind=entry.kind,
-        table=lens.table.name if lens is not None else None,
+        table=reading.lens.table.name if reading.lens is not None else None,
         row=way.element if way is not None else None,
         field=entry.says if mapped else None,
-        codec=way.codec if way is not None else None,
-        codes=_meaning(row, concept) if row is not None and mapped else None,
+        codec=way.codec if way is not None and mapped else None,
+        codes=_meaning(row, way, reading) if row and way and mapped else None,
         why=None if mapped else entry.says,
     )
 
 
-def _row(path: str, reading: Reading) -> tuple[tables.Row | None, tables.Way | None, Any]:
-    """The row that names an element, the way that does, and what stands there."""
+def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Way] | None:
+    """The row that names an element; of several for one element that of the field it went to."""
     if reading.lens is None:
-        return None, None, None
-    element = _INDEX.sub("", path)
-    ways = [(way, row) for row in reading.lens.table.rows for way in row.ways]
-    named = [(w, row) for w, row in ways if f"{element}.".startswith(f"{w.element}.")]
-    if not named:
-        return None, None, None
-    way, row = max(named, key=lambda pair: len(pair[0].element))
-    node: Any = reading.resource
-    for name in way.element.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
-    return row, way, node
+        return None
+    element = f"{_INDEX.sub('', path)}."
+    named = [
+        (row, way)
+        for row in reading.lens.table.rows
+        for way in row.ways
+        if element.startswith(f"{way.element}.")
+    ]
+    named.sort(key=lambda pair: f"{field}.".startswith(f"{pair[0].field}."), reverse=True)
+    return max(named, key=lambda pair: len(pair[1].element), default=None)
 
 
-def _meaning(row: tables.Row, concept: Any) -> str | None:
+def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
     """The row's code table and what the concept is there; `?` where the table does not know it."""
     if row.codes is None:
         return None
+    node: Any = reading.resource
+    for name in way.element.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
     try:
-        found = codes.table(row.codes).find(msgspec.convert(concept, CodeableConcept))
+        found = codes.table(row.codes).find(msgspec.convert(node, CodeableConcept))
     except msgspec.ValidationError:
         return f"{row.codes}: ?"
     return f"{row.codes}: {found.key if found else '?'}"
