@@ -105,8 +105,8 @@ def _readings(
 def _untold(reading: BundleReading) -> Iterator[Issue]:
     """For each resource that no table reads, what the tables for its type ask for."""
     for place in reading.places:
-        if place.reading.lens is None and place.reading.record is None:
-            kind = place.reading.resource.get("resourceType")
+        if place.reading.lens is None:
+            kind = _kind(place.reading)
             known = [table for table in map(tables.load, tables.ORDER) if table.resource == kind]
             if known:
                 asked = "; ".join(f"{each.name} reads it where {condition(each)}" for each in known)
@@ -275,6 +275,11 @@ def _element(path: str, found: Reading | None) -> str:
     """`Observation.subject.display`; of a resource that no table reads, its type alone."""
     if found is None:
         return _INDEX.sub("", path)
-    kind = found.resource.get("resourceType")
-    name = kind if isinstance(kind, str) else "unknown type"
+    name = _kind(found) or "unknown type"
     return _INDEX.sub("", f"{name}.{path}") if found.lens is not None else name
+
+
+def _kind(reading: Reading) -> str | None:
+    resource: Any = reading.resource
+    kind = resource.get("resourceType") if isinstance(resource, dict) else None
+    return kind if isinstance(kind, str) else None

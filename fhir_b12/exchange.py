@@ -192,12 +192,13 @@ def _write_records(found: Iterable[Record], form: str, output: str | None) -> No
 
 def unread(reading: BundleReading) -> Counter[str]:
     """How many resources no table reads, by type."""
-    return Counter(
-        kind if kind in definitions.resource_types() else "of unknown type"
+    passed = (
+        each.resource["resourceType"]
         for each in reading.readings
-        if any(issue.code == "not-supported" and not issue.is_error for issue in each.issues)
-        for kind in [each.resource.get("resourceType")]
+        if each.lens is None and all(issue.code == "not-supported" for issue in each.issues)
     )
+    known = definitions.resource_types()
+    return Counter(kind if kind in known else "of unknown type" for kind in passed)
 
 
 def update(arguments: Namespace) -> int:
