@@ -16,8 +16,9 @@ from fhir_b12 import references
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
 from fhir_b12.mapping.codecs import dump
-from fhir_b12.mapping.ledger import Entry, Ledger, leaves
+from fhir_b12.mapping.ledger import Entry, Ledger
 from fhir_b12.mapping.lens import Reading, from_fhir, to_fhir, update
+from fhir_b12.paths import leaves
 from fhir_b12.records import FollowUp, Medication, Patient, Record, TherapyRecord, names
 from fhir_b12.references import Key
 
@@ -440,32 +441,27 @@ def _sign(record: Record) -> str:
 
 
 def _account(reading: BundleReading) -> Iterator[Entry]:
-    ledgers = {place.path: place.reading.ledger for place in reading.places}
+    readings = {place.path: place.reading for place in reading.places}
     bundle = reading.bundle
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        for path, ledger in ledgers.items():
-            yield from _prefixed(path, ledger)
+        for path, each in readings.items():
+            yield from each.account(f"{path}." if path else "")
         return
     for name, node in bundle.items():
         if name != "entry" or not isinstance(node, list):
             yield from (Entry(path, "derived", "the envelope") for path, _ in leaves(node, name))
             continue
         for i, entry in enumerate(node):
-            yield from _entry_account(f"entry[{i}]", entry, ledgers)
+            yield from _entry_account(f"entry[{i}]", entry, readings)
 
 
-def _entry_account(path: str, entry: Any, ledgers: dict[str, Ledger]) -> Iterator[Entry]:
+def _entry_account(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator[Entry]:
     if not isinstance(entry, dict) or not entry:
         yield from (Entry(each, "residue", "no entry") for each, _ in leaves(entry, path))
         return
     for part, node in entry.items():
         below = f"{path}.{part}"
-        if part == "resource" and below in ledgers:
-            yield from _prefixed(below, ledgers[below])
+        if part == "resource" and below in readings:
+            yield from readings[below].account(f"{below}.")
         else:
             yield from (Entry(each, "derived", "the envelope") for each, _ in leaves(node, below))
-
-
-def _prefixed(path: str, ledger: Ledger) -> Iterator[Entry]:
-    for entry in ledger:
-        yield Entry(f"{path}.{entry.path}" if path else entry.path, entry.kind, entry.says)

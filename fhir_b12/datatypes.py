@@ -4,7 +4,6 @@ Attributes are FHIR's element names in snake_case; as JSON they are FHIR's own. 
 carried as they came. What a data type here does not name is not read, and the ledger says so.
 """
 
-from abc import ABC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,22 @@ from fhir_b12.dates import Date, DateTime, Instant
 if TYPE_CHECKING:
     Number = Decimal
 else:
-
-    class Number(ABC):  # noqa: B024 - it only marks
-        """Marks a FHIR decimal: read from a JSON number only, never from a string or a float."""
-
-    Number.register(Decimal)
+    Number = Decimal | int  #: a FHIR decimal; JSON's whole numbers become Decimals as they are read
 
 
 Json = Any  #: a JSON value carried as it came
+
+_ALIASES = canonical.systems()
+_UNITS = canonical.units()
+_NO_OTHER_SYSTEM = (None, canonical.UCUM)
+
+
+def _decimals(element: msgspec.Struct, *names: str) -> None:
+    """Whole numbers as the Decimals that they stand for."""
+    for name in names:
+        value = getattr(element, name)
+        if value.__class__ is int:
+            force_setattr(element, name, Decimal(value))
 
 
 class Element(
@@ -35,7 +42,7 @@ class Element(
     extension: tuple[Json, ...] = ()
 
 
-class Backbone(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Backbone(Element, frozen=True, kw_only=True):
     """A part of a resource. A modifier extension changes its meaning, so none is ever read.
 
     https://hl7.org/fhir/R4/backboneelement.html
@@ -44,7 +51,7 @@ class Backbone(Element, frozen=True, kw_only=True, omit_defaults=True, rename="c
     modifier_extension: None = None
 
 
-class Coding(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Coding(Element, frozen=True, kw_only=True):
     """One code of one system.  https://hl7.org/fhir/R4/datatypes.html#Coding"""
 
     system: str | None = None  #: canonical URI, e.g. http://loinc.org
@@ -54,14 +61,11 @@ class Coding(Element, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     user_selected: bool | None = None
 
     def __post_init__(self) -> None:
-        uri = canonical.systems().get(self.system)  # type: ignore[arg-type]
-        if uri is not None:
-            force_setattr(self, "system", uri)
+        if self.system in _ALIASES:
+            force_setattr(self, "system", _ALIASES[self.system])
 
 
-class CodeableConcept(
-    Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
-):
+class CodeableConcept(Element, frozen=True, kw_only=True):
     """A concept in the sender's own words and codes.
 
     https://hl7.org/fhir/R4/datatypes.html#CodeableConcept
@@ -71,7 +75,7 @@ class CodeableConcept(
     text: str | None = None
 
 
-class Quantity(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Quantity(Element, frozen=True, kw_only=True):
     """A measured amount: digits as measured, unit as printed, UCUM code.
 
     A known unit without a code gets the code, and the code's own spelling: `mcg` becomes `ug`.
@@ -85,39 +89,37 @@ class Quantity(Element, frozen=True, kw_only=True, omit_defaults=True, rename="c
     code: str | None = None
 
     def __post_init__(self) -> None:
-        if self.code is None and self.unit is not None and self.system in _NO_OTHER_SYSTEM:
-            code = canonical.units().get(self.unit)
-            if code is not None:
-                force_setattr(self, "unit", code)
-                force_setattr(self, "code", code)
-                force_setattr(self, "system", canonical.UCUM)
+        if isinstance(self.value, int):
+            _decimals(self, "value")
+        if self.code is None and self.unit in _UNITS and self.system in _NO_OTHER_SYSTEM:
+            code = _UNITS[self.unit]
+            force_setattr(self, "unit", code)
+            force_setattr(self, "code", code)
+            force_setattr(self, "system", canonical.UCUM)
 
 
-_NO_OTHER_SYSTEM = (None, canonical.UCUM)
-
-
-class Range(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Range(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Range"""
 
     low: Quantity | None = None
     high: Quantity | None = None
 
 
-class Ratio(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Ratio(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Ratio"""
 
     numerator: Quantity | None = None
     denominator: Quantity | None = None
 
 
-class Period(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Period(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Period"""
 
     start: DateTime | None = None
     end: DateTime | None = None
 
 
-class SampledData(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class SampledData(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#SampledData"""
 
     origin: Quantity | None = None
@@ -128,8 +130,11 @@ class SampledData(Element, frozen=True, kw_only=True, omit_defaults=True, rename
     dimensions: int | None = None
     data: str | None = None
 
+    def __post_init__(self) -> None:
+        _decimals(self, "period", "factor", "lower_limit", "upper_limit")
 
-class Identifier(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+
+class Identifier(Element, frozen=True, kw_only=True):
     """A business identifier; (system, value) names one thing for good.
 
     https://hl7.org/fhir/R4/datatypes.html#Identifier
@@ -143,7 +148,7 @@ class Identifier(Element, frozen=True, kw_only=True, omit_defaults=True, rename=
     assigner: "Reference | None" = None
 
 
-class Reference(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Reference(Element, frozen=True, kw_only=True):
     """A link to another resource, by address, by identifier or in words.
 
     https://hl7.org/fhir/R4/references.html
@@ -155,7 +160,7 @@ class Reference(Element, frozen=True, kw_only=True, omit_defaults=True, rename="
     display: str | None = None
 
 
-class Annotation(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Annotation(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Annotation"""
 
     author_reference: Reference | None = None
@@ -164,7 +169,7 @@ class Annotation(Element, frozen=True, kw_only=True, omit_defaults=True, rename=
     text: str | None = None
 
 
-class HumanName(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HumanName(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#HumanName"""
 
     use: str | None = None
@@ -176,7 +181,7 @@ class HumanName(Element, frozen=True, kw_only=True, omit_defaults=True, rename="
     period: Period | None = None
 
 
-class ContactPoint(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContactPoint(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#ContactPoint"""
 
     system: str | None = None
@@ -186,7 +191,7 @@ class ContactPoint(Element, frozen=True, kw_only=True, omit_defaults=True, renam
     period: Period | None = None
 
 
-class Address(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Address(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Address"""
 
     use: str | None = None
@@ -201,7 +206,7 @@ class Address(Element, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     period: Period | None = None
 
 
-class Attachment(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Attachment(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Attachment"""
 
     content_type: str | None = None
@@ -214,7 +219,7 @@ class Attachment(Element, frozen=True, kw_only=True, omit_defaults=True, rename=
     creation: DateTime | None = None
 
 
-class TimingRepeat(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TimingRepeat(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Timing"""
 
     bounds_duration: Quantity | None = None
@@ -235,8 +240,11 @@ class TimingRepeat(Element, frozen=True, kw_only=True, omit_defaults=True, renam
     when: tuple[str | None, ...] = ()
     offset: int | None = None
 
+    def __post_init__(self) -> None:
+        _decimals(self, "duration", "duration_max", "period", "period_max")
 
-class Timing(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+
+class Timing(Backbone, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/datatypes.html#Timing"""
 
     event: tuple[DateTime | None, ...] = ()
@@ -244,7 +252,7 @@ class Timing(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     code: CodeableConcept | None = None
 
 
-class DoseAndRate(Element, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DoseAndRate(Element, frozen=True, kw_only=True):
     """https://hl7.org/fhir/R4/dosage.html"""
 
     type: CodeableConcept | None = None
@@ -255,7 +263,7 @@ class DoseAndRate(Element, frozen=True, kw_only=True, omit_defaults=True, rename
     rate_quantity: Quantity | None = None
 
 
-class Dosage(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Dosage(Backbone, frozen=True, kw_only=True):
     """How a medicine is ordered or taken.  https://hl7.org/fhir/R4/dosage.html"""
 
     sequence: int | None = None
@@ -274,30 +282,26 @@ class Dosage(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     max_dose_per_lifetime: Quantity | None = None
 
 
-def from_json(hint: type, value: Any) -> Any:
-    """Read what msgspec does not know: dates from their text, decimals from JSON numbers.
+def convert(value: Any, kind: Any) -> Any:
+    """A plain JSON value as a value of a type here, or as a record.
 
     Raises:
-        ValueError, TypeError: the value is not one; the message carries no value.
+        msgspec.ValidationError: it is not one, e.g. a decimal written as a string or a float.
 
     """
-    if hint is Number:
-        return _number(value)
-    if issubclass(hint, DateTime):
-        if value.__class__ is not str:
-            raise TypeError(f"not a FHIR {hint.name}: write it as a string")
-        return hint(value)
-    raise TypeError(f"no way to read {hint.__name__}")
+    return msgspec.convert(value, kind, builtin_types=_AS_THEY_ARE, dec_hook=_from_json)
 
 
-def _number(value: Any) -> Decimal:
-    if value.__class__ is Decimal:
-        return value
-    if value.__class__ is int:
-        return Decimal(value)
-    if value.__class__ is float:
-        raise TypeError("a binary float has lost its digits: read the JSON with fhir_b12.loads")
-    raise TypeError("not a FHIR decimal: write a JSON number without quotes")
+_AS_THEY_ARE = (Decimal,)  #: so that a string or a binary float is no decimal
+
+
+def _from_json(hint: type, value: Any) -> Any:
+    """Read what msgspec does not know: dates from their text; the message carries no value."""
+    if not issubclass(hint, DateTime):
+        raise TypeError(f"no way to read {hint.__name__}")
+    if value.__class__ is not str:
+        raise TypeError(f"not a FHIR {hint.name}: write it as a string")
+    return hint(value)
 
 
 def to_json(value: Any) -> Any:
@@ -311,5 +315,5 @@ __all__ = [
     "Address", "Annotation", "Attachment", "Backbone", "CodeableConcept", "Coding", "ContactPoint",
     "Date", "DateTime", "Dosage", "DoseAndRate", "Element", "HumanName", "Identifier", "Instant",
     "Json", "Number", "Period", "Quantity", "Range", "Ratio", "Reference", "SampledData", "Timing",
-    "TimingRepeat", "from_json", "to_json",
+    "TimingRepeat", "convert", "to_json",
 ]  # fmt: skip

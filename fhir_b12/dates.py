@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/datatypes.html#dateTime
 
 import re
 from calendar import monthrange
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from typing import ClassVar, Self
 
@@ -39,7 +39,7 @@ class DateTime:
 
     def __init__(self, text: str) -> None:
         match = _PARTS.fullmatch(text)
-        if match is None or not _real(match) or not self._allows(match):
+        if match is None or not self._allows(match) or not (_is_day(text) or _real(match)):
             raise ValueError(f"not a FHIR {self.name}: write {self.forms}, a real day and time")
         self.text = text
         self._interval: Interval | None = None
@@ -113,6 +113,21 @@ class Instant(DateTime):
     @staticmethod
     def _allows(match: re.Match[str]) -> bool:
         return match["hour"] is not None
+
+
+def _is_day(text: str) -> bool:
+    """True for most real days and moments, quickly; False where only `_real` can tell."""
+    if len(text) < 10:
+        return False
+    try:
+        if len(text) == 10:
+            date.fromisoformat(text)
+            return True
+        # the standard library knows no leap second, and offsets beyond those of FHIR
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return text[-1] == "Z" or (text[-5:-3] < "14" and text[-2:] < "60")
 
 
 def _real(match: re.Match[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.mapping.ledger import leaves
+from fhir_b12.paths import leaves
 
 RELEASES = {"R4B": "fhir.resources.R4B", "R5": "fhir.resources"}
 
@@ -31,10 +31,11 @@ def as_model(resource: dict[str, Any], release: str = "R4B") -> Any:
     return model.model_validate_json(dumps(resource))
 
 
-def as_resource(model: Any) -> dict[str, Any]:
-    """The plain resource of a model."""
-    resource: dict[str, Any] = loads(model.model_dump_json().encode())
-    return resource
+def as_resource(model: Any) -> Any:
+    """The plain resource of a model; anything else comes back as it is."""
+    if isinstance(model, dict | list) or not hasattr(model, "model_dump_json"):
+        return model
+    return loads(model.model_dump_json().encode())
 
 
 def changes(resource: dict[str, Any], model: Any) -> tuple[Issue, ...]:

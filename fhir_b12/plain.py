@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 
-from fhir_b12.datatypes import DateTime, Number, from_json
+from fhir_b12.datatypes import DateTime, convert
 from fhir_b12.issues import Issue
 from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.faults import faults
@@ -27,7 +27,7 @@ def from_plain(data: Any) -> tuple[TherapyRecord | None, tuple[Issue, ...]]:
     issues = tuple(_wrong(data)) or tuple(faults(data, TherapyRecord, "$"))
     if issues:
         return None, issues
-    return msgspec.convert(data, TherapyRecord, dec_hook=from_json), ()
+    return convert(data, TherapyRecord), ()
 
 
 def _wrong(data: Any) -> Iterator[Issue]:
@@ -76,6 +76,8 @@ def schema() -> dict[str, Any]:
         if part.get("type") == "object":
             part["additionalProperties"] = False
             part["properties"].pop("modifierExtension", None)
+            for name, each in part["properties"].items():
+                part["properties"][name] = _number(each)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://fhir-b12.org/therapy-record.schema.json",
@@ -84,9 +86,18 @@ def schema() -> dict[str, Any]:
     }
 
 
+_DECIMAL = {"type": "string", "format": "decimal"}  # msgspec's word for it; ours are JSON numbers
+
+
+def _number(part: dict[str, Any]) -> dict[str, Any]:
+    kinds = part.get("anyOf", ())
+    if _DECIMAL not in kinds:
+        return part
+    others = [kind for kind in kinds if kind not in ({"type": "integer"}, _DECIMAL)]
+    return {**part, "anyOf": [{"type": "number"}, *others]}
+
+
 def _hook(kind: type) -> dict[str, Any]:
-    if kind is Number:
-        return {"type": "number"}
     if issubclass(kind, DateTime):
         return {"type": "string", "pattern": _DATE}
     raise NotImplementedError

@@ -44,7 +44,9 @@ _SESSION_STEP = CodeableConcept(
 )
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
+):
     """What every record has."""
 
     id: str | None = None  #: the logical id on the server it came from
@@ -53,7 +55,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     extension: tuple[Json, ...] = ()  #: extensions, as they came
 
 
-class Identified(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Identified(Record, frozen=True, kw_only=True):
     """A record with business identifiers.
 
     The first is the record's own name in its clinic: other records refer to it, and a second
@@ -63,11 +65,11 @@ class Identified(Record, frozen=True, kw_only=True, omit_defaults=True, rename="
     identifier: tuple[Identifier, ...] = ()
 
 
-class Part(Backbone, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Part(Backbone, frozen=True, kw_only=True):
     """A part of a record that repeats."""
 
 
-class ReferenceRange(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReferenceRange(Part, frozen=True, kw_only=True):
     """The laboratory's own range.  https://hl7.org/fhir/R4/observation.html"""
 
     low: Quantity | None = None
@@ -78,7 +80,7 @@ class ReferenceRange(Part, frozen=True, kw_only=True, omit_defaults=True, rename
     text: str | None = None
 
 
-class Component(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Component(Part, frozen=True, kw_only=True):
     """One of several results under one head, e.g. systolic pressure."""
 
     code: CodeableConcept | None = None
@@ -98,7 +100,7 @@ class Component(Part, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     reference_range: tuple[ReferenceRange, ...] = ()
 
 
-class Observed(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Observed(Identified, frozen=True, kw_only=True):
     """What all observations hold.  https://hl7.org/fhir/R4/observation.html"""
 
     status: str
@@ -138,25 +140,25 @@ class Observed(Identified, frozen=True, kw_only=True, omit_defaults=True, rename
     component: tuple[Component, ...] = ()
 
 
-class LabResult(Observed, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LabResult(Observed, frozen=True, kw_only=True):
     """One laboratory result: B12, holotranscobalamin, MMA, homocysteine, blood count, ..."""
 
     category: tuple[CodeableConcept, ...] = _category("laboratory")
 
 
-class VitalSign(Observed, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VitalSign(Observed, frozen=True, kw_only=True):
     """What is monitored during an infusion: pressure, pulse, temperature, saturation."""
 
     category: tuple[CodeableConcept, ...] = _category("vital-signs")
 
 
-class Lifestyle(Observed, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Lifestyle(Observed, frozen=True, kw_only=True):
     """How the patient lives: vegan or vegetarian diet, athletic activity, age group."""
 
     category: tuple[CodeableConcept, ...] = _category("social-history")
 
 
-class Outcome(Observed, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Outcome(Observed, frozen=True, kw_only=True):
     """What is reported or found over time: energy, mood, cognition, sleep, numbness, scores.
 
     Any observation that is neither laboratory, vital sign nor social history reads as one.
@@ -165,14 +167,14 @@ class Outcome(Observed, frozen=True, kw_only=True, omit_defaults=True, rename="c
     category: tuple[CodeableConcept, ...] = _category("survey")
 
 
-class Communication(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Communication(Part, frozen=True, kw_only=True):
     """A language the patient speaks."""
 
     language: CodeableConcept | None = None
     preferred: bool | None = None
 
 
-class Contact(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Contact(Part, frozen=True, kw_only=True):
     """Whom to call for the patient."""
 
     relationship: tuple[CodeableConcept, ...] = ()
@@ -184,14 +186,14 @@ class Contact(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel
     period: Period | None = None
 
 
-class PatientLink(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PatientLink(Part, frozen=True, kw_only=True):
     """Another record of the same person."""
 
     other: Reference | None = None
     type: str | None = None
 
 
-class Patient(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Patient(Identified, frozen=True, kw_only=True):
     """Who is treated.  https://hl7.org/fhir/R4/patient.html"""
 
     active: bool | None = None
@@ -213,7 +215,7 @@ class Patient(Identified, frozen=True, kw_only=True, omit_defaults=True, rename=
     link: tuple[PatientLink, ...] = ()
 
 
-class Ingredient(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Ingredient(Part, frozen=True, kw_only=True):
     """What is in the bag: the B12 (active) and the diluent."""
 
     item_codeable_concept: CodeableConcept | None = None
@@ -222,14 +224,14 @@ class Ingredient(Part, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     strength: Ratio | None = None
 
 
-class Batch(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Batch(Part, frozen=True, kw_only=True):
     """The lot."""
 
     lot_number: str | None = None
     expiration_date: DateTime | None = None
 
 
-class Medication(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Medication(Identified, frozen=True, kw_only=True):
     """A drug or an infusion bag.  https://hl7.org/fhir/R4/medication.html"""
 
     code: CodeableConcept | None = None
@@ -241,7 +243,7 @@ class Medication(Identified, frozen=True, kw_only=True, omit_defaults=True, rena
     batch: Batch | None = None
 
 
-class Performer(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Performer(Part, frozen=True, kw_only=True):
     """Who did it, as what."""
 
     function: CodeableConcept | None = None
@@ -249,7 +251,7 @@ class Performer(Part, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     on_behalf_of: Reference | None = None
 
 
-class Infusion(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Infusion(Identified, frozen=True, kw_only=True):
     """One intravenous administration.  https://hl7.org/fhir/R4/medicationadministration.html
 
     Either `drug` (given as a concept), `bag` (what was mixed) or `medication` (a link).
@@ -284,7 +286,7 @@ class Infusion(Identified, frozen=True, kw_only=True, omit_defaults=True, rename
     dosage_extension: tuple[Json, ...] = ()
 
 
-class DispenseRequest(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DispenseRequest(Part, frozen=True, kw_only=True):
     """What the pharmacy is to supply."""
 
     validity_period: Period | None = None
@@ -294,7 +296,7 @@ class DispenseRequest(Part, frozen=True, kw_only=True, omit_defaults=True, renam
     performer: Reference | None = None
 
 
-class Substitution(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Substitution(Part, frozen=True, kw_only=True):
     """Whether another product may be given."""
 
     allowed_boolean: bool | None = None
@@ -302,7 +304,7 @@ class Substitution(Part, frozen=True, kw_only=True, omit_defaults=True, rename="
     reason: CodeableConcept | None = None
 
 
-class InfusionOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class InfusionOrder(Identified, frozen=True, kw_only=True):
     """What was ordered, how much, how often, how many times.
 
     https://hl7.org/fhir/R4/medicationrequest.html; every medication order reads as one, its
@@ -345,7 +347,7 @@ class InfusionOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, r
     event_history: tuple[Reference, ...] = ()
 
 
-class Stage(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Stage(Part, frozen=True, kw_only=True):
     """How far a condition has gone."""
 
     summary: CodeableConcept | None = None
@@ -353,14 +355,14 @@ class Stage(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel")
     type: CodeableConcept | None = None
 
 
-class Evidence(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Evidence(Part, frozen=True, kw_only=True):
     """What supports a diagnosis."""
 
     code: tuple[CodeableConcept, ...] = ()
     detail: tuple[Reference, ...] = ()
 
 
-class Condition(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Condition(Identified, frozen=True, kw_only=True):
     """A diagnosis or a symptom.  https://hl7.org/fhir/R4/condition.html
 
     Its mechanism of impaired absorption, where it has one, follows from `code`.
@@ -392,14 +394,14 @@ class Condition(Identified, frozen=True, kw_only=True, omit_defaults=True, renam
     note: tuple[Annotation, ...] = ()
 
 
-class FocalDevice(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FocalDevice(Part, frozen=True, kw_only=True):
     """A device put in, changed or taken out."""
 
     action: CodeableConcept | None = None
     manipulated: Reference | None = None
 
 
-class Done(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Done(Identified, frozen=True, kw_only=True):
     """What all procedures hold.  https://hl7.org/fhir/R4/procedure.html"""
 
     status: str
@@ -435,20 +437,20 @@ class Done(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     used_reference: tuple[Reference, ...] = ()
 
 
-class Procedure(Done, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Procedure(Done, frozen=True, kw_only=True):
     """What was done to the patient: gastrectomy, bypass, ileal resection, any other.
 
     Its mechanism, where it removes an absorption site, follows from `code`.
     """
 
 
-class SessionStep(Done, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SessionStep(Done, frozen=True, kw_only=True):
     """One step of a session: check-in review, antisepsis, cannulation, removal, dressing."""
 
     category: CodeableConcept | None = _SESSION_STEP
 
 
-class MedicationUse(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MedicationUse(Identified, frozen=True, kw_only=True):
     """What the patient takes.  https://hl7.org/fhir/R4/medicationstatement.html
 
     Its mechanism, where it interferes with B12, follows from `drug`.
@@ -475,7 +477,7 @@ class MedicationUse(Identified, frozen=True, kw_only=True, omit_defaults=True, r
     dosage: tuple[Dosage, ...] = ()
 
 
-class Causality(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Causality(Part, frozen=True, kw_only=True):
     """How far the suspect is held to be the cause."""
 
     assessment: CodeableConcept | None = None
@@ -484,14 +486,14 @@ class Causality(Part, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     method: CodeableConcept | None = None
 
 
-class SuspectEntity(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SuspectEntity(Part, frozen=True, kw_only=True):
     """What may have caused a reaction."""
 
     instance: Reference | None = None
     causality: tuple[Causality, ...] = ()
 
 
-class Reaction(Record, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Reaction(Record, frozen=True, kw_only=True):
     """A reaction to an infusion.  https://hl7.org/fhir/R4/adverseevent.html"""
 
     identifier: Identifier | None = None
@@ -516,21 +518,21 @@ class Reaction(Record, frozen=True, kw_only=True, omit_defaults=True, rename="ca
     study: tuple[Reference, ...] = ()
 
 
-class StatusHistory(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StatusHistory(Part, frozen=True, kw_only=True):
     """A status the visit had."""
 
     status: str | None = None
     period: Period | None = None
 
 
-class ClassHistory(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ClassHistory(Part, frozen=True, kw_only=True):
     """A class the visit had."""
 
     class_: Coding | None = msgspec.field(default=None, name="class")
     period: Period | None = None
 
 
-class SessionParticipant(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SessionParticipant(Part, frozen=True, kw_only=True):
     """Who took part in the visit."""
 
     type: tuple[CodeableConcept, ...] = ()
@@ -538,7 +540,7 @@ class SessionParticipant(Part, frozen=True, kw_only=True, omit_defaults=True, re
     individual: Reference | None = None
 
 
-class SessionDiagnosis(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SessionDiagnosis(Part, frozen=True, kw_only=True):
     """What the visit was for."""
 
     condition: Reference | None = None
@@ -546,7 +548,7 @@ class SessionDiagnosis(Part, frozen=True, kw_only=True, omit_defaults=True, rena
     rank: int | None = None
 
 
-class SessionLocation(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SessionLocation(Part, frozen=True, kw_only=True):
     """Where the visit was."""
 
     location: Reference | None = None
@@ -555,7 +557,7 @@ class SessionLocation(Part, frozen=True, kw_only=True, omit_defaults=True, renam
     period: Period | None = None
 
 
-class Hospitalization(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Hospitalization(Part, frozen=True, kw_only=True):
     """An admission."""
 
     pre_admission_identifier: Identifier | None = None
@@ -569,7 +571,7 @@ class Hospitalization(Part, frozen=True, kw_only=True, omit_defaults=True, renam
     discharge_disposition: CodeableConcept | None = None
 
 
-class Session(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Session(Identified, frozen=True, kw_only=True):
     """One visit, tying infusion, steps and vital signs together.
 
     https://hl7.org/fhir/R4/encounter.html
@@ -599,7 +601,7 @@ class Session(Identified, frozen=True, kw_only=True, omit_defaults=True, rename=
     part_of: Reference | None = None
 
 
-class Attendee(Part, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Attendee(Part, frozen=True, kw_only=True):
     """Who is to come."""
 
     type: tuple[CodeableConcept, ...] = ()
@@ -609,7 +611,7 @@ class Attendee(Part, frozen=True, kw_only=True, omit_defaults=True, rename="came
     period: Period | None = None
 
 
-class FollowUp(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FollowUp(Identified, frozen=True, kw_only=True):
     """The next session, as an appointment.  https://hl7.org/fhir/R4/appointment.html"""
 
     status: str
@@ -635,7 +637,7 @@ class FollowUp(Identified, frozen=True, kw_only=True, omit_defaults=True, rename
     requested_period: tuple[Period, ...] = ()
 
 
-class FollowUpOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FollowUpOrder(Identified, frozen=True, kw_only=True):
     """The next laboratory test or visit, as an order.
 
     https://hl7.org/fhir/R4/servicerequest.html
@@ -680,7 +682,9 @@ class FollowUpOrder(Identified, frozen=True, kw_only=True, omit_defaults=True, r
     relevant_history: tuple[Reference, ...] = ()
 
 
-class TherapyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TherapyRecord(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
+):
     """A patient's whole record. Records refer to each other by business identifier."""
 
     patient: Patient | None = None

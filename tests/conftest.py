@@ -4,6 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+#: The same examples each time, and a failing one is shown as it was drawn: shrinking records takes
+#: minutes. `HYPOTHESIS_PROFILE=explore` draws new ones and shrinks.
+_QUICK = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+settings.register_profile(
+    "default", derandomize=True, phases=(Phase.explicit, Phase.generate), **_QUICK
+)
+settings.register_profile("explore", max_examples=1000, **_QUICK)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def fixtures_root() -> Path:

@@ -11,7 +11,7 @@ import pytest
 from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
 from fhir_b12.datatypes import CodeableConcept, DateTime, Identifier, Period, Quantity, Reference
 from fhir_b12.jsonio import loads
-from fhir_b12.mapping.ledger import leaves
+from fhir_b12.paths import leaves
 from fhir_b12.records import Infusion, LabResult, Patient, TherapyRecord
 
 FIXTURES = Path(os.environ.get("FHIR_B12_FIXTURES", "../shared/fixtures"))

@@ -11,18 +11,17 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.datatypes import DateTime, Period, Quantity, to_json
+from fhir_b12 import canonical
+from fhir_b12.datatypes import to_json
 
 
 class Codec(msgspec.Struct, frozen=True):
-    """A pair of functions and the type of the FHIR side.
+    """A pair of functions between what an element holds and what the record holds, as plain JSON.
 
     `decode` gives None where the value is not of its kind: the next way to read is tried.
     `encode` gives None where it cannot write the value; a codec without one only reads.
     """
 
-    wire: Any  #: what the element holds, e.g. str
-    value: Any  #: what the record's field holds
     decode: Callable[[Any], Any]
     encode: Callable[[Any], Any] | None
     says: str
@@ -37,13 +36,12 @@ def builtins(value: Any) -> Any:
     return _decode(dump(value))
 
 
-def _moment(value: DateTime) -> Period:
-    return Period(start=value)
+def _period(moment: Any) -> dict[str, Any] | None:
+    return {"start": moment} if moment.__class__ is str else None
 
 
-def _of_moment(value: Period) -> str | None:
-    alone = value.start is not None and value.end is None and not value.extension
-    return value.start.text if alone and value.start else None
+def _moment(period: dict[str, Any]) -> Any:
+    return period["start"] if period.keys() == {"start"} else None
 
 
 _RESULT = re.compile(
@@ -54,21 +52,56 @@ _RESULT = re.compile(
 _COMPARATORS = {"≤": "<=", "≥": ">="}
 
 
-def result(text: str) -> Quantity | None:
+def result(text: Any) -> dict[str, Any] | None:
     """`<150` or `>2000 pg/mL` as a Quantity; None where the text says anything else.
 
     A bare number stays text: without comparator or unit it may be a code or a titre.
     """
-    match = _RESULT.fullmatch(text)
+    match = _RESULT.fullmatch(text) if text.__class__ is str else None
     if match is None or not (match["comparator"] or match["unit"]):
         return None
+    unit = match["unit"]
+    if unit is not None and unit not in canonical.units():
+        return None
     comparator = _COMPARATORS.get(match["comparator"], match["comparator"])
-    quantity = Quantity(value=Decimal(match["value"]), comparator=comparator, unit=match["unit"])
-    known = quantity.unit is None or quantity.code is not None
-    return quantity if known else None
+    said = {"value": Decimal(match["value"]), "comparator": comparator, "unit": unit}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+_AMOUNT = frozenset({"value", "comparator", "unit", "system", "code"})
+
+
+def per_one(ratio: Any) -> dict[str, Any] | None:
+    """500 mL per 1 h as the Quantity 500 mL/h; None for any ratio that says more or less.
+
+    Nothing is divided: only a denominator of one is the same amount, digit for digit.
+    """
+    if ratio.__class__ is not dict or ratio.keys() != {"numerator", "denominator"}:
+        return None
+    above, below = _coded(ratio["numerator"]), _coded(ratio["denominator"])
+    if above is None or below is None or "comparator" in ratio["denominator"]:
+        return None
+    if str(ratio["denominator"].get("value")) != "1" or "/" in below:
+        return None
+    unit = f"{above}/{below}"
+    said = {**ratio["numerator"], "unit": unit, "system": canonical.UCUM, "code": unit}
+    return said if "value" in said else None
+
+
+def _coded(amount: Any) -> str | None:
+    """The UCUM code of a Quantity that says nothing beyond value and unit."""
+    if amount.__class__ is not dict or not amount.keys() <= _AMOUNT:
+        return None
+    if amount.get("system", canonical.UCUM) != canonical.UCUM:
+        return None
+    code, unit = amount.get("code"), amount.get("unit")
+    if code is None and unit.__class__ is str:
+        code = canonical.units().get(unit)
+    return code if code.__class__ is str else None
 
 
 CODECS = {
-    "moment": Codec(DateTime, Period, _moment, _of_moment, "a dateTime, read as a period's start"),
-    "result": Codec(str, Quantity, result, None, "a number written as text, e.g. <150"),
+    "moment": Codec(_period, _moment, "a dateTime, read as a period's start"),
+    "per-one": Codec(per_one, None, "a ratio to one unit, e.g. 500 mL per 1 h as 500 mL/h"),
+    "result": Codec(result, None, "a number written as text, e.g. <150"),
 }

@@ -1,131 +1,123 @@
-"""A table as two straight-line functions: one attribute after the other, no loops and no look-ups.
+"""A table compiled: which key of the record an element goes to, and which element a key goes to.
 
-For a table with `status` and `code = { field = "test" }` they read
+Both sides are plain JSON here. For a table with `status` and `code = { field = "test" }`
 
-    def read(t):                       def write(r):
-        return Record(                     return Twin(resourceType_=resource,
-            status=t.status_,                  status_=r.status,
-            test=t.code_,                      code_=r.test)
-        )
+    gather({"status": "final", "code": {...}})  gives  {"status": "final", "test": {...}}
+    scatter({"status": "final", "test": {...}}) gives  {"status": "final", "code": {...}}
+
+so that msgspec reads and writes records whole; nothing is looked at but what stands there.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
-from fhir_b12.mapping import table as tables
-from fhir_b12.mapping import twin
 from fhir_b12.mapping.codecs import CODECS
-from fhir_b12.records import Record
+from fhir_b12.mapping.table import Table, Way
+
+Json = dict[str, Any]
+Decode = Callable[[Any], Any]
 
 
-def functions(
-    source: tables.Table, elements: twin.Tree, shape: type[msgspec.Struct]
-) -> tuple[Callable[..., Record], Callable[[Record], msgspec.Struct]]:
-    """The functions record <- twin and twin <- record, written as source and compiled."""
-    names: dict[str, Any] = {"Record": source.record, "Twin": shape}
-    text = "\n".join([*_reader(source, names), "", *_writer(source, elements, shape, names)])
-    exec(compile(text, f"<lens {source.name}>", "exec"), names)  # noqa: S102 - our own tables only
-    return names["read"], names["write"]
+class Route(msgspec.Struct, frozen=True):
+    """A key that an element's value may go to, as it is or by a codec."""
+
+    key: str
+    decode: Decode | None
 
 
-def _reader(source: tables.Table, names: dict[str, Any]) -> Iterator[str]:
-    yield "def read(t):"
-    claims: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for row in source.rows:
-        lines += _read_row(row, names, claims)
-    yield from lines
-    yield "    return Record("
-    for row in source.rows:
-        taken = " or ".join(
-            claim for way in row.ways if way.codec is None for claim in claims.get(way.element, ())
+#: element name -> key of the record, or routes in order of trial, or the elements below it
+Tree: TypeAlias = "dict[str, str | tuple[Route, ...] | Tree]"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """An element that a key's value may go to, as it is or by a codec."""
+
+    parents: tuple[str, ...]
+    name: str
+    encode: Callable[[Any], Any] | None
+
+
+def keys(table: Table) -> dict[str, str]:
+    """The record's fields by name -> their names in JSON."""
+    return {field.name: field.encode_name for field in msgspec.structs.fields(table.record)}
+
+
+def tree(table: Table) -> Tree:
+    """The elements a table names, nested as in the resource, and where their values go."""
+    routes: dict[str, list[Route]] = {}
+    for row in table.rows:
+        for way in row.ways:
+            decode = None if way.codec is None else CODECS[way.codec].decode
+            routes.setdefault(way.element, []).append(Route(keys(table)[row.field], decode))
+    root: Tree = {}
+    for element, found in routes.items():
+        *parents, name = element.split(".")
+        node: Any = root
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        # a codec may decline a value, so those that take any come last
+        ordered = tuple(sorted(found, key=lambda route: route.decode is None))
+        node[name] = ordered[0].key if ordered[0].decode is None else ordered
+    return root
+
+
+def gather(node: Json, elements: Tree, record: Json) -> Json:
+    """The values of the elements that the table names, by the record's keys."""
+    for name, value in node.items():
+        step = elements.get(name)
+        if step is None or value is None:
+            continue
+        if step.__class__ is str:
+            record[step] = value
+        elif step.__class__ is tuple:
+            _decoded(value, step, record)
+        elif value.__class__ is dict:
+            gather(value, step, record)  # type: ignore[arg-type]  # the one kind left
+    return record
+
+
+def _decoded(value: Any, routes: Any, record: Json) -> None:
+    for key, found in routed(value, routes):
+        record[key] = found
+
+
+def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
+    """The key a value goes to and what stands there, by the first route that takes it; or none."""
+    for route in routes:
+        found = value if route.decode is None else route.decode(value)
+        if found is not None:
+            return [(route.key, found)]
+    return []
+
+
+def targets(table: Table) -> dict[str, tuple[Target, ...]]:
+    """Where the value of each of the record's keys is written, in order of trial."""
+    return {
+        keys(table)[row.field]: tuple(
+            _target(way) for way in row.ways if way.codec is None or CODECS[way.codec].encode
         )
-        simple = len(row.ways) == 1 and row.ways[0].codec is None
-        value = _get(row.ways[0].element) if simple else f"v_{row.field}"
-        yield f"        {row.field}={f'None if {taken} else {value}' if taken else value},"
-    yield "    )"
+        for row in table.rows
+    }
 
 
-def _read_row(
-    row: tables.Row, names: dict[str, Any], claims: dict[str, list[str]]
-) -> Iterator[str]:
-    if len(row.ways) == 1 and row.ways[0].codec is None:
-        return
-    variable = f"v_{row.field}"
-    yield f"    {variable} = None"
-    for number, way in enumerate(row.ways):
-        claim = f"c_{row.field}_{number}"
-        yield f"    {claim} = False"
-        yield f"    if {variable} is None and {_get(way.element)} is not None:"
-        value = _get(way.element)
-        if way.codec is not None:
-            names[f"decode_{way.codec}"] = CODECS[way.codec].decode
-            value = f"decode_{way.codec}({value})"
-        yield f"        {variable} = {value}"
-        yield f"        {claim} = {variable} is not None"
-        if way.codec is not None:
-            claims.setdefault(way.element, []).append(claim)
+def _target(way: Way) -> Target:
+    *parents, name = way.element.split(".")
+    encode = None if way.codec is None else CODECS[way.codec].encode
+    return Target(tuple(parents), name, encode)
 
 
-def _get(element: str) -> str:
-    """The expression that reads an element of the twin, None-safe on nested ones."""
-    *parents, name = element.split(".")
-    if not parents:
-        return f"t.{name}_"
-    parent = _get(".".join(parents))
-    return f"(None if {parent} is None else {parent}.{name}_)"
-
-
-def _writer(
-    source: tables.Table, elements: twin.Tree, shape: type[msgspec.Struct], names: dict[str, Any]
-) -> Iterator[str]:
-    yield "def write(r):"
-    values: dict[str, str] = {}
-    for row in source.rows:
-        if len(row.ways) == 1 and row.ways[0].codec is None:
-            values[row.ways[0].element] = f"r.{row.field}"
-            continue
-        yield from _write_row(row, names, values)
-    names["resource"] = source.resource
-    made = _make(elements, "", values, shape, names)
-    yield f"    return Twin(resourceType_=resource, {made[1:]}"
-
-
-def _write_row(row: tables.Row, names: dict[str, Any], values: dict[str, str]) -> Iterator[str]:
-    left = f"l_{row.field}"
-    yield f"    {left} = r.{row.field}"
-    for number, way in enumerate(row.ways):
-        out = f"o_{row.field}_{number}"
-        if way.codec is None:
-            yield f"    {out}, {left} = {left}, None"
-        elif CODECS[way.codec].encode is not None:
-            names[f"encode_{way.codec}"] = CODECS[way.codec].encode
-            yield f"    {out} = None if {left} is None else encode_{way.codec}({left})"
-            yield f"    if {out} is not None: {left} = None"
-        else:
-            continue
-        values.setdefault(way.element, out)
-
-
-def _make(
-    elements: twin.Tree,
-    prefix: str,
-    values: dict[str, str],
-    shape: Any,
-    names: dict[str, Any],
-) -> str:
-    parts = []
-    for element, kind in elements.items():
-        path = f"{prefix}{element}"
-        if isinstance(kind, dict):
-            inner = f"Twin_{path.replace('.', '_')}"
-            field = next(f for f in msgspec.structs.fields(shape) if f.name == f"{element}_")
-            names[inner] = next(a for a in field.type.__args__ if a is not type(None))
-            names[f"empty_{inner}"] = names[inner]()
-            made = inner + _make(kind, f"{path}.", values, names[inner], names)
-            parts.append(f"{element}_=(lambda n: None if n == empty_{inner} else n)({made})")
-        elif path in values:
-            parts.append(f"{element}_={values[path]}")
-    return f"({', '.join(parts)})"
+def scatter(record: Json, goes: dict[str, tuple[Target, ...]], resource: Json) -> Json:
+    """The record's values at the elements that the table names, added to the resource."""
+    for key, value in record.items():
+        for target in goes[key]:
+            written = value if target.encode is None else target.encode(value)
+            if written is None:
+                continue
+            node = resource
+            for parent in target.parents:
+                node = node.setdefault(parent, {})
+            node[target.name] = written
+            break
+    return resource

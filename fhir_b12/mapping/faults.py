@@ -1,35 +1,20 @@
-"""Everything in a resource that is not of the type its element has, each with its place."""
+"""Everything in a value that is not of the type it should have, each with its place."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from fhir_b12.datatypes import from_json
+from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
 
-
-def sift(
-    resource: dict[str, Any], shape: type[msgspec.Struct], path: str
-) -> tuple[msgspec.Struct, list[Issue]]:
-    """The elements that can be read, as a twin, and an issue for each place that cannot."""
-    issues: list[Issue] = []
-    good = {}
-    for field in msgspec.structs.fields(shape):
-        name = field.encode_name
-        if name not in resource:
-            continue
-        found = list(faults(resource[name], field.type, f"{path}.{name}"))
-        issues += found
-        if not found:
-            good[name] = resource[name]
-    return msgspec.convert(good, shape, dec_hook=from_json), issues
+MODIFIED = "a modifier extension changes the meaning of what it stands in, so it is not read"
 
 
 def faults(node: Any, kind: Any, path: str) -> Iterator[Issue]:
     """An issue for each innermost place that does not convert."""
     try:
-        msgspec.convert(node, kind, dec_hook=from_json)
+        convert(node, kind)
     except msgspec.ValidationError as error:
         inner = [issue for child in _children(node, kind, path) for issue in faults(*child)]
         yield from inner or [_issue(path, error)]
@@ -54,12 +39,7 @@ def _children(node: Any, kind: Any, path: str) -> Iterator[tuple[Any, Any, str]]
 
 
 def _issue(path: str, error: msgspec.ValidationError) -> Issue:
-    name = path.rpartition(".")[2]
-    if name == "modifierExtension":
-        what = "a modifier extension changes the meaning of what it stands in, so it is not read"
-        return Issue("error", "extension", path, what)
-    if name == "implicitRules":
-        what = "implicit rules change the meaning of the resource, so it is not read"
-        return Issue("error", "not-supported", path, what)
+    if path.endswith(".modifierExtension"):
+        return Issue("error", "extension", path, MODIFIED)
     what = str(error).partition(" - at ")[0].replace("`", "")
     return Issue("error", "structure" if what.startswith("Expected") else "value", path, what)

@@ -5,17 +5,10 @@ from typing import Any
 
 from fhir_b12 import canonical, codes
 from fhir_b12.datatypes import CodeableConcept, Coding
+from fhir_b12.paths import at
 
 Test = Callable[[Any], bool]
-
-
-def at(node: Any, path: tuple[str, ...]) -> Any:
-    """The value at an element path, None where there is none or a list stands in between."""
-    for name in path:
-        if node.__class__ is not dict:
-            return None
-        node = node.get(name)
-    return node
+Pair = tuple[Any, Any]  # system, code
 
 
 def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
@@ -27,7 +20,14 @@ def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
     ]
 
     def holds(resource: Any) -> bool:
-        return any(all(test(at(resource, path)) for path, test in block) for block in compiled)
+        for block in compiled:
+            for path, test in block:
+                node = resource.get(path[0]) if len(path) == 1 else at(resource, path)
+                if not test(node):
+                    break
+            else:
+                return True
+        return False
 
     return holds
 
@@ -35,7 +35,7 @@ def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
 def _test(test: dict[str, Any]) -> Test:
     if "coded" in test:
         wanted = frozenset(tuple(pair.split("|", 1)) for pair in test["coded"])
-        return lambda node: any(pair in wanted for pair in _pairs(node))
+        return lambda node: node is not None and not wanted.isdisjoint(_pairs(node))
     if "known" in test:
         table = test["known"]
         return lambda node: any(_find(table, concept) for concept in _concepts(node))
@@ -63,28 +63,32 @@ def compile_refuse(lines: dict[str, tuple[str, ...]]) -> Callable[[Any], str | N
     return refused
 
 
-def _items(node: Any) -> Iterator[dict[str, Any]]:
-    for item in node if node.__class__ is list else (node,):
-        if item.__class__ is dict:
-            yield item
+def _items(node: Any) -> Any:
+    return node if node.__class__ is list else (node,)
 
 
-def _pairs(node: Any) -> Iterator[tuple[Any, Any]]:
+def _pairs(node: Any) -> list[Pair]:
+    """(system, code) of each coding in a concept or a list of concepts, whatever else is there."""
     aliases = canonical.systems()
+    found: list[Pair] = []
     for concept in _items(node):
-        for coding in _items(concept.get("coding")):
-            system, code = coding.get("system"), coding.get("code")
-            if system.__class__ is str and code.__class__ is str:
-                yield aliases.get(system, system), code
+        if concept.__class__ is dict:
+            for coding in _items(concept.get("coding")):
+                if coding.__class__ is dict:
+                    system, code = coding.get("system"), coding.get("code")
+                    if system.__class__ is str and code.__class__ is str:
+                        found.append((aliases.get(system, system), code))
+    return found
 
 
 def _concepts(node: Any) -> Iterator[CodeableConcept]:
     for concept in _items(node):
-        text = concept.get("text")
-        yield CodeableConcept(
-            coding=tuple(Coding(system=system, code=code) for system, code in _pairs(concept)),
-            text=text if text.__class__ is str else None,
-        )
+        if concept.__class__ is dict:
+            text = concept.get("text")
+            yield CodeableConcept(
+                coding=tuple(Coding(system=system, code=code) for system, code in _pairs(concept)),
+                text=text if text.__class__ is str else None,
+            )
 
 
 def _find(table: str, concept: CodeableConcept) -> str | None:

@@ -2,20 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from fhir_b12.mapping.codecs import builtins
-
-if TYPE_CHECKING:
-    from fhir_b12.mapping.lens import Reading
+from fhir_b12.mapping import compiled
+from fhir_b12.mapping.table import Table, hints
+from fhir_b12.paths import leaves
 
 Class = Literal["mapped", "constant", "derived", "residue"]
 APART = frozenset({"id", "meta", "text"})  #: counted apart: server's identity, metadata, narrative
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One leaf: its FHIRPath below the resource, its class, and the field or the reason."""
 
     path: str
@@ -44,72 +43,138 @@ class Ledger(msgspec.Struct, frozen=True):
         return len(self.entries)
 
 
-def account(reading: "Reading") -> Ledger:
-    """The ledger of one reading: the resource less what its twin writes again."""
-    lens, resource = reading.lens, reading.resource
-    if lens is None or reading.twin is None:
-        why = reading.issues[0].message if reading.issues else "not read"
-        return Ledger(tuple(Entry(path, "residue", why) for path, _ in leaves(resource)))
-    fields = {way.element: row.field for row in lens.table.rows for way in row.ways}
-    return Ledger(tuple(_top(reading, resource, builtins(reading.twin), fields)))
+class Plan(dict[str, "Plan"]):
+    """Where an element goes, and by name what stands below it; made as far as it is looked at.
+
+    An element that is read whole, whatever is in it, has no `kind`.
+    """
+
+    def __init__(self, says: str, kind: type[msgspec.Struct] | None = None) -> None:
+        super().__init__()
+        self.says = says
+        self.kind = kind
+        self.routes: tuple[compiled.Route, ...] = ()
+        self.whole = kind is None
+
+    def __missing__(self, name: str) -> "Plan | None":
+        """The plan of a child, None where the record has no place for it."""
+        if self.kind is None:
+            return None
+        for field in msgspec.structs.fields(self.kind):
+            if field.encode_name == name and name != "modifierExtension":
+                made = self[name] = Plan(f"{self.says}.{name}", _struct(field.type))
+                return made
+        return None
 
 
-def _top(
-    reading: "Reading", resource: dict[str, Any], known: dict[str, Any], fields: dict[str, str]
-) -> Iterator[Entry]:
-    contained = {place: (field, found) for field, place, found in reading.linked}
+def _struct(hint: Any) -> type[msgspec.Struct] | None:
+    """The type of an element's parts: of `tuple[Coding, ...]` it is Coding; None for the others."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    return next(filter(None, map(_struct, get_args(hint))), None)
+
+
+def plan(table: Table) -> Plan:
+    """Where the elements that a table names go."""
+    types = hints(table.record)
+    fields = {key: field for field, key in compiled.keys(table).items()}
+    made = _branch(compiled.tree(table), types, fields)
+    made["contained"] = Plan("contained")
+    return made
+
+
+def _branch(tree: compiled.Tree, types: dict[str, Any], fields: dict[str, str]) -> Plan:
+    made = Plan("")
+    made.whole = False
+    for name, step in tree.items():
+        if isinstance(step, str):
+            made[name] = Plan(fields[step], _struct(types[fields[step]]))
+        elif isinstance(step, dict):
+            made[name] = _branch(step, types, fields)
+        else:
+            made[name] = Plan("")
+            made[name].routes = step
+            for route in step:
+                kind = None if route.decode else _struct(types[fields[route.key]])
+                made[name][route.key] = Plan(fields[route.key], kind)
+    return made
+
+
+def account(
+    resource: dict[str, Any], root: Plan, held: dict[str, list[Entry]], prefix: str
+) -> list[Entry]:
+    """The entries of a resource that was read; `held` has those of contained resources in records.
+
+    What was read without a fault is of its type, so the names that the plan knows are the mapped.
+    """
+    out: list[Entry] = []
     for name, node in resource.items():
         if name == "resourceType":
-            yield Entry(name, "constant", "the table's resource type")
-        elif name == "contained" and isinstance(node, list):
-            yield from _contained(node, contained, known.get(name))
-        elif name in known:
-            yield from _pair(node, known[name], name, name, fields)
+            out.append(Entry(f"{prefix}{name}", "constant", "the table's resource type"))
+        elif name == "contained" and held and node.__class__ is list:
+            for index, item in enumerate(node):
+                place = f"contained[{index}]"
+                if place in held:
+                    out += held[place]
+                else:
+                    _element(item, root[name], f"{prefix}{place}", out)
         else:
-            yield from (Entry(path, "residue", _why(name)) for path, _ in leaves(node, name))
-
-
-def _contained(node: list[Any], linked: dict[str, Any], known: Any) -> Iterator[Entry]:
-    for index, item in enumerate(node):
-        place = f"contained[{index}]"
-        if place in linked:
-            field, found = linked[place]
-            for entry in found.ledger.entries:
-                says = f"{field}.{entry.says}" if entry.kind == "mapped" else entry.says
-                yield Entry(f"{place}.{entry.path}", entry.kind, says)
-        else:
-            kind: Class = "mapped" if isinstance(known, list) else "residue"
-            yield from (Entry(path, kind, "contained") for path, _ in leaves(item, place))
-
-
-def _pair(
-    node: Any, known: Any, path: str, element: str, fields: dict[str, str]
-) -> Iterator[Entry]:
-    if isinstance(node, dict) and isinstance(known, dict):
-        for name, child in node.items():
-            below = f"{path}.{name}"
-            if name in known:
-                yield from _pair(child, known[name], below, f"{element}.{name}", fields)
+            step = root[name]
+            where = prefix + name
+            if step is None:
+                _left(node, where, _why(name), out)
             else:
-                yield from (Entry(p, "residue", _why(name)) for p, _ in leaves(child, below))
-        if not node:
-            yield Entry(path, "residue", "an empty object says nothing")
-    elif isinstance(node, list) and isinstance(known, list) and len(node) == len(known) and node:
-        for index, (child, other) in enumerate(zip(node, known, strict=True)):
-            yield from _pair(child, other, f"{path}[{index}]", element, fields)
-    elif isinstance(node, (dict, list)):
-        yield from (Entry(p, "residue", "not of the element's type") for p, _ in leaves(node, path))
+                _element(node, step, where, out)
+    return out
+
+
+def unread(resource: Any, why: str, prefix: str) -> list[Entry]:
+    """The entries of a resource that gave no record: all of it is left."""
+    out: list[Entry] = []
+    if resource.__class__ is not dict or not resource:
+        _left(resource, prefix.rstrip("."), why, out)
+        return out
+    for name, node in resource.items():
+        _left(node, prefix + name, why, out)
+    return out
+
+
+def _element(node: Any, step: Plan, where: str, out: list[Entry]) -> None:
+    """The entries of an element, or of all of a list's."""
+    if step.routes:
+        ((key, _),) = compiled.routed(node, step.routes) or ((step.routes[-1].key, None),)
+        step = step[key]
+    if node.__class__ is list and node and not step.whole:
+        for index, item in enumerate(node):
+            _part(item, step, f"{where}[{index}]", out)
+    elif node.__class__ is dict or node.__class__ is list:
+        _part(node, step, where, out)
+    elif node is None:
+        out.append(Entry(where, "residue", "null says nothing"))
     else:
-        yield Entry(path, "mapped", _field(element, fields))
+        out.append(Entry(where, "mapped", step.says))
 
 
-def _field(element: str, fields: dict[str, str]) -> str:
-    parts = element.split(".")
-    for length in range(len(parts), 0, -1):
-        field = fields.get(".".join(parts[:length]))
-        if field is not None:
-            return ".".join([field, *parts[length:]])
-    return element
+def _part(node: Any, step: Plan, where: str, out: list[Entry]) -> None:
+    if not node and node.__class__ in {dict, list}:
+        out.append(Entry(where, "residue", "an empty object or list says nothing"))
+    elif step.whole:
+        says = step.says
+        out += [Entry(path, "mapped", says) for path, _ in leaves(node, where)]
+    else:
+        below = where + "."
+        for name, child in node.items():
+            inner = step[name]
+            if inner is None:
+                _left(child, below + name, _why(name), out)
+            elif child.__class__ is str:
+                out.append(Entry(below + name, "mapped", inner.says))
+            else:
+                _element(child, inner, below + name, out)
+
+
+def _left(node: Any, where: str, why: str, out: list[Entry]) -> None:
+    out += [Entry(path, "residue", why) for path, _ in leaves(node, where)]
 
 
 def _why(name: str) -> str:
@@ -120,15 +185,3 @@ def _why(name: str) -> str:
     if name.startswith("_"):
         return "an extension of a primitive value"
     return "no row of the table names it"
-
-
-def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf with its path; an empty object or list is a leaf too."""
-    if isinstance(node, dict) and node:
-        for name, child in node.items():
-            yield from leaves(child, f"{path}.{name}" if path else name)
-    elif isinstance(node, list) and node:
-        for index, child in enumerate(node):
-            yield from leaves(child, f"{path}[{index}]")
-    else:
-        yield path, node

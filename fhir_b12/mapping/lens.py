@@ -7,12 +7,16 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.datatypes import Reference, from_json
+from fhir_b12 import definitions
+from fhir_b12.datatypes import Reference, convert
 from fhir_b12.issues import Issue
-from fhir_b12.mapping import compiled, faults, guards, merge, twin
+from fhir_b12.mapping import compiled, guards, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.codecs import CODECS, builtins
-from fhir_b12.mapping.ledger import Ledger, account
+from fhir_b12.mapping.faults import MODIFIED, faults
+from fhir_b12.mapping.ledger import Entry, Ledger, account, plan, unread
+from fhir_b12.models import as_resource
+from fhir_b12.paths import at
 from fhir_b12.records import Medication, Record
 
 Resource = dict[str, Any]
@@ -29,20 +33,37 @@ class MappingError(ValueError):
         self.issues = issues
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What came of reading one resource: the record where that is safe, and what was wrong."""
 
     record: Record | None
     issues: tuple[Issue, ...]
     resource: Resource
     lens: "Lens | None" = None
-    twin: msgspec.Struct | None = None
     linked: tuple[tuple[str, str, "Reading"], ...] = ()  #: field, where it lies, its reading
 
     @property
     def ledger(self) -> Ledger:
         """Where every leaf of the resource went; worked out when asked for."""
-        return account(self)
+        return Ledger(tuple(self.account()))
+
+    def account(self, prefix: str = "") -> list[Entry]:
+        """The ledger's entries, their paths below a prefix such as `entry[0].resource.`"""
+        if self.lens is None or self.record is None:
+            why = self.issues[0].message if self.issues else "not read"
+            return unread(self.resource, why, prefix)
+        held = {
+            place: [_held(field, entry) for entry in found.account(f"{prefix}{place}.")]
+            for field, place, found in self.linked
+            if place.startswith("contained[")
+        }
+        return account(self.resource, self.lens.plan, held, prefix)
+
+
+def _held(field: str, entry: Entry) -> Entry:
+    if entry.kind != "mapped":
+        return entry
+    return msgspec.structs.replace(entry, says=f"{field}.{entry.says}")
 
 
 class Lens:
@@ -52,41 +73,76 @@ class Lens:
         self.table = source
         self.reads = guards.compile_when(source.when)
         self.refused = guards.compile_refuse(source.refuse)
-        self.tree = twin.tree(source)
-        self.twin = twin.build(source.record.__name__, self.tree, source.resource)
-        self._build, self._shape = compiled.functions(source, self.tree, self.twin)
-        self.links = {link.field: link for link in source.links}
+        self.plan = plan(source)
+        self._keys = compiled.keys(source)
+        self._elements = compiled.tree(source)
+        self._targets = compiled.targets(source)
+        self._parents = sorted({way.path[:-1] for row in source.rows for way in row.ways})
+        self._choices = [(parent, _spelled(source, parent)) for parent in self._parents]
+        self._filled = _filled(source, self._keys)
+        self._absent: dict[str, Any] = {
+            key: [] if value.__class__ is list else None for key, value in self._filled.items()
+        }
 
     def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
-        """Read one resource. Bad data is in the issues; then there may be no record."""
-        issues = tuple(self._obstacles(resource))
-        if issues:
-            return Reading(None, issues, resource, self)
-        try:
-            shape = msgspec.convert(resource, self.twin, dec_hook=from_json)
-        except msgspec.ValidationError:
-            good, found = faults.sift(resource, self.twin, self.table.resource)
-            return Reading(None, tuple(found), resource, self, good)
-        missing = tuple(self._missing(shape))
-        if missing:
-            return Reading(None, missing, resource, self, shape)
-        record = self._build(shape)
-        if not self.links:
-            return Reading(record, (), resource, self, shape)
-        return self._follow(Reading(record, (), resource, self, shape), resolve)
+        """Read one resource. Bad data is in the issues; then there is no record."""
+        kind = resource.get("resourceType")
+        if kind != self.table.resource:
+            what = f"{self.table.name} reads {self.table.resource}, not this type of resource"
+            return Reading(None, (Issue("error", "structure", "resourceType", what),), resource)
+        if not self.reads(resource):
+            what = f"not what {self.table.name} reads: none of its `when` blocks holds"
+            return Reading(None, (Issue("error", "not-supported", kind, what),), resource)
+        return self.read(resource, resolve)
+
+    def read(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
+        """Read a resource of which `reads` is true."""
+        issues = self._obstacles(resource)
+        if not issues:
+            values = compiled.gather(resource, self._elements, self._absent.copy())
+            try:
+                record: Record = convert(values, self.table.record)
+            except msgspec.ValidationError:
+                pass
+            else:
+                reading = Reading(record, (), resource, self)
+                return self._follow(reading, resolve) if self.table.links else reading
+        return Reading(None, (*issues, *self._faults(resource)), resource, self)
 
     def to_fhir(self, record: Record) -> Resource:
         """The resource that says what the record says.
 
+        A record that withdraws itself (`entered-in-error`) is written, though never read.
+
         Raises:
             MappingError: this table could not read the result back, e.g. an infusion without
-                intravenous route and without rate.
+                intravenous route and without rate, or two values of one result.
 
         """
         resource = self.create(record)
+        issues = self._twice(resource)
         if not self.reads(resource):
             what = f"{self.table.record.__name__}: {self.table.name}.toml would not read it back"
-            raise MappingError((Issue("error", "business-rule", self.table.resource, what),))
+            issues.append(Issue("error", "business-rule", self.table.resource, what))
+        for link in self.table.links:
+            issues += _ambiguous(record, link, self.table.resource)
+        if issues:
+            raise MappingError(tuple(issues))
+        return resource
+
+    def create(self, record: Record) -> Resource:
+        """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
+        values = builtins(record)
+        for key, value in self._filled.items():
+            if not values.setdefault(key, deepcopy(value)):
+                del values[key]
+        for link in self.table.links:
+            values.pop(link.field, None)
+        resource = compiled.scatter(values, self._targets, {"resourceType": self.table.resource})
+        for link in self.table.links:
+            held = getattr(record, link.field)
+            if held is not None:
+                _contain(resource, link.element, held, lens(link.table).create(held))
         return resource
 
     def update(
@@ -108,46 +164,63 @@ class Lens:
         for row in self.table.rows:
             if getattr(reading.record, row.field) != getattr(record, row.field):
                 self._change(changed, row, before, after)
-        for field in self.links:
-            if getattr(reading.record, field) != getattr(record, field):
-                self._relink(changed, field, reading, after)
+        for link in self.table.links:
+            if getattr(reading.record, link.field) != getattr(record, link.field):
+                _relink(changed, link, reading, after)
         return changed
 
-    def _obstacles(self, resource: Resource) -> Iterator[Issue]:
-        kind = resource.get("resourceType")
-        if kind != self.table.resource:
-            what = f"{self.table.name} reads {self.table.resource}, not this type of resource"
-            yield Issue("error", "structure", "resourceType", what)
-            return
+    def _obstacles(self, resource: Resource) -> list[Issue]:
+        """What forbids reading, whatever the values of the elements are."""
+        issues = self._twice(resource)
+        kind = self.table.resource
+        if "implicitRules" in resource:
+            what = "implicit rules change the meaning of the resource, so it is not read"
+            issues.append(Issue("error", "not-supported", f"{kind}.implicitRules", what))
+        for parent in self._parents:
+            node, where = at(resource, parent), ".".join((kind, *parent))
+            if node.__class__ is dict and "modifierExtension" in node:
+                issues.append(Issue("error", "extension", f"{where}.modifierExtension", MODIFIED))
+            elif node is not None and node.__class__ is not dict:
+                issues.append(Issue("error", "structure", where, "write one JSON object"))
         refused = self.refused(resource)
         if refused is not None:
             what = "this value withdraws the resource, so it is not read; handle it by its id"
-            yield Issue("error", "business-rule", f"{kind}.{refused}", what)
-        if not self.reads(resource):
-            what = f"not what {self.table.name} reads: none of its `when` blocks holds"
-            yield Issue("error", "not-supported", kind, what)
+            issues.append(Issue("error", "business-rule", f"{kind}.{refused}", what))
+        return issues
 
-    def _missing(self, shape: msgspec.Struct) -> Iterator[Issue]:
+    def _twice(self, resource: Resource) -> list[Issue]:
+        """An issue for each choice that is made twice.  https://hl7.org/fhir/R4/formats.html#choice"""
+        issues: list[Issue] = []
+        for parent, spelled in self._choices:
+            node = at(resource, parent)
+            if node.__class__ is dict:
+                made = [spelled[name] for name in node if name in spelled]
+                if len(made) > 1 and len(set(made)) < len(made):
+                    what = "one of its types may stand here and there are more: keep one"
+                    twice = sorted({choice for choice in made if made.count(choice) > 1})
+                    issues += [Issue("error", "structure", choice, what) for choice in twice]
+        return issues
+
+    def _faults(self, resource: Resource) -> Iterator[Issue]:
+        types = tables.hints(self.table.record)
         for row in self.table.rows:
-            if row.required and all(_at(shape, way.element) is None for way in row.ways):
+            found = [
+                (way, value) for way in row.ways if (value := at(resource, way.path)) is not None
+            ]
+            if row.required and not found:
                 path = f"{self.table.resource}.{row.ways[0].element}"
                 yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
-
-    def create(self, record: Record) -> Resource:
-        """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
-        resource: Resource = builtins(self._shape(record))
-        for field, link in self.links.items():
-            held = getattr(record, field)
-            if held is not None:
-                _contain(resource, link.element, held, lens(link.table).create(held))
-        return resource
+            for way, value in found:
+                if way.codec is None and not _taken(self._elements, way, value):
+                    yield from faults(
+                        value, types[row.field], f"{self.table.resource}.{way.element}"
+                    )
 
     def _follow(self, reading: Reading, resolve: Resolve | None) -> Reading:
         record, issues, linked = reading.record, list(reading.issues), list(reading.linked)
         assert record is not None
-        for field, link in self.links.items():
-            row = next(row for row in self.table.rows if row.ways[0].element == link.element)
-            reference = getattr(record, row.field)
+        for link in self.table.links:
+            reference = getattr(record, link.instead_of)
             if reference is None or reference.reference is None:
                 continue
             place, target = _target(reading.resource, reference, resolve)
@@ -155,50 +228,96 @@ class Lens:
             if target is None or target.get("resourceType") != inner.table.resource:
                 continue
             found = inner.from_fhir(target)
-            linked.append((field, place, found))
+            linked.append((link.field, place, found))
             issues += [_inside(issue, f"{self.table.resource}.{place}") for issue in found.issues]
             if found.record is not None:
-                record = _hold(record, field, row.field, place, found.record)
+                record = _hold(record, link, place, found.record)
         good = record if not any(issue.is_error for issue in issues) else None
-        return Reading(good, tuple(issues), reading.resource, self, reading.twin, tuple(linked))
+        return Reading(good, tuple(issues), reading.resource, self, tuple(linked))
 
     def _change(
         self, changed: Resource, row: tables.Row, before: Resource, after: Resource
     ) -> None:
         for way in row.ways:
-            path = tuple(way.element.split("."))
-            old, new = guards.at(before, path), guards.at(after, path)
-            current = guards.at(changed, path)
+            old, new, current = at(before, way.path), at(after, way.path), at(changed, way.path)
             if old == new and (current is None or new is not None):
                 continue
             if old is None and current is not None and not _reads(row, way, current):
                 continue
             merged = new if current is None else merge.merge(current, old, new)
-            merge.put(changed, path, merged)
+            merge.put(changed, way.path, merged)
 
-    def _relink(self, changed: Resource, field: str, reading: Reading, after: Resource) -> None:
-        link = self.links[field]
-        gone = [place for name, place, _ in reading.linked if name == field]
-        if gone and gone[0].startswith("contained["):
-            index = int(gone[0][len("contained[") : -1])
-            kept = [item for i, item in enumerate(changed["contained"]) if i != index]
-        else:
-            kept = list(changed.get("contained", ()))
-        held = after.get(link.element, {}).get("reference", "")
-        kept += [r for r in after.get("contained", ()) if f"#{r.get('id')}" == held]
-        merge.put(changed, ("contained",), kept or None)
-        merge.put(changed, (link.element,), deepcopy(after.get(link.element)))
+
+def _relink(changed: Resource, link: tables.Link, reading: Reading, after: Resource) -> None:
+    gone = [place for name, place, _ in reading.linked if name == link.field]
+    if gone and gone[0].startswith("contained["):
+        index = _index(gone[0])
+        kept = [item for i, item in enumerate(changed["contained"]) if i != index]
+    else:
+        kept = list(changed.get("contained", ()))
+    held = after.get(link.element, {}).get("reference", "")
+    kept += [r for r in after.get("contained", ()) if f"#{r.get('id')}" == held]
+    merge.put(changed, ("contained",), kept or None)
+    merge.put(changed, (link.element,), deepcopy(after.get(link.element)))
+
+
+def _index(place: str) -> int:
+    """The index in `contained[2]`."""
+    return int(place[len("contained[") : -1])
+
+
+def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
+    """The JSON names that spell choices below an element -> the path of their choice."""
+    above = ".".join((source.resource, *parent))
+    found = {}
+    for name in definitions.children(above):
+        defined = definitions.element(f"{above}.{name}")
+        if defined is not None and defined.defined.endswith("[x]"):
+            choice = defined.defined.rpartition(".")[2]
+            found[name] = f"{above}.{choice}"
+    return found
+
+
+def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, Any]:
+    """What a new record of this kind says by itself, by key: a laboratory result its category."""
+    return {
+        keys[field.name]: builtins(field.default)
+        for field in msgspec.structs.fields(source.record)
+        if field.default not in (msgspec.NODEFAULT, None, ())
+    }
+
+
+def _ambiguous(record: Record, link: tables.Link, kind: str) -> Iterator[Issue]:
+    """What keeps a held resource from being read back."""
+    held = getattr(record, link.field)
+    if held is None:
+        return
+    where = f"{kind}.{link.element}"
+    if getattr(record, link.instead_of) is not None:
+        what = f"{link.field} and {link.instead_of} are two ways to say one thing: keep one"
+        yield Issue("error", "business-rule", where, what)
+    taken = [item.get("id") for item in record.contained if isinstance(item, dict)]
+    if (held.id or _INLINE) in taken:
+        what = f"the id of {link.field} is another contained resource's: give it its own"
+        yield Issue("error", "duplicate", where, what)
+    if held.id == _INLINE:
+        what = f"{_INLINE!r} is the id of a {link.field} without one: leave it out"
+        yield Issue("error", "business-rule", where, what)
+
+
+def _taken(elements: compiled.Tree, way: tables.Way, value: Any) -> bool:
+    """Whether a codec of another row reads the value."""
+    step = elements.get(way.element)
+    if not isinstance(step, tuple):
+        return False
+    return any(route.decode is not None and route.decode(value) is not None for route in step)
 
 
 def _reads(row: tables.Row, way: tables.Way, current: Any) -> bool:
     """Whether this way reads what stands there, so that it is the row's to change."""
     if way.codec is None:
         return len(row.ways) > 1
-    codec = CODECS[way.codec]
-    try:
-        return codec.decode(msgspec.convert(current, codec.wire, dec_hook=from_json)) is not None
-    except msgspec.ValidationError:
-        return False
+    return CODECS[way.codec].decode(current) is not None
 
 
 def _inside(issue: Issue, place: str) -> Issue:
@@ -218,13 +337,13 @@ def _target(
     return address, None
 
 
-def _hold(record: Record, field: str, link: str, place: str, found: Record) -> Record:
-    changes: dict[str, Any] = {field: found, link: None}
+def _hold(record: Record, link: tables.Link, place: str, found: Record) -> Record:
+    changes: dict[str, Any] = {link.field: found, link.instead_of: None}
     if place.startswith("contained["):
-        index = int(place[len("contained[") : -1])
+        index = _index(place)
         changes["contained"] = record.contained[:index] + record.contained[index + 1 :]
         if found.id == _INLINE:
-            changes[field] = msgspec.structs.replace(found, id=None)
+            changes[link.field] = msgspec.structs.replace(found, id=None)
     return msgspec.structs.replace(record, **changes)
 
 
@@ -232,13 +351,6 @@ def _contain(resource: Resource, element: str, held: Medication, written: Resour
     written["id"] = held.id or _INLINE
     resource["contained"] = [*resource.get("contained", ()), written]
     resource[element] = {"reference": f"#{written['id']}"}
-
-
-def _at(shape: msgspec.Struct, element: str) -> Any:
-    node: Any = shape
-    for name in element.split("."):
-        node = None if node is None else getattr(node, f"{name}_")
-    return node
 
 
 @cache
@@ -265,7 +377,10 @@ def lens_for(resource: Resource) -> Lens | None:
     """The first table that reads this resource, or None."""
     kind = resource.get("resourceType")
     known = _by_resource().get(kind, ()) if kind.__class__ is str else ()
-    return next((each for each in known if each.reads(resource)), None)
+    for each in known:
+        if each.reads(resource):
+            return each
+    return None
 
 
 def to_fhir(record: Record) -> Resource:
@@ -278,25 +393,28 @@ def to_fhir(record: Record) -> Resource:
     return _by_record()[type(record)].to_fhir(record)
 
 
-def from_fhir(resource: Resource, resolve: Resolve | None = None) -> Reading:
-    """Read one resource by the first table that reads it; no table is an issue, no exception."""
+def from_fhir(resource: Any, resolve: Resolve | None = None) -> Reading:
+    """Read one resource by the first table that reads it; no table is an issue, no exception.
+
+    A `fhir.resources` model is read as the JSON it dumps.
+    """
+    resource = as_resource(resource)
     if resource.__class__ is not dict:
         what = "a FHIR resource is a JSON object: give one"
-        return Reading(None, (Issue("error", "structure", "$this", what),), {"$this": resource})
+        return Reading(None, (Issue("error", "structure", "$this", what),), resource)
     found = lens_for(resource)
     if found is not None:
-        return found.from_fhir(resource, resolve)
-    kind = resource.get("resourceType")
-    if kind.__class__ is not str:
+        return found.read(resource, resolve)
+    if resource.get("resourceType").__class__ is not str:
         issue = Issue("error", "structure", "$this", "resourceType is missing: name the type")
     else:
         issue = Issue("information", "not-supported", "$this", "no table reads this resource")
     return Reading(None, (issue,), resource)
 
 
-def update(resource: Resource, record: Record, resolve: Resolve | None = None) -> Resource:
+def update(resource: Any, record: Record, resolve: Resolve | None = None) -> Resource:
     """A resource changed where the record says something else; see `Lens.update`."""
-    return _by_record()[type(record)].update(resource, record, resolve)
+    return _by_record()[type(record)].update(as_resource(resource), record, resolve)
 
 
 __all__ = ["Lens", "MappingError", "Reading", "builtins", "from_fhir", "lens", "lens_for",

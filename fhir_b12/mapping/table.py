@@ -27,6 +27,11 @@ class Way(msgspec.Struct, frozen=True):
     element: str
     codec: str | None = None
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The element's names from the resource down."""
+        return tuple(self.element.split("."))
+
 
 class Row(msgspec.Struct, frozen=True):
     """One field of the record: ways to read it, the first that fits is written."""
@@ -44,6 +49,7 @@ class Link(msgspec.Struct, frozen=True):
     field: str
     element: str
     table: str
+    instead_of: str  #: the field that holds the reference itself where it leads nowhere
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -80,7 +86,7 @@ def build(name: str, source: dict[str, Any]) -> Table:
     required = {f.name for f in msgspec.structs.fields(record) if f.required}
     rows = tuple(_row(element, row, required) for element, row in source["elements"].items())
     links = tuple(
-        Link(field, link["element"], link["table"])
+        Link(field, link["element"], link["table"], source["elements"][link["element"]]["field"])
         for field, link in source.get("links", {}).items()
     )
     return Table(
@@ -184,6 +190,8 @@ def _names(source: dict[str, Any]) -> Iterator[str]:
             known = ", ".join(codes.tables())
             yield f"{element}: no code table {row['codes']!r}; there are {known}"
     for field, link in source.get("links", {}).items():
+        if link["element"] not in source["elements"]:
+            yield f"links.{field}: {link['element']} has no row of its own; add one to [elements]"
         if link["table"] not in ORDER:
             yield f"links.{field}: no table {link['table']!r}; there are {', '.join(ORDER)}"
     for block in source.get("when", ()):

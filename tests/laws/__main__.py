@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from fhir_b12.jsonio import loads
-from fhir_b12.mapping.ledger import APART, leaves
+from fhir_b12.mapping.ledger import APART
 from fhir_b12.mapping.lens import from_fhir, to_fhir, update
+from fhir_b12.paths import leaves
 
 TYPES = frozenset(
     [

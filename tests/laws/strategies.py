@@ -7,9 +7,10 @@ from decimal import Decimal
 import msgspec
 from hypothesis import strategies as st
 
-from fhir_b12 import datatypes, records
+from fhir_b12 import datatypes, definitions, records
 from fhir_b12.dates import Date, DateTime, Instant
-from fhir_b12.mapping.codecs import result
+from fhir_b12.mapping.codecs import builtins, per_one, result
+from fhir_b12.mapping.lens import _by_record
 
 TEXT = st.one_of(
     st.text(
@@ -89,14 +90,30 @@ def _deep(hint):
     )
 
 
+def choice_of(lens):
+    """field -> the choice it spells, e.g. `Observation.value[x]`; a held bag is a medication."""
+    found = {}
+    for row in lens.table.rows:
+        for way in row.ways:
+            spelled = definitions.element(f"{lens.table.resource}.{way.element}").defined
+            if spelled.endswith("[x]"):
+                found[row.field] = spelled
+    return found | {link.field: found[link.instead_of] for link in lens.table.links}
+
+
 def record(kind):
-    """A record that FHIR can say: codes that a table's `when` asks for are the record's defaults."""
+    """A record that FHIR can say: of the fields that spell one choice there is one at most."""
     hints = typing.get_type_hints(kind)
+    choices = choice_of(_by_record()[kind])
     required = {f.name for f in msgspec.structs.fields(kind) if f.required}
     fields = {n: of(hints[n]) for n in kind.__struct_fields__ if n not in OWN}
     always = {n: of(_plain(hints[n])[0]) for n in required}
     optional = {n: fields[n] for n in fields if n not in required}
-    chosen = st.lists(st.sampled_from(sorted(optional)), max_size=12, unique=True)
+    chosen = st.lists(
+        st.sampled_from(sorted(optional)),
+        max_size=12,
+        unique_by=lambda name: choices.get(name, name),
+    )
     values = chosen.flatmap(
         lambda names: st.fixed_dictionaries({**always, **{n: optional[n] for n in names}})
     )
@@ -114,17 +131,14 @@ def extra(kind, values):
 def sayable(value):
     """Without the few spellings that read as another one, each named in the mapping's notes."""
     changes = {}
-    text = getattr(value, "value_string", None)
-    if text is not None and (value.value is not None or result(text) is not None):
+    if (text := getattr(value, "value_string", None)) is not None and result(text) is not None:
         changes["value_string"] = None
-    if getattr(value, "bag", None) is not None:
-        bag = msgspec.structs.replace(value.bag, contained=())
-        changes["medication"] = None
-        changes["bag"] = bag if bag.id != "medication" else msgspec.structs.replace(bag, id=None)
-    reference = getattr(value, "medication", None)
-    if reference is not None and reference.reference is not None:
-        changes["medication"] = msgspec.structs.replace(reference, reference="Medication/1")
-    for name in ("collected", "medication"):
-        if isinstance(getattr(value, name, None), Instant):
-            changes[name] = None
+    if (bag := getattr(value, "bag", None)) is not None:
+        # what a bag itself contains would have to stand beside it: FHIR has no nested containment
+        changes["bag"] = msgspec.structs.replace(
+            bag, contained=(), id=None if bag.id == "medication" else bag.id
+        )
+    ratio = getattr(value, "rate_ratio", None)
+    if ratio is not None and per_one(builtins(ratio)) is not None:
+        changes["rate_ratio"] = None
     return msgspec.structs.replace(value, **changes)
