@@ -1,0 +1,122 @@
+"""UCUM: what a code means, what is none, and what senders write for it."""
+
+import bz2
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_b12 import canonical, data
+from fhir_b12.units import UnitError, code_of, parse
+
+GRAMMAR = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))[
+    "grammar"
+]
+UNITS = data.toml("units.toml")
+
+
+@pytest.mark.parametrize("codes", GRAMMAR["same"], ids=lambda codes: codes[0])
+def test_a_unit_is_the_same_however_it_is_written(codes):
+    meanings = [(parse(code).factor, parse(code).dimension) for code in codes]
+    assert meanings == [meanings[0]] * len(codes)
+
+
+@pytest.mark.parametrize("code", GRAMMAR["refused"])
+def test_what_is_no_ucum_is_no_unit(code):
+    with pytest.raises(UnitError):
+        parse(code)
+
+
+@pytest.mark.parametrize(("code", "dimension"), GRAMMAR["dimensions"].items())
+def test_an_atom_comes_before_a_prefix(code, dimension):
+    assert parse(code).dimension == dimension
+
+
+@given(st.one_of(st.text(max_size=120), st.text("mgLl/.*^0123(){}[]IU%'", max_size=30)))
+def test_any_text_is_a_unit_or_refused(text):
+    assert all(parse(code).factor > 0 for code in accepted([text]))
+
+
+def test_every_atom_has_a_meaning_a_name_and_its_page_of_ucum():
+    for symbol, row in UNITS["atoms"].items():
+        assert parse(symbol).factor > 0, symbol
+        assert row["name"], symbol
+        assert row["source"].startswith("https://ucum.org/ucum#"), symbol
+
+
+def test_every_kind_has_one_name():
+    kinds = {name: parse(code) for name, code in UNITS["kinds"].items()}
+    assert {name: unit.kind for name, unit in kinds.items()} == {name: name for name in kinds}
+
+
+def test_every_unit_that_a_code_table_names_has_a_dimension():
+    for path in data.mappings().joinpath("codes").iterdir():
+        if not path.name.endswith(".toml"):
+            continue
+        for row in data.toml(f"codes/{path.name}").values():
+            if "unit" in row:
+                assert parse(row["unit"]).dimension or row["unit"] == "%", row
+
+
+def test_every_unit_of_the_demo_is_ucum():
+    course = data.read(data.mappings(), "demo/course.json")
+    assert sorted(ucum_codes(json.loads(course)) - accepted(ucum_codes(json.loads(course)))) == []
+
+
+def test_the_public_examples_use_units_known_here_and_some_that_are_none(fixtures):
+    found = set()
+    for folder in ("synthea", "us-core", "r4-examples"):
+        for path in (fixtures / folder).rglob("*.json*"):
+            text = path.read_bytes()
+            found |= ucum_codes(json.loads(bz2.decompress(text) if path.suffix == ".bz2" else text))
+    assert len(found) > 50
+    # `b` is UCUM's barn, an area in physics; the others are no UCUM
+    assert sorted(found - accepted(found)) == ["b", "drop", "ea", "mEq", "mcg", "ml/hr", "tbl"]
+
+
+def ucum_codes(value):
+    if isinstance(value, list):
+        return set().union(*map(ucum_codes, value))
+    if not isinstance(value, dict):
+        return set()
+    own = {value["code"]} if value.get("system") == canonical.UCUM and "code" in value else set()
+    return own.union(*map(ucum_codes, value.values()))
+
+
+def accepted(codes):
+    def is_unit(code):
+        try:
+            return bool(parse(code))
+        except UnitError:
+            return False
+
+    return {code for code in codes if is_unit(code)}
+
+
+def test_every_spelling_stands_for_a_unit():
+    codes = set(canonical.units().values())
+    assert codes - accepted(codes) == set()
+
+
+def test_a_spelling_stands_for_one_unit_only():
+    texts = [text for code, texts in UNITS["spellings"].items() for text in (code, *texts)]
+    assert sorted({text for text in texts if texts.count(text) > 1}) == []
+
+
+def test_a_spelling_that_is_ucum_too_means_the_same_there():
+    """But for `K/uL`, kelvins to whoever knows UCUM and thousands to everybody else."""
+    texts = accepted(canonical.units())
+    assert sorted(text for text in texts if parse(text) != parse(code_of(text))) == ["K/uL", "K/ul"]
+
+
+def test_both_letters_that_look_like_micro_are_read():
+    assert code_of("\u00b5g") == code_of("\u03bcg") == "ug"
+    assert code_of("\u00b5mol/L") == code_of("\u03bcmol/L") == "umol/L"
+
+
+def test_a_text_that_could_mean_two_units_is_no_spelling():
+    ambiguous = {"C", "F", "U", "m", "M", "mU", "AU/mL", "U/mL", "units", "gtt", "drops", "T", "c"}
+    assert ambiguous & canonical.units().keys() == set()

@@ -1,0 +1,384 @@
+"""Values in other units: exact, rounded once, to the figures measured; ranges and results with them."""
+
+import itertools
+import tomllib
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_b12 import canonical, data
+from fhir_b12.datatypes import CodeableConcept, Quantity, Range
+from fhir_b12.issues import Issue
+from fhir_b12.records import Component, LabResult, ReferenceRange, VitalSign
+from fhir_b12.units import (
+    Converted,
+    code_of,
+    convert,
+    convert_range,
+    convert_result,
+)
+
+CASES = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))
+
+#: Units of one dimension each, for the laws.
+KINDS = (
+    ("pg", "ng", "ug", "mg", "g", "kg", "[gr]", "[lb_av]"),
+    ("fL", "uL", "mL", "dL", "L", "cm3"),
+    ("pg/mL", "ng/L", "ng/dL", "ug/L", "mg/dL", "g/L"),
+    ("/uL", "10*3/uL", "10*9/L", "10*12/L", "/mL"),
+    ("mL/h", "mL/min", "L/d", "dL/wk"),
+    ("mm[Hg]", "cm[H2O]", "kPa", "Pa"),
+    ("s", "min", "h", "d", "wk", "mo", "a"),
+    ("%", "[ppth]", "1", "10*-3"),
+)
+BY_ANALYTE = ("pg/mL", "ng/L", "pmol/L", "nmol/L", "mol/dL")
+POWERS_OF_TEN = ("pg", "ng", "ug", "mg", "cg", "dg", "g", "kg")
+
+digits = st.integers(1, 10**12 - 1)
+values = st.builds(
+    lambda n, e: Decimal((0, tuple(map(int, str(n))), e)), digits, st.integers(-9, 4)
+)
+pairs = st.sampled_from([pair for kind in KINDS for pair in itertools.permutations(kind, 2)])
+analytes = st.sampled_from(
+    [key for key, row in data.toml("codes/analytes.toml").items() if "molar_mass" in row]
+)
+routes = st.one_of(
+    pairs.map(lambda pair: (*pair, None)),
+    st.tuples(st.permutations(BY_ANALYTE), analytes).map(lambda t: (*t[0][:2], t[1])),
+)
+
+
+def quantity(value, unit, **more):
+    """A measured value; the unit is a code, or a text where it is a known one."""
+    value = value if value is None else Decimal(value)
+    if unit in canonical.units():
+        return Quantity(value=value, unit=unit, **more)
+    return Quantity(value=value, unit=unit, system=canonical.UCUM, code=unit, **more)
+
+
+def converted(value, unit, to, analyte=None, **more):
+    answer = convert(quantity(value, unit), to, analyte, **more)
+    assert answer.issues == ()
+    return answer.value.value
+
+
+def figures(value):
+    return len(value.as_tuple().digits)
+
+
+def last(*numbers):
+    """The coarser last figure of several values."""
+    return Fraction(10) ** max(number.as_tuple().exponent for number in numbers)
+
+
+def rows(section):
+    return [
+        pytest.param(row, id=f"{group}: {row.get('value', '')} {row['unit']} -> {row['to']}")
+        for group, found in CASES[section].items()
+        for row in found
+    ]
+
+
+@pytest.mark.parametrize("case", rows("conversions"))
+def test_a_value_converts(case):
+    answer = convert(quantity(case["value"], case["unit"]), case["to"], case.get("analyte"))
+    code = code_of(case["to"])
+    expected = Quantity(value=Decimal(case["gives"]), unit=code, system=canonical.UCUM, code=code)
+    assert answer == Converted(expected)
+    assert str(answer.value.value) == case["gives"]
+
+
+@pytest.mark.parametrize("case", rows("conversions"))
+def test_a_converted_value_converts_back(case):
+    back = converted(case["gives"], case["to"], case["unit"], case.get("analyte"))
+    assert str(back) == case.get("back", case["value"])
+
+
+@pytest.mark.parametrize("case", rows("refusals"))
+def test_what_has_no_path_is_refused_with_the_reason(case):
+    answer = convert(quantity("1", case["unit"]), case["to"], case.get("analyte"))
+    where = f"Quantity{case['element']}"
+    assert answer == Converted(None, (Issue("error", case["code"], where, case["message"]),))
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "element"),
+    [
+        (Quantity(unit="mg"), "required", ".value"),
+        (Quantity(value=Decimal(1)), "required", ".code"),
+        (Quantity(value=Decimal(1), unit="spoons"), "required", ".code"),
+        (Quantity(value=Decimal(1), system=canonical.UCUM), "required", ".code"),
+        (Quantity(value=Decimal(1), code="mg", system="http://snomed.info/sct"), "code-invalid", ".system"),
+        (Quantity(value=Decimal("NaN"), unit="mg"), "value", ".value"),
+        (Quantity(value=Decimal("-Infinity"), unit="mg"), "value", ".value"),
+        (Quantity(value=Decimal("1E+999999"), unit="mg"), "value", ".value"),
+        (Quantity(value=Decimal("1" * 401), unit="mg"), "value", ".value"),
+        (Quantity(value=Decimal("1E-400"), unit="mg"), "value", ""),
+    ],
+)  # fmt: skip
+def test_a_quantity_that_is_none_is_refused_where_it_is_wrong(broken, code, element):
+    answer = convert(broken, "kg", at="Observation.valueQuantity")
+    found = [(issue.severity, issue.code, issue.expression) for issue in answer.issues]
+    assert (answer.value, found) == (
+        None, [("error", code, f"Observation.valueQuantity{element}")]
+    )  # fmt: skip
+
+
+def test_an_issue_tells_nothing_that_the_quantity_holds():
+    told = Quantity(value=Decimal("31.4159"), unit="Jane", code="Doe", system=canonical.UCUM)
+    message = convert(told, "mg").issues[0].message
+    assert [text for text in ("31", "Jane", "Doe") if text in message] == []
+
+
+def test_a_text_unit_is_read_and_its_code_written():
+    assert convert(Quantity(value=Decimal(1000), unit="mcg"), "mg").value.unit == "mg"
+    assert convert(Quantity(value=Decimal("1.0"), unit="mg"), "mcg").value.code == "ug"
+
+
+def test_a_text_that_stands_as_code_is_read_too():
+    told = Quantity(value=Decimal(1000), unit="mcg", system=canonical.UCUM, code="mcg")
+    assert str(convert(told, "mg").value.value) == "1.000"
+
+
+def test_comparator_and_extensions_stay():
+    told = quantity("150", "pg/mL", comparator="<", extension=({"url": "https://example.org/x"},))
+    answer = convert(told, "pmol/L", "cobalamin").value
+    assert (answer.comparator, answer.value) == ("<", Decimal(111))
+    assert answer.extension == told.extension
+
+
+def test_more_figures_come_when_asked_for():
+    told = [converted("180", "pg/mL", "pmol/L", "cobalamin", figures=n) for n in (0, 2, 4, 6)]
+    assert list(map(str, told)) == ["133", "133", "132.8", "132.805"]
+
+
+def test_a_printed_unit_stays_where_nothing_converts():
+    told = Quantity(value=Decimal(72), unit="beats per min.", system=canonical.UCUM, code="/min")
+    assert convert(told, "bpm").value is told
+
+
+@given(values, st.sampled_from(sorted(set(canonical.units().values()))))
+def test_a_value_in_its_own_unit_stays_digit_for_digit(value, code):
+    told = quantity(value, code)
+    assert convert(told, code).value is told
+
+
+@given(values, routes)
+def test_a_converted_value_is_the_exact_one_rounded_once(value, route):
+    unit, to, analyte = route
+    answer = converted(value, unit, to, analyte)
+    factor = Fraction(converted(Decimal(1), unit, to, analyte, figures=60))
+    exact = Fraction(value) * factor
+    assert abs(Fraction(answer) - exact) <= last(answer) * Fraction(501, 1000)
+    assert figures(answer) >= figures(value)
+    if unit not in {"min", "h", "d", "wk", "mo", "a"}:
+        assert figures(answer) == figures(value)
+
+
+@given(values, st.permutations(POWERS_OF_TEN))
+def test_a_prefix_moves_the_point_and_no_digit(value, units):
+    answer = converted(value, units[0], units[1])
+    assert answer.as_tuple().digits == value.as_tuple().digits
+    assert str(converted(answer, units[1], units[0])) == str(value)
+
+
+@given(values, routes)
+def test_two_more_figures_bring_a_value_back(value, route):
+    unit, to, analyte = route
+    there = converted(value, unit, to, analyte, figures=figures(value) + 2)
+    back = converted(there, to, unit, analyte)
+    context = Context(prec=figures(value), rounding=ROUND_HALF_EVEN)
+    assert context.plus(back) == value
+
+
+@given(values, st.sampled_from(KINDS).flatmap(st.permutations))
+def test_a_third_unit_between_changes_at_most_the_last_figure(value, units):
+    first, between, to = units[:3]
+    detour = converted(value, first, between, figures=figures(value) + 1)
+    around = Context(prec=figures(value)).plus(converted(detour, between, to))
+    straight = Context(prec=figures(value)).plus(converted(value, first, to))
+    assert abs(Fraction(around) - Fraction(straight)) <= last(around, straight)
+
+
+@given(values, values, routes)
+def test_the_greater_value_stays_the_greater(one, other, route):
+    more = max(figures(one), figures(other))
+    low, high = sorted((one, other))
+    assert converted(low, *route, figures=more) <= converted(high, *route, figures=more)
+
+
+@given(digits, digits, st.permutations(POWERS_OF_TEN))
+def test_a_sum_converts_as_its_parts_do(one, other, units):
+    parts = [Fraction(converted(n, units[0], units[1])) for n in (one, other)]
+    assert sum(parts) == Fraction(converted(one + other, units[0], units[1]))
+
+
+@given(st.decimals(-90, 200, places=1))
+def test_a_temperature_keeps_its_places_and_comes_back(value):
+    fahrenheit = converted(value, "Cel", "[degF]")
+    assert fahrenheit.as_tuple().exponent == -1
+    assert converted(fahrenheit, "[degF]", "Cel") == value
+
+
+@given(
+    st.builds(
+        Quantity,
+        value=st.none() | st.decimals(),
+        unit=st.none() | st.text(max_size=4) | st.sampled_from(sorted(canonical.units())),
+        system=st.sampled_from([None, canonical.UCUM, "urn:oid:1"]),
+        code=st.none() | st.text("mgL/.{}1[U]", max_size=5) | st.sampled_from(sorted(canonical.units())),
+    ),
+    st.sampled_from(sorted(canonical.units())) | st.text(max_size=4),
+    st.sampled_from([None, "cobalamin", "nothing"]),
+)  # fmt: skip
+def test_whatever_comes_there_is_a_value_or_an_issue(told, to, analyte):
+    answer = convert(told, to, analyte)
+    assert (answer.value is None) == bool(answer.issues)
+
+
+def reference(low=None, high=None, text=None, unit="pg/mL"):
+    bounds = [None if bound is None else quantity(bound, unit) for bound in (low, high)]
+    return ReferenceRange(low=bounds[0], high=bounds[1], text=text)
+
+
+def b12(**fields):
+    return LabResult(status="final", test=CodeableConcept(text="Serum B12"), **fields)
+
+
+CODE = Issue(
+    "warning", "business-rule", "Observation.code",
+    "the code of a test may say mass or amount: give the one that fits the new unit",
+)  # fmt: skip
+NO_RANGE = "range is text: not converted, so read it in the unit it was written for"
+CROSSED = "rounding moves the value across this bound: judge it in the unit it came in"
+
+
+def test_a_range_converts_with_both_bounds_or_one():
+    both = Range(low=quantity("180", "pg/mL"), high=quantity("914", "pg/mL"))
+    answer = convert_range(both, "pmol/L", "cobalamin")
+    assert answer == Converted(Range(low=quantity("133", "pmol/L"), high=quantity("674", "pmol/L")))
+    assert convert_range(reference(low="180"), "pmol/L", "cobalamin") == Converted(
+        reference(low="133", unit="pmol/L")
+    )
+    assert convert_range(Range(), "pmol/L") == Converted(Range())
+
+
+def test_a_bound_that_does_not_convert_keeps_the_range_from_converting():
+    bounds = Range(low=quantity("180", "pg/mL"), high=Quantity(value=Decimal(914)))
+    answer = convert_range(bounds, "ng/L", at="Observation.valueRange")
+    assert answer.value is None
+    assert [(i.code, i.expression) for i in answer.issues] == [
+        ("required", "Observation.valueRange.high.code")
+    ]
+
+
+def test_the_text_of_a_range_stays_and_a_warning_says_so():
+    told = reference("180", "914", text="180-914 pg/mL")
+    assert convert_range(told, "ng/L", at="Observation.referenceRange[0]") == Converted(
+        reference("180", "914", text="180-914 pg/mL", unit="ng/L"),
+        (Issue("warning", "incomplete", "Observation.referenceRange[0].text", NO_RANGE),),
+    )
+
+
+def test_a_result_converts_with_its_ranges_and_asks_for_the_other_code():
+    told = b12(
+        value=quantity("150", "pg/mL", comparator="<"),
+        reference_range=(reference("180", "914"), reference(text="see report")),
+        component=(Component(value_quantity=quantity("1", "pg/mL")),),
+    )
+    assert convert_result(told, "pmol/L", "cobalamin") == Converted(
+        b12(
+            value=quantity("111", "pmol/L", comparator="<"),
+            reference_range=(
+                reference("133", "674", unit="pmol/L"),
+                reference(text="see report"),
+            ),
+            component=told.component,
+        ),
+        (Issue("warning", "incomplete", "Observation.referenceRange[1].text", NO_RANGE), CODE),
+    )
+
+
+def test_a_result_in_a_unit_of_the_same_kind_keeps_its_code_without_a_word():
+    told = b12(value=quantity("150", "pg/mL"), reference_range=(reference("180", "914"),))
+    assert convert_result(told, "ng/L") == Converted(
+        b12(value=quantity("150", "ng/L"), reference_range=(reference("180", "914", unit="ng/L"),))
+    )
+
+
+def test_a_result_that_is_a_range_converts():
+    told = b12(value_range=Range(low=quantity("180", "pg/mL")))
+    assert convert_result(told, "pmol/L", "cobalamin") == Converted(
+        b12(value_range=Range(low=quantity("133", "pmol/L"))), (CODE,)
+    )
+
+
+def test_a_bound_gets_as_many_figures_as_the_value_judged_by_it():
+    told = b12(
+        value=quantity("0.59", "mg/dL"), reference_range=(reference("0.6", "1.2", unit="mg/dL"),)
+    )
+    answer = convert_result(told, "umol/L", "creatinine").value
+    bounds = answer.reference_range[0]
+    assert [str(q.value) for q in (answer.value, bounds.low, bounds.high)] == ["52", "53", "1.1E+2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "issues"),
+    [
+        ("181", "182", [("value", "low")]),  # both become 134 pmol/L
+        ("182", "182.0", [("value", "low")]),  # 134 and 134.3
+        ("180", "182", []),
+        ("182", "182", []),
+    ],
+)
+def test_a_value_that_rounding_moves_across_a_bound_is_told(value, low, issues):
+    told = b12(value=quantity(value, "pg/mL"), reference_range=(reference(low=low),))
+    expected = [
+        Issue("warning", code, f"Observation.referenceRange[0].{name}", CROSSED)
+        for code, name in issues
+    ]
+    assert list(convert_result(told, "pmol/L", "cobalamin").issues) == [*expected, CODE]
+
+
+def test_a_result_converts_whole_or_not_at_all_and_all_errors_are_told():
+    told = b12(
+        value=quantity("150", "pg/mL"),
+        reference_range=(
+            reference("180", unit="IU", text="x"),
+            ReferenceRange(high=Quantity(value=Decimal(900))),
+        ),
+    )
+    answer = convert_result(told, "pmol/L")
+    assert answer.value is None
+    assert [(i.severity, i.code, i.expression) for i in answer.issues] == [
+        ("error", "required", "Observation.valueQuantity"),
+        ("error", "not-supported", "Observation.referenceRange[0].low"),
+        ("error", "required", "Observation.referenceRange[1].high.code"),
+    ]
+
+
+@pytest.mark.parametrize("told", [b12(), b12(value_string="<150"), b12(value_range=Range())])
+def test_a_result_without_quantity_does_not_convert(told):
+    what = "the result has no quantity, so nothing of it converts"
+    assert convert_result(told, "ng/L") == Converted(
+        None, (Issue("error", "required", "Observation.valueQuantity", what),)
+    )
+
+
+def test_a_vital_sign_converts_too():
+    told = VitalSign(
+        status="final", test=CodeableConcept(text="Temperature"), value=quantity("38.5", "Cel"),
+        reference_range=(reference("36", "37.5", unit="Cel"),),
+    )  # fmt: skip
+    answer = convert_result(told, "[degF]")
+    bounds = answer.value.reference_range[0]
+    assert [str(q.value) for q in (answer.value.value, bounds.low, bounds.high)] == [
+        "101.3",
+        "97",
+        "99.5",
+    ]
+    assert answer.issues == ()
