@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from fhir_b12 import canonical, data
 from fhir_b12.units import UnitError, code_of, parse
 
-GRAMMAR = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))[
-    "grammar"
-]
+CASES = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))
+GRAMMAR = CASES["grammar"]
 UNITS = data.toml("units.toml")
 
 

@@ -344,12 +344,21 @@ def test_a_value_that_rounding_moves_across_a_bound_is_told(value, low, issues):
     assert list(convert_result(told, "pmol/L", "cobalamin").issues) == [*expected, CODE]
 
 
+def test_a_bound_in_another_unit_than_the_value_converts_from_its_own():
+    told = b12(value=quantity("150", "pg/mL"), reference_range=(reference("18.0", unit="ng/dL"),))
+    assert convert_result(told, "pmol/L", "cobalamin") == Converted(
+        b12(value=quantity("111", "pmol/L"), reference_range=(reference("133", unit="pmol/L"),)),
+        (CODE,),
+    )
+
+
 def test_a_result_converts_whole_or_not_at_all_and_all_errors_are_told():
     told = b12(
         value=quantity("150", "pg/mL"),
         reference_range=(
-            reference("180", unit="IU", text="x"),
+            reference("180", unit="IU"),
             ReferenceRange(high=Quantity(value=Decimal(900))),
+            reference(text="no warning where nothing converts"),
         ),
     )
     answer = convert_result(told, "pmol/L")
