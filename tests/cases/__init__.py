@@ -69,9 +69,12 @@ def _group(path: Path) -> Iterator[Case]:
         leader = cases[case["same_as"]] if "same_as" in case else case
         differs = leader.get("record")
         said["resource"] = _over(group["resource"], case.get("resource", {}))
-        said["record"] = (
-            None if said["reads"] == "nothing" else _over(group.get("record", {}), differs or {})
-        )
+        if said["reads"] == "nothing":
+            said["record"] = None
+        elif isinstance(differs, list):  # of a Bundle, each patient's record
+            said["record"] = differs
+        else:
+            said["record"] = {**group.get("record", {}), **(differs or {})}
         known = {"theme": path.parent.name, "group": path.stem, "about": group["about"]}
         yield msgspec.convert({**known, "sentence": sentence, "differs": differs, **said}, Case)
 
@@ -96,10 +99,8 @@ def _filled(node: Any, words: dict[str, str]) -> Any:
     return node
 
 
-def _over(base: Any, change: Any) -> Any:
-    """The base with what a case says otherwise; entries of a Bundle are joined."""
-    if isinstance(change, list):
-        return change
+def _over(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """A resource with what a case sends otherwise; entries of a Bundle are joined."""
     both = {**base, **change}
     if "entry" in base and "entry" in change:
         both["entry"] = base["entry"] + change["entry"]
