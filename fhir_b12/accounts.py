@@ -4,7 +4,7 @@ import re
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from itertools import groupby
 from typing import Any
 
@@ -249,7 +249,8 @@ class Sums:
         """Percent of the leaves of what tables read that is in records; id, meta, text apart."""
         whole = self.read.total()
         known = whole - self.read["residue"]
-        return round(Decimal(100 * known) / whole, 2) if whole else None
+        percent = Decimal(100 * known) / whole if whole else None
+        return None if percent is None else percent.quantize(Decimal("0.01"), ROUND_FLOOR)
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""

@@ -193,8 +193,8 @@ def _command() -> str:
 
 
 def _sample() -> str | None:
-    """The smallest patient of Synthea among the fixtures, where there are any."""
+    """The patient of Synthea with the longest history among the fixtures, where there are any."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
     root = Path(os.environ.get("FHIR_B12_FIXTURES") or beside)
     found = [p for p in root.glob("synthea/*.json.bz2") if not p.name.startswith("0-")]
-    return str(min(found, key=lambda p: p.stat().st_size)) if found else None
+    return str(max(found, key=lambda p: p.stat().st_size)) if found else None
