@@ -33,6 +33,8 @@ _LINES = f"JSON, or NDJSON of any length where the name ends in .ndjson; {_JSON}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the shell, `>&-`
+        return 2
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a letter the terminal lacks is no error
             stream.reconfigure(errors="backslashreplace")

@@ -18,7 +18,17 @@ from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.paths import leaves
 from fhir_b12.records import Record, TherapyRecord
-from fhir_b12.streams import Findings, UsageError, deliver, has_lines, lines, read, sink, write
+from fhir_b12.streams import (
+    Findings,
+    UsageError,
+    deliver,
+    has_lines,
+    is_device,
+    lines,
+    read,
+    sink,
+    write,
+)
 
 KIND = "kind"  #: names the record on a line of NDJSON; no record has such a field
 _FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(TherapyRecord)}
@@ -129,7 +139,7 @@ def _resources(records: Iterable[TherapyRecord]) -> Iterator[dict[str, Any]]:
 
 def _write_lines(found: Iterable[dict[str, Any]], output: str | None) -> None:
     """A resource a line; into a folder as one file a type."""
-    if output is None or output == "-" or has_lines(output, None):
+    if output is None or output == "-" or has_lines(output, None) or is_device(output):
         with sink(output) as stream:
             stream.writelines(dumps(each) + b"\n" for each in found)
         return

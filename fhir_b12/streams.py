@@ -88,6 +88,12 @@ def _watched(found: Iterator[T]) -> Iterator[T]:
     return watched(found)
 
 
+def is_device(path: str) -> bool:
+    """True for what can be written to but not replaced: a device or a pipe."""
+    place = Path(path)
+    return place.exists() and not place.is_file() and not place.is_dir()
+
+
 @contextmanager
 def sink(output: str | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that takes its name only when all of it is written."""
@@ -96,10 +102,12 @@ def sink(output: str | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     path = Path(output)
-    if path.exists() and not path.is_file():  # a device or a pipe; a folder is refused by open
+    if is_device(output):
         with path.open("wb") as stream:
             yield stream
         return
+    if path.is_dir():
+        raise UsageError(f"{output} is a folder: name a file")
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as stream:

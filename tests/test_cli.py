@@ -219,6 +219,24 @@ def test_every_kind_of_record_is_one_line_of_text(inside):
     assert [row for row in rows(out) if not row[2]] == []
 
 
+def test_several_patients_are_several_records_and_one_bundle(inside):
+    courses = [
+        {"patient": {"identifier": [{"system": "s", "value": name}], "gender": "male"}}
+        for name in ("1", "2")
+    ]
+    Path("courses.json").write_bytes(dumps(courses))
+    assert call("to-fhir", "courses.json", "-o", "made.json") == (0, "", "")
+    assert loads(call("from-fhir", "made.json")[1]) == courses
+    assert call("update", "made.json", "courses.json")[1] == Path("made.json").read_text("utf-8")
+
+
+def test_a_device_is_written_to_and_never_replaced(inside):
+    for form in ("json", "ndjson"):
+        command = ("to-fhir", "course.json", "--format", form, "-o", os.devnull)
+        assert call(*command) == (0, "", "")
+    assert not Path(os.devnull).is_file()
+
+
 def test_standard_input_is_a_file_like_any_other(inside):
     course, line = Path("course.json").read_bytes(), dumps(observation())
     assert loads(call("to-fhir", "-", stdin=course)[1]) == loads(Path("bundle.json").read_bytes())
@@ -630,6 +648,11 @@ def test_a_defect_is_told_without_a_traceback_or_a_value(inside, monkeypatch):
     assert (code, out) == (3, "")
     assert err.startswith("fhir-b12: KeyError at test_cli.py:")
     assert "Maja" not in err
+
+
+def test_a_closed_standard_output_is_a_matter_of_usage(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["schema"]) == 2
 
 
 def test_an_interrupt_ends_quietly(inside, monkeypatch):
