@@ -2,7 +2,7 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -26,21 +26,46 @@ def mappings(arguments: Namespace) -> int:
     unknown = [name for name in wanted if name not in tables.ORDER]
     if unknown:
         raise UsageError(f"no table {unknown[0]!r}; there are {', '.join(tables.ORDER)}")
-    found = [tables.load(name) for name in wanted]
+    found = _loaded(wanted)
     if arguments.format == "json":
         write(dumps([_plain(table) for table in found], indent=2), arguments.output)
     elif is_drawn(arguments.output):
         for table in found:
             show(_HEADS[1:], (row[1:] for row in _rows(table)), None, _title(table))
     else:
-        show(_HEADS, (row for table in found for row in _rows(table)), arguments.output)
+        rows = (row for table in found for row in (_head(table), *_rows(table)))
+        show(_HEADS, rows, arguments.output)
     return 0
 
 
+def _loaded(names: Iterable[str]) -> list[tables.Table]:
+    """The tables; where any has slips, or a code table has, TableError with those of all."""
+    found: list[tables.Table] = []
+    slips: list[str] = []
+    for name in (*codes.tables(), *names):
+        try:
+            if name in tables.ORDER:
+                found.append(tables.load(name))
+            else:
+                codes.table(name)
+        except codes.TableError as error:
+            slips.append(str(error))
+    if slips:
+        raise codes.TableError("\n".join(slips))
+    return found
+
+
 def _title(table: tables.Table) -> str:
-    text = f"{table.name}: {table.resource} <-> {table.record.__name__}, where {condition(table)}"
+    return f"{table.name}: {table.resource} <-> {table.record.__name__}, {_reads(table)}"
+
+
+def _head(table: tables.Table) -> Row:
+    return table.name, table.resource, None, table.record.__name__, None, None, None, _reads(table)
+
+
+def _reads(table: tables.Table) -> str:
     refused = (f"{path} {' or '.join(values)}" for path, values in table.refuse.items())
-    return "; ".join([text, *(f"refused: {each}" for each in refused)])
+    return "; ".join([f"where {condition(table)}", *(f"refused: {each}" for each in refused)])
 
 
 def _rows(table: tables.Table) -> Iterator[Row]:

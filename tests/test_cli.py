@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from fhir_b12 import cli, codes, exchange, plain, records
+from fhir_b12 import cli, codes, data, exchange, plain, records
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping import table as tables
 from fhir_b12.paths import leaves
@@ -443,11 +443,54 @@ def test_the_mappings_are_documented_whole():
     shown = rows(call("mappings")[1])
     for name in tables.ORDER:
         table = tables.load(name)
-        fields = {row[3] for row in shown if row[0] == name}
-        assert fields == set(table.record.__struct_fields__)
+        head, *fields = [row for row in shown if row[0] == name]
+        assert (head[1], head[3]) == (table.resource, table.record.__name__)
+        assert {row[3] for row in fields} == set(table.record.__struct_fields__)
     assert [each["name"] for each in loads(call("mappings", "--format", "json")[1])] == list(
         tables.ORDER
     )
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A function that replaces a text in the tables before they are read."""
+    caches = (data.toml, tables.load, codes.table)
+    read, changes = data.read, []
+
+    def change(old, new):
+        changes.append((old, new))
+        for each in caches:
+            each.cache_clear()
+
+    def changed(folder, name):
+        text = read(folder, name)
+        for old, new in changes:
+            text = text.replace(old, new)
+        return text
+
+    monkeypatch.setattr(data, "read", changed)
+    yield change
+    for each in caches:
+        each.cache_clear()
+
+
+def test_the_slips_of_all_tables_are_told_at_once(broken):
+    broken(b'field = "taken" }', b'field = "swallowed" }')
+    broken(b"[oral]\ntext = ", b"[oral]\ntxet = ")
+    code, out, err = call("mappings")
+    assert (code, out) == (1, "")
+    assert [line.partition(": ")[0] for line in err.splitlines()] == [
+        "codes/routes.toml",
+        "medication_use.toml",
+        "medication_use.toml",
+    ]
+
+
+def test_a_table_that_is_no_toml_is_told_with_its_place(broken):
+    broken(b'resource = "Patient"', b"resource = ")
+    code, out, err = call("mappings", "patient")
+    assert (code, out) == (1, "")
+    assert err.startswith("patient.toml: Invalid value (at line ")
 
 
 def test_codes_are_found_by_key_by_code_and_by_text():
