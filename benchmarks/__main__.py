@@ -6,8 +6,7 @@ import subprocess
 import sys
 import timeit
 
-from fhir_b12 import dumps, from_bundle, from_fhir, loads, to_bundle, to_fhir
-from fhir_b12.cli import data, plain
+from fhir_b12 import data, dumps, from_bundle, from_fhir, loads, plain, to_bundle, to_fhir
 
 REPEATS = 7
 

@@ -16,7 +16,7 @@ from fhir_b12 import references
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
 from fhir_b12.mapping.codecs import dump
-from fhir_b12.mapping.ledger import Entry, Ledger
+from fhir_b12.mapping.ledger import Ledger, Row
 from fhir_b12.mapping.lens import Reading, from_fhir, to_fhir, update
 from fhir_b12.paths import leaves
 from fhir_b12.records import FollowUp, Medication, Patient, Record, TherapyRecord, names
@@ -440,7 +440,7 @@ def _sign(record: Record) -> str:
     return f"id {record.id}" if record.id else repr(record)
 
 
-def _account(reading: BundleReading) -> Iterator[Entry]:
+def _account(reading: BundleReading) -> Iterator[Row]:
     readings = {place.path: place.reading for place in reading.places}
     bundle = reading.bundle
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
@@ -449,19 +449,19 @@ def _account(reading: BundleReading) -> Iterator[Entry]:
         return
     for name, node in bundle.items():
         if name != "entry" or not isinstance(node, list):
-            yield from (Entry(path, "derived", "the envelope") for path, _ in leaves(node, name))
+            yield from ((path, "derived", "the envelope") for path, _ in leaves(node, name))
             continue
         for i, entry in enumerate(node):
             yield from _entry_account(f"entry[{i}]", entry, readings)
 
 
-def _entry_account(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator[Entry]:
+def _entry_account(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator[Row]:
     if not isinstance(entry, dict) or not entry:
-        yield from (Entry(each, "residue", "no entry") for each, _ in leaves(entry, path))
+        yield from ((each, "residue", "no entry") for each, _ in leaves(entry, path))
         return
     for part, node in entry.items():
         below = f"{path}.{part}"
         if part == "resource" and below in readings:
             yield from readings[below].account(f"{below}.")
         else:
-            yield from (Entry(each, "derived", "the envelope") for each, _ in leaves(node, below))
+            yield from ((each, "derived", "the envelope") for each, _ in leaves(node, below))

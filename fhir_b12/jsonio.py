@@ -28,7 +28,6 @@ from decimal import (
     Subnormal,
     Underflow,
 )
-from itertools import chain
 from math import isfinite
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO, cast
@@ -62,8 +61,14 @@ _NARROW = Context(
 )
 _decode = msgspec.json.Decoder(float_hook=_NARROW.create_decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_DOUBTFUL = re.compile(rb"null|NaN|Infinity|\\u0000|E[-+][0-9]{5}|[0-9.]{4200}")
+_DOUBTFUL = (b"null", b"NaN", b"Infinity")
+_LARGE_EXPONENT = re.compile(rb"E[-+][0-9]{5}")
+_DIGITS_AS_ZEROS = bytes(ord("0") if chr(code) in "0123456789." else 32 for code in range(256))
+_LONG_NUMBER = b"0" * (MAX_DIGITS - 100)
 _TOO_LONG_INT = 10**MAX_DIGITS
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_AS_PARENTHESES = bytes.maketrans(b"[{]}", b"(())")
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[{]}"'))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -118,7 +123,7 @@ def _proven(raw: bytes, max_depth: int) -> Any:
         return _UNPROVEN
     if b"\\" in written and b"\\u0000" in written:
         return _UNPROVEN
-    return _UNPROVEN if _deep(written, value, max_depth) else value
+    return _UNPROVEN if _deep(written, max_depth) else value
 
 
 def _plain(raw: bytes, max_depth: int) -> Any:
@@ -126,7 +131,7 @@ def _plain(raw: bytes, max_depth: int) -> Any:
     problem: Exception
     try:
         value = _read_strictly(raw.decode())
-        if b"\\u0000" not in _encode(value) and not _deep(raw, value, max_depth):
+        if b"\\u0000" not in _encode(value) and not _deep(raw, max_depth):
             return value
         problem = ValueError()
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
@@ -163,19 +168,20 @@ _read_strictly = json.JSONDecoder(
 ).decode
 
 
-def _deep(raw: bytes, value: Any, max_depth: int) -> bool:
-    """True where more than `max_depth` arrays and objects stand within each other."""
+def _deep(raw: bytes, max_depth: int) -> bool:
+    """True where more than `max_depth` arrays and objects stand within each other in right JSON."""
     if raw.count(b"[") + raw.count(b"{") <= max_depth:
         return False
-    level = [value] if isinstance(value, list | dict) else []
-    for _ in range(max_depth):
-        lists = (node for node in level if type(node) is list)
-        objects = (node.values() for node in level if type(node) is dict)
-        below = chain.from_iterable(chain(lists, objects))
-        level = [node for node in below if type(node) is dict or type(node) is list]
-        if not level:
+    if b"\\" in raw:
+        raw = _STRING.sub(b"", raw)
+    brackets = raw.translate(_AS_PARENTHESES, _NO_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _STRING.sub(b"", brackets)
+    for _ in range(max_depth):  # each round takes the innermost away
+        brackets = brackets.replace(b"()", b"")
+        if not brackets:
             return False
-    return bool(level)
+    return True
 
 
 def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Place]:
@@ -208,9 +214,18 @@ def dumps(value: Any, *, indent: int | None = None) -> bytes:
         raise
     crowded = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
     # Only numbers can be too long or too large, and msgspec writes float("nan") as null.
-    if (crowded or _DOUBTFUL.search(raw)) and (issues := _unwritable(value)):
+    if (crowded or _doubtful(raw)) and (issues := _unwritable(value)):
         raise JsonError(issues)
     return raw if indent is None else msgspec.json.format(raw, indent=indent)
+
+
+def _doubtful(raw: bytes) -> bool:
+    """True where a look at the value must tell; quick, for nearly every text is without doubt."""
+    if any(mark in raw for mark in _DOUBTFUL) or (b"\\" in raw and b"\\u0000" in raw):
+        return True
+    if (b"E+" in raw or b"E-" in raw) and _LARGE_EXPONENT.search(raw):
+        return True
+    return len(raw) > len(_LONG_NUMBER) and _LONG_NUMBER in raw.translate(_DIGITS_AS_ZEROS)
 
 
 def _unwritable(value: Any) -> list[Issue]:

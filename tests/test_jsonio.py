@@ -128,8 +128,8 @@ def test_no_bytes_bring_down_the_reader(data):
 def test_every_value_has_a_position(value):
     def paths(node, path=()):
         yield path
-        members = node.items() if isinstance(node, dict) else enumerate(node)
-        for key, member in members if isinstance(node, dict | list) else ():
+        inside = node if isinstance(node, list) else ()
+        for key, member in node.items() if isinstance(node, dict) else enumerate(inside):
             yield from paths(member, (*path, key))
 
     assert set(positions(dumps(value, indent=2))) == set(paths(value))
@@ -219,6 +219,16 @@ def test_a_hundred_levels_are_read_and_one_more_is_refused(opener, closer):
 
 def test_many_shallow_containers_are_not_deep():
     assert loads("[" + "{}," * 500 + "[1]]")[500] == [1]
+
+
+@pytest.mark.parametrize("inside", ["}", "{", "[Mass/volume]", "]]", '\\"}', "\\n{"])
+def test_brackets_in_strings_are_no_nesting(inside):
+    def nested(levels):
+        return f'{{"{inside}":' * levels + f'"{inside}"' + "}" * levels
+
+    assert not is_refused(nested(100))
+    assert is_refused(nested(101))
+    assert not is_refused("[" + f'"{inside}",' * 300 + "1]")
 
 
 def test_a_text_longer_than_allowed_is_refused():

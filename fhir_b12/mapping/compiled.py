@@ -92,14 +92,14 @@ def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
     return []
 
 
-def targets(table: Table) -> dict[str, tuple[Target, ...]]:
-    """Where the value of each of the record's keys is written, in order of trial."""
-    return {
-        keys(table)[row.field]: tuple(
-            _target(way) for way in row.ways if way.codec is None or CODECS[way.codec].encode
-        )
-        for row in table.rows
-    }
+def targets(table: Table) -> dict[str, str | tuple[Target, ...]]:
+    """Where the value of each of the record's keys is written: an element, or more in order."""
+    found: dict[str, str | tuple[Target, ...]] = {}
+    for row in table.rows:
+        ways = [way for way in row.ways if way.codec is None or CODECS[way.codec].encode]
+        plain = ways[0].codec is None and len(ways[0].path) == 1
+        found[keys(table)[row.field]] = ways[0].element if plain else tuple(map(_target, ways))
+    return found
 
 
 def _target(way: Way) -> Target:
@@ -108,16 +108,23 @@ def _target(way: Way) -> Target:
     return Target(tuple(parents), name, encode)
 
 
-def scatter(record: Json, goes: dict[str, tuple[Target, ...]], resource: Json) -> Json:
+def scatter(record: Json, goes: dict[str, str | tuple[Target, ...]], resource: Json) -> Json:
     """The record's values at the elements that the table names, added to the resource."""
     for key, value in record.items():
-        for target in goes[key]:
-            written = value if target.encode is None else target.encode(value)
-            if written is None:
-                continue
+        step = goes[key]
+        if step.__class__ is str:
+            resource[step] = value
+        else:
+            _encoded(value, step, resource)
+    return resource
+
+
+def _encoded(value: Any, step: Any, resource: Json) -> None:
+    for target in step:
+        written = value if target.encode is None else target.encode(value)
+        if written is not None:
             node = resource
             for parent in target.parents:
                 node = node.setdefault(parent, {})
             node[target.name] = written
-            break
-    return resource
+            return

@@ -22,39 +22,50 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     says: str  #: `value` for a mapped leaf, else why
 
 
+Row = tuple[str, Class, str]  #: an Entry's path, class and words, before anyone looks at it
+
+
 class Ledger(msgspec.Struct, frozen=True):
     """Every leaf of one resource, each once, in document order."""
 
-    entries: tuple[Entry, ...]
+    rows: tuple[Row, ...]
 
     def counts(self) -> Counter[str]:
         """How many leaves of each class."""
-        return Counter(entry.kind for entry in self.entries)
+        return Counter([kind for _, kind, _ in self.rows])
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All leaves."""
+        return tuple(self)
 
     @property
     def residue(self) -> tuple[Entry, ...]:
         """The leaves that are in no record."""
-        return tuple(entry for entry in self.entries if entry.kind == "residue")
+        return tuple([Entry(*row) for row in self.rows if row[1] == "residue"])
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries)
+        return (Entry(*row) for row in self.rows)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.rows)
 
 
 class Plan(dict[str, "Plan"]):
     """Where an element goes, and by name what stands below it; made as far as it is looked at.
 
-    An element that is read whole, whatever is in it, has no `kind`.
+    An element that is read `whole`, whatever is in it, has nothing below. One whose place depends
+    on its value has `routes`, and below it by key where each of them goes.
     """
+
+    __slots__ = ("kind", "routes", "says", "whole")
 
     def __init__(self, says: str, kind: type[msgspec.Struct] | None = None) -> None:
         super().__init__()
         self.says = says
         self.kind = kind
-        self.routes: tuple[compiled.Route, ...] = ()
         self.whole = kind is None
+        self.routes: tuple[compiled.Route, ...] = ()
 
     def __missing__(self, name: str) -> "Plan | None":
         """The plan of a child, None where the record has no place for it."""
@@ -101,16 +112,16 @@ def _branch(tree: compiled.Tree, types: dict[str, Any], fields: dict[str, str]) 
 
 
 def account(
-    resource: dict[str, Any], root: Plan, held: dict[str, list[Entry]], prefix: str
-) -> list[Entry]:
+    resource: dict[str, Any], root: Plan, held: dict[str, list[Row]], prefix: str
+) -> list[Row]:
     """The entries of a resource that was read; `held` has those of contained resources in records.
 
     What was read without a fault is of its type, so the names that the plan knows are the mapped.
     """
-    out: list[Entry] = []
+    out: list[Row] = []
     for name, node in resource.items():
         if name == "resourceType":
-            out.append(Entry(f"{prefix}{name}", "constant", "the table's resource type"))
+            out.append((f"{prefix}{name}", "constant", "the table's resource type"))
         elif name == "contained" and held and node.__class__ is list:
             for index, item in enumerate(node):
                 place = f"contained[{index}]"
@@ -118,19 +129,16 @@ def account(
                     out += held[place]
                 else:
                     _element(item, root[name], f"{prefix}{place}", out)
+        elif (step := root[name]) is None:
+            _left(node, prefix + name, _why(name), out)
         else:
-            step = root[name]
-            where = prefix + name
-            if step is None:
-                _left(node, where, _why(name), out)
-            else:
-                _element(node, step, where, out)
+            _element(node, step, prefix + name, out)
     return out
 
 
-def unread(resource: Any, why: str, prefix: str) -> list[Entry]:
+def unread(resource: Any, why: str, prefix: str) -> list[Row]:
     """The entries of a resource that gave no record: all of it is left."""
-    out: list[Entry] = []
+    out: list[Row] = []
     if resource.__class__ is not dict or not resource:
         _left(resource, prefix.rstrip("."), why, out)
         return out
@@ -139,42 +147,43 @@ def unread(resource: Any, why: str, prefix: str) -> list[Entry]:
     return out
 
 
-def _element(node: Any, step: Plan, where: str, out: list[Entry]) -> None:
+def _element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
     """The entries of an element, or of all of a list's."""
     if step.routes:
-        ((key, _),) = compiled.routed(node, step.routes) or ((step.routes[-1].key, None),)
-        step = step[key]
-    if node.__class__ is list and node and not step.whole:
-        for index, item in enumerate(node):
-            _part(item, step, f"{where}[{index}]", out)
-    elif node.__class__ is dict or node.__class__ is list:
-        _part(node, step, where, out)
-    elif node is None:
-        out.append(Entry(where, "residue", "null says nothing"))
-    else:
-        out.append(Entry(where, "mapped", step.says))
-
-
-def _part(node: Any, step: Plan, where: str, out: list[Entry]) -> None:
-    if not node and node.__class__ in {dict, list}:
-        out.append(Entry(where, "residue", "an empty object or list says nothing"))
-    elif step.whole:
-        says = step.says
-        out += [Entry(path, "mapped", says) for path, _ in leaves(node, where)]
-    else:
+        routed = compiled.routed(node, step.routes)
+        step = step[routed[0][0] if routed else step.routes[-1].key]
+    if step.whole or not node:
+        _whole(node, step, where, out)
+    elif node.__class__ is dict:
         below = where + "."
         for name, child in node.items():
             inner = step[name]
             if inner is None:
                 _left(child, below + name, _why(name), out)
-            elif child.__class__ is str:
-                out.append(Entry(below + name, "mapped", inner.says))
+            elif child.__class__ is str and not inner.routes:
+                out.append((below + name, "mapped", inner.says))
             else:
                 _element(child, inner, below + name, out)
+    else:
+        for index, item in enumerate(node):
+            _element(item, step, f"{where}[{index}]", out)
 
 
-def _left(node: Any, where: str, why: str, out: list[Entry]) -> None:
-    out += [Entry(path, "residue", why) for path, _ in leaves(node, where)]
+def _whole(node: Any, step: Plan, where: str, out: list[Row]) -> None:
+    """The entries of an element in which everything was read, or nothing stands."""
+    if node is None:
+        out.append((where, "residue", "null says nothing"))
+    elif node.__class__ is not dict and node.__class__ is not list:
+        out.append((where, "mapped", step.says))
+    elif not node:
+        out.append((where, "residue", "an empty object or list says nothing"))
+    else:
+        says = step.says
+        out += [(path, "mapped", says) for path, _ in leaves(node, where)]
+
+
+def _left(node: Any, where: str, why: str, out: list[Row]) -> None:
+    out += [(path, "residue", why) for path, _ in leaves(node, where)]
 
 
 def _why(name: str) -> str:

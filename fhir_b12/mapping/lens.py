@@ -14,7 +14,7 @@ from fhir_b12.mapping import compiled, guards, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.codecs import CODECS, builtins
 from fhir_b12.mapping.faults import MODIFIED, faults
-from fhir_b12.mapping.ledger import Entry, Ledger, account, plan, unread
+from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.models import as_resource
 from fhir_b12.paths import at
 from fhir_b12.records import Medication, Record
@@ -47,23 +47,22 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         """Where every leaf of the resource went; worked out when asked for."""
         return Ledger(tuple(self.account()))
 
-    def account(self, prefix: str = "") -> list[Entry]:
-        """The ledger's entries, their paths below a prefix such as `entry[0].resource.`"""
+    def account(self, prefix: str = "") -> list[Row]:
+        """The ledger's rows, their paths below a prefix such as `entry[0].resource.`"""
         if self.lens is None or self.record is None:
             why = self.issues[0].message if self.issues else "not read"
             return unread(self.resource, why, prefix)
         held = {
-            place: [_held(field, entry) for entry in found.account(f"{prefix}{place}.")]
+            place: [_held(field, row) for row in found.account(f"{prefix}{place}.")]
             for field, place, found in self.linked
             if place.startswith("contained[")
         }
         return account(self.resource, self.lens.plan, held, prefix)
 
 
-def _held(field: str, entry: Entry) -> Entry:
-    if entry.kind != "mapped":
-        return entry
-    return msgspec.structs.replace(entry, says=f"{field}.{entry.says}")
+def _held(field: str, row: Row) -> Row:
+    path, kind, says = row
+    return (path, kind, f"{field}.{says}") if kind == "mapped" else row
 
 
 class Lens:
@@ -77,12 +76,11 @@ class Lens:
         self._keys = compiled.keys(source)
         self._elements = compiled.tree(source)
         self._targets = compiled.targets(source)
-        self._parents = sorted({way.path[:-1] for row in source.rows for way in row.ways})
-        self._choices = [(parent, _spelled(source, parent)) for parent in self._parents]
+        parents = {way.path[:-1] for row in source.rows for way in row.ways} - {()}
+        self._choices = _spelled(source, ())
+        self._inner = [(parent, _spelled(source, parent)) for parent in sorted(parents)]
         self._filled = _filled(source, self._keys)
-        self._absent: dict[str, Any] = {
-            key: [] if value.__class__ is list else None for key, value in self._filled.items()
-        }
+        self._absent = {key: _nothing(value) for key, value in self._filled.items()}
 
     def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
         """Read one resource. Bad data is in the issues; then there is no record."""
@@ -134,7 +132,9 @@ class Lens:
         """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
         values = builtins(record)
         for key, value in self._filled.items():
-            if not values.setdefault(key, deepcopy(value)):
+            if key not in values:
+                values[key] = builtins(value)
+            elif not values[key]:
                 del values[key]
         for link in self.table.links:
             values.pop(link.field, None)
@@ -176,12 +176,14 @@ class Lens:
         if "implicitRules" in resource:
             what = "implicit rules change the meaning of the resource, so it is not read"
             issues.append(Issue("error", "not-supported", f"{kind}.implicitRules", what))
-        for parent in self._parents:
+        if "modifierExtension" in resource:
+            issues.append(Issue("error", "extension", f"{kind}.modifierExtension", MODIFIED))
+        for parent, _ in self._inner:
             node, where = at(resource, parent), ".".join((kind, *parent))
-            if node.__class__ is dict and "modifierExtension" in node:
-                issues.append(Issue("error", "extension", f"{where}.modifierExtension", MODIFIED))
-            elif node is not None and node.__class__ is not dict:
+            if node is not None and node.__class__ is not dict:
                 issues.append(Issue("error", "structure", where, "write one JSON object"))
+            elif node is not None and "modifierExtension" in node:
+                issues.append(Issue("error", "extension", f"{where}.modifierExtension", MODIFIED))
         refused = self.refused(resource)
         if refused is not None:
             what = "this value withdraws the resource, so it is not read; handle it by its id"
@@ -190,15 +192,11 @@ class Lens:
 
     def _twice(self, resource: Resource) -> list[Issue]:
         """An issue for each choice that is made twice.  https://hl7.org/fhir/R4/formats.html#choice"""
-        issues: list[Issue] = []
-        for parent, spelled in self._choices:
+        issues = _more_than_one(resource, self._choices)
+        for parent, choices in self._inner:
             node = at(resource, parent)
             if node.__class__ is dict:
-                made = [spelled[name] for name in node if name in spelled]
-                if len(made) > 1 and len(set(made)) < len(made):
-                    what = "one of its types may stand here and there are more: keep one"
-                    twice = sorted({choice for choice in made if made.count(choice) > 1})
-                    issues += [Issue("error", "structure", choice, what) for choice in twice]
+                issues += _more_than_one(node, choices)
         return issues
 
     def _faults(self, resource: Resource) -> Iterator[Issue]:
@@ -246,6 +244,20 @@ class Lens:
                 continue
             merged = new if current is None else merge.merge(current, old, new)
             merge.put(changed, way.path, merged)
+
+
+def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
+    made = [choices[name] for name in node if name in choices]
+    if len(made) == len(set(made)):
+        return []
+    what = "one of its types may stand here and there are more: keep one"
+    twice = sorted({choice for choice in made if made.count(choice) > 1})
+    return [Issue("error", "structure", choice, what) for choice in twice]
+
+
+def _nothing(value: Any) -> Any:
+    """What is said by default, left unsaid."""
+    return [] if value.__class__ is list else None
 
 
 def _relink(changed: Resource, link: tables.Link, reading: Reading, after: Resource) -> None:
