@@ -20,12 +20,10 @@ from fhir_b12.mapping.ledger import APART, Entry
 from fhir_b12.mapping.lens import Reading
 from fhir_b12.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
 
-HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
+_HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
 _INDEX = re.compile(r"\[\d+\]")
 _PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bundle or a list
-
-
-_HEAD = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: the line, the entry
+_GROUP = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: its line and its entry
 #: What each class of the ledger means.
 CLASSES = {
     "mapped": "in a field of a record",
@@ -56,14 +54,14 @@ def explain(arguments: Namespace) -> int:
         _draw(leaves)
     else:
         rows = map(msgspec.structs.astuple, leaves)
-        deliver(HEADS, rows, arguments.format, arguments.output)
+        deliver(_HEADS, rows, arguments.format, arguments.output)
     return findings.code
 
 
 def _draw(leaves: Iterator[Leaf]) -> None:
     """A table for each entry, narrow enough for a terminal."""
     heads = ("path", "class", "row", "field, or why not", "codec", "codes")
-    for where, group in groupby(leaves, lambda leaf: _HEAD.match(leaf.path)[0]):  # type: ignore[index]
+    for where, group in groupby(leaves, lambda leaf: _GROUP.match(leaf.path)[0]):  # type: ignore[index]
         entry = list(group)
         table = next((leaf.table for leaf in entry if leaf.table), None)
         rows = (

@@ -246,11 +246,17 @@ def _answering(add: Add) -> None:
     )
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("write a whole number above zero")
+    return int(text)
+
+
 def _reads(command: Parser, text: str, name: str = "file") -> None:
     command.add_argument(name, metavar=name.upper(), help=text)
     command.add_argument(
         "--max-bytes",
-        type=int,
+        type=_count,
         metavar="N",
         help="refuse a text, or a line of NDJSON, longer than N",
     )
@@ -269,5 +275,5 @@ def _writes(
         "--output",
         "-o",
         metavar="FILE",
-        help=f"write there instead of standard output{'; ' if file else ''}{file}",
+        help=f"write there, packed if it ends in .gz or .bz2{'; ' if file else ''}{file}",
     )

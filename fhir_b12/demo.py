@@ -56,7 +56,7 @@ def run(arguments: Namespace) -> int:
     path = arguments.input or _sample()
     if path is None:
         proof.say()
-        proof.say("A Bundle nobody here wrote: none is at hand; try make demo INPUT=bundle.json")
+        proof.say(f"A Bundle nobody here wrote: none is at hand; try {_command()} demo bundle.json")
     else:
         _theirs(proof, path)
     _next(proof, arguments.save)

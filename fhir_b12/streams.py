@@ -1,5 +1,7 @@
 """What comes in and what goes out: JSON and NDJSON, files and standard streams, issues."""
 
+import bz2
+import gzip
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -96,7 +98,10 @@ def is_device(path: str) -> bool:
 
 @contextmanager
 def sink(output: str | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that takes its name only when all of it is written."""
+    """Standard output, or a file that takes its name only when all of it is written.
+
+    A file named .gz or .bz2 is packed.
+    """
     if output is None or output == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -109,8 +114,9 @@ def sink(output: str | None) -> Iterator[BinaryIO]:
     if path.is_dir():
         raise UsageError(f"{output} is a folder: name a file")
     part = path.with_name(f"{path.name}.part")
+    pack: Any = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
     try:
-        with part.open("wb") as stream:
+        with pack(part, "wb") as stream:
             yield stream
         part.replace(path)
     finally:

@@ -244,11 +244,13 @@ def test_standard_input_is_a_file_like_any_other(inside):
     assert [loads(each)["kind"] for each in out.splitlines()] == ["LabResult", "LabResult"]
 
 
-@pytest.mark.parametrize(("end", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
-def test_packed_files_are_unpacked(inside, end, pack):
-    for name in ("bundle.json", "resources.ndjson"):
-        Path(f"{name}.{end}").write_bytes(pack(Path(name).read_bytes()))
-        assert call("from-fhir", f"{name}.{end}") == call("from-fhir", name)
+@pytest.mark.parametrize(("end", "unpack"), [("gz", gzip.decompress), ("bz2", bz2.decompress)])
+def test_files_are_packed_and_unpacked_by_their_names(inside, end, unpack):
+    for name, form in (("bundle.json", "json"), ("resources.ndjson", "ndjson")):
+        packed = f"{name}.{end}"
+        assert call("to-fhir", "course.json", "--format", form, "-o", packed)[0] == 0
+        assert unpack(Path(packed).read_bytes()) == Path(name).read_bytes()
+        assert call("from-fhir", packed) == call("from-fhir", name)
 
 
 def test_a_bad_line_is_told_with_its_number_and_reading_goes_on(inside):
@@ -657,6 +659,7 @@ def test_data_never_steers_the_terminal():
         ("to-fhir", "course.json", "--format", "ndjson", "--type", "list"),
         ("to-fhir", "course.json", "--format", "ndjson", "--output", "course.json"),
         ("from-fhir", "resources.ndjson", "--format", "json"),
+        ("from-fhir", "bundle.json", "--max-bytes", "0"),
         ("update", "-", "-"),
         ("mappings", "potions"),
         ("codes", "--table", "potions"),
