@@ -25,6 +25,7 @@ from fhir_b12.jsonio import (
 
 T = TypeVar("T")
 Row = Sequence[object]
+_PART = 1024**2  #: bytes read at a time
 _LINES = (".ndjson", ".ndjson.gz", ".ndjson.bz2")
 
 
@@ -67,12 +68,15 @@ def read(path: str, max_bytes: int | None = None) -> Any:
     """The value of a JSON file or of standard input (`-`)."""
     limit = MAX_BYTES if max_bytes is None else max_bytes
     with open_stream(path) as stream:
-        return loads(stream.read(limit + 1), max_bytes=limit)
+        text = bytearray()
+        while len(text) <= limit and (part := stream.read(_PART)):
+            text += part
+    return loads(text, max_bytes=limit)
 
 
 def lines(path: str, findings: Findings, max_bytes: int | None = None) -> Iterator[tuple[int, Any]]:
     """Number and value of each line of NDJSON; a bad line is told and passed over."""
-    limit = MAX_LINE_BYTES if max_bytes is None else max_bytes
+    limit = MAX_LINE_BYTES if max_bytes is None else min(max_bytes, sys.maxsize - 1)
     with open_stream(path) as stream:
         for number, value in _watched(read_lines(stream, max_line_bytes=limit)):
             if isinstance(value, JsonError):

@@ -685,6 +685,11 @@ def test_a_text_longer_than_allowed_is_refused(inside):
     assert {line.split()[1] for line in err.splitlines()} == {"too-long"}
 
 
+def test_a_limit_beyond_all_memory_asks_for_none_of_it(inside):
+    assert call("from-fhir", "bundle.json", "--max-bytes", str(10**30))[0] == 0
+    assert call("from-fhir", "resources.ndjson", "--max-bytes", str(10**30))[0] == 0
+
+
 def test_a_defect_is_told_without_a_traceback_or_a_value(inside, monkeypatch):
     def broken(_):
         raise KeyError("Maja")
