@@ -87,16 +87,24 @@ class CodeTable:
         return len(self.entries)
 
     def find(self, concept: CodeableConcept | Coding) -> Entry | None:
-        """What a concept means here: by the code the user chose, by any code, by its text."""
+        """What a concept means here: by the code the user chose, by any code, by its text.
+
+        Of two codes the narrower counts. A text counts where no code says otherwise: beside none,
+        beside local ones, and beside those that are wider than what the text names.
+        """
         if isinstance(concept, Coding):
             return self.by_code.get(_pair(concept))
-        for coding in sorted(concept.coding, key=lambda each: not each.user_selected):
-            entry = self.by_code.get(_pair(coding))
-            if entry is not None:
-                return entry
-        if concept.coding or concept.text is None:
-            return None
-        return self.by_text.get(" ".join(concept.text.lower().split()))
+        pairs = [_pair(c) for c in sorted(concept.coding, key=lambda each: not each.user_selected)]
+        found = [entry for pair in pairs if (entry := self.by_code.get(pair)) is not None]
+        if found:
+            narrower = (e for e in found if found[0] is not e and _is_beside(found[0], e, pairs))
+            return next(narrower, found[0])
+        entry = self.by_text.get(" ".join(concept.text.lower().split())) if concept.text else None
+        if entry is None or not pairs:
+            return entry
+        beside = {_pair(coding) for coding in entry.wider}
+        silent = all(pair in beside or pair[0] not in _standard_systems() for pair in pairs)
+        return entry if silent else None
 
     def mechanism(self, concept: CodeableConcept) -> str | None:
         """The step of absorption a concept breaks; of wider codes only where all agree."""
@@ -111,6 +119,18 @@ class CodeTable:
         """The rows whose key, words, codes or displays contain a text."""
         wanted = text.lower()
         return [entry for entry in self if wanted in _words(entry)]
+
+
+def _is_beside(wide: Entry, narrow: Entry, pairs: list[Pair]) -> bool:
+    """Whether one concept is there only because its code is written beside the other's."""
+    own = {_pair(coding) for coding in (*wide.codings, *wide.read_only)} & set(pairs)
+    return own <= {_pair(coding) for coding in narrow.wider}
+
+
+@cache
+def _standard_systems() -> frozenset[str]:
+    """The systems whose codes are known here: any other's are the sender's own."""
+    return frozenset(row["uri"] for row in data.toml("codes/systems.toml").values())
 
 
 def _words(entry: Entry) -> str:
@@ -171,11 +191,15 @@ def canonical_system(uri: str) -> str:
     return canonical.systems().get(uri, uri)
 
 
+def _url(kind: str, name: str) -> str:
+    return f"{_BASE}/{kind}/{name.replace('_', '-')}"
+
+
 def code_system(name: str) -> dict[str, Any]:
     """A table's keys as a CodeSystem.  https://hl7.org/fhir/R4/codesystem.html"""
     return {
         "resourceType": "CodeSystem",
-        "url": f"{_BASE}/CodeSystem/{name.replace('_', '-')}",
+        "url": _url("CodeSystem", name),
         "status": "active",
         "content": "complete",
         "caseSensitive": True,
@@ -188,7 +212,10 @@ def code_system(name: str) -> dict[str, Any]:
 
 
 def value_set(name: str) -> dict[str, Any]:
-    """The codes that mean a table's concepts.  https://hl7.org/fhir/R4/valueset.html"""
+    """The codes that mean a table's concepts; our own keys where none of them has a code.
+
+    https://hl7.org/fhir/R4/valueset.html
+    """
     by_system: dict[str, list[dict[str, Any]]] = {}
     for entry in table(name):
         for coding in entry.codings:
@@ -199,30 +226,46 @@ def value_set(name: str) -> dict[str, Any]:
     include = [{"system": system, "concept": codes} for system, codes in by_system.items()]
     return {
         "resourceType": "ValueSet",
-        "url": f"{_BASE}/ValueSet/{name.replace('_', '-')}",
+        "url": _url("ValueSet", name),
         "status": "active",
-        "compose": {"include": include},
+        "compose": {"include": include or [{"system": _url("CodeSystem", name)}]},
     }
 
 
 def concept_map(name: str) -> dict[str, Any]:
-    """A table's keys to standard codes.  https://hl7.org/fhir/R4/conceptmap.html"""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    """A table's keys to standard codes, and to the step of absorption that each breaks.
+
+    https://hl7.org/fhir/R4/conceptmap.html
+    """
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for entry in table(name):
-        targets: dict[str, list[dict[str, Any]]] = {}
-        for codings, equivalence in ((entry.codings, "equivalent"), (entry.wider, "wider")):
-            for coding in codings:
-                target = {"code": coding.code, "equivalence": equivalence}
-                targets.setdefault(coding.system or "", []).append(target)
-        for system, found in targets.items():
-            groups.setdefault(system, []).append({"code": entry.key, "target": found})
-    source = f"{_BASE}/CodeSystem/{name.replace('_', '-')}"
+        for system, target in _targets(entry):
+            groups.setdefault(system, {}).setdefault(entry.key, []).append(target)
+    written = [
+        {
+            "source": _url("CodeSystem", name),
+            "target": system,
+            "element": [{"code": key, "target": targets} for key, targets in elements.items()],
+        }
+        for system, elements in groups.items()
+    ]
     return {
         "resourceType": "ConceptMap",
-        "url": f"{_BASE}/ConceptMap/{name.replace('_', '-')}",
+        "url": _url("ConceptMap", name),
         "status": "active",
-        "group": [
-            {"source": source, "target": system, "element": elements}
-            for system, elements in groups.items()
-        ],
+        **({"group": written} if written else {}),
     }
+
+
+def _targets(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+    for codings, equivalence in ((entry.codings, "equivalent"), (entry.wider, "wider")):
+        for coding in codings:
+            yield coding.system or "", {"code": coding.code, "equivalence": equivalence}
+    if entry.mechanism:
+        yield (
+            _url("CodeSystem", "mechanisms"),
+            {
+                "code": entry.mechanism,
+                "equivalence": "relatedto",
+            },
+        )

@@ -144,6 +144,34 @@ def test_a_wider_code_never_identifies_the_concept_it_stands_beside(table):
 
 
 @every(TABLES)
+def test_what_is_written_for_a_concept_with_words_leads_back_to_it(table):
+    worded = [e for e in table if e.spellings and (e.codings or e.wider)]
+    assert [
+        e.key
+        for e in worded
+        if table.find(CodeableConcept(coding=e.concept.coding, text=e.spellings[0])) is not e
+    ] == []
+
+
+def test_of_two_codes_the_narrower_counts_in_any_order():
+    table = codes.table("vital_signs")
+    narrow = table["spo2-by-pulse-oximetry"]
+    both = narrow.concept.coding
+    assert len(both) == 2
+    for coding in (both, both[::-1]):
+        assert table.find(CodeableConcept(coding=coding)) is narrow
+
+
+def test_words_count_beside_a_local_code_and_not_beside_a_standard_one():
+    table = codes.table("routes")
+    local = Coding(system="https://clinic.example/route", code="7")
+    standard = Coding(system=SYSTEMS["sct"]["uri"], code="0")
+    assert table.find(CodeableConcept(coding=(local,), text="IV")) is table["intravenous"]
+    assert table.find(CodeableConcept(coding=(standard,), text="IV")) is None
+    assert table.find(CodeableConcept(coding=(local, standard), text="IV")) is None
+
+
+@every(TABLES)
 def test_a_code_that_is_read_only_is_never_written(table):
     assert [(e.key, c.code) for e in table for c in e.read_only if c in e.concept.coding] == []
 
@@ -259,22 +287,32 @@ def test_an_export_is_a_resource_of_r4(kind, table):
         assert allowed is None or value in allowed, full
 
 
+def step(key):
+    return Coding(system="https://fhir-b12.org/CodeSystem/mechanisms", code=key)
+
+
 @every(TABLES)
 def test_the_exports_hold_what_the_table_holds(table):
     written = {(c.system, c.code) for e in table for c in e.codings}
     defined = [concept["code"] for concept in codes.code_system(table.name)["concept"]]
     assert defined == [entry.key for entry in table]
     included = codes.value_set(table.name)["compose"]["include"]
-    assert {(i["system"], c["code"]) for i in included for c in i["concept"]} == written
+    own = codes.code_system(table.name)["url"]
+    assert {(i["system"], c["code"]) for i in included for c in i.get("concept", ())} == written
+    assert written or included == [{"system": own}]
     mapped = [
         (element["code"], group["target"], target["code"], target["equivalence"])
-        for group in codes.concept_map(table.name)["group"]
+        for group in codes.concept_map(table.name).get("group", ())
         for element in group["element"]
         for target in element["target"]
     ]
     assert sorted(mapped) == sorted(
         (e.key, c.system, c.code, says)
         for e in table
-        for says, codings in (("equivalent", e.codings), ("wider", e.wider))
+        for says, codings in (
+            ("equivalent", e.codings),
+            ("wider", e.wider),
+            ("relatedto", [step(e.mechanism)] if e.mechanism else []),
+        )
         for c in codings
     )

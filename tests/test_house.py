@@ -19,13 +19,13 @@ CODE_TABLES = sorted((ROOT / "mappings" / "codes").glob("*.toml"))
 
 #: From the ground up. A module imports from its own floor and those below; a package stands whole.
 FLOORS = (
-    ("issues", "data", "jsonio", "jsonscan", "dates", "canonical"),
+    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "canonical"),
     ("datatypes",),
     ("records", "references"),
-    ("units",),
+    ("units", "models"),
     ("codes", "definitions"),
     ("mapping",),
-    ("plain", "bundles", "models"),
+    ("plain", "bundles"),
     ("streams", "terminal", "wording", "accounts", "exchange", "lookup", "demo"),
     ("cli", "__main__", ""),
 )
