@@ -1,0 +1,32 @@
+"""The demo's files, to work on."""
+
+import pytest
+
+from tests.cli.shell import call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The demo's files: course.json, bundle.json, records.ndjson and resources.ndjson."""
+    place = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FHIR_B12_FIXTURES", str(place))
+        assert call("demo", "--save", str(place))[0] == 0
+    bundle = str(place / "bundle.json")
+    for command, source, target in (
+        ("from-fhir", bundle, "records.ndjson"),
+        ("to-fhir", str(place / "course.json"), "resources.ndjson"),
+    ):
+        code, _, err = call(command, source, "--format", "ndjson", "-o", str(place / target))
+        assert (code, err) == (0, "")
+    return place
+
+
+@pytest.fixture
+def inside(folder, tmp_path, monkeypatch):
+    """A folder of one's own with the demo's files in it, to stand in."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FHIR_B12_FIXTURES", str(tmp_path))
+    return tmp_path

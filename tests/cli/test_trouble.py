@@ -1,0 +1,185 @@
+"""Bad input, wrong usage, broken pipes: an exit code and a word, never a traceback or a value."""
+
+import bz2
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fhir_b12 import cli, exchange
+from fhir_b12.jsonio import dumps, loads
+from fhir_b12.mapping import table as tables
+from tests.cli.shell import call, observation, rows
+
+READING = ("to-fhir", "from-fhir", "explain", "ledger")
+
+
+HOSTILE = {
+    "a NUL": b"\x00",
+    "no UTF-8": b'{"resourceType":"\xff\xfe"}',
+    "a BOM": b"\xef\xbb\xbf{}",
+    "half an object": b'{"resourceType":"Patient"',
+    "a key twice": b'{"resourceType":"Patient","id":"a","id":"b"}',
+    "no number": b'{"resourceType":"Patient","x":NaN}',
+    "depth": b"[" * 100_000,
+    "half a surrogate pair": b'{"resourceType":"Patient","id":"\\ud800"}',
+    "a broken gzip": gzip.compress(b"{}" * 1000)[:-9],
+    "a broken bzip2": bz2.compress(b"{}" * 1000)[:-9],
+    "a number": b"7",
+    "null": b"null",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_what_cannot_be_read_is_told_as_issues(command, content, tmp_path):
+    for name in ("hostile.json", "hostile.ndjson"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        code, _, err = call(command, str(path))
+        assert code == 1
+        assert [e for e in err.splitlines() if not e.startswith(("fatal ", "error "))] == []
+
+
+@pytest.mark.parametrize("command", READING)
+def test_nothing_at_all_is_no_json_and_no_line(command):
+    assert call(command, "-")[0] == 1
+    assert call(command, "-", "--format", "ndjson")[::2] == (0, "")
+
+
+def test_a_demo_of_what_cannot_be_read_ends_with_issues(tmp_path):
+    path = tmp_path / "hostile.json"
+    path.write_bytes(HOSTILE["half an object"])
+    code, _, err = call("demo", str(path))
+    assert code == 1
+    assert err.startswith("fatal structure Patient.resourceType (1:26): ")
+
+
+def test_an_empty_record_is_an_empty_bundle():
+    assert loads(call("to-fhir", "-", stdin=b"{}")[1])["entry"] == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["coding", "code", "value", "reference", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+TYPES = st.sampled_from([tables.load(name).resource for name in tables.ORDER] + ["Claim", ""])
+ELEMENTS = st.sampled_from(
+    ["status", "code", "category", "subject", "identifier", "contained", "dosage", "valueQuantity"]
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(TYPES, st.dictionaries(ELEMENTS, JSON), st.sampled_from(READING))
+def test_whatever_a_resource_holds_a_command_ends_well(kind, fields, command):
+    content = json.dumps({"resourceType": kind, **fields}).encode()
+    code, _, err = call(command, "-", stdin=content)
+    assert code in {0, 1}
+    assert "Traceback" not in err
+
+
+def test_messages_hold_no_patient_values(inside):
+    secret = "Maja-Sørensen"
+    wrong = observation(
+        status=[secret], code=secret, valueQuantity={"value": secret, "unit": [secret]}
+    )
+    wrong |= {"subject": secret, "effectiveDateTime": secret, "identifier": secret}
+    patient = {"resourceType": "Patient", "birthDate": secret, "gender": [secret], "name": secret}
+    for resource in (wrong, patient, {"resourceType": secret}, secret):
+        for command in ("from-fhir", "explain", "ledger", "to-fhir"):
+            code, _, err = call(command, "-", stdin=dumps(resource))
+            assert code in {0, 1}
+            assert secret not in err
+    course = {"patient": {"birthDate": secret, "name": secret}, "labResults": [secret]}
+    code, _, err = call("to-fhir", "-", stdin=dumps(course))
+    assert code == 1
+    assert secret not in err
+
+
+def test_data_never_steers_the_terminal():
+    resource = observation(**{"\x1b[2J\n": "x"})
+    out = call("explain", "-", stdin=dumps(resource))[1]
+    assert rows(out)[-1][0] == r"\x1b[2J\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("from-fhir", "absent.json"),
+        ("from-fhir", "absent.ndjson"),
+        ("from-fhir", "."),
+        ("to-fhir", "course.json", "--output", "."),
+        ("to-fhir", "course.json", "--output", "absent/bundle.json"),
+        ("to-fhir", "course.json", "--format", "ndjson", "--type", "list"),
+        ("to-fhir", "course.json", "--format", "ndjson", "--output", "course.json"),
+        ("from-fhir", "resources.ndjson", "--format", "json"),
+        ("from-fhir", "bundle.json", "--max-bytes", "0"),
+        ("update", "-", "-"),
+        ("mappings", "potions"),
+        ("codes", "--table", "potions"),
+        ("codes", "--code", "no-system"),
+        ("convert", "1"),
+        ("brew",),
+        (),
+    ],
+)
+def test_what_cannot_be_carried_out_is_a_matter_of_usage(inside, arguments):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert "fhir-b12" in err
+
+
+def test_a_text_longer_than_allowed_is_refused(inside):
+    code, out, err = call("from-fhir", "bundle.json", "--max-bytes", "1000")
+    assert (code, out) == (1, "")
+    assert err.startswith("fatal too-long $this (1:1): ")
+    code, out, err = call("from-fhir", "resources.ndjson", "--max-bytes", "400")
+    assert code == 1
+    assert out
+    assert {line.split()[1] for line in err.splitlines()} == {"too-long"}
+
+
+def test_a_limit_beyond_all_memory_asks_for_none_of_it(inside):
+    assert call("from-fhir", "bundle.json", "--max-bytes", str(10**30))[0] == 0
+    assert call("from-fhir", "resources.ndjson", "--max-bytes", str(10**30))[0] == 0
+
+
+def test_a_defect_is_told_without_a_traceback_or_a_value(inside, monkeypatch):
+    def broken(_):
+        raise KeyError("Maja")
+
+    monkeypatch.setattr(exchange, "from_bundle", broken)
+    code, out, err = call("from-fhir", "bundle.json")
+    assert (code, out) == (3, "")
+    assert err.startswith("fhir-b12: KeyError at test_trouble.py:")
+    assert "Maja" not in err
+
+
+def test_a_closed_standard_output_is_a_matter_of_usage(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["schema"]) == 2
+
+
+def test_an_interrupt_ends_quietly(inside, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exchange, "from_bundle", interrupted)
+    assert call("from-fhir", "bundle.json") == (130, "", "")
+
+
+def test_a_reader_that_leaves_early_is_no_error(inside):
+    command = [sys.executable, "-m", "fhir_b12", "explain", "bundle.json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline().startswith(b"path\t")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
