@@ -136,7 +136,8 @@ def _theirs(proof: Proof, path: str) -> None:
     proof.say(f"A Bundle nobody here wrote: {Path(path).name}")
     kinds = wording.kinds(each for record in records for each in record)
     proof.say(f"  read     {counted(kinds) or 'nothing'}")
-    proof.say(f"  left     {counted(exchange.unread(reading)) or 'nothing'}: no table reads these")
+    left = counted(exchange.unread(reading))
+    proof.say(f"  left     {left}: no table reads these" if left else "  left     nothing")
     _complaints(proof, reading.issues)
     sums = _accounted(proof, reading)
     if sums.share is not None:
