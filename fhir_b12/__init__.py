@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fhir_b12.records import TherapyRecord
 
 _HOMES = {
-    "fhir_b12.bundles": ("from_bundle", "to_bundle", "update_bundle"),
+    "fhir_b12.bundles": ("BundleReading", "from_bundle", "to_bundle", "update_bundle"),
     "fhir_b12.issues": ("Issue", "outcome"),
     "fhir_b12.jsonio": ("JsonError", "dumps", "loads"),
     "fhir_b12.mapping.lens": ("MappingError", "Reading", "from_fhir", "to_fhir", "update"),

@@ -12,12 +12,13 @@ import msgspec
 
 from fhir_b12 import codes
 from fhir_b12.bundles import BundleReading, from_bundle
-from fhir_b12.datatypes import CodeableConcept
+from fhir_b12.datatypes import CodeableConcept, convert
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.ledger import APART, Entry
 from fhir_b12.mapping.lens import Reading
+from fhir_b12.paths import at
 from fhir_b12.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
 
 _HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
@@ -187,11 +188,9 @@ def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
     """The row's code table and what the concept is there; `?` where the table does not know it."""
     if row.codes is None:
         return None
-    node: Any = reading.resource
-    for name in way.element.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
+    concept = at(reading.resource, way.path)
     try:
-        found = codes.table(row.codes).find(msgspec.convert(node, CodeableConcept))
+        found = codes.table(row.codes).find(convert(concept, CodeableConcept))
     except msgspec.ValidationError:
         return f"{row.codes}: ?"
     return f"{row.codes}: {found.key if found else '?'}"

@@ -4,7 +4,6 @@ import argparse
 import io
 import os
 import sys
-import tomllib
 import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_b12 import accounts, demo, exchange, lookup
-from fhir_b12.codes import TableError
+from fhir_b12.data import TableError
 from fhir_b12.jsonio import JsonError
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.streams import Findings, UsageError
@@ -58,7 +57,7 @@ def _failed(error: Exception) -> int:
         findings = Findings()
         findings.tell(error.issues)
         return findings.code
-    if isinstance(error, TableError) or isinstance(error.__cause__, tomllib.TOMLDecodeError):
+    if isinstance(error, TableError):
         sys.stderr.write(f"{error}\n")
         return 1
     if isinstance(error, (UsageError, OSError)):

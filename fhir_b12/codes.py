@@ -7,16 +7,13 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import canonical, data
+from fhir_b12.data import TableError
 from fhir_b12.datatypes import CodeableConcept, Coding
 
 Pair = tuple[str, str]  # (system URI, code)
 _BASE = "https://fhir-b12.org"
 _NOT_CONCEPTS = frozenset({"systems", "analytes"})
 _LISTS = ("codings", "wider", "read_only")
-
-
-class TableError(ValueError):
-    """A table with slips; the message lists all of them with file, key and remedy."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

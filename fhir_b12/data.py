@@ -8,6 +8,10 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 
+class TableError(ValueError):
+    """A table with slips; the message lists all of them with file, key and remedy."""
+
+
 def mappings() -> Traversable:
     """The folder of mapping tables, `mappings/` in a checkout."""
     return files("fhir_b12.mappings")
@@ -34,10 +38,10 @@ def toml(name: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not TOML; the message names file, line and column.
+        TableError: the file is not TOML; the message names file, line and column.
 
     """
     try:
         return tomllib.loads(read(mappings(), name).decode("utf-8"), parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name}: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TableError(f"{name}: {error}") from error

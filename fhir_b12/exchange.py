@@ -13,7 +13,6 @@ from fhir_b12 import definitions, plain, wording
 from fhir_b12.bundles import BundleReading, Kind, from_bundle, resources, to_bundle, update_bundle
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
-from fhir_b12.mapping import lens
 from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.paths import leaves
@@ -99,7 +98,7 @@ def _record(
 ) -> TherapyRecord | None:
     """The therapy record that a value holds, if it can be written; else all that is wrong."""
     record, issues = plain.from_plain(value)
-    found = [*issues, *(unwritable(record) if record is not None else ())]
+    found = (*issues, *(unwritable(record) if record is not None else ()))
     findings.tell(
         (msgspec.structs.replace(each, expression=place + each.expression[1:]) for each in found),
         line,
@@ -107,25 +106,23 @@ def _record(
     return None if found else record
 
 
-def unwritable(record: TherapyRecord) -> Iterator[Issue]:
+def unwritable(record: TherapyRecord) -> tuple[Issue, ...]:
     """What in the record has no resource that would be read back, by its path in plain JSON."""
-    for name in _LISTS.values():
-        for i, each in enumerate(getattr(record, _FIELDS[name])):
-            try:
-                lens.to_fhir(each)
-            except MappingError as error:
-                for issue in error.issues:
-                    yield msgspec.structs.replace(issue, expression=f"$.{name}[{i}]")
+    try:
+        resources(record)
+    except MappingError as error:
+        return error.issues
+    return ()
 
 
 def _bundle(records: Iterable[TherapyRecord], kind: Kind) -> dict[str, Any]:
     """One Bundle of all records."""
-    entries = [entry for record in records for entry in to_bundle(record, kind)["entry"]]
-    return {"resourceType": "Bundle", "type": kind, "entry": entries}
+    entries = [entry for record in records for entry in to_bundle(record, kind).get("entry", ())]
+    return {"resourceType": "Bundle", "type": kind} | ({"entry": entries} if entries else {})
 
 
 def _entries(bundle: dict[str, Any]) -> Iterator[tuple[str, str | None, str]]:
-    for entry in bundle["entry"]:
+    for entry in bundle.get("entry", ()):
         resource = entry["resource"]
         names = resource.get("identifier", ())
         first = names[0] if isinstance(names, list) and names else names or {}

@@ -33,7 +33,7 @@ class Issue(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __str__(self) -> str:
         """`error required Observation.subject (3:7): patient is missing`"""
-        place = f" ({self.line}:{self.column})" if self.line else ""
+        place = f" ({self.line}:{self.column or 1})" if self.line else ""
         return f"{self.severity} {self.code} {self.expression}{place}: {self.message}"
 
 

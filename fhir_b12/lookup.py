@@ -48,10 +48,10 @@ def _loaded(names: Iterable[str]) -> list[tables.Table]:
                 found.append(tables.load(name))
             else:
                 codes.table(name)
-        except codes.TableError as error:
+        except data.TableError as error:
             slips.append(str(error))
     if slips:
-        raise codes.TableError("\n".join(slips))
+        raise data.TableError("\n".join(slips))
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from fhir_b12.datatypes import (
     Address,
@@ -39,9 +40,20 @@ def _category(code: str) -> tuple[CodeableConcept, ...]:
     return (CodeableConcept(coding=(Coding(system=system, code=code),)),)
 
 
-_SESSION_STEP = CodeableConcept(
+LABORATORY = _category("laboratory")
+VITAL_SIGNS = _category("vital-signs")
+SOCIAL_HISTORY = _category("social-history")
+SURVEY = _category("survey")
+SESSION_STEP = CodeableConcept(
     coding=(Coding(system="https://fhir-b12.org/CodeSystem/procedure-kind", code="session-step"),)
 )
+
+
+def _as_default(record: "Record", name: str, default: object) -> None:
+    """An equal value becomes the default itself: equal records are then written alike."""
+    value = getattr(record, name)
+    if value is not default and value == default:
+        force_setattr(record, name, default)
 
 
 class Record(
@@ -143,19 +155,28 @@ class Observed(Identified, frozen=True, kw_only=True):
 class LabResult(Observed, frozen=True, kw_only=True):
     """One laboratory result: B12, holotranscobalamin, MMA, homocysteine, blood count, ..."""
 
-    category: tuple[CodeableConcept, ...] = _category("laboratory")
+    category: tuple[CodeableConcept, ...] = LABORATORY
+
+    def __post_init__(self) -> None:
+        _as_default(self, "category", LABORATORY)
 
 
 class VitalSign(Observed, frozen=True, kw_only=True):
     """What is monitored during an infusion: pressure, pulse, temperature, saturation."""
 
-    category: tuple[CodeableConcept, ...] = _category("vital-signs")
+    category: tuple[CodeableConcept, ...] = VITAL_SIGNS
+
+    def __post_init__(self) -> None:
+        _as_default(self, "category", VITAL_SIGNS)
 
 
 class Lifestyle(Observed, frozen=True, kw_only=True):
     """How the patient lives: vegan or vegetarian diet, athletic activity, age group."""
 
-    category: tuple[CodeableConcept, ...] = _category("social-history")
+    category: tuple[CodeableConcept, ...] = SOCIAL_HISTORY
+
+    def __post_init__(self) -> None:
+        _as_default(self, "category", SOCIAL_HISTORY)
 
 
 class Outcome(Observed, frozen=True, kw_only=True):
@@ -164,7 +185,10 @@ class Outcome(Observed, frozen=True, kw_only=True):
     Any observation that is neither laboratory, vital sign nor social history reads as one.
     """
 
-    category: tuple[CodeableConcept, ...] = _category("survey")
+    category: tuple[CodeableConcept, ...] = SURVEY
+
+    def __post_init__(self) -> None:
+        _as_default(self, "category", SURVEY)
 
 
 class Communication(Part, frozen=True, kw_only=True):
@@ -447,7 +471,10 @@ class Procedure(Done, frozen=True, kw_only=True):
 class SessionStep(Done, frozen=True, kw_only=True):
     """One step of a session: check-in review, antisepsis, cannulation, removal, dressing."""
 
-    category: CodeableConcept | None = _SESSION_STEP
+    category: CodeableConcept | None = SESSION_STEP
+
+    def __post_init__(self) -> None:
+        _as_default(self, "category", SESSION_STEP)
 
 
 class MedicationUse(Identified, frozen=True, kw_only=True):
@@ -724,10 +751,27 @@ class TherapyRecord(
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, the patient first."""
+        return (record for _, record in self.places())
+
+    def places(self) -> Iterator[tuple[str, Record]]:
+        """Every record with its place in this one, `patient` or `infusions[0]`."""
         if self.patient is not None:
-            yield self.patient
+            yield "patient", self.patient
+        encoded = {field.name: field.encode_name for field in msgspec.structs.fields(type(self))}
         for field in self.LISTS.values():
-            yield from getattr(self, field)
+            for index, record in enumerate(getattr(self, field)):
+                yield f"{encoded[field]}[{index}]", record
+
+    def medication(
+        self, use: "Infusion | InfusionOrder | MedicationUse"
+    ) -> CodeableConcept | Medication | Reference | None:
+        """What was given, ordered or taken: the drug, the bag, or what the link leads to here."""
+        link = use.medication
+        if use.drug is not None or use.bag is not None or link is None:
+            return use.drug or use.bag
+        named = {(name.system, name.value): m for m in self.medications for name in m.identifier}
+        name = link.identifier
+        return link if name is None else named.get((name.system, name.value), link)
 
 
 def names(record: Record) -> tuple[Identifier, ...]:

@@ -1,20 +1,20 @@
 """Bundles: a whole record there and back, real Bundles of any kind, nothing lost."""
 
 import bz2
-import os
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
 from fhir_b12.datatypes import CodeableConcept, DateTime, Identifier, Period, Quantity, Reference
-from fhir_b12.jsonio import loads
+from fhir_b12.jsonio import dumps, loads
+from fhir_b12.mapping.lens import MappingError, to_fhir
 from fhir_b12.paths import leaves
-from fhir_b12.records import Infusion, LabResult, Patient, TherapyRecord
+from fhir_b12.records import Infusion, LabResult, Medication, Patient, TherapyRecord
+from tests.conftest import fixtures_root
 
-FIXTURES = Path(os.environ.get("FHIR_B12_FIXTURES", "../shared/fixtures"))
+FIXTURES = fixtures_root()
 BUNDLES = sorted(FIXTURES.glob("synthea/*.bz2")) + sorted(FIXTURES.glob("*/Bundle/*.json"))
 CLINIC = "https://clinic.example/id"
 
@@ -37,7 +37,7 @@ COURSE = TherapyRecord(
             route=CodeableConcept(text="IV"),
             patient=to("p1"),
             given=Period(start=DateTime("2026-03-09T09:15:00+01:00")),
-            dose=Quantity(value=Decimal(1000), unit="ug", code="ug"),
+            dose=Quantity(value=Decimal(1000), unit="ug"),
         ),
     ),
     lab_results=(
@@ -115,17 +115,151 @@ def test_duplicates_and_dangling_references_are_reported():
     ]
 
 
+BAG = {
+    "resourceType": "Medication",
+    "id": "b1",
+    "text": {"status": "empty"},
+    "code": {"text": "B12"},
+}
+
+
+def giving(reference, *others, **more):
+    """A Bundle with one infusion of what a reference leads to."""
+    infusion = {
+        "resourceType": "MedicationAdministration",
+        "id": "i1",
+        "status": "completed",
+        "medicationReference": {"reference": reference},
+        "subject": {"reference": "Patient/1"},
+        "dosage": {"route": {"text": "IV"}},
+        **more,
+    }
+    resources = [infusion, *others]
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": r} for r in resources],
+    }
+
+
+def with_bag(reading, text):
+    """The record read, with something else in the bag."""
+    (record,) = reading.records
+    (infusion,) = record.infusions
+    bag = msgspec.structs.replace(infusion.bag, code=CodeableConcept(text=text))
+    changed = msgspec.structs.replace(infusion, bag=bag)
+    return msgspec.structs.replace(record, infusions=(changed,))
+
+
+def test_a_bag_elsewhere_in_the_bundle_is_part_of_the_infusion():
+    reading = from_bundle(giving("Medication/b1", BAG))
+    assert reading.records[0].infusions[0].bag.code.text == "B12"
+    assert reading.records[0].medications == ()
+
+
+def test_a_bag_changed_keeps_what_no_table_reads_of_it():
+    for bundle in (giving("#b1", contained=[BAG]), giving("Medication/b1", BAG)):
+        wanted = with_bag(from_bundle(bundle), "other")
+        changed = update_bundle(bundle, [wanted])
+        assert from_bundle(changed).records == (wanted,)
+        (entry,) = changed["entry"]
+        assert entry["resource"]["contained"] == [{**BAG, "code": {"text": "other"}}]
+
+
+def test_a_bag_that_something_else_refers_to_stays():
+    claim = {"resourceType": "Claim", "item": [{"detail": {"reference": "Medication/b1"}}]}
+    bundle = giving("Medication/b1", BAG, claim)
+    changed = update_bundle(bundle, [with_bag(from_bundle(bundle), "other")])
+    assert [entry["resource"] for entry in changed["entry"][1:]] == [BAG, claim]
+
+
+def test_a_medication_with_a_name_of_its_own_stays_a_record_that_others_refer_to():
+    named = {**BAG, "identifier": [{"system": CLINIC, "value": "lot"}]}
+    (record,) = from_bundle(giving("Medication/b1", named)).records
+    (infusion,) = record.infusions
+    assert (infusion.bag, infusion.medication) == (None, to("lot"))
+    assert record.medication(infusion) is record.medications[0]
+    assert record.medication(COURSE.infusions[0]) == CodeableConcept(text="Hydroxocobalamin")
+
+
+def test_a_bag_beside_a_link_or_a_drug_is_not_written():
+    held = Infusion(status="completed", route=CodeableConcept(text="IV"), bag=Medication(id="b1"))
+    for other in ({"medication": to("lot")}, {"drug": CodeableConcept(text="B12")}):
+        both = msgspec.structs.replace(held, **other)
+        with pytest.raises(MappingError):
+            to_fhir(both)
+
+
+def test_everything_that_cannot_be_written_is_told_at_once_with_its_place():
+    oral = Infusion(status="completed", route=CodeableConcept(text="oral"))
+    twice = LabResult(
+        status="final", test=CodeableConcept(text="x"), value_string="x", value_boolean=True
+    )
+    course = TherapyRecord(infusions=(*COURSE.infusions, oral), lab_results=(twice,))
+    with pytest.raises(MappingError) as error:
+        to_bundle(course)
+    assert [(issue.code, issue.expression) for issue in error.value.issues] == [
+        ("business-rule", "$.infusions[1]"),
+        ("structure", "$.labResults[0]"),
+    ]
+
+
+def test_a_record_is_not_added_beside_an_entry_of_its_name_that_cannot_be_read():
+    bundle = to_bundle(COURSE)
+    bundle["entry"][2]["resource"]["status"] = 7
+    with pytest.raises(MappingError) as error:
+        update_bundle(bundle, [COURSE])
+    (issue,) = error.value.issues
+    assert (issue.code, issue.expression) == ("conflict", "Bundle.entry[2].resource")
+
+
+def test_equal_records_are_written_alike():
+    (again,) = from_bundle(to_bundle(COURSE)).records
+    assert dumps(to_bundle(again)) == dumps(to_bundle(COURSE))
+
+
+def test_a_record_of_nothing_is_a_bundle_without_entries():
+    assert to_bundle(TherapyRecord()) == {"resourceType": "Bundle", "type": "transaction"}
+
+
+@pytest.mark.parametrize("address", ["Patient/1", "https://ehr.example/fhir/Patient/1"])
+def test_a_patient_is_known_by_every_address(address):
+    entries = [
+        {
+            "fullUrl": "https://ehr.example/fhir/Patient/1",
+            "resource": {"resourceType": "Patient", "id": "1"},
+        },
+        {
+            "fullUrl": "https://ehr.example/fhir/Condition/2",
+            "resource": {"resourceType": "Condition", "subject": {"reference": address}},
+        },
+    ]
+    (record,) = from_bundle(
+        {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    ).records
+    assert (record.patient.id, len(record.conditions)) == ("1", 1)
+
+
+def test_several_patients_give_several_records():
+    other = msgspec.structs.replace(
+        COURSE, patient=Patient(identifier=name("p2")), infusions=(), lab_results=()
+    )
+    both = {**to_bundle(COURSE), "entry": [*to_bundle(other)["entry"], *to_bundle(COURSE)["entry"]]}
+    assert from_bundle(both).records == (other, COURSE)
+
+
 @pytest.mark.parametrize(
     "bundle",
-    [None, 3, "x", [], [None, {}], {}, {"resourceType": "Bundle", "entry": {}},
+    [None, 3, "x", [], [None, {}], {}, {"resourceType": "Bundle"},
+     {"resourceType": "Bundle", "entry": {}}, {"resourceType": "Bundle", "entry": []},
      {"resourceType": "Bundle", "entry": [None, 1, {"resource": 1}, {"resource": {}}]},
      {"resourceType": 5}, {"resourceType": "Observation", "status": {}, "code": [[]]}],
     ids=str,
 )  # fmt: skip
 def test_whatever_is_given_nothing_escapes_and_every_leaf_is_accounted_for(bundle):
     reading = from_bundle(bundle)
-    assert len(reading.ledger) >= 0
-    assert all(not list(record) or record.patient is None for record in reading.records)
+    assert [entry.path for entry in reading.ledger] == [path for path, _ in leaves(bundle)]
+    assert reading.records == ()
 
 
 @pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.name)

@@ -1,7 +1,6 @@
 """A table as a lens: `to_fhir` creates, `from_fhir` reads, `update` changes and keeps the rest."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -166,7 +165,7 @@ class Lens:
                 self._change(changed, row, before, after)
         for link in self.table.links:
             if getattr(reading.record, link.field) != getattr(record, link.field):
-                _relink(changed, link, reading, after)
+                _relink(changed, link, reading, record)
         return changed
 
     def _obstacles(self, resource: Resource) -> list[Issue]:
@@ -260,17 +259,24 @@ def _nothing(value: Any) -> Any:
     return [] if value.__class__ is list else None
 
 
-def _relink(changed: Resource, link: tables.Link, reading: Reading, after: Resource) -> None:
-    gone = [place for name, place, _ in reading.linked if name == link.field]
-    if gone and gone[0].startswith("contained["):
-        index = _index(gone[0])
-        kept = [item for i, item in enumerate(changed["contained"]) if i != index]
-    else:
-        kept = list(changed.get("contained", ()))
-    held = after.get(link.element, {}).get("reference", "")
-    kept += [r for r in after.get("contained", ()) if f"#{r.get('id')}" == held]
+def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
+    """Put what a record holds where the resource refers to it, keeping what is unknown in it."""
+    held: Medication | None = getattr(record, link.field)
+    found = [(place, inner) for field, place, inner in reading.linked if field == link.field]
+    place, old = found[0] if found else ("", None)
+    contained = list(changed.get("contained", ()))
+    index = _index(place) if place.startswith("contained[") else len(contained)
+    stays = []
+    if held is not None:
+        inner = lens(link.table)
+        written = inner.create(held) if old is None else inner.update(old.resource, held)
+        stays = [{**written, "id": held.id or _INLINE}]
+        reference = {**(changed.get(link.element) or {}), "reference": f"#{held.id or _INLINE}"}
+        merge.put(changed, (link.element,), reference)
+    elif getattr(record, link.instead_of) is None:
+        merge.put(changed, (link.element,), None)
+    kept = [*contained[:index], *stays, *contained[index + 1 :]]
     merge.put(changed, ("contained",), kept or None)
-    merge.put(changed, (link.element,), deepcopy(after.get(link.element)))
 
 
 def _index(place: str) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from fhir_b12 import codes, data, definitions, records
-from fhir_b12.codes import TableError
+from fhir_b12.data import TableError
 from fhir_b12.mapping.codecs import CODECS
 
 ORDER = (

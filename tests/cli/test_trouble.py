@@ -60,7 +60,8 @@ def test_a_demo_of_what_cannot_be_read_ends_with_issues(tmp_path):
 
 
 def test_an_empty_record_is_an_empty_bundle():
-    assert loads(call("to-fhir", "-", stdin=b"{}")[1])["entry"] == []
+    written = loads(call("to-fhir", "-", stdin=b"{}")[1])
+    assert written == {"resourceType": "Bundle", "type": "transaction"}
 
 
 JSON = st.recursive(
