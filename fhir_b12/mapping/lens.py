@@ -1,27 +1,23 @@
 """A table as a lens: `to_fhir` creates, `from_fhir` reads, `update` changes and keeps the rest."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from fhir_b12 import definitions
-from fhir_b12.datatypes import Reference, convert
+from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
-from fhir_b12.mapping import compiled, guards, merge
+from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.codecs import CODECS, builtins
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
+from fhir_b12.mapping.links import Resolve, Resource
 from fhir_b12.models import as_resource
 from fhir_b12.paths import at
-from fhir_b12.records import Medication, Record
-
-Resource = dict[str, Any]
-Resolve = Callable[[Reference], Resource | None]
-
-_INLINE = "medication"  #: id of a contained resource whose record has none
+from fhir_b12.records import Record
 
 
 class MappingError(ValueError):
@@ -52,16 +48,16 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
             why = self.issues[0].message if self.issues else "not read"
             return unread(self.resource, why, prefix)
         held = {
-            place: [_held(field, row) for row in found.account(f"{prefix}{place}.")]
+            place: [links.held_row(field, row) for row in found.account(f"{prefix}{place}.")]
             for field, place, found in self.linked
-            if place.startswith("contained[")
+            if links.is_contained(place)
         }
-        return account(self.resource, self.lens.plan, held, prefix)
-
-
-def _held(field: str, row: Row) -> Row:
-    path, kind, says = row
-    return (path, kind, f"{field}.{says}") if kind == "mapped" else row
+        rows = account(self.resource, self.lens.plan, held, prefix)
+        for field, _, _ in self.linked:
+            (link,) = [each for each in self.lens.table.links if each.field == field]
+            start = f"{prefix}{link.element}."
+            rows = [links.link_row(link, row) if row[0].startswith(start) else row for row in rows]
+        return rows
 
 
 class Lens:
@@ -122,7 +118,7 @@ class Lens:
             what = f"{self.table.record.__name__}: {self.table.name}.toml would not read it back"
             issues.append(Issue("error", "business-rule", self.table.resource, what))
         for link in self.table.links:
-            issues += _ambiguous(record, link, self.table.resource)
+            issues += links.ambiguous(record, link, self.table.resource)
         if issues:
             raise MappingError(tuple(issues))
         return resource
@@ -141,7 +137,7 @@ class Lens:
         for link in self.table.links:
             held = getattr(record, link.field)
             if held is not None:
-                _contain(resource, link.element, held, lens(link.table).create(held))
+                links.contain(resource, link, held, lens(link.table).create(held))
         return resource
 
     def update(
@@ -220,15 +216,17 @@ class Lens:
             reference = getattr(record, link.instead_of)
             if reference is None or reference.reference is None:
                 continue
-            place, target = _target(reading.resource, reference, resolve)
+            place, target = links.target(reading.resource, reference, resolve)
             inner = lens(link.table)
             if target is None or target.get("resourceType") != inner.table.resource:
                 continue
             found = inner.from_fhir(target)
             linked.append((link.field, place, found))
-            issues += [_inside(issue, f"{self.table.resource}.{place}") for issue in found.issues]
+            issues += [
+                links.inside(issue, f"{self.table.resource}.{place}") for issue in found.issues
+            ]
             if found.record is not None:
-                record = _hold(record, link, place, found.record)
+                record = links.hold(record, link, place, found.record)
         good = record if not any(issue.is_error for issue in issues) else None
         return Reading(good, tuple(issues), reading.resource, self, tuple(linked))
 
@@ -261,27 +259,16 @@ def _nothing(value: Any) -> Any:
 
 def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
     """Put what a record holds where the resource refers to it, keeping what is unknown in it."""
-    held: Medication | None = getattr(record, link.field)
-    found = [(place, inner) for field, place, inner in reading.linked if field == link.field]
-    place, old = found[0] if found else ("", None)
-    contained = list(changed.get("contained", ()))
-    index = _index(place) if place.startswith("contained[") else len(contained)
-    stays = []
-    if held is not None:
-        inner = lens(link.table)
-        written = inner.create(held) if old is None else inner.update(old.resource, held)
-        stays = [{**written, "id": held.id or _INLINE}]
-        reference = {**(changed.get(link.element) or {}), "reference": f"#{held.id or _INLINE}"}
-        merge.put(changed, (link.element,), reference)
-    elif getattr(record, link.instead_of) is None:
-        merge.put(changed, (link.element,), None)
-    kept = [*contained[:index], *stays, *contained[index + 1 :]]
-    merge.put(changed, ("contained",), kept or None)
-
-
-def _index(place: str) -> int:
-    """The index in `contained[2]`."""
-    return int(place[len("contained[") : -1])
+    held: Record | None = getattr(record, link.field)
+    found = [(place, old.resource) for field, place, old in reading.linked if field == link.field]
+    inner = lens(link.table)
+    if held is None:
+        links.remove(changed, link, record, found[0][0])
+    elif found:
+        place, old = found[0]
+        links.replace(changed, link, held, inner.update(old, held), place)
+    else:
+        links.contain(changed, link, held, inner.create(held))
 
 
 def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
@@ -305,24 +292,6 @@ def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _ambiguous(record: Record, link: tables.Link, kind: str) -> Iterator[Issue]:
-    """What keeps a held resource from being read back."""
-    held = getattr(record, link.field)
-    if held is None:
-        return
-    where = f"{kind}.{link.element}"
-    if getattr(record, link.instead_of) is not None:
-        what = f"{link.field} and {link.instead_of} are two ways to say one thing: keep one"
-        yield Issue("error", "business-rule", where, what)
-    taken = [item.get("id") for item in record.contained if isinstance(item, dict)]
-    if (held.id or _INLINE) in taken:
-        what = f"the id of {link.field} is another contained resource's: give it its own"
-        yield Issue("error", "duplicate", where, what)
-    if held.id == _INLINE:
-        what = f"{_INLINE!r} is the id of a {link.field} without one: leave it out"
-        yield Issue("error", "business-rule", where, what)
-
-
 def _taken(elements: compiled.Tree, way: tables.Way, value: Any) -> bool:
     """Whether a codec of another row reads the value."""
     step = elements.get(way.element)
@@ -336,39 +305,6 @@ def _reads(row: tables.Row, way: tables.Way, current: Any) -> bool:
     if way.codec is None:
         return len(row.ways) > 1
     return CODECS[way.codec].decode(current) is not None
-
-
-def _inside(issue: Issue, place: str) -> Issue:
-    expression = issue.expression.partition(".")[2]
-    return msgspec.structs.replace(issue, expression=f"{place}.{expression}".rstrip("."))
-
-
-def _target(
-    resource: Resource, reference: Reference, resolve: Resolve | None
-) -> tuple[str, Resource | None]:
-    address = reference.reference or ""
-    if not address.startswith("#"):
-        return address, resolve(reference) if resolve is not None else None
-    for index, item in enumerate(resource.get("contained", ())):
-        if isinstance(item, dict) and item.get("id") == address[1:]:
-            return f"contained[{index}]", item
-    return address, None
-
-
-def _hold(record: Record, link: tables.Link, place: str, found: Record) -> Record:
-    changes: dict[str, Any] = {link.field: found, link.instead_of: None}
-    if place.startswith("contained["):
-        index = _index(place)
-        changes["contained"] = record.contained[:index] + record.contained[index + 1 :]
-        if found.id == _INLINE:
-            changes[link.field] = msgspec.structs.replace(found, id=None)
-    return msgspec.structs.replace(record, **changes)
-
-
-def _contain(resource: Resource, element: str, held: Medication, written: Resource) -> None:
-    written["id"] = held.id or _INLINE
-    resource["contained"] = [*resource.get("contained", ()), written]
-    resource[element] = {"reference": f"#{written['id']}"}
 
 
 @cache

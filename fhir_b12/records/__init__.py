@@ -1,0 +1,101 @@
+"""What a B12 infusion clinic keeps, as frozen values; every record travels as one FHIR resource.
+
+Fields carry FHIR's names or the ward's. A code is kept as the sender wrote it: whether it concerns
+B12 is looked up (`fhir_b12.codes`), never stored. A missing value is None, never zero.
+"""
+
+from fhir_b12.records.base import Identified, Part, Performer, Record
+from fhir_b12.records.history import (
+    Causality,
+    Condition,
+    Done,
+    Evidence,
+    FocalDevice,
+    Procedure,
+    Reaction,
+    SessionStep,
+    Stage,
+    SuspectEntity,
+)
+from fhir_b12.records.medicines import (
+    Batch,
+    DispenseRequest,
+    Infusion,
+    InfusionOrder,
+    Ingredient,
+    Medication,
+    MedicationUse,
+    Substitution,
+)
+from fhir_b12.records.observations import (
+    Component,
+    LabResult,
+    Lifestyle,
+    Observed,
+    Outcome,
+    ReferenceRange,
+    VitalSign,
+)
+from fhir_b12.records.patient import Communication, Contact, Patient, PatientLink
+from fhir_b12.records.therapy import RECORDS, TherapyRecord, names
+from fhir_b12.records.visits import (
+    Attendee,
+    ClassHistory,
+    FollowUp,
+    FollowUpOrder,
+    Hospitalization,
+    Session,
+    SessionDiagnosis,
+    SessionLocation,
+    SessionParticipant,
+    StatusHistory,
+)
+
+__all__ = [
+    "RECORDS",
+    "Attendee",
+    "Batch",
+    "Causality",
+    "ClassHistory",
+    "Communication",
+    "Component",
+    "Condition",
+    "Contact",
+    "DispenseRequest",
+    "Done",
+    "Evidence",
+    "FocalDevice",
+    "FollowUp",
+    "FollowUpOrder",
+    "Hospitalization",
+    "Identified",
+    "Infusion",
+    "InfusionOrder",
+    "Ingredient",
+    "LabResult",
+    "Lifestyle",
+    "Medication",
+    "MedicationUse",
+    "Observed",
+    "Outcome",
+    "Part",
+    "Patient",
+    "PatientLink",
+    "Performer",
+    "Procedure",
+    "Reaction",
+    "Record",
+    "ReferenceRange",
+    "Session",
+    "SessionDiagnosis",
+    "SessionLocation",
+    "SessionParticipant",
+    "SessionStep",
+    "Stage",
+    "StatusHistory",
+    "Substitution",
+    "SuspectEntity",
+    "TherapyRecord",
+    "VitalSign",
+    "names",
+]
