@@ -1,0 +1,90 @@
+"""The models of fhir.resources: there and back, and what they do not keep is told."""
+
+import warnings
+
+import pytest
+
+from fhir_b12 import data
+from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
+from fhir_b12.jsonio import loads
+from fhir_b12.mapping.lens import from_fhir, to_fhir, update
+from fhir_b12.models import ModelError, ModelWarning, as_model, as_resource, changes
+from fhir_b12.plain import from_plain
+
+pytest.importorskip("fhir.resources", reason="the extra `models` is not installed")
+
+COURSE, _ = from_plain(loads(data.read(data.mappings().joinpath("demo"), "course.json")))
+RESULT = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"text": "Vitamin B12"},
+    "valueQuantity": {"value": loads("180.00"), "unit": "pg/mL"},
+}
+
+
+def test_every_record_is_read_from_its_model_as_from_its_resource():
+    kinds = {type(record): record for record in COURSE}
+    for record in kinds.values():
+        resource = to_fhir(record)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ModelWarning)
+            reading = from_fhir(as_model(resource))
+        assert reading.issues == ()
+        if not changes(resource, as_model_quietly(resource)):
+            assert reading.record == record
+
+
+def as_model_quietly(resource):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        return as_model(resource)
+
+
+def test_digits_that_the_model_drops_are_told():
+    with pytest.warns(ModelWarning, match=r"Observation\.valueQuantity\.value$"):
+        model = as_model(RESULT)
+    found = changes(RESULT, model)
+    assert [(i.severity, i.code, i.expression) for i in found] == [
+        ("warning", "value", "Observation.valueQuantity.value")
+    ]
+    assert "180" not in str(found)
+
+
+def test_a_model_that_keeps_everything_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = as_model({**RESULT, "valueQuantity": {"value": 180, "unit": "pg/mL"}})
+    assert as_resource(model)["valueQuantity"] == {"value": 180, "unit": "pg/mL"}
+
+
+def test_a_resource_that_the_model_refuses_is_told_without_its_values():
+    with pytest.raises(ModelError) as error:
+        as_model({**RESULT, "valueQuantity": {"value": "secret", "unit": 7}, "Secret": "secret"})
+    places = {issue.expression for issue in error.value.issues}
+    assert {"Observation.valueQuantity.value", "Observation.valueQuantity.unit"} <= places
+    assert "secret" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize("kind", [None, "Nothing", 7, []])
+def test_what_is_no_type_of_resource_is_a_value_error(kind):
+    with pytest.raises(ValueError, match="no such resource type"):
+        as_model({"resourceType": kind})
+
+
+def test_the_releases_are_named():
+    with pytest.raises(ValueError, match="give one of R4B, R5"):
+        as_model(RESULT, "R4")
+    quantity = {"value": 180, "unit": "pg/mL"}
+    assert as_model({**RESULT, "valueQuantity": quantity}, "R5").status == "final"
+
+
+def test_every_function_takes_a_model():
+    resource = to_fhir(COURSE.conditions[0])
+    model = as_model_quietly(resource)
+    assert update(model, from_fhir(resource).record) == as_resource(model)
+    course = to_bundle(COURSE, "collection")
+    bundle = as_model_quietly({**course, "entry": course["entry"][:5]})
+    reading = from_bundle(bundle)
+    assert reading.records
+    assert update_bundle(bundle, reading.records) == as_resource(bundle)
