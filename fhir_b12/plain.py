@@ -1,5 +1,6 @@
 """A therapy record as plain JSON, checked with every error at once."""
 
+import difflib
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -7,13 +8,17 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 
-from fhir_b12.datatypes import DateTime, convert
+from fhir_b12.datatypes import Date, DateTime, Instant, convert
 from fhir_b12.issues import Issue
+from fhir_b12.jsonscan import expression
 from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.faults import faults
+from fhir_b12.mapping.ledger import Plan
 from fhir_b12.records import TherapyRecord
 
-_DATE = r"^\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?$"
+_DAY = r"\d{4}(-\d\d(-\d\d)?)?"
+_MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
+_PATTERNS = {Date: f"^{_DAY}$", Instant: f"^{_MOMENT}$", DateTime: f"^({_DAY}|{_MOMENT})$"}
 
 
 def to_plain(record: TherapyRecord) -> dict[str, Any]:
@@ -23,11 +28,39 @@ def to_plain(record: TherapyRecord) -> dict[str, Any]:
 
 
 def from_plain(data: Any) -> tuple[TherapyRecord | None, tuple[Issue, ...]]:
-    """The record that plain JSON holds, or everything that is wrong with it."""
-    issues = tuple(_wrong(data)) or tuple(faults(data, TherapyRecord, "$"))
-    if issues:
-        return None, issues
-    return convert(data, TherapyRecord), ()
+    """The record that plain JSON holds, or everything that is wrong with it by the schema.
+
+    What converts and has no unknown field is right by the schema too; so it is asked only where
+    something is wrong, and then reading tells what a schema cannot: a day not in the calendar.
+    """
+    try:
+        record: TherapyRecord = convert(data, TherapyRecord)
+    except msgspec.ValidationError:
+        pass
+    else:
+        if _is_known(data, _FIELDS):
+            return record, ()
+    issues = list(_wrong(data))
+    told = {issue.expression for issue in issues}
+    issues += [fault for fault in faults(data, TherapyRecord, "$") if fault.expression not in told]
+    return None, tuple(issues)
+
+
+_FIELDS = Plan("", TherapyRecord)
+
+
+def _is_known(node: Any, step: Plan) -> bool:
+    """True where every field is one that a record has."""
+    if step.whole:
+        return True
+    if isinstance(node, list):
+        return all(_is_known(item, step) for item in node)
+    if isinstance(node, dict):
+        for name, child in node.items():
+            inner = step[name]
+            if inner is None or (child.__class__ is not str and not _is_known(child, inner)):
+                return False
+    return True
 
 
 def _wrong(data: Any) -> Iterator[Issue]:
@@ -42,24 +75,59 @@ def _leaves(error: Any) -> Iterator[Issue]:
         for each in inner:
             yield from _leaves(each)
         return
-    path = "$" + "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
-    )
-    code, what = _words(error)
-    yield Issue("error", code, path, what)
-
-
-def _words(error: Any) -> tuple[str, str]:
+    path = tuple(error.absolute_path)
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return "required", f"missing: {', '.join(missing)}"
-    if error.validator == "additionalProperties":
+        # the error names the first that is missing of all; each has an error of its own
+        missing = next(name for name in error.validator_value if f"'{name}'" in error.message)
+        what = f"{missing} is missing: give it a value"
+        yield Issue("error", "required", expression("$", path), what)
+    elif error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
-        extra = [name for name in error.instance if name not in known]
-        return "structure", f"unknown: {', '.join(extra)}; there are {', '.join(known)}"
-    if error.validator == "pattern":
-        return "value", "not a FHIR date: write YYYY, YYYY-MM, YYYY-MM-DD or with time and offset"
-    return "structure", f"not of type {error.schema.get('type', 'asked for')}"
+        for name in error.instance:
+            if name not in known:
+                yield Issue(
+                    "error", "structure", expression("$", (*path, name)), _near(name, known)
+                )
+    else:
+        code = "value" if error.validator == "pattern" else "structure"
+        yield Issue("error", code, expression("$", path), f"write {_asked(error.schema)}")
+
+
+def _near(name: str, known: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name[:64], known, n=1)
+    if near:
+        return f"no such field; did you mean {near[0]}?"
+    return f"no such field; there are {', '.join(known)}"
+
+
+_KINDS = {
+    "object": "an object in braces",
+    "array": "a list in brackets",
+    "string": "a string in quotes",
+    "number": "a number without quotes",
+    "integer": "a whole number without quotes",
+    "boolean": "true or false",
+}
+
+
+def _asked(part: dict[str, Any]) -> str:
+    """What a part of the schema asks for, in words."""
+    if "pattern" in part:
+        return str(part["description"])
+    kinds = part.get("anyOf", [part])
+    words = [
+        _asked(kind) if "pattern" in kind else _KINDS[_kind(kind)]
+        for kind in kinds
+        if kind != _NULL
+    ]
+    return " or ".join(dict.fromkeys(words))
+
+
+_NULL = {"type": "null"}
+
+
+def _kind(part: dict[str, Any]) -> str:
+    return str(part.get("type", "object"))  # what has no type refers to the schema of an object
 
 
 @cache
@@ -99,5 +167,6 @@ def _number(part: dict[str, Any]) -> dict[str, Any]:
 
 def _hook(kind: type) -> dict[str, Any]:
     if issubclass(kind, DateTime):
-        return {"type": "string", "pattern": _DATE}
+        said = f"a FHIR {kind.name}: {kind.forms}"
+        return {"type": "string", "pattern": _PATTERNS[kind], "description": said}
     raise NotImplementedError

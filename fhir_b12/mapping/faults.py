@@ -1,5 +1,6 @@
 """Everything in a value that is not of the type it should have, each with its place."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,8 +39,28 @@ def _children(node: Any, kind: Any, path: str) -> Iterator[tuple[Any, Any, str]]
                 yield value, item, f"{path}[{index}]"
 
 
+_EXPECTED = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_KINDS = {
+    "str": "a string",
+    "int": "a whole number",
+    "decimal": "a number",
+    "float": "a binary float, which has lost its digits (read JSON with fhir_b12.loads)",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+
 def _issue(path: str, error: msgspec.ValidationError) -> Issue:
     if path.endswith(".modifierExtension"):
         return Issue("error", "extension", path, MODIFIED)
-    what = str(error).partition(" - at ")[0].replace("`", "")
-    return Issue("error", "structure" if what.startswith("Expected") else "value", path, what)
+    what = str(error).partition(" - at ")[0]
+    match = _EXPECTED.fullmatch(what)
+    if match is None:
+        return Issue("error", "value", path, what.replace("`", ""))
+    kinds = match[1].replace("int | decimal", "decimal").replace(" | null", "")
+    return Issue("error", "structure", path, f"write {_words(kinds)} here, not {_words(match[2])}")
+
+
+def _words(kind: str) -> str:
+    return _KINDS.get(kind, kind)
