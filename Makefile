@@ -18,10 +18,10 @@ demo: $(VENV)/.core
 	@$(BIN)/python -m fhir_b12 demo $(if $(INPUT),"$(INPUT)")
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]  # 5: there are none
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -10,29 +10,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
+    from fhir_b12.bundles import BundleReading, by_type, from_bundle, to_bundle, update_bundle
     from fhir_b12.issues import Issue, outcome
     from fhir_b12.jsonio import JsonError, dumps, loads
+    from fhir_b12.mapping.ledger import Ledger
     from fhir_b12.mapping.lens import MappingError, Reading, from_fhir, to_fhir, update
+    from fhir_b12.models import as_model, as_resource
     from fhir_b12.plain import from_plain, to_plain
     from fhir_b12.records import TherapyRecord
+    from fhir_b12.units import convert, convert_range, convert_result
 
 _HOMES = {
-    "fhir_b12.bundles": ("BundleReading", "from_bundle", "to_bundle", "update_bundle"),
+    "fhir_b12.bundles": (
+        "BundleReading", "by_type", "from_bundle", "to_bundle", "update_bundle",
+    ),
     "fhir_b12.issues": ("Issue", "outcome"),
     "fhir_b12.jsonio": ("JsonError", "dumps", "loads"),
+    "fhir_b12.mapping.ledger": ("Ledger",),
     "fhir_b12.mapping.lens": ("MappingError", "Reading", "from_fhir", "to_fhir", "update"),
+    "fhir_b12.models": ("as_model", "as_resource"),
     "fhir_b12.plain": ("from_plain", "to_plain"),
     "fhir_b12.records": ("TherapyRecord",),
-}
+    "fhir_b12.units": ("convert", "convert_range", "convert_result"),
+}  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BundleReading",
     "Issue",
     "JsonError",
+    "Ledger",
     "MappingError",
     "Reading",
     "TherapyRecord",
+    "as_model",
+    "as_resource",
+    "by_type",
+    "convert",
+    "convert_range",
+    "convert_result",
     "dumps",
     "from_bundle",
     "from_fhir",

@@ -223,7 +223,7 @@ def _doubtful(raw: bytes) -> bool:
     """True where a look at the value must tell; quick, for nearly every text is without doubt."""
     if any(mark in raw for mark in _DOUBTFUL) or (b"\\" in raw and b"\\u0000" in raw):
         return True
-    if (b"E+" in raw or b"E-" in raw) and _LARGE_EXPONENT.search(raw):
+    if _LARGE_EXPONENT.search(raw):
         return True
     return len(raw) > len(_LONG_NUMBER) and _LONG_NUMBER in raw.translate(_DIGITS_AS_ZEROS)
 

@@ -37,13 +37,27 @@ def _test(test: dict[str, Any]) -> Test:
         wanted = frozenset(tuple(pair.split("|", 1)) for pair in test["coded"])
         return lambda node: node is not None and not wanted.isdisjoint(_pairs(node))
     if "known" in test:
-        table = test["known"]
-        return lambda node: any(_find(table, concept) for concept in _concepts(node))
+        return _meaning(test["known"], None)
     if "key" in test:
-        table, _, key = test["key"].partition(".")
-        return lambda node: any(_find(table, concept) == key for concept in _concepts(node))
+        name, _, key = test["key"].partition(".")
+        return _meaning(name, key)
     present = test["present"]
     return lambda node: (node is not None) is present
+
+
+def _meaning(name: str, key: str | None) -> Test:
+    """True where a concept means this row of a code table, or any row."""
+
+    def means(node: Any) -> bool:
+        if node is None:
+            return False
+        table, pairs = codes.table(name), _pairs(node)
+        if len(pairs) == 1 and (entry := table.by_code.get(pairs[0])) is not None:
+            return key is None or entry.key == key
+        found = [table.find(concept) for concept in _concepts(node)]
+        return any(entry is not None and (key is None or entry.key == key) for entry in found)
+
+    return means
 
 
 def compile_refuse(lines: dict[str, tuple[str, ...]]) -> Callable[[Any], str | None]:
@@ -89,8 +103,3 @@ def _concepts(node: Any) -> Iterator[CodeableConcept]:
                 coding=tuple(Coding(system=system, code=code) for system, code in _pairs(concept)),
                 text=text if text.__class__ is str else None,
             )
-
-
-def _find(table: str, concept: CodeableConcept) -> str | None:
-    entry = codes.table(table).find(concept)
-    return None if entry is None else entry.key
