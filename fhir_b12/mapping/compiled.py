@@ -92,6 +92,16 @@ def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
     return []
 
 
+def key_of(elements: Tree, path: tuple[str, ...], value: Any) -> str | None:
+    """The key that the value at a path goes to."""
+    step: Any = elements
+    for name in path:
+        step = step[name]
+    if isinstance(step, str):
+        return step
+    return next((key for key, _ in routed(value, step)), None)
+
+
 def targets(table: Table) -> dict[str, str | tuple[Target, ...]]:
     """Where the value of each of the record's keys is written: an element, or more in order."""
     found: dict[str, str | tuple[Target, ...]] = {}

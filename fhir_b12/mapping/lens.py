@@ -11,7 +11,7 @@ from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
-from fhir_b12.mapping.codecs import CODECS, builtins
+from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
@@ -125,6 +125,15 @@ class Lens:
 
     def create(self, record: Record) -> Resource:
         """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
+        resource = self._alone(record)
+        for link in self.table.links:
+            held = getattr(record, link.field)
+            if held is not None:
+                links.contain(resource, link, held, lens(link.table).create(held))
+        return resource
+
+    def _alone(self, record: Record) -> Resource:
+        """The resource without what it holds of others."""
         values = builtins(record)
         for key, value in self._filled.items():
             if key not in values:
@@ -133,12 +142,7 @@ class Lens:
                 del values[key]
         for link in self.table.links:
             values.pop(link.field, None)
-        resource = compiled.scatter(values, self._targets, {"resourceType": self.table.resource})
-        for link in self.table.links:
-            held = getattr(record, link.field)
-            if held is not None:
-                links.contain(resource, link, held, lens(link.table).create(held))
-        return resource
+        return compiled.scatter(values, self._targets, {"resourceType": self.table.resource})
 
     def update(
         self, resource: Resource, record: Record, resolve: Resolve | None = None
@@ -154,14 +158,17 @@ class Lens:
             raise MappingError(reading.issues)
         if reading.record == record:
             return resource
-        before, after = self.create(reading.record), self.to_fhir(record)
+        self.to_fhir(record)
+        before, after = self._alone(reading.record), self._alone(record)
         changed = dict(resource)
+        moved = [link for link in self.table.links if _is_moved(link, reading.record, record)]
+        for link in moved:
+            links.lift(changed, _place(link, reading))
         for row in self.table.rows:
             if getattr(reading.record, row.field) != getattr(record, row.field):
                 self._change(changed, row, before, after)
-        for link in self.table.links:
-            if getattr(reading.record, link.field) != getattr(record, link.field):
-                _relink(changed, link, reading, record)
+        for link in moved:
+            _relink(changed, link, reading, record)
         return changed
 
     def _obstacles(self, resource: Resource) -> list[Issue]:
@@ -233,14 +240,16 @@ class Lens:
     def _change(
         self, changed: Resource, row: tables.Row, before: Resource, after: Resource
     ) -> None:
+        """Change what a row reads, wherever it stands; what it reads no more is removed."""
         for way in row.ways:
             old, new, current = at(before, way.path), at(after, way.path), at(changed, way.path)
-            if old == new and (current is None or new is not None):
-                continue
-            if old is None and current is not None and not _reads(row, way, current):
-                continue
-            merged = new if current is None else merge.merge(current, old, new)
-            merge.put(changed, way.path, merged)
+            if new is not None:
+                known = old is not None and current is not None
+                merge.put(changed, way.path, merge.merge(current, old, new) if known else new)
+            elif current is not None:
+                key = compiled.key_of(self._elements, way.path, current)
+                if key == self._keys[row.field]:
+                    merge.put(changed, way.path, None)
 
 
 def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
@@ -257,18 +266,29 @@ def _nothing(value: Any) -> Any:
     return [] if value.__class__ is list else None
 
 
+def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
+    """Whether a held resource, or what stands beside it in `contained`, changes."""
+    fields = (link.field, "contained")
+    return any(getattr(old, field) != getattr(new, field) for field in fields)
+
+
+def _place(link: tables.Link, reading: Reading) -> str:
+    """Where the held resource stands, "" where there is none."""
+    return next((place for field, place, _ in reading.linked if field == link.field), "")
+
+
 def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
     """Put what a record holds where the resource refers to it, keeping what is unknown in it."""
     held: Record | None = getattr(record, link.field)
-    found = [(place, old.resource) for field, place, old in reading.linked if field == link.field]
-    inner = lens(link.table)
+    old = next((found for field, _, found in reading.linked if field == link.field), None)
     if held is None:
-        links.remove(changed, link, record, found[0][0])
-    elif found:
-        place, old = found[0]
-        links.replace(changed, link, held, inner.update(old, held), place)
-    else:
-        links.contain(changed, link, held, inner.create(held))
+        if old is not None and getattr(record, link.instead_of) is None:
+            merge.put(changed, (link.element,), None)
+    elif old is None:
+        links.contain(changed, link, held, lens(link.table).create(held))
+    elif links.is_contained(_place(link, reading)) or held != old.record:
+        written = lens(link.table).update(old.resource, held)
+        links.contain(changed, link, held, written, _place(link, reading))
 
 
 def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
@@ -298,13 +318,6 @@ def _taken(elements: compiled.Tree, way: tables.Way, value: Any) -> bool:
     if not isinstance(step, tuple):
         return False
     return any(route.decode is not None and route.decode(value) is not None for route in step)
-
-
-def _reads(row: tables.Row, way: tables.Way, current: Any) -> bool:
-    """Whether this way reads what stands there, so that it is the row's to change."""
-    if way.codec is None:
-        return len(row.ways) > 1
-    return CODECS[way.codec].decode(current) is not None
 
 
 @cache

@@ -51,37 +51,24 @@ def hold(record: Record, link: Link, place: str, found: Record) -> Record:
     return msgspec.structs.replace(record, **changes)
 
 
-def contain(resource: Resource, link: Link, held: Record, written: Resource) -> None:
-    """Put a held resource into the one that refers to it."""
-    _refer(resource, link, held)
-    contained = {**written, "id": held.id or _INLINE}
-    put(resource, ("contained",), [*resource.get("contained", ()), contained])
-
-
-def replace(resource: Resource, link: Link, held: Record, written: Resource, place: str) -> None:
-    """Put a changed resource where the old one stands, or into the one that refers to it."""
-    if not is_contained(place):
-        contain(resource, link, held, written)
-        return
-    _refer(resource, link, held)
-    contained = list(resource["contained"])
-    contained[_index(place)] = {**written, "id": held.id or _INLINE}
-    put(resource, ("contained",), contained)
-
-
-def remove(resource: Resource, link: Link, record: Record, place: str) -> None:
-    """Take out what a record holds no more, and its reference unless it leads elsewhere now."""
-    if getattr(record, link.instead_of) is None:
-        put(resource, (link.element,), None)
+def lift(resource: Resource, place: str) -> None:
+    """Take a held resource out, so that only what the record does not hold is in `contained`."""
     if is_contained(place):
-        index = _index(place)
         contained = resource["contained"]
-        put(resource, ("contained",), [*contained[:index], *contained[index + 1 :]] or None)
+        kept = [item for index, item in enumerate(contained) if index != _index(place)]
+        put(resource, ("contained",), kept or None)
 
 
-def _refer(resource: Resource, link: Link, held: Record) -> None:
+def contain(
+    resource: Resource, link: Link, held: Record, written: Resource, place: str = ""
+) -> None:
+    """Put a held resource into the one that refers to it, where it was or behind the others."""
     reference = resource.get(link.element) or {}
     put(resource, (link.element,), {**reference, "reference": f"#{held.id or _INLINE}"})
+    contained = list(resource.get("contained", ()))
+    index = _index(place) if is_contained(place) else len(contained)
+    contained.insert(index, {**written, "id": held.id or _INLINE})
+    put(resource, ("contained",), contained)
 
 
 def _index(place: str) -> int:

@@ -37,11 +37,18 @@ def merge(current: Any, old: Any, new: Any) -> Any:
 
 def _object(current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     result = {
-        name: merge(value, old.get(name), new.get(name)) if name in new else value
+        name: _member(value, old.get(name), new[name]) if name in new else value
         for name, value in current.items()
         if name in new or name not in old
     }
     return result | {name: deepcopy(new[name]) for name in new if name not in result}
+
+
+def _member(current: Any, old: Any, new: Any) -> Any:
+    """A scalar that was spelled otherwise is spelled anew: a unit's text goes with its code."""
+    if not isinstance(current, dict | list) and current != old:
+        return deepcopy(new)
+    return merge(current, old, new)
 
 
 def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
