@@ -9,7 +9,7 @@ import pytest
 from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
 from fhir_b12.datatypes import CodeableConcept, DateTime, Identifier, Period, Quantity, Reference
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.mapping.lens import MappingError, to_fhir
+from fhir_b12.mapping.lens import MappingError, from_fhir, to_fhir, update
 from fhir_b12.paths import leaves
 from fhir_b12.records import Infusion, LabResult, Medication, Patient, TherapyRecord
 from tests.conftest import fixtures_root
@@ -274,3 +274,29 @@ def test_real_bundles_keep_the_laws(path):
 @pytest.mark.skipif(bool(BUNDLES), reason="the fixtures are there")
 def test_real_bundles_are_there():
     pytest.skip(f"no Bundles under {FIXTURES}: set FHIR_B12_FIXTURES")
+
+
+def test_words_beside_a_link_are_left_and_the_ledger_says_so():
+    reference = {"reference": "#b1", "display": "B12 in saline"}
+    resource = giving("#b1", contained=[BAG], medicationReference=reference)["entry"][0]["resource"]
+    reading = from_fhir(resource)
+    said = {entry.path: (entry.kind, entry.says) for entry in reading.ledger}
+    assert said["medicationReference.reference"] == ("derived", "leads to what bag holds")
+    assert said["medicationReference.display"][0] == "residue"
+    assert said["contained[0].code.text"] == ("mapped", "bag.code.text")
+    bag = msgspec.structs.replace(reading.record.bag, code=CodeableConcept(text="other"))
+    changed = update(resource, msgspec.structs.replace(reading.record, bag=bag))
+    assert changed["medicationReference"] == reference
+
+
+def test_a_bag_keeps_its_place_when_what_is_contained_beside_it_changes():
+    device = {"resourceType": "Device", "id": "d1"}
+    (entry,) = giving("#b1", contained=[BAG, device])["entry"]
+    record = from_fhir(entry["resource"]).record
+    assert record.contained == (device,)
+    other = {"resourceType": "Device", "id": "d2"}
+    changed = update(entry["resource"], msgspec.structs.replace(record, contained=(other,)))
+    assert changed["contained"] == [BAG, other]
+    gone = update(entry["resource"], msgspec.structs.replace(record, bag=None, medication=to("x")))
+    assert gone["contained"] == [device]
+    assert gone["medicationReference"]["identifier"]["value"] == "x"
