@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from fhir_b12 import codes, data
-from fhir_b12.codes import CodeTable, TableError
+from fhir_b12.codes import CodeTable
+from fhir_b12.data import TableError
 from fhir_b12.mapping import table as tables
 
 
@@ -58,6 +59,100 @@ def test_a_misspelt_key_of_a_row_is_refused_by_the_schema():
         source["elements"]["code"]["feild"] = "x"
 
     assert "elements.code" in broken(change)
+
+
+def rows(*lines):
+    """A change that sets these rows."""
+    return lambda source: source["elements"].update(dict(lines))
+
+
+SLIPS = {
+    "a list where R4 has one": (
+        rows(("valueString", {"field": "note"}), ("note", {"field": "value_string"})),
+        [
+            "valueString: valueString stands once in R4, and note holds a list",
+            "note: note may repeat in R4, and value_string holds one",
+        ],
+    ),
+    "another type": (
+        rows(("issued", {"field": "value"}), ("valueQuantity", {"field": "issued"})),
+        [
+            "issued: issued is of type instant, and value holds Quantity",
+            "valueQuantity: valueQuantity is of type Quantity, and issued holds Instant",
+        ],
+    ),
+    "a choice left open": (
+        lambda s: s["elements"].update({"value[x]": s["elements"].pop("valueTime")}),
+        ["value[x]: value[x] is a choice; name one of its types"],
+    ),
+    "two rows that read one element": (
+        rows(("valueTime", {"field": "value_time", "also": [{"element": "valueString"}]})),
+        ["valueTime: valueString is read by valueString already, and nothing is left for this"],
+    ),
+    "a part of what is read whole": (
+        rows(("specimen", {"field": "specimen"}), ("specimen.display", {"field": "specimen"})),
+        [
+            "specimen.display: field 'specimen' already stands at specimen; use `also` there",
+            "specimen.display: specimen is read whole already; give one or the other",
+            "specimen.display: specimen.display is of type string, and specimen holds Reference",
+        ],
+    ),
+    "a guard by a row that is not there": (
+        lambda s: s["when"].append({"code": {"key": "lab_tests.no-such"}}),
+        ["when.code: no row 'no-such' in codes/lab_tests.toml; name one of its rows"],
+    ),
+    "a link without a row": (
+        lambda s: s.update(links={"specimen": {"element": "device", "table": "no_such"}}),
+        [
+            "links.specimen: field 'specimen' already stands at specimen; use `also` there",
+            "links.specimen: no table 'no_such'; there are " + ", ".join(tables.ORDER),
+        ],
+    ),
+    "a misspelt resource": (
+        lambda s: s.update(resource="Observaton"),
+        ["resource: FHIR R4 has no Observaton; did you mean Observation?"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_is_told_with_its_key_and_what_would_be_right(name):
+    change, slips = SLIPS[name]
+    assert broken(change).splitlines() == [f"lab_result.toml: {slip}" for slip in slips]
+
+
+def test_slips_of_shape_do_not_hide_the_others():
+    def change(source):
+        source["elements"]["code"]["feild"] = "x"
+        source["elements"]["issued"] = {"field": "isued"}
+        source["when"].append({"code": {"known": "no_such"}})
+        source["refuse"] = {"stauts": ["x"]}
+
+    found = broken(change).splitlines()
+    assert [line.split(": ")[1] for line in found] == [
+        "elements.code", "issued", "stauts", "when.code",
+    ]  # fmt: skip
+
+
+def test_a_code_table_with_slips_is_told_by_the_table_that_uses_it(monkeypatch):
+    def twice(name):
+        row = {"text": "a", "source": "s", "codings": [{"system": "loinc", "code": "x"}]}
+        return CodeTable(name, {"a": row, "b": row})
+
+    monkeypatch.setattr(codes, "table", twice)
+    (first, *_) = broken(lambda _: None).splitlines()
+    assert first == (
+        "lab_result.toml: code: codes/lab_tests.toml: b: http://loinc.org|x already means a; "
+        "move it to `wider` in both"
+    )
+
+
+@pytest.mark.parametrize("content", [b"x = ", b"\xff"])
+def test_a_file_that_is_no_toml_is_a_table_error(content, tmp_path, monkeypatch):
+    (tmp_path / "odd.toml").write_bytes(content)
+    monkeypatch.setattr(data, "mappings", lambda: tmp_path)
+    with pytest.raises(TableError, match=r"^odd\.toml: "):
+        data.toml("odd.toml")
 
 
 def test_two_rows_for_one_field_are_refused():

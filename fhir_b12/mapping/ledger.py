@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from fhir_b12.mapping import compiled
-from fhir_b12.mapping.table import Table, hints
+from fhir_b12.mapping.check import hints
+from fhir_b12.mapping.table import Table
 from fhir_b12.paths import leaves
 
 Class = Literal["mapped", "constant", "derived", "residue"]

@@ -11,6 +11,7 @@ from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
+from fhir_b12.mapping.check import hints
 from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
@@ -202,7 +203,7 @@ class Lens:
         return issues
 
     def _faults(self, resource: Resource) -> Iterator[Issue]:
-        types = tables.hints(self.table.record)
+        types = hints(self.table.record)
         for row in self.table.rows:
             found = [
                 (way, value) for way in row.ways if (value := at(resource, way.path)) is not None
