@@ -10,20 +10,17 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import codes
+from fhir_b12 import explained
 from fhir_b12.bundles import BundleReading, from_bundle
-from fhir_b12.datatypes import CodeableConcept, convert
+from fhir_b12.explained import INDEX, Leaf, placed
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
 from fhir_b12.mapping import table as tables
-from fhir_b12.mapping.ledger import APART, Entry
+from fhir_b12.mapping.ledger import APART
 from fhir_b12.mapping.lens import Reading
-from fhir_b12.paths import at
 from fhir_b12.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
 
 _HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
-_INDEX = re.compile(r"\[\d+\]")
-_PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bundle or a list
 _GROUP = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: its line and its entry
 #: What each class of the ledger means.
 CLASSES = {
@@ -32,19 +29,6 @@ CLASSES = {
     "derived": "the Bundle's envelope, made anew from the records",
     "residue": "in no record; `update` keeps it",
 }
-
-
-class Leaf(msgspec.Struct, frozen=True):
-    """One leaf explained: where it stands, its class, and what carries it or why nothing does."""
-
-    path: str
-    kind: str
-    table: str | None = None
-    row: str | None = None  #: the element the row names
-    field: str | None = None  #: where it stands in the record
-    codec: str | None = None
-    codes: str | None = None  #: the code table and the key that the concept has there
-    why: str | None = None
 
 
 def explain(arguments: Namespace) -> int:
@@ -82,7 +66,7 @@ def _draw(leaves: Iterator[Leaf]) -> None:
 def _explained(arguments: Namespace, findings: Findings) -> Iterator[Leaf]:
     for prefix, number, reading in _readings(arguments, findings):
         findings.tell(_untold(reading), number)
-        for leaf in leaves_of(reading):
+        for leaf in explained.explain(reading):
             yield msgspec.structs.replace(leaf, path=f"{prefix}{leaf.path}")
 
 
@@ -129,71 +113,6 @@ def _line(path: str, test: dict[str, Any]) -> str:
         return f"{path} is {'there' if wanted else 'absent'}"
     listed = ", ".join(wanted) if isinstance(wanted, list) else wanted
     return f"{path} {_WORDS.get(name, name)} {listed}"
-
-
-def leaves_of(reading: BundleReading) -> Iterator[Leaf]:
-    """Every leaf of what was read, in document order."""
-    for entry, path, found in placed(reading):
-        if found is None:
-            yield Leaf(entry.path, entry.kind, why=entry.says)
-        else:
-            yield _leaf(entry, path, found)
-
-
-def placed(reading: BundleReading) -> Iterator[tuple[Entry, str, Reading | None]]:
-    """Each leaf with its path below the resource it belongs to, and what came of that resource."""
-    places = {place.path: place.reading for place in reading.places}
-    for entry in reading.ledger:
-        match = _PLACE.match(entry.path)
-        where = match[0] if match is not None and match[0] in places else ""
-        yield entry, entry.path.removeprefix(where).removeprefix("."), places.get(where)
-
-
-def _leaf(entry: Entry, path: str, reading: Reading) -> Leaf:
-    """A leaf by the table that reads its resource, or the resource contained in it."""
-    mapped, field = entry.kind == "mapped", entry.says
-    for name, place, found in reading.linked:
-        if path.startswith(f"{place}."):
-            path, reading = path.removeprefix(f"{place}."), found
-            field = field.removeprefix(f"{name}.")
-    row, way = _row(path, field, reading) or (None, None)
-    return Leaf(
-        path=entry.path,
-        kind=entry.kind,
-        table=reading.lens.table.name if reading.lens is not None else None,
-        row=way.element if way is not None else None,
-        field=entry.says if mapped else None,
-        codec=way.codec if way is not None and mapped else None,
-        codes=_meaning(row, way, reading) if row and way and mapped else None,
-        why=None if mapped else entry.says,
-    )
-
-
-def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Way] | None:
-    """The row that names an element; of several for one element that of the field it went to."""
-    if reading.lens is None:
-        return None
-    element = f"{_INDEX.sub('', path)}."
-    named = [
-        (row, way)
-        for row in reading.lens.table.rows
-        for way in row.ways
-        if element.startswith(f"{way.element}.")
-    ]
-    named.sort(key=lambda pair: f"{field}.".startswith(f"{pair[0].field}."), reverse=True)
-    return max(named, key=lambda pair: len(pair[1].element), default=None)
-
-
-def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
-    """The row's code table and what the concept is there; `?` where the table does not know it."""
-    if row.codes is None:
-        return None
-    concept = at(reading.resource, way.path)
-    try:
-        found = codes.table(row.codes).find(convert(concept, CodeableConcept))
-    except msgspec.ValidationError:
-        return f"{row.codes}: ?"
-    return f"{row.codes}: {found.key if found else '?'}"
 
 
 def ledger(arguments: Namespace) -> int:
@@ -272,9 +191,9 @@ class Sums:
 def _element(path: str, found: Reading | None) -> str:
     """`Observation.subject.display`; of a resource that no table reads, its type alone."""
     if found is None:
-        return _INDEX.sub("", path)
+        return INDEX.sub("", path)
     name = _kind(found) or "unknown type"
-    return _INDEX.sub("", f"{name}.{path}") if found.lens is not None else name
+    return INDEX.sub("", f"{name}.{path}") if found.lens is not None else name
 
 
 def _kind(reading: Reading) -> str | None:

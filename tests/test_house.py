@@ -25,7 +25,7 @@ FLOORS = (
     ("units", "models"),
     ("codes", "definitions"),
     ("mapping",),
-    ("plain", "bundles"),
+    ("plain", "bundles", "explained"),
     ("streams", "terminal", "wording", "accounts", "exchange", "lookup", "demo"),
     ("cli", "__main__", ""),
 )

@@ -1,0 +1,95 @@
+"""For each leaf of what was read: which row of which table carries it, or why none does."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from fhir_b12 import codes
+from fhir_b12.bundles import BundleReading
+from fhir_b12.datatypes import CodeableConcept, convert
+from fhir_b12.mapping import table as tables
+from fhir_b12.mapping.ledger import Entry
+from fhir_b12.mapping.lens import Reading
+from fhir_b12.paths import at
+
+INDEX = re.compile(r"\[\d+\]")
+_PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bundle or a list
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """One leaf explained: where it stands, its class, and what carries it or why nothing does."""
+
+    path: str
+    kind: str
+    table: str | None = None
+    row: str | None = None  #: the element the row names
+    field: str | None = None  #: where it stands in the record
+    codec: str | None = None
+    codes: str | None = None  #: the code table and the key that the concept has there
+    why: str | None = None
+
+
+def explain(reading: BundleReading) -> Iterator[Leaf]:
+    """Every leaf of what was read, in document order."""
+    for entry, path, found in placed(reading):
+        if found is None:
+            yield Leaf(entry.path, entry.kind, why=entry.says)
+        else:
+            yield _leaf(entry, path, found)
+
+
+def placed(reading: BundleReading) -> Iterator[tuple[Entry, str, Reading | None]]:
+    """Each leaf with its path below the resource it belongs to, and what came of that resource."""
+    places = {place.path: place.reading for place in reading.places}
+    for entry in reading.ledger:
+        match = _PLACE.match(entry.path)
+        where = match[0] if match is not None and match[0] in places else ""
+        yield entry, entry.path.removeprefix(where).removeprefix("."), places.get(where)
+
+
+def _leaf(entry: Entry, path: str, reading: Reading) -> Leaf:
+    """A leaf by the table that reads its resource, or the resource contained in it."""
+    mapped, field = entry.kind == "mapped", entry.says
+    for name, place, found in reading.linked:
+        if path.startswith(f"{place}."):
+            path, reading = path.removeprefix(f"{place}."), found
+            field = field.removeprefix(f"{name}.")
+    row, way = _row(path, field, reading) or (None, None)
+    return Leaf(
+        path=entry.path,
+        kind=entry.kind,
+        table=reading.lens.table.name if reading.lens is not None else None,
+        row=way.element if way is not None else None,
+        field=entry.says if mapped else None,
+        codec=way.codec if way is not None and mapped else None,
+        codes=_meaning(row, way, reading) if row and way and mapped else None,
+        why=None if mapped else entry.says,
+    )
+
+
+def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Way] | None:
+    """The row that names an element; of several for one element that of the field it went to."""
+    if reading.lens is None:
+        return None
+    element = f"{INDEX.sub('', path)}."
+    named = [
+        (row, way)
+        for row in reading.lens.table.rows
+        for way in row.ways
+        if element.startswith(f"{way.element}.")
+    ]
+    named.sort(key=lambda pair: f"{field}.".startswith(f"{pair[0].field}."), reverse=True)
+    return max(named, key=lambda pair: len(pair[1].element), default=None)
+
+
+def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
+    """The row's code table and what the concept is there; `?` where the table does not know it."""
+    if row.codes is None:
+        return None
+    concept = at(reading.resource, way.path)
+    try:
+        found = codes.table(row.codes).find(convert(concept, CodeableConcept))
+    except msgspec.ValidationError:
+        return f"{row.codes}: ?"
+    return f"{row.codes}: {found.key if found else '?'}"
