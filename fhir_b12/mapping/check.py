@@ -203,9 +203,9 @@ def _names(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
         for path, test in block.items():
             name = test.get("known") or test.get("key", "").partition(".")[0]
             named += [(f"when.{path}", name)] if name else []
-    first = {name: where for where, name in reversed(named)}
-    for name, where in sorted(first.items(), key=lambda pair: named.index((pair[1], pair[0]))):
-        yield from _code_table(where, name)
+    for i, (where, name) in enumerate(named):
+        if all(name != other for _, other in named[:i]):
+            yield from _code_table(where, name)
     for block in source["when"]:
         for path, test in block.items():
             name, _, key = test.get("key", "").partition(".")
