@@ -122,6 +122,16 @@ def test_what_is_written_of_it_reads_as_the_same_record(case):
     assert [entry.path for entry in again.ledger.residue] == []
 
 
+@every(SINGLE)
+def test_whatever_another_case_says_can_be_put_into_it(case):
+    kin = [other for other in SINGLE if (other.theme, other.group) == (case.theme, case.group)]
+    for other in kin:
+        record = from_fhir(other.resource).record
+        if isinstance(record, type(from_fhir(case.resource).record)):
+            again = from_fhir(update(case.resource, record))
+            assert (str(other), again.record, again.issues) == (str(other), record, ())
+
+
 def concepts(case, fields):
     """(concept, key) of each field that a case says the meaning of."""
     for field, key in fields.items():
