@@ -15,8 +15,8 @@ def outcome(case: Case) -> str:
     elif case.differs:
         parts.append(f"`{dumps(case.differs).decode()}`")
     parts += [" ".join(issue) for issue in case.issues]
-    found = {**case.meaning, **case.mechanism}
-    parts += [f"{field} means {concept or 'no concept here'}" for field, concept in found.items()]
+    parts += [f"{name} means {key or 'no concept here'}" for name, key in case.meaning.items()]
+    parts += [f"{name} breaks {key or 'no known step'}" for name, key in case.mechanism.items()]
     return "; ".join(parts)
 
 
