@@ -9,6 +9,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 INPUT  ?=
+CORES  ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -18,10 +19,10 @@ demo: $(VENV)/.core
 	@$(BIN)/python -m fhir_b12 demo $(if $(INPUT),"$(INPUT)")
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

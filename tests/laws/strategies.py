@@ -3,6 +3,7 @@
 import types
 import typing
 from decimal import Decimal
+from functools import cache
 
 import msgspec
 from hypothesis import strategies as st
@@ -43,6 +44,7 @@ SCALARS = {
 }
 
 
+@cache
 def of(hint, depth=0):
     """Values of a type; nested ones get thinner the deeper they lie."""
     if hint in SCALARS:
@@ -63,6 +65,7 @@ def _plain(hint):
     return [a for a in typing.get_args(hint) if a is not type(None)] or [hint]
 
 
+@cache
 def struct(kind, depth=0):
     """A data type or part with some of its fields; never wholly empty, which FHIR cannot write."""
     hints = typing.get_type_hints(kind)
@@ -101,6 +104,7 @@ def choice_of(lens):
     return found | {link.field: found[link.instead_of] for link in lens.table.links}
 
 
+@cache
 def record(kind):
     """A record that FHIR can say: of the fields that spell one choice there is one at most."""
     hints = typing.get_type_hints(kind)

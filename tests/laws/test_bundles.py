@@ -13,7 +13,7 @@ from tests.laws.strategies import record
 
 CLINIC = "https://clinic.example/id"
 PATIENT = Reference(identifier=Identifier(system=CLINIC, value="p"))
-few = settings(max_examples=40)
+few = settings(max_examples=150)
 
 
 def owned(value, name):

@@ -18,7 +18,7 @@ from fhir_b12.paths import leaves
 from tests.laws.strategies import record
 
 KINDS = pytest.mark.parametrize("kind", records.RECORDS, ids=lambda kind: kind.__name__)
-few = settings(max_examples=20)
+few = settings(max_examples=60)
 
 #: What no table knows, at the top and inside an element: update must keep it.
 STRANGE = {"_status": {"id": "s1"}, "text": {"status": "empty"}, "meta": {"versionId": "7"}}
