@@ -86,17 +86,24 @@ class CodeTable:
     def find(self, concept: CodeableConcept | Coding) -> Entry | None:
         """What a concept means here: by the code the user chose, by any code, by its text.
 
-        Of two codes the narrower counts. A text counts where no code says otherwise: beside none,
-        beside local ones, and beside those that are wider than what the text names.
+        Of two codes the narrower counts. A text, or the display of a coding without code, counts
+        where no code says otherwise: beside none, beside local ones, and beside those that are
+        wider than what the text names.
         """
         if isinstance(concept, Coding):
             return self.by_code.get(_pair(concept))
-        pairs = [_pair(c) for c in sorted(concept.coding, key=lambda each: not each.user_selected)]
+        coded = sorted(
+            (coding for coding in concept.coding if coding.code is not None),
+            key=lambda each: not each.user_selected,
+        )
+        pairs = [_pair(coding) for coding in coded]
         found = [entry for pair in pairs if (entry := self.by_code.get(pair)) is not None]
         if found:
             narrower = (e for e in found if found[0] is not e and _is_beside(found[0], e, pairs))
             return next(narrower, found[0])
-        entry = self.by_text.get(" ".join(concept.text.lower().split())) if concept.text else None
+        words = [concept.text, *(c.display for c in concept.coding if c.code is None)]
+        texts = [" ".join(text.lower().split()) for text in words if text]
+        entry = next((self.by_text[text] for text in texts if text in self.by_text), None)
         if entry is None or not pairs:
             return entry
         beside = {_pair(coding) for coding in entry.wider}

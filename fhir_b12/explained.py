@@ -84,12 +84,15 @@ def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Wa
 
 
 def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
-    """The row's code table and what the concept is there; `?` where the table does not know it."""
+    """The row's code table and what the concepts are there; `?` where it does not know one."""
     if row.codes is None:
         return None
-    concept = at(reading.resource, way.path)
-    try:
-        found = codes.table(row.codes).find(convert(concept, CodeableConcept))
-    except msgspec.ValidationError:
-        return f"{row.codes}: ?"
-    return f"{row.codes}: {found.key if found else '?'}"
+    held = at(reading.resource, way.path)
+    keys = []
+    for concept in held if isinstance(held, list) else [held]:
+        try:
+            found = codes.table(row.codes).find(convert(concept, CodeableConcept))
+        except msgspec.ValidationError:
+            found = None
+        keys.append(found.key if found else "?")
+    return f"{row.codes}: {', '.join(keys)}"

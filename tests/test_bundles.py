@@ -300,3 +300,68 @@ def test_a_bag_keeps_its_place_when_what_is_contained_beside_it_changes():
     gone = update(entry["resource"], msgspec.structs.replace(record, bag=None, medication=to("x")))
     assert gone["contained"] == [device]
     assert gone["medicationReference"]["identifier"]["value"] == "x"
+
+
+def result(subject, **more):
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "Energy"},
+        "subject": subject,
+        **more,
+    }
+
+
+def collection(*resources):
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": r} for r in resources],
+    }
+
+
+def test_patients_contained_under_one_id_or_only_named_are_not_taken_for_one():
+    inside = {"contained": [{"resourceType": "Patient", "id": "p"}]}
+    for subject, more in (({"reference": "#p"}, inside), ({"display": "A. Jensen"}, {})):
+        reading = from_bundle(collection(result(subject, **more), result(subject, **more)))
+        assert [len(record.outcomes) for record in reading.records] == [1, 1]
+
+
+def test_a_conditional_reference_leads_to_the_entry_of_that_identifier():
+    patient = {"resourceType": "Patient", "identifier": [{"system": CLINIC, "value": "p|1"}]}
+    asked = "Patient?identifier=https%3A%2F%2Fclinic.example%2Fid%7Cp%7C1"
+    bundle = collection(patient, result({"reference": asked}, id="r"))
+    (record,) = from_bundle(bundle).records
+    assert record.outcomes[0].patient == to("p|1")
+    new = msgspec.structs.replace(record.outcomes[0], status="amended")
+    changed = update_bundle(bundle, [msgspec.structs.replace(record, outcomes=(new,))])
+    assert changed["entry"][1]["resource"]["subject"] == {"reference": asked}
+    added = msgspec.structs.replace(record.outcomes[0], id="new")
+    more = update_bundle(bundle, [msgspec.structs.replace(record, outcomes=(new, added))])
+    identifier = {"system": CLINIC, "value": "p|1"}
+    assert more["entry"][2]["resource"]["subject"] == {"identifier": identifier}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["Patient?identifier=x|1", "Observation?identifier=s|1", "Patient?identifier=s|1&active=true",
+     "Patient?name=s|1", "Patient?", "?identifier=s|1"],
+)  # fmt: skip
+def test_a_conditional_reference_to_anything_else_leads_nowhere(asked):
+    patient = {"resourceType": "Patient", "identifier": [{"system": "s", "value": "1"}]}
+    assert len(from_bundle(collection(patient, result({"reference": asked}))).records) == 2
+
+
+@pytest.mark.parametrize(("old", "new"), [("180", "180.00"), ("1.5", "1.50"), ("100", "1E+2")])
+def test_a_change_of_digits_is_a_change(old, new):
+    value = {"value": Decimal(old), "unit": "pg/mL"}
+    bundle = collection(result({"reference": "Patient/1"}, id="r", valueQuantity=value))
+    (record,) = from_bundle(bundle).records
+    (outcome,) = record.outcomes
+    changed = msgspec.structs.replace(
+        outcome, value=msgspec.structs.replace(outcome.value, value=Decimal(new))
+    )
+    resource = update(bundle["entry"][0]["resource"], changed)
+    assert str(resource["valueQuantity"]["value"]) == new
+    again = update_bundle(bundle, [msgspec.structs.replace(record, outcomes=(changed,))])
+    assert str(again["entry"][0]["resource"]["valueQuantity"]["value"]) == new

@@ -82,6 +82,7 @@ FORMS = {
     "med-admin-perform-function": TERM,
     "reason-medication-given": TERM,
     "condition-category": TERM,
+    "observation-category": TERM,
     "us-core-condition-category": TERM,
 }  # fmt: skip
 #: Whose texts are not free to ship.
@@ -169,6 +170,15 @@ def test_words_count_beside_a_local_code_and_not_beside_a_standard_one():
     assert table.find(CodeableConcept(coding=(local,), text="IV")) is table["intravenous"]
     assert table.find(CodeableConcept(coding=(standard,), text="IV")) is None
     assert table.find(CodeableConcept(coding=(local, standard), text="IV")) is None
+
+
+def test_a_coding_without_code_says_no_more_than_its_words():
+    table = codes.table("lab_tests")
+    loinc = SYSTEMS["loinc"]["uri"]
+    silent = CodeableConcept(coding=(Coding(system=loinc, display="x"),), text="Vitamin B12")
+    assert table.find(silent) is table.find(CodeableConcept(text="Vitamin B12")) is not None
+    named = CodeableConcept(coding=(Coding(display="Intravenous"),))
+    assert codes.table("routes").find(named) is codes.table("routes")["intravenous"]
 
 
 @every(TABLES)

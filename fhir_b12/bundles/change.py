@@ -10,6 +10,7 @@ from fhir_b12.bundles.write import entry as new_entry
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
+from fhir_b12.mapping.codecs import same
 from fhir_b12.mapping.lens import MappingError, to_fhir, update
 from fhir_b12.models import as_resource
 from fhir_b12.paths import leaves
@@ -34,7 +35,7 @@ def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
         raise TypeError("update_bundle changes a Bundle: give one")
     reading = from_bundle(bundle)
     wanted = [each for record in records for each in record]
-    if wanted == [each for record in reading.records for each in record]:
+    if same(wanted, [each for record in reading.records for each in record]):
         return bundle
     return {**bundle, "entry": _kept(list(_entries(bundle, reading, wanted)), reading)}
 
@@ -43,7 +44,8 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
     read = {place.path: place for place in reading.places if place.record is not None}
     index = Index([(p.path, p.url, p.reading.resource) for p in reading.places])
     match = _Match(wanted)
-    urls = {name: _url(read[path]) for path, name in index.names.items() if path in read}
+    known = {name: _url(read[path]) for path, name in index.names.items() if path in read}
+    urls = {name: url for name, url in known.items() if url is not None}
     for i, entry in enumerate(bundle.get("entry", ())):
         place = read.get(f"entry[{i}].resource")
         if place is None or place.path in reading.inlined:
@@ -53,7 +55,7 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
         new = match.take(place.record)
         if new is None:
             continue
-        if new == place.record:
+        if same(new, place.record):
             yield entry
             continue
         back = references.replace(new, _addressed({**urls, **place.written}))
@@ -91,9 +93,11 @@ def _kept(entries: list[Any], reading: BundleReading) -> list[Any]:
     return [entry for i, entry in enumerate(entries) if f"entry[{i}].resource" not in gone]
 
 
-def _url(place: Place) -> str:
+def _url(place: Place) -> str | None:
+    """The address by which others can refer to an entry; it may have none."""
     resource = place.reading.resource
-    return place.url or f"{resource['resourceType']}/{resource.get('id')}"
+    name = resource.get("id")
+    return place.url or (f"{resource['resourceType']}/{name}" if name else None)
 
 
 def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:

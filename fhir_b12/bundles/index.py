@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/bundle.html#references
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fhir_b12 import references
 from fhir_b12.datatypes import Reference
@@ -42,10 +43,12 @@ class Index:
         self.at: dict[str, tuple[str, dict[str, Any]]] = {}
         self.names: dict[str, Key] = {}  #: path -> the business identifier that no other has
         self.named: dict[Key, str] = {}  #: and back
+        self.resources: dict[str, dict[str, Any]] = {}  #: path -> resource
         owners: dict[Key, list[str]] = {}
         for path, url, resource in found:
             if not isinstance(resource, dict):
                 continue
+            self.resources[path] = resource
             self._add(path, url, resource)
             name = _first_name(resource)
             if name is not None:
@@ -73,10 +76,26 @@ class Index:
         """What a reference in the resource at `url` leads to inside the Bundle."""
         text = text.partition("/_history/")[0]
         found = self.at.get(text)
+        if found is None and "?" in text:
+            return self._asked(text)
         if found is None and url is not None and url.startswith("http") and "://" not in text:
             base = url.rsplit("/", 2)[0]
             found = self.at.get(f"{base}/{text}")
         return found
+
+    def _asked(self, text: str) -> tuple[str, dict[str, Any]] | None:
+        """What a search by business identifier leads to, and nothing but that.
+
+        https://hl7.org/fhir/R4/bundle.html#trules (conditional references)
+        """
+        kind, _, query = text.partition("?")
+        parameters = parse_qsl(query, keep_blank_values=True)
+        if len(parameters) != 1 or parameters[0][0] != "identifier":
+            return None
+        system, _, value = parameters[0][1].partition("|")
+        path = self.named.get((system, value))
+        found = None if path is None else self.resources[path]
+        return (path, found) if path and found and found.get("resourceType") == kind else None
 
     def resolver(self, url: str | None) -> Callable[[Reference], dict[str, Any] | None]:
         """What a reference leads to, unless it has a name of its own: then it is a record's."""

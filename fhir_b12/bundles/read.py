@@ -116,7 +116,7 @@ def _group(
         if reference is None:
             loose.append(record)
         else:
-            owner = index.path(reference, place.url) or _words(reference)
+            owner = index.path(reference, place.url) or _outside(reference, place.path)
             groups.setdefault(owner, []).append(record)
     if loose:
         only = next(iter(groups)) if len(groups) == 1 else "nobody"
@@ -125,10 +125,13 @@ def _group(
         yield _therapy(patients.get(owner), records)
 
 
-def _words(reference: Reference) -> str:
-    """What tells a patient apart who is not in the Bundle."""
+def _outside(reference: Reference, path: str) -> str:
+    """What tells a patient apart who is no entry; one only named, or contained, is its own."""
     name = references.key(reference)
-    return "|".join(name) if name else reference.reference or repr(reference)
+    if name is not None:
+        return "|".join(name)
+    address = reference.reference
+    return address if address and not address.startswith("#") else f"{path}: {address}"
 
 
 def _patient(record: Record) -> Reference | None:

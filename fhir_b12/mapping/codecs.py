@@ -36,6 +36,11 @@ def builtins(value: Any) -> Any:
     return _decode(dump(value))
 
 
+def same(one: Any, other: Any) -> bool:
+    """Equal to the last digit: 180 and 180.00 are equal numbers and not the same."""
+    return bool(one == other) and bool(dump(one) == dump(other))
+
+
 def _period(moment: Any) -> dict[str, Any] | None:
     return {"start": moment} if moment.__class__ is str else None
 

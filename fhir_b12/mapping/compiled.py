@@ -67,8 +67,8 @@ def gather(node: Json, elements: Tree, record: Json) -> Json:
     """The values of the elements that the table names, by the record's keys."""
     for name, value in node.items():
         step = elements.get(name)
-        if step is None or value is None:
-            continue
+        if step is None or value is None or value == {}:
+            continue  # an empty object says no more than none
         if step.__class__ is str:
             record[step] = value
         elif step.__class__ is tuple:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from fhir_b12 import canonical, codes
-from fhir_b12.datatypes import CodeableConcept, Coding
+from fhir_b12.datatypes import CodeableConcept, convert
 from fhir_b12.paths import at
 
 Test = Callable[[Any], bool]
@@ -96,10 +98,9 @@ def _pairs(node: Any) -> list[Pair]:
 
 
 def _concepts(node: Any) -> Iterator[CodeableConcept]:
+    """Each concept that is one, however wrong the others are."""
     for concept in _items(node):
-        if concept.__class__ is dict:
-            text = concept.get("text")
-            yield CodeableConcept(
-                coding=tuple(Coding(system=system, code=code) for system, code in _pairs(concept)),
-                text=text if text.__class__ is str else None,
-            )
+        try:
+            yield convert(concept, CodeableConcept)
+        except msgspec.ValidationError:
+            continue

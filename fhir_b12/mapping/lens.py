@@ -12,7 +12,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.check import hints
-from fhir_b12.mapping.codecs import builtins
+from fhir_b12.mapping.codecs import builtins, same
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
@@ -157,7 +157,7 @@ class Lens:
         reading = self.from_fhir(resource, resolve)
         if reading.record is None:
             raise MappingError(reading.issues)
-        if reading.record == record:
+        if same(reading.record, record):
             return resource
         self.to_fhir(record)
         before, after = self._alone(reading.record), self._alone(record)
@@ -166,7 +166,7 @@ class Lens:
         for link in moved:
             links.lift(changed, _place(link, reading))
         for row in self.table.rows:
-            if getattr(reading.record, row.field) != getattr(record, row.field):
+            if not same(getattr(reading.record, row.field), getattr(record, row.field)):
                 self._change(changed, row, before, after)
         for link in moved:
             _relink(changed, link, reading, record)
@@ -270,7 +270,7 @@ def _nothing(value: Any) -> Any:
 def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
     """Whether a held resource, or what stands beside it in `contained`, changes."""
     fields = (link.field, "contained")
-    return any(getattr(old, field) != getattr(new, field) for field in fields)
+    return not all(same(getattr(old, field), getattr(new, field)) for field in fields)
 
 
 def _place(link: tables.Link, reading: Reading) -> str:
@@ -287,7 +287,7 @@ def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Reco
             merge.put(changed, (link.element,), None)
     elif old is None:
         links.contain(changed, link, held, lens(link.table).create(held))
-    elif links.is_contained(_place(link, reading)) or held != old.record:
+    elif links.is_contained(_place(link, reading)) or not same(held, old.record):
         written = lens(link.table).update(old.resource, held)
         links.contain(changed, link, held, written, _place(link, reading))
 

@@ -3,6 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
+from fhir_b12.mapping.codecs import same
+
 
 def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     """Set the value at a path, or remove it with None; parents are copied, never changed."""
@@ -26,7 +28,7 @@ def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 def merge(current: Any, old: Any, new: Any) -> Any:
     """What stands in the resource, moved from what was read (`old`) to what is wanted (`new`)."""
-    if old == new:
+    if same(old, new):
         return current
     if isinstance(current, dict) and isinstance(old, dict) and isinstance(new, dict):
         return _object(current, old, new)
@@ -46,7 +48,7 @@ def _object(current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -
 
 def _member(current: Any, old: Any, new: Any) -> Any:
     """A scalar that was spelled otherwise is spelled anew: a unit's text goes with its code."""
-    if not isinstance(current, dict | list) and current != old:
+    if not isinstance(current, dict | list) and not same(current, old):
         return deepcopy(new)
     return merge(current, old, new)
 
@@ -58,10 +60,10 @@ def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
     free = set(range(len(old)))
     source: dict[int, int] = {}
     for j, item in enumerate(new):
-        same = [i for i in sorted(free, key=lambda i: (i != j, i)) if old[i] == item]
-        if same:
-            source[j] = same[0]
-            free.discard(same[0])
+        equal = [i for i in sorted(free, key=lambda i: (i != j, i)) if same(old[i], item)]
+        if equal:
+            source[j] = equal[0]
+            free.discard(equal[0])
     result = []
     for j, item in enumerate(new):
         if j in source:

@@ -42,7 +42,7 @@ def test_a_leaf_names_its_row_field_codec_and_meaning():
         ["status", "mapped", "lab_result", "status", "status", "", "", ""],
         *(
             [f"category[0].coding[0].{name}", "mapped", "lab_result", "category",
-             f"category.coding.{name}", "", "", ""]
+             f"category.coding.{name}", "", "observation_categories: laboratory", ""]
             for name in ("system", "code")
         ),
         *(

@@ -18,7 +18,7 @@ def test_tables_are_drawn_for_a_terminal(inside, monkeypatch):
     assert "resource.gender" in drawn
     assert "\t" not in drawn
     titles = call("mappings", "lab_result", terminal=True)[1]
-    assert titles.startswith("lab_result: Observation <-> LabResult, where category has one of ")
+    assert titles.startswith("lab_result: Observation <-> LabResult, where category means ")
 
 
 def test_progress_is_shown_to_a_terminal_alone(inside):
