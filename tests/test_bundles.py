@@ -15,7 +15,9 @@ from fhir_b12.records import Infusion, LabResult, Medication, Patient, TherapyRe
 from tests.conftest import fixtures_root
 
 FIXTURES = fixtures_root()
-BUNDLES = sorted(FIXTURES.glob("synthea/*.bz2")) + sorted(FIXTURES.glob("*/Bundle/*.json"))
+BUNDLES = sorted(FIXTURES.glob("synthea/*.bz2")) + sorted(FIXTURES.glob("*/Bundle/*.json")) or [
+    pytest.param(None, marks=pytest.mark.skip(reason=f"no Bundles in {FIXTURES}"))
+]
 CLINIC = "https://clinic.example/id"
 
 
@@ -262,18 +264,13 @@ def test_whatever_is_given_nothing_escapes_and_every_leaf_is_accounted_for(bundl
     assert reading.records == ()
 
 
-@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: getattr(path, "name", None))
 def test_real_bundles_keep_the_laws(path):
     raw = path.read_bytes()
     bundle = loads(bz2.decompress(raw) if path.suffix == ".bz2" else raw)
     reading = from_bundle(bundle)
     assert [entry.path for entry in reading.ledger] == [at for at, _ in leaves(bundle)]
     assert update_bundle(bundle, reading.records) is bundle
-
-
-@pytest.mark.skipif(bool(BUNDLES), reason="the fixtures are there")
-def test_real_bundles_are_there():
-    pytest.skip(f"no Bundles under {FIXTURES}: set FHIR_B12_FIXTURES")
 
 
 def test_words_beside_a_link_are_left_and_the_ledger_says_so():
