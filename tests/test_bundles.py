@@ -6,12 +6,21 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from fhir_b12 import codes
 from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
-from fhir_b12.datatypes import CodeableConcept, DateTime, Identifier, Period, Quantity, Reference
+from fhir_b12.datatypes import (
+    CodeableConcept,
+    Coding,
+    DateTime,
+    Identifier,
+    Period,
+    Quantity,
+    Reference,
+)
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError, from_fhir, to_fhir, update
 from fhir_b12.paths import leaves
-from fhir_b12.records import Infusion, LabResult, Medication, Patient, TherapyRecord
+from fhir_b12.records import Infusion, LabResult, Medication, Outcome, Patient, TherapyRecord
 from tests.conftest import fixtures_root
 
 FIXTURES = fixtures_root()
@@ -362,3 +371,44 @@ def test_a_change_of_digits_is_a_change(old, new):
     assert str(resource["valueQuantity"]["value"]) == new
     again = update_bundle(bundle, [msgspec.structs.replace(record, outcomes=(changed,))])
     assert str(again["entry"][0]["resource"]["valueQuantity"]["value"]) == new
+
+
+def refused(record):
+    with pytest.raises(MappingError) as error:
+        to_fhir(record)
+    return [(issue.code, issue.expression) for issue in error.value.issues]
+
+
+def test_what_another_table_would_read_is_not_written():
+    test = codes.table("lab_tests")["serum-vitamin-b12-mass"].concept
+    assert refused(Outcome(status="final", test=test, category=())) == [
+        ("business-rule", "Observation")
+    ]
+    assert refused(Infusion(status="completed", route=CodeableConcept(text="oral"))) == [
+        ("business-rule", "MedicationAdministration")
+    ]
+
+
+def test_what_is_empty_is_not_written():
+    empty = LabResult(status="final", test=CodeableConcept(coding=(Coding(),)), value=Quantity())
+    assert refused(empty) == [
+        ("structure", "Observation.code.coding[0]"),
+        ("structure", "Observation.valueQuantity"),
+    ]
+
+
+def test_a_link_to_what_is_contained_is_not_written():
+    record = Infusion(
+        status="completed",
+        route=CodeableConcept(text="IV"),
+        medication=Reference(reference="#b1"),
+        contained=(BAG,),
+    )
+    assert refused(record) == [("business-rule", "MedicationAdministration.medicationReference")]
+
+
+@pytest.mark.parametrize("contained", [None, 7, {}, [None], [[]]])
+def test_a_link_into_nothing_is_a_link(contained):
+    (entry,) = giving("#b1", contained=contained)["entry"]
+    reading = from_fhir(entry["resource"])
+    assert [row.path for row in reading.ledger] == [path for path, _ in leaves(entry["resource"])]

@@ -64,7 +64,7 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
     for record in match.left:
         _refuse_unread(record, index, reading)
         added = to_fhir(references.replace(record, _addressed(urls)))
-        yield new_entry(record, added, bundle.get("type", ""))
+        yield new_entry(record, added, bundle.get("type"))
 
 
 def _refuse_unread(record: Record, index: Index, reading: BundleReading) -> None:

@@ -85,10 +85,10 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
     return {"resourceType": "Bundle", "type": kind} | ({"entry": entries} if entries else {})
 
 
-def entry(record: Record, resource: dict[str, Any], kind: str) -> dict[str, Any]:
+def entry(record: Record, resource: dict[str, Any], kind: object) -> dict[str, Any]:
     """A Bundle's entry for a new record."""
     made: dict[str, Any] = {"fullUrl": address(record, resource), "resource": resource}
-    if kind in {"transaction", "batch"}:
+    if kind in ("transaction", "batch"):
         made["request"] = {"method": "POST", "url": resource["resourceType"]}
         name = name_of(record)
         if name is not None:

@@ -67,7 +67,7 @@ def gather(node: Json, elements: Tree, record: Json) -> Json:
     """The values of the elements that the table names, by the record's keys."""
     for name, value in node.items():
         step = elements.get(name)
-        if step is None or value is None or value == {}:
+        if step is None or value is None or (value.__class__ is dict and not value):
             continue  # an empty object says no more than none
         if step.__class__ is str:
             record[step] = value

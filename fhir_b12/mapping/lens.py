@@ -12,12 +12,12 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.check import hints
-from fhir_b12.mapping.codecs import builtins, same
+from fhir_b12.mapping.codecs import builtins, dump, same
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
 from fhir_b12.models import as_resource
-from fhir_b12.paths import at
+from fhir_b12.paths import at, leaves
 from fhir_b12.records import Record
 
 
@@ -110,13 +110,15 @@ class Lens:
 
         Raises:
             MappingError: this table could not read the result back, e.g. an infusion without
-                intravenous route and without rate, or two values of one result.
+                intravenous route and without rate, two values of one result, an empty concept.
 
         """
         resource = self.create(record)
-        issues = self._twice(resource)
-        if not self.reads(resource):
-            what = f"{self.table.record.__name__}: {self.table.name}.toml would not read it back"
+        issues = [*self._twice(resource), *_empty(resource)]
+        reader = lens_for(resource)
+        if reader is not self:
+            instead = f"{reader.table.name}.toml reads it" if reader else "no table reads it"
+            what = f"{instead} instead of {self.table.name}.toml: give it what its `when` asks for"
             issues.append(Issue("error", "business-rule", self.table.resource, what))
         for link in self.table.links:
             issues += links.ambiguous(record, link, self.table.resource)
@@ -139,7 +141,7 @@ class Lens:
         for key, value in self._filled.items():
             if key not in values:
                 values[key] = builtins(value)
-            elif not values[key]:
+            elif values[key] in (None, []):
                 del values[key]
         for link in self.table.links:
             values.pop(link.field, None)
@@ -260,6 +262,20 @@ def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
     what = "one of its types may stand here and there are more: keep one"
     twice = sorted({choice for choice in made if made.count(choice) > 1})
     return [Issue("error", "structure", choice, what) for choice in twice]
+
+
+def _empty(resource: Resource) -> list[Issue]:
+    """An issue for each object or list without anything in it, which FHIR cannot say."""
+    written = dump(resource)
+    if b"{}" not in written and b"[]" not in written:
+        return []
+    what = "an empty object or list says nothing and cannot be written: leave it out"
+    kind = resource["resourceType"]
+    return [
+        Issue("error", "structure", f"{kind}.{path}", what)
+        for path, leaf in leaves(resource)
+        if leaf in ({}, [])
+    ]
 
 
 def _nothing(value: Any) -> Any:

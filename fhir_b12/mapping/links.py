@@ -29,7 +29,8 @@ def target(
     address = reference.reference or ""
     if not address.startswith("#"):
         return address, resolve(reference) if resolve is not None else None
-    for index, item in enumerate(resource.get("contained", ())):
+    contained = resource.get("contained")
+    for index, item in enumerate(contained if isinstance(contained, list) else ()):
         if isinstance(item, dict) and item.get("id") == address[1:]:
             return f"contained[{index}]", item
     return address, None
@@ -64,11 +65,15 @@ def contain(
 ) -> None:
     """Put a held resource into the one that refers to it, where it was or behind the others."""
     reference = resource.get(link.element) or {}
-    put(resource, (link.element,), {**reference, "reference": f"#{held.id or _INLINE}"})
+    put(resource, (link.element,), {**reference, "reference": f"#{_id(held)}"})
     contained = list(resource.get("contained", ()))
     index = _index(place) if is_contained(place) else len(contained)
-    contained.insert(index, {**written, "id": held.id or _INLINE})
+    contained.insert(index, {**written, "id": _id(held)})
     put(resource, ("contained",), contained)
+
+
+def _id(held: Record) -> str:
+    return _INLINE if held.id is None else held.id
 
 
 def _index(place: str) -> int:
@@ -77,15 +82,20 @@ def _index(place: str) -> int:
 
 def ambiguous(record: Record, link: Link, kind: str) -> Iterator[Issue]:
     """What keeps a held resource from being read back."""
-    held = getattr(record, link.field)
-    if held is None:
-        return
+    held, reference = getattr(record, link.field), getattr(record, link.instead_of)
     where = f"{kind}.{link.element}"
-    if getattr(record, link.instead_of) is not None:
+    if held is None:
+        address = (reference.reference or "") if reference is not None else ""
+        inside = [item.get("id") for item in record.contained if isinstance(item, dict)]
+        if address.startswith("#") and address[1:] in inside:
+            what = f"{link.instead_of} leads to a contained resource: give that as {link.field}"
+            yield Issue("error", "business-rule", where, what)
+        return
+    if reference is not None:
         what = f"{link.field} and {link.instead_of} are two ways to say one thing: keep one"
         yield Issue("error", "business-rule", where, what)
     taken = [item.get("id") for item in record.contained if isinstance(item, dict)]
-    if (held.id or _INLINE) in taken:
+    if _id(held) in taken:
         what = f"the id of {link.field} is another contained resource's: give it its own"
         yield Issue("error", "duplicate", where, what)
     if held.id == _INLINE:
