@@ -26,11 +26,10 @@ FLOORS = (
     ("codes", "definitions"),
     ("mapping",),
     ("plain", "bundles", "explained"),
-    ("streams", "terminal", "wording", "accounts", "exchange", "lookup", "demo"),
     ("cli", "__main__", ""),
 )
 #: Where an import may wait until it is needed: start-up is quick, extras stay optional.
-LAZY = {"fhir_b12", "fhir_b12.streams", "fhir_b12.models"}
+LAZY = {"fhir_b12", "fhir_b12.cli.streams", "fhir_b12.models"}
 
 
 def floor(module):

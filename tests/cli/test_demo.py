@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fhir_b12 import cli, exchange, records
+from fhir_b12 import cli, records
+from fhir_b12.cli import exchange
 from fhir_b12.jsonio import dumps
 from tests.cli.shell import call, observation
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_b12 import cli, exchange
+from fhir_b12 import cli
+from fhir_b12.cli import exchange
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping import table as tables
 from tests.cli.shell import call, observation, rows

@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fhir_b12 import accounts, demo, exchange, lookup
+from fhir_b12.cli import accounts, demo, exchange, lookup
+from fhir_b12.cli.streams import Findings, UsageError
 from fhir_b12.data import TableError
 from fhir_b12.jsonio import JsonError
 from fhir_b12.mapping.lens import MappingError
-from fhir_b12.streams import Findings, UsageError
 
 Parser = argparse.ArgumentParser
 Add = Callable[..., Parser]

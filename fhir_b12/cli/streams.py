@@ -89,7 +89,7 @@ def _watched(found: Iterator[T]) -> Iterator[T]:
     """The same; a terminal shows how many went by."""
     if not sys.stderr.isatty():
         return found
-    from fhir_b12.terminal import watched  # noqa: PLC0415 - rich is slow to load
+    from fhir_b12.cli.terminal import watched  # noqa: PLC0415 - rich is slow to load
 
     return watched(found)
 
@@ -150,7 +150,7 @@ def show(heads: Sequence[str], rows: Iterable[Row], output: str | None, title: s
     """A table: drawn on a terminal, tab-separated lines with one of heads elsewhere."""
     cells = (["" if each is None else printable(str(each)) for each in row] for row in rows)
     if is_drawn(output):
-        from fhir_b12.terminal import draw  # noqa: PLC0415 - rich is slow to load
+        from fhir_b12.cli.terminal import draw  # noqa: PLC0415 - rich is slow to load
 
         draw(heads, cells, title)
         return

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import codes, data, plain, units
-from fhir_b12.accounts import condition
+from fhir_b12.cli.accounts import condition
+from fhir_b12.cli.streams import Findings, Row, UsageError, deliver, is_drawn, show, write
 from fhir_b12.datatypes import Coding, Quantity
 from fhir_b12.jsonio import dumps
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.codecs import builtins
-from fhir_b12.streams import Findings, Row, UsageError, deliver, is_drawn, show, write
 
 _HEADS = ("table", "element", "as", "field", "codes", "needed", "also read from", "note")
 _CODE_HEADS = ("table", "key", "text", "found by", "codes", "written beside", "unit", "says")

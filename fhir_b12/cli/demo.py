@@ -11,15 +11,16 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import data, exchange, plain, wording
-from fhir_b12.accounts import Sums
+from fhir_b12 import data, plain
 from fhir_b12.bundles import BundleReading, from_bundle, to_bundle
+from fhir_b12.cli import exchange, wording
+from fhir_b12.cli.accounts import Sums
+from fhir_b12.cli.streams import counted, printable, read, write
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import JsonError, dumps, loads
 from fhir_b12.mapping.lens import from_fhir, to_fhir
 from fhir_b12.paths import leaves
 from fhir_b12.records import LabResult, TherapyRecord
-from fhir_b12.streams import counted, printable, read, write
 
 
 class Proof:
@@ -195,7 +196,7 @@ def _command() -> str:
 
 def _sample() -> str | None:
     """The patient of Synthea with the longest history among the fixtures, where there are any."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+    beside = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
     root = Path(os.environ.get("FHIR_B12_FIXTURES") or beside)
     found = [p for p in root.glob("synthea/*.json.bz2") if not p.name.startswith("0-")]
     return str(max(found, key=lambda p: p.stat().st_size)) if found else None

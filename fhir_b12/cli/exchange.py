@@ -9,15 +9,10 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import definitions, plain, wording
+from fhir_b12 import definitions, plain
 from fhir_b12.bundles import BundleReading, Kind, from_bundle, resources, to_bundle, update_bundle
-from fhir_b12.issues import Issue
-from fhir_b12.jsonio import dumps
-from fhir_b12.mapping.codecs import builtins
-from fhir_b12.mapping.lens import MappingError
-from fhir_b12.paths import leaves
-from fhir_b12.records import Record, TherapyRecord
-from fhir_b12.streams import (
+from fhir_b12.cli import wording
+from fhir_b12.cli.streams import (
     Findings,
     UsageError,
     deliver,
@@ -28,6 +23,12 @@ from fhir_b12.streams import (
     sink,
     write,
 )
+from fhir_b12.issues import Issue
+from fhir_b12.jsonio import dumps
+from fhir_b12.mapping.codecs import builtins
+from fhir_b12.mapping.lens import MappingError
+from fhir_b12.paths import leaves
+from fhir_b12.records import Record, TherapyRecord
 
 KIND = "kind"  #: names the record on a line of NDJSON; no record has such a field
 _FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(TherapyRecord)}

@@ -12,13 +12,13 @@ import msgspec
 
 from fhir_b12 import explained
 from fhir_b12.bundles import BundleReading, from_bundle
+from fhir_b12.cli.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
 from fhir_b12.explained import INDEX, Leaf, placed
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.ledger import APART
 from fhir_b12.mapping.lens import Reading
-from fhir_b12.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
 
 _HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
 _GROUP = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: its line and its entry
