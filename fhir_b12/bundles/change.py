@@ -62,15 +62,15 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
         resource = update(place.reading.resource, back, index.resolver(place.url))
         yield {**entry, "resource": resource}
     for record in match.left:
-        _refuse_unread(record, index, reading)
+        _refuse_unread(record, index, read)
         added = to_fhir(references.replace(record, _addressed(urls)))
         yield new_entry(record, added, bundle.get("type"))
 
 
-def _refuse_unread(record: Record, index: Index, reading: BundleReading) -> None:
+def _refuse_unread(record: Record, index: Index, read: dict[str, Place]) -> None:
     name = name_of(record)
     path = None if name is None else index.named.get(name)
-    if path is None or any(p.path == path and p.record is not None for p in reading.places):
+    if path is None or path in read:
         return
     what = "this entry has the business identifier of a record and cannot be read: mend it first"
     raise MappingError((Issue("error", "conflict", where(path), what),))

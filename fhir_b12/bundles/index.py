@@ -124,6 +124,8 @@ class Index:
             if text is None or text.startswith("#") or reference.identifier is not None:
                 return reference
             found = self.find(text, url)
+            if found is not None and "/_history/" in text:
+                return reference  # a business identifier would not say which version
             if found is None:
                 if text.startswith("urn:"):
                     what = "a reference leads to no entry of the Bundle: add the entry or mend it"

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from fhir_b12.mapping.codecs import same
+from fhir_b12.mapping.codecs import dump, same
 
 
 def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
@@ -43,6 +43,12 @@ def _object(current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -
         for name, value in current.items()
         if name in new or name not in old
     }
+    for name, value in current.items():
+        if name[0:1] == "_" and isinstance(value, list) and name[1:] in old and name[1:] in new:
+            moved = _companions(value, old[name[1:]], new[name[1:]])
+            result[name] = moved
+            if not any(moved):
+                del result[name]
     return result | {name: deepcopy(new[name]) for name in new if name not in result}
 
 
@@ -54,22 +60,41 @@ def _member(current: Any, old: Any, new: Any) -> Any:
 
 
 def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
-    """Items that stay keep what is unknown in them; a changed one at its own place does too."""
+    """Items that stay keep what is unknown in them; a changed one in its place does too."""
     if len(current) != len(old):
         return deepcopy(new)
-    free = set(range(len(old)))
-    source: dict[int, int] = {}
+    return [
+        deepcopy(item) if i is None else merge(current[i], old[i], item)
+        for i, item in zip(_origins(old, new), new, strict=True)
+    ]
+
+
+def _companions(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
+    """Extensions of primitives go with them.  https://hl7.org/fhir/R4/json.html#primitive"""
+    held = dict(enumerate(current))
+    return [None if i is None else held.get(i) for i in _origins(old, new)]
+
+
+def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
+    """For each new item the index of the old one that it is or was, None for one that is added.
+
+    Equal items are the same. Between two of these, as many changed items as there were are those.
+    """
+    free: dict[bytes, list[int]] = {}
+    for i, item in enumerate(old):
+        free.setdefault(dump(item), []).append(i)
+    found: list[int | None] = []
     for j, item in enumerate(new):
-        equal = [i for i in sorted(free, key=lambda i: (i != j, i)) if same(old[i], item)]
-        if equal:
-            source[j] = equal[0]
-            free.discard(equal[0])
-    result = []
-    for j, item in enumerate(new):
-        if j in source:
-            result.append(current[source[j]])
-        elif j in free and len(old) == len(new):
-            result.append(merge(current[j], old[j], item))
-        else:
-            result.append(deepcopy(item))
-    return result
+        equal = free.get(dump(item))
+        found.append(equal.pop(equal.index(j) if j in equal else 0) if equal else None)
+    taken = {i for i in found if i is not None}
+    added = {j for j, i in enumerate(found) if i is None}
+    for start in sorted(j for j in added if j - 1 not in added):
+        end = next((j for j in range(start, len(new)) if found[j] is not None), len(new))
+        left, right = found[start - 1] if start else -1, found[end] if end < len(new) else len(old)
+        assert left is not None
+        assert right is not None
+        between = range(left + 1, right)
+        if len(between) == end - start and taken.isdisjoint(between):
+            found[start:end] = between
+    return found

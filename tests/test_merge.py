@@ -1,0 +1,76 @@
+"""What is changed changes, and what is unknown stays with what it belongs to."""
+
+import copy
+
+import pytest
+
+from fhir_b12.mapping.merge import merge, put
+
+A, B, C, D = ({"v": name} for name in "abcd")
+XA, XB, XC = ({"v": name, "x": 1} for name in "abc")  # as they stand: with something unknown
+OTHER = {"v": "o"}
+XOTHER = {"v": "o", "x": 1}
+
+LISTS = {
+    "an item that stays": ([XA, XB], [A, B], [A, B], [XA, XB]),
+    "a changed item": ([XA, XB], [A, B], [A, OTHER], [XA, XOTHER]),
+    "a changed item and one behind": ([XA, XB], [A, B], [OTHER, B, D], [XOTHER, XB, D]),
+    "items in another order": ([XA, XB, XC], [A, B, C], [C, A, B], [XC, XA, XB]),
+    "an item gone": ([XA, XB, XC], [A, B, C], [A, C], [XA, XC]),
+    "an item gone and one changed": ([XA, XB, XC], [A, B, C], [OTHER, C], [OTHER, XC]),
+    "an item put first": ([XA, XB], [A, B], [D, A, B], [D, XA, XB]),
+    "equal items": ([XA, A], [A, A], [A, A], [XA, A]),
+    "one of equal items gone": ([XA, A], [A, A], [A], [XA]),
+    "all gone": ([XA], [A], [], []),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_items_keep_what_is_unknown_in_them(name):
+    current, old, new, wanted = LISTS[name]
+    before = copy.deepcopy((current, old, new))
+    assert merge(current, old, new) == wanted
+    assert (current, old, new) == before
+
+
+COMPANIONS = {
+    "a name gone": (["a", "b"], [None, {"id": "1"}], ["b"], [{"id": "1"}]),
+    "the name with it gone": (["a", "b"], [None, {"id": "1"}], ["a"], None),
+    "a name put first": (["a"], [{"id": "1"}], ["z", "a"], [None, {"id": "1"}]),
+    "names in another order": (["a", "b"], [{"id": "1"}, None], ["b", "a"], [None, {"id": "1"}]),
+    "a name changed": (["a", "b"], [None, {"id": "1"}], ["a", "c"], [None, {"id": "1"}]),
+}
+
+
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_an_extension_of_a_primitive_goes_with_it(name):
+    given, companions, wanted, moved = COMPANIONS[name]
+    current = {"given": given, "_given": companions, "family": "f"}
+    merged = merge(current, {"given": given, "family": "f"}, {"given": wanted, "family": "f"})
+    assert merged["given"] == wanted
+    assert merged.get("_given") == moved
+
+
+def test_a_unit_is_spelled_anew_with_the_value_it_belongs_to():
+    current = {"value": 1, "unit": "K/ul", "x": 1}
+    old = {"value": 1, "unit": "10*3/uL", "code": "10*3/uL"}
+    new = {"value": 2, "unit": "10*3/uL", "code": "10*3/uL"}
+    assert merge(current, old, new) == {**new, "x": 1}
+    assert merge(current, old, old) is current
+
+
+def test_a_long_list_is_merged_in_time():
+    old = [{"v": str(i)} for i in range(20_000)]
+    current = [{**item, "x": 1} for item in old]
+    assert merge(current, old, old[::-1]) == current[::-1]
+
+
+def test_putting_copies_parents_and_removes_what_becomes_empty():
+    inner = {"route": 1}
+    resource = {"dosage": inner, "status": "x"}
+    put(resource, ("dosage", "dose"), 2)
+    assert resource["dosage"] == {"route": 1, "dose": 2}
+    assert inner == {"route": 1}
+    put(resource, ("dosage", "dose"), None)
+    put(resource, ("dosage", "route"), None)
+    assert resource == {"status": "x"}
