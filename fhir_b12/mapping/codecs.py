@@ -28,12 +28,12 @@ class Codec(msgspec.Struct, frozen=True):
 
 
 dump = msgspec.json.Encoder(decimal_format="number", enc_hook=to_json).encode
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+load = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def builtins(value: Any) -> Any:
     """A value as plain JSON, as `fhir_b12.loads` would give it: dicts, lists, Decimals."""
-    return _decode(dump(value))
+    return load(dump(value))
 
 
 def same(one: Any, other: Any) -> bool:

@@ -12,7 +12,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.check import hints
-from fhir_b12.mapping.codecs import builtins, dump, same
+from fhir_b12.mapping.codecs import builtins, dump, load, same
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
@@ -113,8 +113,11 @@ class Lens:
                 intravenous route and without rate, two values of one result, an empty concept.
 
         """
-        resource = self.create(record)
-        issues = [*self._twice(resource), *_empty(resource)]
+        written = dump(record)
+        resource = self._made(record, written)
+        issues = self._twice(resource)
+        if b"{}" in written or b"[]" in written:
+            issues += _empty(resource)
         reader = lens_for(resource)
         if reader is not self:
             instead = f"{reader.table.name}.toml reads it" if reader else "no table reads it"
@@ -128,19 +131,22 @@ class Lens:
 
     def create(self, record: Record) -> Resource:
         """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
-        resource = self._alone(record)
+        return self._made(record, dump(record))
+
+    def _made(self, record: Record, written: bytes) -> Resource:
+        resource = self._alone(written)
         for link in self.table.links:
             held = getattr(record, link.field)
             if held is not None:
                 links.contain(resource, link, held, lens(link.table).create(held))
         return resource
 
-    def _alone(self, record: Record) -> Resource:
-        """The resource without what it holds of others."""
-        values = builtins(record)
+    def _alone(self, written: bytes) -> Resource:
+        """The resource of a record written as JSON, without what it holds of others."""
+        values = load(written)
         for key, value in self._filled.items():
             if key not in values:
-                values[key] = builtins(value)
+                values[key] = load(value)
             elif values[key] in (None, []):
                 del values[key]
         for link in self.table.links:
@@ -162,7 +168,7 @@ class Lens:
         if same(reading.record, record):
             return resource
         self.to_fhir(record)
-        before, after = self._alone(reading.record), self._alone(record)
+        before, after = self._alone(dump(reading.record)), self._alone(dump(record))
         changed = dict(resource)
         moved = [link for link in self.table.links if _is_moved(link, reading.record, record)]
         for link in moved:
@@ -266,9 +272,6 @@ def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
 
 def _empty(resource: Resource) -> list[Issue]:
     """An issue for each object or list without anything in it, which FHIR cannot say."""
-    written = dump(resource)
-    if b"{}" not in written and b"[]" not in written:
-        return []
     what = "an empty object or list says nothing and cannot be written: leave it out"
     kind = resource["resourceType"]
     return [
@@ -278,9 +281,9 @@ def _empty(resource: Resource) -> list[Issue]:
     ]
 
 
-def _nothing(value: Any) -> Any:
+def _nothing(value: bytes) -> Any:
     """What is said by default, left unsaid."""
-    return [] if value.__class__ is list else None
+    return [] if value.startswith(b"[") else None
 
 
 def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
@@ -320,10 +323,10 @@ def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, Any]:
+def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
     """What a new record of this kind says by itself, by key: a laboratory result its category."""
     return {
-        keys[field.name]: builtins(field.default)
+        keys[field.name]: dump(field.default)
         for field in msgspec.structs.fields(source.record)
         if field.default not in (msgspec.NODEFAULT, None, ())
     }
