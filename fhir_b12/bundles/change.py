@@ -10,19 +10,20 @@ from fhir_b12.bundles.write import entry as new_entry
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
-from fhir_b12.mapping.codecs import same
+from fhir_b12.mapping.codecs import dump, same
 from fhir_b12.mapping.lens import MappingError, to_fhir, update
 from fhir_b12.models import as_resource
 from fhir_b12.paths import leaves
-from fhir_b12.records import Record, TherapyRecord
+from fhir_b12.records import Record, TherapyRecord, names
 from fhir_b12.references import Key
 
 
 def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
     """The Bundle changed where the records say something else; all the rest stays as it was.
 
-    A record is known again by its business identifier, else by its id, else by being equal. One
-    that is new is added as an entry, one that is gone loses its entry.
+    A record is known again by being the same, by any business identifier, by its id; and what is
+    left of a kind, if as many are wanted as there were, in order. One that is new is added as an
+    entry, one that is gone loses its entry.
 
     Raises:
         MappingError: a new record that could not be read back, or that has the business identifier
@@ -37,13 +38,16 @@ def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
     wanted = [each for record in records for each in record]
     if same(wanted, [each for record in reading.records for each in record]):
         return bundle
-    return {**bundle, "entry": _kept(list(_entries(bundle, reading, wanted)), reading)}
+    entries = _kept(list(_entries(bundle, reading, wanted)), reading)
+    rest = {name: value for name, value in bundle.items() if name != "entry"}
+    return {**bundle, "entry": entries} if entries else rest
 
 
 def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Iterator[Any]:
     read = {place.path: place for place in reading.places if place.record is not None}
     index = Index([(p.path, p.url, p.reading.resource) for p in reading.places])
-    match = _Match(wanted)
+    held = [p for p in read.values() if p.path not in reading.inlined]
+    found, left = _pairs(held, wanted)
     known = {name: _url(read[path]) for path, name in index.names.items() if path in read}
     urls = {name: url for name, url in known.items() if url is not None}
     for i, entry in enumerate(bundle.get("entry", ())):
@@ -51,8 +55,7 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
         if place is None or place.path in reading.inlined:
             yield entry
             continue
-        assert place.record is not None
-        new = match.take(place.record)
+        new = found.get(place.path)
         if new is None:
             continue
         if same(new, place.record):
@@ -61,7 +64,7 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
         back = references.replace(new, _addressed({**urls, **place.written}))
         resource = update(place.reading.resource, back, index.resolver(place.url))
         yield {**entry, "resource": resource}
-    for record in match.left:
+    for record in left:
         _refuse_unread(record, index, read)
         added = to_fhir(references.replace(record, _addressed(urls)))
         yield new_entry(record, added, bundle.get("type"))
@@ -69,7 +72,7 @@ def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Itera
 
 def _refuse_unread(record: Record, index: Index, read: dict[str, Place]) -> None:
     name = name_of(record)
-    path = None if name is None else index.named.get(name)
+    path = None if name is None else index.named(name)
     if path is None or path in read:
         return
     what = "this entry has the business identifier of a record and cannot be read: mend it first"
@@ -82,7 +85,7 @@ def _kept(entries: list[Any], reading: BundleReading) -> list[Any]:
     found = list(places({"resourceType": "Bundle", "entry": entries})) if parts else []
     index = Index(found)
     used = {
-        target[0]
+        target
         for _, url, resource in found
         for path, text in leaves(resource)
         if path.endswith("reference")
@@ -109,31 +112,45 @@ def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
     return restore
 
 
-class _Match:
-    """The wanted records, taken one by one by what is known of the old."""
+def _pairs(held: list[Place], wanted: list[Record]) -> tuple[dict[str, Record], list[Record]]:
+    """Which wanted record each entry becomes, by its path, and those that are new."""
+    old: dict[str, Record] = {place.path: place.record for place in held if place.record}
+    new = dict(enumerate(wanted))
+    found: dict[str, Record] = {}
+    for signs in (_content, _identifiers, _id):
+        free: dict[tuple[type, Any], list[int]] = {}
+        for number, record in reversed(new.items()):
+            for sign in signs(record):
+                free.setdefault((type(record), sign), []).append(number)
+        for path, record in list(old.items()):
+            alike = [free.get((type(record), sign), []) for sign in signs(record)]
+            taken = next((n for n in (_first(each, new) for each in alike) if n is not None), None)
+            if taken is not None:
+                found[path] = new.pop(taken)
+                del old[path]
+    for kind in {type(record) for record in old.values()}:
+        paths = [path for path, record in old.items() if type(record) is kind]
+        left = [number for number, record in new.items() if type(record) is kind]
+        if len(paths) == len(left):
+            found |= {path: new.pop(number) for path, number in zip(paths, left, strict=True)}
+    return found, list(new.values())
 
-    def __init__(self, wanted: list[Record]) -> None:
-        self._left = {id(record): record for record in wanted}
-        self.by: dict[tuple[type, str], list[Record]] = {}
-        for record in wanted:
-            self.by.setdefault((type(record), _sign(record)), []).append(record)
 
-    def take(self, old: Record) -> Record | None:
-        same = self.by.get((type(old), _sign(old)), [])
-        if not same:
-            return None
-        found = same.pop(next((i for i, each in enumerate(same) if each == old), 0))
-        del self._left[id(found)]
-        return found
-
-    @property
-    def left(self) -> Iterable[Record]:
-        """Those not taken: they are new."""
-        return self._left.values()
+def _first(numbers: list[int], new: dict[int, Record]) -> int | None:
+    """The first that is not taken yet; they stand in reverse order."""
+    while numbers and numbers[-1] not in new:
+        numbers.pop()
+    return numbers[-1] if numbers else None
 
 
-def _sign(record: Record) -> str:
-    name = name_of(record)
-    if name is not None:
-        return "|".join(name)
-    return f"id {record.id}" if record.id else repr(record)
+def _content(record: Record) -> Iterator[Any]:
+    yield dump(record)
+
+
+def _identifiers(record: Record) -> Iterator[Any]:
+    return ((each.system, each.value) for each in names(record) if each.system and each.value)
+
+
+def _id(record: Record) -> Iterator[Any]:
+    if record.id is not None:
+        yield record.id

@@ -40,79 +40,111 @@ class Index:
 
     def __init__(self, found: list[Found]) -> None:
         self.issues: list[Issue] = []
-        self.at: dict[str, tuple[str, dict[str, Any]]] = {}
         self.names: dict[str, Key] = {}  #: path -> the business identifier that no other has
-        self.named: dict[Key, str] = {}  #: and back
         self.resources: dict[str, dict[str, Any]] = {}  #: path -> resource
+        self._at: dict[str, str] = {}  #: full URL -> path
+        self._local: dict[str, list[str]] = {}  #: `Type/id` -> paths
+        self._based: set[str] = set()  #: paths whose full URL has a server's base
+        self._identified: dict[Key, list[str]] = {}  #: any of a resource's identifiers -> paths
         owners: dict[Key, list[str]] = {}
         for path, url, resource in found:
             if not isinstance(resource, dict):
                 continue
             self.resources[path] = resource
             self._add(path, url, resource)
-            name = _first_name(resource)
-            if name is not None:
-                owners.setdefault(name, []).append(path)
+            names = list(_names(resource))
+            for name in dict.fromkeys(names):
+                self._identified.setdefault(name, []).append(path)
+            if names:
+                owners.setdefault(names[0], []).append(path)
         for name, paths in owners.items():
-            if len(paths) == 1:
-                self.names[paths[0]] = name
-                self.named[name] = paths[0]
-                continue
-            for path in paths[1:]:
-                what = f"same business identifier as {paths[0]}: keep one, or name them apart"
+            self._own(name, paths)
+
+    def _own(self, name: Key, paths: list[str]) -> None:
+        if len(paths) == 1:
+            self.names[paths[0]] = name
+            return
+        first: dict[object, str] = {}
+        for path in paths:
+            kind = self.resources[path].get("resourceType")
+            before = first.setdefault(str(kind), path)
+            if before != path:
+                what = f"same business identifier as {before}: keep one, or name them apart"
                 self.issues.append(Issue("warning", "duplicate", where(path), what))
 
     def _add(self, path: str, url: str | None, resource: dict[str, Any]) -> None:
         if url is not None:
-            if url in self.at:
-                what = f"same fullUrl as {self.at[url][0]}: only the first is referred to"
+            if url in self._at:
+                what = f"same fullUrl as {self._at[url]}: only the first is referred to"
                 self.issues.append(Issue("warning", "duplicate", where(path), what))
-            self.at.setdefault(url, (path, resource))
+            self._at.setdefault(url, path)
+            if url.startswith("http"):
+                self._based.add(path)
         kind, name = resource.get("resourceType"), resource.get("id")
         if isinstance(kind, str) and isinstance(name, str):
-            self.at.setdefault(f"{kind}/{name}", (path, resource))
+            self._local.setdefault(f"{kind}/{name}", []).append(path)
 
-    def find(self, text: str, url: str | None) -> tuple[str, dict[str, Any]] | None:
-        """What a reference in the resource at `url` leads to inside the Bundle."""
+    def find(self, text: str, url: str | None) -> str | None:
+        """Where a reference in the resource at `url` leads inside the Bundle.
+
+        A relative one means the server that its own resource came from, and no other's resource of
+        the same id. Where no server is named it means the one entry of that type and id.
+        """
         text = text.partition("/_history/")[0]
-        found = self.at.get(text)
-        if found is None and "?" in text:
+        if "?" in text:
             return self._asked(text)
-        if found is None and url is not None and url.startswith("http") and "://" not in text:
-            base = url.rsplit("/", 2)[0]
-            found = self.at.get(f"{base}/{text}")
-        return found
+        if "://" in text or text.startswith("urn:"):
+            return self._at.get(text)
+        alike = self._local.get(text, [])
+        if url is not None and url.startswith("http"):
+            found = self._at.get(f"{url.rsplit('/', 2)[0]}/{text}")
+            alike = [found] if found else [path for path in alike if path not in self._based]
+        return alike[0] if len(alike) == 1 else None
 
-    def _asked(self, text: str) -> tuple[str, dict[str, Any]] | None:
+    def named(self, name: Key, kind: str | None = None) -> str | None:
+        """What alone has a business identifier, of all resources or of one type."""
+        paths = [
+            path
+            for path in self._identified.get(name, ())
+            if kind is None or self.resources[path].get("resourceType") == kind
+        ]
+        return paths[0] if len(paths) == 1 else None
+
+    def _asked(self, text: str) -> str | None:
         """What a search by business identifier leads to, and nothing but that.
 
         https://hl7.org/fhir/R4/bundle.html#trules (conditional references)
         """
-        kind, _, query = text.partition("?")
+        address, _, query = text.partition("?")
         parameters = parse_qsl(query, keep_blank_values=True)
         if len(parameters) != 1 or parameters[0][0] != "identifier":
             return None
         system, _, value = parameters[0][1].partition("|")
-        path = self.named.get((system, value))
-        found = None if path is None else self.resources[path]
-        return (path, found) if path and found and found.get("resourceType") == kind else None
+        return self.named((system, value), address.rpartition("/")[2])
 
     def resolver(self, url: str | None) -> Callable[[Reference], dict[str, Any] | None]:
         """What a reference leads to, unless it has a name of its own: then it is a record's."""
 
         def resolve(reference: Reference) -> dict[str, Any] | None:
-            found = self.find(reference.reference or "", url)
-            return None if found is None or found[0] in self.names else found[1]
+            path = self.find(reference.reference or "", url)
+            return None if path is None or path in self.names else self.resources[path]
 
         return resolve
 
-    def path(self, reference: Reference, url: str | None) -> str | None:
+    def path(self, reference: Reference, url: str | None, kind: str | None = None) -> str | None:
         """Where a reference leads inside the Bundle, by address or by business identifier."""
-        name = references.key(reference)
-        if name is not None:
-            return self.named.get(name)
-        found = self.find(reference.reference or "", url)
-        return None if found is None else found[0]
+        name = reference.identifier
+        if reference.reference is None and name is not None and name.system and name.value:
+            return self.named((name.system, name.value), kind)
+        return self.find(reference.reference or "", url)
+
+    def _unfound(self, text: str, path: str) -> Iterator[Issue]:
+        if text.startswith("urn:"):
+            what = "a reference leads to no entry of the Bundle: add the entry or mend it"
+            yield Issue("warning", "not-found", where(path), what)
+        elif len(self._local.get(text, ())) > 1:
+            what = "a reference fits several entries: give them the fullUrl of their server"
+            yield Issue("warning", "multiple-matches", where(path), what)
 
     def linker(
         self, url: str | None, path: str, written: dict[Key, str], issues: list[Issue]
@@ -124,14 +156,12 @@ class Index:
             if text is None or text.startswith("#") or reference.identifier is not None:
                 return reference
             found = self.find(text, url)
-            if found is not None and "/_history/" in text:
-                return reference  # a business identifier would not say which version
             if found is None:
-                if text.startswith("urn:"):
-                    what = "a reference leads to no entry of the Bundle: add the entry or mend it"
-                    issues.append(Issue("warning", "not-found", where(path), what))
+                issues.extend(self._unfound(text, path))
                 return reference
-            name = self.names.get(found[0])
+            name = self.names.get(found)
+            if "/_history/" in text:
+                return reference  # a business identifier would not say which version
             if name is None or written.setdefault(name, text) != text:
                 return reference
             return references.by_key(reference, name)
@@ -139,12 +169,10 @@ class Index:
         return link
 
 
-def _first_name(resource: dict[str, Any]) -> Key | None:
+def _names(resource: dict[str, Any]) -> Iterator[Key]:
     listed = resource.get("identifier")
-    first = listed[0] if isinstance(listed, list) and listed else listed
-    if not isinstance(first, dict):
-        return None
-    system, value = first.get("system"), first.get("value")
-    if isinstance(system, str) and isinstance(value, str) and system and value:
-        return system, value
-    return None
+    for each in listed if isinstance(listed, list) else [listed]:
+        if isinstance(each, dict):
+            system, value = each.get("system"), each.get("value")
+            if isinstance(system, str) and isinstance(value, str) and system and value:
+                yield system, value

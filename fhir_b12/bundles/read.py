@@ -7,8 +7,10 @@ import msgspec
 
 from fhir_b12 import references
 from fhir_b12.bundles.index import Index, places, where
+from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
+from fhir_b12.mapping.faults import MODIFIED
 from fhir_b12.mapping.ledger import Ledger, Row
 from fhir_b12.mapping.lens import Reading, from_fhir
 from fhir_b12.models import as_resource
@@ -59,7 +61,12 @@ def from_bundle(bundle: Any) -> BundleReading:
     issues = [*_shape(bundle), *index.issues]
     inlined: set[str] = set()
     read = []
+    unread = dict(_unread(bundle))
     for path, url, resource in found:
+        if path in unread:
+            issues.append(unread[path])
+            read.append(Place(path, url, Reading(None, (unread[path],), resource), None, {}))
+            continue
         reading = from_fhir(resource, index.resolver(url))
         for _, target, _ in reading.linked:
             if not target.startswith("contained"):
@@ -90,6 +97,45 @@ def _shape(bundle: Any) -> Iterator[Issue]:
             yield Issue("error", "structure", f"Bundle.entry[{i}]", what)
 
 
+def _unread(bundle: Any) -> Iterator[tuple[str, Issue]]:
+    """The entries that do not say what is so now: deleted, superseded, or of another meaning."""
+    if not isinstance(bundle, dict) or not isinstance(bundle.get("entry"), list):
+        return
+    history = bundle.get("type") == "history"
+    newest: set[Any] = set()
+    for i, entry in enumerate(bundle["entry"]):
+        if not isinstance(entry, dict):
+            continue
+        path, request = f"entry[{i}].resource", entry.get("request")
+        deleted = isinstance(request, dict) and request.get("method") == "DELETE"
+        if "implicitRules" in bundle:
+            what = "implicit rules of the Bundle change what its entries mean, so none is read"
+            yield path, Issue("error", "not-supported", where(path), what)
+        elif "modifierExtension" in entry:
+            yield path, Issue("error", "extension", where(path), MODIFIED)
+        elif history and (known := _identity(entry)) is not None and known in newest:
+            what = "an older version of what stands before it; only the newest is read"
+            yield path, Issue("information", "informational", where(path), what)
+        elif deleted:
+            what = "this was deleted, so it is not read"
+            yield path, Issue("information", "deleted", where(path), what)
+        if history:
+            newest.add(_identity(entry))
+
+
+def _identity(entry: dict[str, Any]) -> str | None:
+    """What tells the versions of one resource; the newest stands first in a history.
+
+    https://hl7.org/fhir/R4/http.html#history
+    """
+    url, resource, request = entry.get("fullUrl"), entry.get("resource"), entry.get("request")
+    if isinstance(resource, dict) and isinstance(resource.get("id"), str):
+        return f"{resource.get('resourceType')}/{resource['id']}"
+    if isinstance(request, dict) and request.get("method") == "DELETE":
+        return str(request.get("url"))
+    return url if isinstance(url, str) else None
+
+
 def _below(issue: Issue, path: str) -> Issue:
     if not path:
         return issue
@@ -112,15 +158,16 @@ def _group(
             patients[place.path] = record
             groups.setdefault(place.path, [])
             continue
-        reference = _patient(record)
+        reference = _patient(record, place, index)
         if reference is None:
             loose.append(record)
         else:
-            owner = index.path(reference, place.url) or _outside(reference, place.path)
+            owner = index.path(reference, place.url, "Patient") or _outside(reference, place.path)
             groups.setdefault(owner, []).append(record)
-    if loose:
-        only = next(iter(groups)) if len(groups) == 1 else "nobody"
-        groups.setdefault(only, []).extend(loose)
+    for record in loose:
+        owners = _owners(record, groups)
+        for owner in owners or ([next(iter(groups))] if len(groups) == 1 else ["nobody"]):
+            groups.setdefault(owner, []).append(record)
     for owner, records in groups.items():
         yield _therapy(patients.get(owner), records)
 
@@ -134,20 +181,33 @@ def _outside(reference: Reference, path: str) -> str:
     return address if address and not address.startswith("#") else f"{path}: {address}"
 
 
-def _patient(record: Record) -> Reference | None:
+def _owners(record: Record, groups: dict[str, list[Record]]) -> list[str]:
+    """The patients whose records refer to one that names none: a Medication with its lot."""
+    name = name_of(record)
+    return [
+        owner
+        for owner, records in groups.items()
+        if name is not None
+        and any(references.key(each) == name for held in records for each in references.each(held))
+    ]
+
+
+def _patient(record: Record, place: Place, index: Index) -> Reference | None:
     if isinstance(record, FollowUp):
         actors = [who.actor for who in record.participant if who.actor is not None]
-        return next((a for a in actors if a.type == "Patient" or _says_patient(a)), None) or (
-            actors[0] if len(actors) == 1 else None
-        )
+        patients = [actor for actor in actors if _is_patient(actor, place, index)]
+        return next(iter(patients), None) or (actors[0] if len(actors) == 1 else None)
     if isinstance(record, Medication):
         return None
     found: Reference | None = getattr(record, "patient", None)
     return found
 
 
-def _says_patient(reference: Reference) -> bool:
-    return "Patient/" in (reference.reference or "")
+def _is_patient(actor: Reference, place: Place, index: Index) -> bool:
+    path = index.path(actor, place.url)
+    if path is not None:
+        return index.resources[path].get("resourceType") == "Patient"
+    return actor.type == "Patient" or "Patient/" in (actor.reference or "")
 
 
 def _therapy(patient: Patient | None, records: Iterable[Record]) -> TherapyRecord:

@@ -1,5 +1,7 @@
 """A whole record as a Bundle, as plain resources, or as lists by type."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 from urllib.parse import quote
@@ -68,7 +70,8 @@ def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
 def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, Any]:
     """A Bundle of the whole record; sent twice as a transaction it changes nothing the second time.
 
-    That holds for records with a business identifier. One without is created anew each time.
+    That holds for records with a business identifier that no other of their type has. Another is
+    created anew each time, and so is a Reaction: R4 finds no AdverseEvent by its identifier.
 
     Raises:
         MappingError: records that could not be read back, each with its place in the whole.
@@ -81,27 +84,56 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
         address = known.get(name) if name is not None else None
         return reference if address is None else references.by_address(reference, address)
 
-    entries = [entry(each, resource, kind) for each, resource in _written(record, link)]
-    return {"resourceType": "Bundle", "type": kind} | ({"entry": entries} if entries else {})
+    shared = _shared(record)
+    entries: dict[str, dict[str, Any]] = {}
+    for each, resource in _written(record, link):
+        made = entry(each, resource, kind, unique=(type(each), name_of(each)) not in shared)
+        url = made["fullUrl"]
+        while made["fullUrl"] in entries:  # equal records without a name of their own
+            url = made["fullUrl"] = f"urn:uuid:{uuid5(NAMESPACE, url)}"
+        entries[made["fullUrl"]] = made
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": kind}
+    return bundle | ({"entry": list(entries.values())} if entries else {})
 
 
-def entry(record: Record, resource: dict[str, Any], kind: object) -> dict[str, Any]:
-    """A Bundle's entry for a new record."""
-    made: dict[str, Any] = {"fullUrl": address(record, resource), "resource": resource}
+def entry(
+    record: Record, resource: dict[str, Any], kind: object, *, unique: bool = True
+) -> dict[str, Any]:
+    """A Bundle's entry for a new record; `unique` where no other has its business identifier."""
+    name = name_of(record) if unique else None
+    made: dict[str, Any] = {"fullUrl": address(record, resource, name), "resource": resource}
     if kind in ("transaction", "batch"):
         made["request"] = {"method": "POST", "url": resource["resourceType"]}
-        name = name_of(record)
-        if name is not None:
+        if name is not None and resource["resourceType"] not in _NOT_FOUND_BY_IDENTIFIER:
             made["request"]["ifNoneExist"] = f"identifier={quote('|'.join(name), safe='')}"
     return made
 
 
-def address(record: Record, resource: dict[str, Any]) -> str:
-    """A stable `urn:uuid` of a record: of its business identifier, else of its content."""
-    name = name_of(record)
+#: R4 has no search parameter `identifier` for these; a server that ignores what it does not know
+#: would take any for ours.  https://hl7.org/fhir/R4/adverseevent.html#search
+_NOT_FOUND_BY_IDENTIFIER = frozenset({"AdverseEvent"})
+
+
+def address(record: Record, resource: dict[str, Any], name: Key | None) -> str:
+    """A stable `urn:uuid` of a record: of its name, else its id if that is one, else its content.
+
+    What refers to a record by the UUID that was its id and its address refers to it still.
+    """
     kind = type(record).__name__
-    text = f"{kind}|{name[0]}|{name[1]}" if name else f"{kind}|{dump(resource).decode()}"
-    return f"urn:uuid:{uuid5(NAMESPACE, text)}"
+    if name is not None:
+        return f"urn:uuid:{uuid5(NAMESPACE, f'{kind}|{name[0]}|{name[1]}')}"
+    if record.id is not None and _UUID.fullmatch(record.id):
+        return f"urn:uuid:{record.id}"
+    return f"urn:uuid:{uuid5(NAMESPACE, f'{kind}|{dump(resource).decode()}')}"
+
+
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _shared(record: TherapyRecord) -> set[tuple[type[Record], Key | None]]:
+    """The business identifiers that several records of one kind have."""
+    names = Counter((type(each), name_of(each)) for each in record)
+    return {pair for pair, count in names.items() if count > 1 and pair[1] is not None}
 
 
 def name_of(record: Record) -> Key | None:
@@ -122,5 +154,5 @@ def _addresses(record: TherapyRecord) -> dict[Key, str]:
             continue
         if name in found:
             twice.add(name)
-        found[name] = address(each, {})
+        found[name] = address(each, {}, name)
     return {name: url for name, url in found.items() if name not in twice}
