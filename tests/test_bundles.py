@@ -15,10 +15,12 @@ from fhir_b12.datatypes import (
     Identifier,
     Period,
     Quantity,
+    Ratio,
     Reference,
+    convert,
 )
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.mapping.lens import MappingError, from_fhir, to_fhir, update
+from fhir_b12.mapping.lens import MappingError, from_fhir, lens, to_fhir, update
 from fhir_b12.paths import leaves
 from fhir_b12.records import Infusion, LabResult, Medication, Outcome, Patient, TherapyRecord
 from tests.conftest import fixtures_root
@@ -389,12 +391,45 @@ def test_what_another_table_would_read_is_not_written():
     ]
 
 
-def test_what_is_empty_is_not_written():
-    empty = LabResult(status="final", test=CodeableConcept(coding=(Coding(),)), value=Quantity())
-    assert refused(empty) == [
-        ("structure", "Observation.code.coding[0]"),
-        ("structure", "Observation.valueQuantity"),
-    ]
+def test_what_is_empty_in_a_record_is_left_out():
+    empty = LabResult(
+        status="final",
+        test=CodeableConcept(coding=(Coding(), Coding(code="x"))),
+        value=Quantity(),
+        extension=({"url": "https://example.org", "valueCoding": {}},),
+        category=(),
+    )
+    assert lens("lab_result").create(empty) == {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"code": "x"}]},
+        "extension": [{"url": "https://example.org"}],
+    }
+
+
+def test_what_reads_as_empty_can_be_changed_for_the_rest_of_it_stays():
+    masked = {"resourceType": "Patient", "name": [{"_family": {"id": "masked"}}], "gender": "male"}
+    record = from_fhir(masked).record
+    changed = update(masked, msgspec.structs.replace(record, gender="female"))
+    assert changed == {**masked, "gender": "female"}
+    assert to_bundle(TherapyRecord(patient=record))["entry"][0]["resource"] == {
+        "resourceType": "Patient",
+        "gender": "male",
+    }
+
+
+def test_a_text_that_reads_as_a_number_is_not_written_as_text():
+    test = codes.table("lab_tests")["serum-vitamin-b12-mass"].concept
+    text = LabResult(status="final", test=test, value_string="<150")
+    assert refused(text) == [("business-rule", "Observation.valueString")]
+    resource = to_fhir(msgspec.structs.replace(text, value_string="trace"))
+    with pytest.raises(MappingError):
+        update(resource, text)
+    drip = {"numerator": {"value": 500, "unit": "mL"}, "denominator": {"value": 1, "unit": "h"}}
+    ratio = convert(drip, Ratio)
+    assert refused(
+        Infusion(status="completed", route=CodeableConcept(text="IV"), rate_ratio=ratio)
+    ) == [("business-rule", "MedicationAdministration.dosage.rateRatio")]
 
 
 def test_a_link_to_what_is_contained_is_not_written():

@@ -36,6 +36,17 @@ def builtins(value: Any) -> Any:
     return load(dump(value))
 
 
+def pruned(value: Any) -> Any:
+    """Plain JSON without empty objects and lists, which say nothing; None where none is left."""
+    if isinstance(value, dict):
+        kept = ((name, pruned(child)) for name, child in value.items())
+        return {name: child for name, child in kept if child is not None} or None
+    if isinstance(value, list):
+        items = [(child, pruned(child)) for child in value]
+        return [new for old, new in items if new is not None or old is None] or None
+    return value
+
+
 def same(one: Any, other: Any) -> bool:
     """Equal to the last digit: 180 and 180.00 are equal numbers and not the same."""
     return bool(one == other) and bool(dump(one) == dump(other))

@@ -12,12 +12,12 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.check import hints
-from fhir_b12.mapping.codecs import builtins, dump, load, same
+from fhir_b12.mapping.codecs import builtins, dump, load, pruned, same
 from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
 from fhir_b12.models import as_resource
-from fhir_b12.paths import at, leaves
+from fhir_b12.paths import at
 from fhir_b12.records import Record
 
 
@@ -75,6 +75,9 @@ class Lens:
         parents = {way.path[:-1] for row in source.rows for way in row.ways} - {()}
         self._choices = _spelled(source, ())
         self._inner = [(parent, _spelled(source, parent)) for parent in sorted(parents)]
+        self._fields = {key: field for field, key in self._keys.items()}
+        ways = [way for row in source.rows for way in row.ways]
+        self._routed = sorted({way.path for way in ways if way.codec is not None})
         self._filled = _filled(source, self._keys)
         self._absent = {key: _nothing(value) for key, value in self._filled.items()}
 
@@ -110,14 +113,16 @@ class Lens:
 
         Raises:
             MappingError: this table could not read the result back, e.g. an infusion without
-                intravenous route and without rate, two values of one result, an empty concept.
+                intravenous route and without rate, or two values of one result.
 
         """
-        written = dump(record)
-        resource = self._made(record, written)
-        issues = self._twice(resource)
-        if b"{}" in written or b"[]" in written:
-            issues += _empty(resource)
+        resource = self.create(record)
+        self._check(resource, record)
+        return resource
+
+    def _check(self, resource: Resource, record: Record) -> None:
+        """Raise where a resource would not be read as the record that it was made of."""
+        issues = [*self._twice(resource), *self._misread(resource, record)]
         reader = lens_for(resource)
         if reader is not self:
             instead = f"{reader.table.name}.toml reads it" if reader else "no table reads it"
@@ -127,28 +132,27 @@ class Lens:
             issues += links.ambiguous(record, link, self.table.resource)
         if issues:
             raise MappingError(tuple(issues))
-        return resource
 
     def create(self, record: Record) -> Resource:
         """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
-        return self._made(record, dump(record))
-
-    def _made(self, record: Record, written: bytes) -> Resource:
-        resource = self._alone(written)
+        resource = self._alone(record)
         for link in self.table.links:
             held = getattr(record, link.field)
             if held is not None:
                 links.contain(resource, link, held, lens(link.table).create(held))
         return resource
 
-    def _alone(self, written: bytes) -> Resource:
-        """The resource of a record written as JSON, without what it holds of others."""
+    def _alone(self, record: Record) -> Resource:
+        """The resource without what it holds of others, and without what is empty."""
+        written = dump(record)
         values = load(written)
         for key, value in self._filled.items():
             if key not in values:
                 values[key] = load(value)
-            elif values[key] in (None, []):
+            elif values[key] is None:
                 del values[key]
+        if b"{}" in written or b"[]" in written:
+            values = pruned(values) or {}
         for link in self.table.links:
             values.pop(link.field, None)
         return compiled.scatter(values, self._targets, {"resourceType": self.table.resource})
@@ -167,8 +171,7 @@ class Lens:
             raise MappingError(reading.issues)
         if same(reading.record, record):
             return resource
-        self.to_fhir(record)
-        before, after = self._alone(dump(reading.record)), self._alone(dump(record))
+        before, after = self._alone(reading.record), self._alone(record)
         changed = dict(resource)
         moved = [link for link in self.table.links if _is_moved(link, reading.record, record)]
         for link in moved:
@@ -178,6 +181,7 @@ class Lens:
                 self._change(changed, row, before, after)
         for link in moved:
             _relink(changed, link, reading, record)
+        self._check(changed, record)
         return changed
 
     def _obstacles(self, resource: Resource) -> list[Issue]:
@@ -209,6 +213,17 @@ class Lens:
             if node.__class__ is dict:
                 issues += _more_than_one(node, choices)
         return issues
+
+    def _misread(self, resource: Resource, record: Record) -> Iterator[Issue]:
+        """What a codec would read as another field than it was written from."""
+        for path in self._routed:
+            value = at(resource, path)
+            key = None if value is None else compiled.key_of(self._elements, path, value)
+            field = self._fields.get(key or "")
+            if field is not None and getattr(record, field) is None:
+                where = ".".join((self.table.resource, *path))
+                what = f"this would be read as {field}: give it there"
+                yield Issue("error", "business-rule", where, what)
 
     def _faults(self, resource: Resource) -> Iterator[Issue]:
         types = hints(self.table.record)
@@ -268,17 +283,6 @@ def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
     what = "one of its types may stand here and there are more: keep one"
     twice = sorted({choice for choice in made if made.count(choice) > 1})
     return [Issue("error", "structure", choice, what) for choice in twice]
-
-
-def _empty(resource: Resource) -> list[Issue]:
-    """An issue for each object or list without anything in it, which FHIR cannot say."""
-    what = "an empty object or list says nothing and cannot be written: leave it out"
-    kind = resource["resourceType"]
-    return [
-        Issue("error", "structure", f"{kind}.{path}", what)
-        for path, leaf in leaves(resource)
-        if leaf in ({}, [])
-    ]
 
 
 def _nothing(value: bytes) -> Any:
