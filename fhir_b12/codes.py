@@ -86,12 +86,13 @@ class CodeTable:
     def find(self, concept: CodeableConcept | Coding) -> Entry | None:
         """What a concept means here: by the code the user chose, by any code, by its text.
 
-        Of two codes the narrower counts. A text, or the display of a coding without code, counts
-        where no code says otherwise: beside none, beside local ones, and beside those that are
-        wider than what the text names.
+        Of two codes the narrower counts; two that mean different things mean nothing. A text, or
+        the display of a local code or of none, counts where no code says otherwise: beside none,
+        beside local ones, and beside those that are wider than what the text names.
         """
         if isinstance(concept, Coding):
             return self.by_code.get(_pair(concept))
+        standard = _standard_systems()
         coded = sorted(
             (coding for coding in concept.coding if coding.code is not None),
             key=lambda each: not each.user_selected,
@@ -99,16 +100,28 @@ class CodeTable:
         pairs = [_pair(coding) for coding in coded]
         found = [entry for pair in pairs if (entry := self.by_code.get(pair)) is not None]
         if found:
-            narrower = (e for e in found if found[0] is not e and _is_beside(found[0], e, pairs))
-            return next(narrower, found[0])
-        words = [concept.text, *(c.display for c in concept.coding if c.code is None)]
+            chosen = any(coding.user_selected and _pair(coding) in self.by_code for coding in coded)
+            return found[0] if chosen else self._narrowest(found, pairs)
+        own = [
+            c.display
+            for c in concept.coding
+            if not c.code or _pair(c)[0] not in standard
+        ]
+        words = [concept.text, *own]
         texts = [" ".join(text.lower().split()) for text in words if text]
         entry = next((self.by_text[text] for text in texts if text in self.by_text), None)
         if entry is None or not pairs:
             return entry
         beside = {_pair(coding) for coding in entry.wider}
-        silent = all(pair in beside or pair[0] not in _standard_systems() for pair in pairs)
+        silent = all(pair in beside or pair[0] not in standard for pair in pairs)
         return entry if silent else None
+
+    def _narrowest(self, found: list[Entry], pairs: list[Pair]) -> Entry | None:
+        """The one that all codes mean, each other being written beside it; None of several."""
+        for entry in found:
+            if all(other is entry or _is_beside(other, entry, pairs) for other in found):
+                return entry
+        return None
 
     def mechanism(self, concept: CodeableConcept) -> str | None:
         """The step of absorption a concept breaks; of wider codes only where all agree."""

@@ -104,7 +104,12 @@ def condition(table: tables.Table) -> str:
 
 
 #: A test of a `when` line in words.
-_WORDS = {"coded": "has one of", "known": "is in the code table", "key": "means"}
+_WORDS = {
+    "coded": "has one of",
+    "known": "is in the code table",
+    "key": "means",
+    "silent": "names nothing but",
+}
 
 
 def _line(path: str, test: dict[str, Any]) -> str:

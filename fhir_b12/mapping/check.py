@@ -201,14 +201,14 @@ def _names(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
     named = [(row, held["codes"]) for row, held in source["elements"].items() if "codes" in held]
     for block in source["when"]:
         for path, test in block.items():
-            name = test.get("known") or test.get("key", "").partition(".")[0]
+            name = test.get("known") or _row_named(test).partition(".")[0]
             named += [(f"when.{path}", name)] if name else []
     for i, (where, name) in enumerate(named):
         if all(name != other for _, other in named[:i]):
             yield from _code_table(where, name)
     for block in source["when"]:
         for path, test in block.items():
-            name, _, key = test.get("key", "").partition(".")
+            name, _, key = _row_named(test).partition(".")
             if key and not list(_code_table("", name)) and key not in codes.table(name):
                 yield f"when.{path}: no row {key!r} in codes/{name}.toml; name one of its rows"
     for field, link in source["links"].items():
@@ -216,6 +216,11 @@ def _names(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
             yield f"links.{field}: {link['element']} has no row of its own; add one to [elements]"
         if link["table"] not in tables:
             yield f"links.{field}: no table {link['table']!r}; there are {', '.join(tables)}"
+
+
+def _row_named(test: Source) -> str:
+    """The `table.key` of a guard that names one."""
+    return str(test.get("key") or test.get("silent") or "")
 
 
 def _code_table(where: str, name: str) -> Iterator[str]:

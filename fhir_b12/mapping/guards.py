@@ -1,5 +1,6 @@
 """Whether a table reads a resource: its `when` and `refuse` lines as functions of plain JSON."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,8 +44,10 @@ def _test(test: dict[str, Any]) -> Test:
     if "key" in test:
         name, _, key = test["key"].partition(".")
         return _meaning(name, key)
+    if "silent" in test:
+        return _silent(*test["silent"].split("."))
     present = test["present"]
-    return lambda node: (node is not None) is present
+    return lambda node: (node is not None and node != {}) is present
 
 
 def _meaning(name: str, key: str | None) -> Test:
@@ -62,6 +65,30 @@ def _meaning(name: str, key: str | None) -> Test:
     return means
 
 
+def _silent(name: str, key: str) -> Test:
+    """True where a text or concept names no other row of a code table than this one."""
+    others = [each for each in codes.table(name) if each.key != key]
+    words = {word for each in others for word in each.spellings}
+    named = re.compile(rf"(?<![a-z])(?:{'|'.join(map(re.escape, sorted(words)))})(?![a-z])")
+
+    def silent(node: Any) -> bool:
+        said = [node] if node.__class__ is str else _words(node)
+        if any(named.search(text.lower()) for text in said):
+            return False
+        found = [codes.table(name).find(concept) for concept in _concepts(node)]
+        return all(entry is None or entry.key == key for entry in found)
+
+    return silent
+
+
+def _words(node: Any) -> list[str]:
+    concepts = [each for each in _items(node) if each.__class__ is dict]
+    codings = [each for concept in concepts for each in _items(concept.get("coding"))]
+    texts = [concept.get("text") for concept in concepts]
+    texts += [coding.get("display") for coding in codings if coding.__class__ is dict]
+    return [text for text in texts if text.__class__ is str]
+
+
 def compile_refuse(lines: dict[str, tuple[str, ...]]) -> Callable[[Any], str | None]:
     """The path of a value that forbids reading, or None."""
     compiled = [(path, tuple(path.split(".")), frozenset(codes)) for path, codes in lines.items()]
@@ -69,14 +96,29 @@ def compile_refuse(lines: dict[str, tuple[str, ...]]) -> Callable[[Any], str | N
     def refused(resource: Any) -> str | None:
         for path, steps, wanted in compiled:
             node = at(resource, steps)
-            if node.__class__ is str:
-                if node in wanted:
-                    return path
-            elif node is not None and any(code in wanted for _, code in _pairs(node)):
+            if node is not None and any(said in wanted for said in _said(node)):
                 return path
         return None
 
     return refused
+
+
+def _said(node: Any) -> Iterator[str]:
+    """A code, or each code of a concept whatever its system, and its words."""
+    if node.__class__ is str:
+        yield node
+        return
+    for concept in _items(node):
+        if concept.__class__ is dict:
+            for each in (concept.get("text"), *_codes(concept)):
+                if each.__class__ is str:
+                    yield each.strip().lower()
+
+
+def _codes(concept: dict[str, Any]) -> Iterator[Any]:
+    for coding in _items(concept.get("coding")):
+        if coding.__class__ is dict:
+            yield coding.get("code")
 
 
 def _items(node: Any) -> Any:

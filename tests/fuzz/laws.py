@@ -82,7 +82,7 @@ def put(resource, record):
         yield from issues_of({}, error.issues)
         return
     again = from_fhir(after)
-    if is_withdrawn(again) or not is_sayable(record):
+    if is_withdrawn(again) or not is_sayable(record) or not is_sayable(from_fhir(resource).record):
         return
     if again.record is None or exact(again.record) != exact(record):
         yield "what was put into a resource is not there"
@@ -130,7 +130,7 @@ def put_in_bundle(bundle, records, seed):
         yield from issues_of({}, error.issues)
         return
     again = from_bundle(after)
-    if not is_comparable(again, wanted):
+    if not is_comparable(again, wanted) or not is_comparable(again, records):
         return
     if each_named(records) != each_named(wanted):  # others refer to it by the name it had
         return
@@ -219,7 +219,8 @@ def issues_of(value, issues, start=START):
 
 def is_withdrawn(reading):
     """True of a resource that says it was entered in error: it is written and never read."""
-    return reading.lens is not None and reading.lens.refused(reading.resource) is not None
+    own = reading.lens is not None and reading.lens.refused(reading.resource) is not None
+    return own or any(is_withdrawn(found) for _, _, found in reading.linked)
 
 
 def is_sayable(record):
