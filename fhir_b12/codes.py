@@ -102,11 +102,7 @@ class CodeTable:
         if found:
             chosen = any(coding.user_selected and _pair(coding) in self.by_code for coding in coded)
             return found[0] if chosen else self._narrowest(found, pairs)
-        own = [
-            c.display
-            for c in concept.coding
-            if not c.code or _pair(c)[0] not in standard
-        ]
+        own = [c.display for c in concept.coding if not c.code or _pair(c)[0] not in standard]
         words = [concept.text, *own]
         texts = [" ".join(text.lower().split()) for text in words if text]
         entry = next((self.by_text[text] for text in texts if text in self.by_text), None)

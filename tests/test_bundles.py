@@ -447,3 +447,36 @@ def test_a_link_into_nothing_is_a_link(contained):
     (entry,) = giving("#b1", contained=contained)["entry"]
     reading = from_fhir(entry["resource"])
     assert [row.path for row in reading.ledger] == [path for path, _ in leaves(entry["resource"])]
+
+
+def test_what_is_said_of_an_element_goes_with_it():
+    resource = {
+        "resourceType": "Condition",
+        "id": "c",
+        "instantiates": 1,
+        "onsetDateTime": "2020",
+        "_onsetDateTime": {"id": "about"},
+        "note": [{"text": "a"}],
+    }
+    record = from_fhir(resource).record
+    changed = update(resource, msgspec.structs.replace(record, onset=None, onset_string="long ago"))
+    assert "_onsetDateTime" not in changed
+    assert changed["instantiates"] == 1
+    order = {
+        "resourceType": "ServiceRequest", "status": "active", "intent": "order",
+        "instantiatesUri": ["urn:a", "urn:b"], "_instantiatesUri": [None, {"id": "b"}],
+    }  # fmt: skip
+    kept = msgspec.structs.replace(from_fhir(order).record, instantiates_uri=("urn:b",))
+    assert update(order, kept)["_instantiatesUri"] == [{"id": "b"}]
+
+
+def test_a_bag_that_something_else_in_the_resource_refers_to_cannot_go():
+    (entry,) = giving("#b1", contained=[BAG], supportingInformation=[{"reference": "#b1"}])["entry"]
+    record = from_fhir(entry["resource"]).record
+    drug = msgspec.structs.replace(record, bag=None, drug=CodeableConcept(text="B12"))
+    with pytest.raises(MappingError) as error:
+        update(entry["resource"], drug)
+    assert [(issue.code, issue.expression) for issue in error.value.issues] == [
+        ("conflict", "MedicationAdministration.supportingInformation[0].reference")
+    ]
+    update(entry["resource"], msgspec.structs.replace(drug, supporting=()))

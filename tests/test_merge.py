@@ -22,6 +22,18 @@ LISTS = {
     "equal items": ([XA, A], [A, A], [A, A], [XA, A]),
     "one of equal items gone": ([XA, A], [A, A], [A], [XA]),
     "all gone": ([XA], [A], [], []),
+    "swapped and changed": (
+        [{"s": "phone", "v": "1", "x": "p"}, {"s": "email", "v": "2", "x": "e"}],
+        [{"s": "phone", "v": "1"}, {"s": "email", "v": "2"}],
+        [{"s": "email", "v": "3"}, {"s": "phone", "v": "4"}],
+        [{"s": "email", "v": "3", "x": "e"}, {"s": "phone", "v": "4", "x": "p"}],
+    ),
+    "one gone and the next changed": (
+        [{"s": "a", "v": "1", "x": 1}, {"s": "b", "v": "2", "x": 2}],
+        [{"s": "a", "v": "1"}, {"s": "b", "v": "2"}],
+        [{"s": "b", "v": "3"}],
+        [{"s": "b", "v": "3", "x": 2}],
+    ),
 }
 
 
@@ -74,3 +86,15 @@ def test_putting_copies_parents_and_removes_what_becomes_empty():
     put(resource, ("dosage", "dose"), None)
     put(resource, ("dosage", "route"), None)
     assert resource == {"status": "x"}
+
+
+def test_an_extension_leaves_with_its_primitive_and_is_not_said_of_a_new_one():
+    old, held = {"value": 1, "unit": "g"}, {"_value": {"id": "v"}, "_unit": {"id": "u"}}
+    assert merge({**old, **held}, old, {"unit": "g"}) == {"unit": "g", "_unit": {"id": "u"}}
+    absent = {"unit": "g", "_value": {"id": "unknown"}}
+    assert merge(absent, {"unit": "g"}, {"unit": "g", "value": 5}) == {"unit": "g", "value": 5}
+    assert merge({**old, **held}, old, {"value": 2, "unit": "g"}) == {
+        "value": 2,
+        "unit": "g",
+        **held,
+    }

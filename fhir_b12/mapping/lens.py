@@ -270,10 +270,12 @@ class Lens:
             if new is not None:
                 known = old is not None and current is not None
                 merge.put(changed, way.path, merge.merge(current, old, new) if known else new)
+                merge.companion(changed, way.path, current if old is None else old, new)
             elif current is not None:
                 key = compiled.key_of(self._elements, way.path, current)
                 if key == self._keys[row.field]:
                     merge.put(changed, way.path, None)
+                    merge.companion(changed, way.path, current, None)
 
 
 def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
@@ -308,6 +310,9 @@ def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Reco
     if held is None:
         if old is not None and getattr(record, link.instead_of) is None:
             merge.put(changed, (link.element,), None)
+        issues = tuple(links.dangling(changed, old.resource, _place(link, reading)) if old else ())
+        if issues:
+            raise MappingError(issues)
     elif old is None:
         links.contain(changed, link, held, lens(link.table).create(held))
     elif links.is_contained(_place(link, reading)) or not same(held, old.record):

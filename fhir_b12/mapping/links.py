@@ -14,6 +14,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping.ledger import Row
 from fhir_b12.mapping.merge import put
 from fhir_b12.mapping.table import Link
+from fhir_b12.paths import leaves
 from fhir_b12.records import Record
 
 Resource = dict[str, Any]
@@ -58,6 +59,16 @@ def lift(resource: Resource, place: str) -> None:
         contained = resource["contained"]
         kept = [item for index, item in enumerate(contained) if index != _index(place)]
         put(resource, ("contained",), kept or None)
+
+
+def dangling(resource: Resource, old: Resource, place: str) -> Iterator[Issue]:
+    """Why what a record holds no more cannot go: something else in the resource refers to it."""
+    if is_contained(place):
+        name = f"#{old.get('id')}"
+        for path, text in leaves(resource):
+            if path.endswith("reference") and text == name:
+                what = "this refers to the contained resource that is to go: change it too"
+                yield Issue("error", "conflict", f"{resource['resourceType']}.{path}", what)
 
 
 def contain(

@@ -1,9 +1,11 @@
 """Change what a record says in a resource and keep what it does not know."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 from fhir_b12.mapping.codecs import dump, same
+from fhir_b12.paths import at
 
 
 def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
@@ -37,18 +39,40 @@ def merge(current: Any, old: Any, new: Any) -> Any:
     return deepcopy(new)
 
 
+def companion(resource: dict[str, Any], path: tuple[str, ...], old: Any, new: Any) -> None:
+    """Let the extensions of a primitive go where it goes; see `_beside`."""
+    name = f"_{path[-1]}"
+    parent = at(resource, path[:-1])
+    held = parent.get(name) if isinstance(parent, dict) else None
+    if held is not None:
+        put(resource, (*path[:-1], name), _beside(held, old, new))
+
+
+def _beside(held: Any, old: Any, new: Any) -> Any:
+    """What stands in `_name` when `name` changes from old to new, None for nothing.
+
+    What was said of no value, or of one that is gone, is not said of another.
+    https://hl7.org/fhir/R4/json.html#primitive
+    """
+    if old is None or new is None:
+        return held if old is new else None
+    if isinstance(held, list) and isinstance(old, list) and isinstance(new, list):
+        by_index = dict(enumerate(held))
+        moved = [None if i is None else by_index.get(i) for i in _origins(old, new)]
+        return moved if any(moved) else None
+    return held
+
+
 def _object(current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    result = {
-        name: _member(value, old.get(name), new[name]) if name in new else value
-        for name, value in current.items()
-        if name in new or name not in old
-    }
+    result = {}
     for name, value in current.items():
-        if name[0:1] == "_" and isinstance(value, list) and name[1:] in old and name[1:] in new:
-            moved = _companions(value, old[name[1:]], new[name[1:]])
-            result[name] = moved
-            if not any(moved):
-                del result[name]
+        if name in new:
+            result[name] = _member(value, old.get(name), new[name])
+        elif name[:1] == "_" and name not in old:
+            beside = _beside(value, old.get(name[1:]), new.get(name[1:]))
+            result |= {} if beside is None else {name: beside}
+        elif name not in old:
+            result[name] = value
     return result | {name: deepcopy(new[name]) for name in new if name not in result}
 
 
@@ -69,16 +93,11 @@ def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
     ]
 
 
-def _companions(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
-    """Extensions of primitives go with them.  https://hl7.org/fhir/R4/json.html#primitive"""
-    held = dict(enumerate(current))
-    return [None if i is None else held.get(i) for i in _origins(old, new)]
-
-
 def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
     """For each new item the index of the old one that it is or was, None for one that is added.
 
-    Equal items are the same. Between two of these, as many changed items as there were are those.
+    Equal items are the same. Between two of these a changed item was the old one most like it, or
+    the one in its place where there are as many.
     """
     free: dict[bytes, list[int]] = {}
     for i, item in enumerate(old):
@@ -94,7 +113,32 @@ def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
         left, right = found[start - 1] if start else -1, found[end] if end < len(new) else len(old)
         assert left is not None
         assert right is not None
-        between = range(left + 1, right)
-        if len(between) == end - start and taken.isdisjoint(between):
-            found[start:end] = between
+        between = [i for i in range(left + 1, right) if i not in taken]
+        for i, j in _alike(old, new, between, list(range(start, end))):
+            found[j] = i
     return found
+
+
+_MANY = 30  #: changed items in one place, beyond which nobody looks which was which
+
+
+def _alike(
+    old: list[Any], new: list[Any], gone: list[int], come: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Pairs of an old and a new item, the most alike first."""
+    if max(len(gone), len(come)) <= _MANY:
+        scored = [(-_likeness(old[i], new[j]), abs(i - j), i, j) for i in gone for j in come]
+        for score, _, i, j in sorted(scored):
+            if score and i in gone and j in come:
+                gone.remove(i)
+                come.remove(j)
+                yield i, j
+    if len(gone) == len(come):
+        yield from zip(gone, come, strict=True)
+
+
+def _likeness(old: Any, new: Any) -> int:
+    """How many members two objects share."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return 0
+    return sum(name in old and same(old[name], value) for name, value in new.items())

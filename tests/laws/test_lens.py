@@ -21,7 +21,7 @@ KINDS = pytest.mark.parametrize("kind", records.RECORDS, ids=lambda kind: kind._
 few = settings(max_examples=60)
 
 #: What no table knows, at the top and inside an element: update must keep it.
-STRANGE = {"_status": {"id": "s1"}, "text": {"status": "empty"}, "meta": {"versionId": "7"}}
+STRANGE = {"_odd": {"id": "s1"}, "text": {"status": "empty"}, "meta": {"versionId": "7"}}
 
 
 @KINDS
