@@ -156,25 +156,56 @@ def _pair(coding: Coding) -> Pair:
     return coding.system or "", coding.code or ""
 
 
-def _entry(key: str, row: dict[str, Any], slips: list[str]) -> Entry | None:
-    row = {"key": key, **row}
-    known = data.toml("codes/systems.toml")
-    for name in _LISTS:
-        for coding in row.get(name, ()):
-            if coding.get("system") not in known:
-                slips.append(
-                    f"{key}: no system {coding.get('system')!r}; there are {', '.join(known)}"
-                )
-                return None
-        row[name] = [{**c, "system": known[c["system"]]["uri"]} for c in row.get(name, ())]
-    for name, where in (("mechanism", "codes/mechanisms.toml"), ("analyte", "codes/analytes.toml")):
-        if row.get(name) is not None and row[name] not in data.toml(where):
-            slips.append(f"{key}: no {name} {row[name]!r}; there are {', '.join(data.toml(where))}")
-    try:
-        return msgspec.convert(row, Entry)
-    except msgspec.ValidationError as error:
-        slips.append(f"{key}: {error}")
+def _entry(key: str, row: Any, slips: list[str]) -> Entry | None:
+    if not isinstance(row, dict):
+        slips.append(f"{key}: not a row; write [{key}] with text and source below it")
         return None
+    made = {"key": key, **row}
+    wrong = list(_coding_slips(key, row))
+    known = data.toml("codes/systems.toml")
+    if not wrong:
+        for name in _LISTS:
+            made[name] = [{**c, "system": known[c["system"]]["uri"]} for c in row.get(name, ())]
+    for name, where in (("mechanism", "codes/mechanisms.toml"), ("analyte", "codes/analytes.toml")):
+        if name in row and row[name] not in list(data.toml(where)):
+            wrong.append(f"{key}: no {name} {row[name]!r}; there are {', '.join(data.toml(where))}")
+    try:
+        entry = None if wrong else msgspec.convert(made, Entry)
+    except msgspec.ValidationError as error:
+        entry, wrong = None, [f"{key}: {error}"]
+    if entry is not None:
+        wrong += _word_slips(entry)
+    slips += wrong
+    return entry
+
+
+def _coding_slips(key: str, row: dict[str, Any]) -> Iterator[str]:
+    known = data.toml("codes/systems.toml")
+    seen: dict[tuple[Any, Any], str] = {}
+    for name in _LISTS:
+        held = row.get(name, [])
+        if not isinstance(held, list) or not all(isinstance(coding, dict) for coding in held):
+            yield f"{key}: {name} is no list of codings; write [{{ system = ..., code = ... }}]"
+            continue
+        for coding in held:
+            system, code = coding.get("system"), coding.get("code")
+            if system not in list(known):
+                yield f"{key}: no system {system!r}; there are {', '.join(known)}"
+            if not isinstance(code, str) or not code:
+                yield f"{key}: a coding in {name} has no code; give it one"
+            for odd in coding.keys() - {"system", "code", "display"}:
+                yield f"{key}: a coding has no {odd!r}; it has system, code and display"
+            before = seen.setdefault((str(system), str(code)), name)
+            if before != name:
+                yield f"{key}: {system}|{code} stands in {before} and in {name}; keep one"
+
+
+def _word_slips(entry: Entry) -> Iterator[str]:
+    if not entry.source.strip():
+        yield f"{entry.key}: no source; say where code and name were seen together"
+    for text in entry.spellings:
+        if text != " ".join(text.lower().split()):
+            yield f"{entry.key}: the spelling {text!r} is never met; lower case, single spaces"
 
 
 @cache

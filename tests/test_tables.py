@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from fhir_b12 import codes, data
+from fhir_b12 import codes, data, definitions
 from fhir_b12.codes import CodeTable
 from fhir_b12.data import TableError
 from fhir_b12.mapping import table as tables
@@ -108,6 +108,50 @@ SLIPS = {
             "links.specimen: no table 'no_such'; there are " + ", ".join(tables.ORDER),
         ],
     ),
+    "a link to what the field does not hold": (
+        lambda s: s.update(links={"device": {"element": "specimen", "table": "patient"}}),
+        [
+            "links.device: field 'device' already stands at device; use `also` there",
+            "links.device: it holds no Patient, which patient.toml reads",
+            "links.device: specimen refers to no Patient",
+        ],
+    ),
+    "a codec for another type": (
+        rows(("valueCodeableConcept", {"field": "value_concept", "as": "moment"})),
+        [
+            "valueCodeableConcept: codec 'moment' reads dateTime, and valueCodeableConcept is CodeableConcept"
+        ],
+    ),
+    "a codec that only reads, to write": (
+        rows(
+            ("valueString", {"field": "value_string", "as": "result"}),
+            ("valueQuantity", {"field": "value"}),
+        ),
+        ["valueString: codec 'result' only reads: put it under `also`, behind what is written"],
+    ),
+    "an element twice in a row": (
+        rows(("valueTime", {"field": "value_time", "also": [{"element": "valueTime"}]})),
+        ["valueTime: valueTime stands twice"],
+    ),
+    "a status that is none": (
+        lambda s: s.update(refuse={"status": ["entered-in-error", "entered-in-eror"]}),
+        [
+            "refuse.status: 'entered-in-eror' is no code of R4 there; "
+            + ", ".join(sorted(definitions.codes("Observation.status")))
+        ],
+    ),
+    "a withdrawal that is not refused": (
+        lambda s: s.pop("refuse"),
+        ["refuse: status may be 'entered-in-error', which withdraws the resource; name it"],
+    ),
+    "codes where there are none": (
+        rows(("issued", {"field": "issued", "codes": "lab_tests"})),
+        ["issued: instant holds no codes; leave `codes` out"],
+    ),
+    "a code of an unknown system": (
+        lambda s: s["when"].append({"code": {"coded": ["http://lionc.org|1"]}}),
+        ["when.code: no system 'http://lionc.org' in codes/systems.toml; add it there"],
+    ),
     "a misspelt resource": (
         lambda s: s.update(resource="Observaton"),
         ["resource: FHIR R4 has no Observaton; did you mean Observation?"],
@@ -130,7 +174,7 @@ def test_slips_of_shape_do_not_hide_the_others():
 
     found = broken(change).splitlines()
     assert [line.split(": ")[1] for line in found] == [
-        "elements.code", "issued", "stauts", "when.code",
+        "elements.code", "issued", "stauts", "refuse", "when.code",
     ]  # fmt: skip
 
 
@@ -166,6 +210,38 @@ def test_a_code_that_means_two_things_is_refused():
     row = {"text": "a", "source": "s", "codings": [{"system": "loinc", "code": "x"}]}
     with pytest.raises(TableError, match=r"b: http://loinc.org\|x already means a"):
         CodeTable("demo", {"a": row, "b": row})
+
+
+ROWS = {
+    "a number": (3, ["not a row; write [a] with text and source below it"]),
+    "codings as one": ({"codings": {}}, ["codings is no list of codings; write [{ system = ..., code = ... }]"]),
+    "codings as text": ({"codings": ["loinc|1"]}, ["codings is no list of codings; write [{ system = ..., code = ... }]"]),
+    "no code": ({"codings": [{"system": "loinc"}]}, ["a coding in codings has no code; give it one"]),
+    "a misspelt part": (
+        {"codings": [{"system": "loinc", "code": "1", "dispaly": "x"}]},
+        ["a coding has no 'dispaly'; it has system, code and display"],
+    ),
+    "one code twice": (
+        {"codings": [{"system": "loinc", "code": "1"}], "wider": [{"system": "loinc", "code": "1"}]},
+        ["loinc|1 stands in codings and in wider; keep one"],
+    ),
+    "a spelling": ({"spellings": ["Big  Words"]}, ["the spelling 'Big  Words' is never met; lower case, single spaces"]),
+    "no source": ({"source": " "}, ["no source; say where code and name were seen together"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_slip_of_a_code_row_is_told(name):
+    row, slips = ROWS[name]
+    made = {"text": "a", "source": "s", **row} if isinstance(row, dict) else row
+    with pytest.raises(TableError) as error:
+        CodeTable("demo", {"a": made})
+    assert str(error.value).splitlines() == [f"codes/demo.toml: a: {slip}" for slip in slips]
+
+
+def test_a_mechanism_that_is_none_is_told():
+    with pytest.raises(TableError, match=r"a: no mechanism \['x'\]; there are"):
+        CodeTable("demo", {"a": {"text": "a", "source": "s", "mechanism": ["x"]}})
 
 
 def test_a_code_row_without_source_or_with_an_unknown_system_or_mechanism_is_refused():

@@ -34,7 +34,10 @@ def slips(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
     yield from _fields(sound, record, complete=not wrong)
     yield from _paths(sound)
     yield from _types(sound, record)
-    yield from _names(sound, tables)
+    yield from _codecs(sound)
+    yield from _links(sound, record, tables)
+    yield from _refused(sound)
+    yield from _names(sound)
 
 
 def record_of(name: Any) -> Kind | None:
@@ -75,7 +78,11 @@ def _sound(source: Source) -> Source:
         if isinstance(block, dict)
     ]
     refused = source.get("refuse")
-    parts["refuse"] = list(refused) if isinstance(refused, dict) else []
+    parts["refuse"] = {
+        path: [value for value in values if isinstance(value, str)]
+        for path, values in (refused.items() if isinstance(refused, dict) else ())
+        if isinstance(values, list)
+    }
     return parts
 
 
@@ -114,8 +121,12 @@ def _ways(source: Source) -> Iterator[tuple[str, str, str | None, str]]:
 def _paths(source: Source) -> Iterator[str]:
     resource = source["resource"]
     plain: dict[str, str] = {}
+    ways: set[tuple[str, str | None]] = set()
     for row, path, codec, _ in _ways(source):
         yield from _path(resource, row, path)
+        if (path, codec) in ways and plain.get(path, row) == row:
+            yield f"{row}: {path} stands twice"
+        ways.add((path, codec))
         if codec is None and plain.setdefault(path, row) != row:
             yield f"{row}: {path} is read by {plain[path]} already, and nothing is left for this"
     for path in plain:
@@ -191,31 +202,83 @@ def _fits(found: definitions.Element, kind: Any) -> bool:
     return kind is getattr(datatypes, "Quantity" if name in _QUANTITIES else name, None)
 
 
+# --- codecs, links, refused values
+
+
+def _codecs(source: Source) -> Iterator[str]:
+    for row, path, name, _ in _ways(source):
+        if name is None:
+            continue
+        if name not in CODECS:
+            yield f"{row}: no codec {name!r}; there are {', '.join(sorted(CODECS))}"
+            continue
+        codec, found = CODECS[name], definitions.element(f"{source['resource']}.{path}")
+        if found is not None and found.types != (codec.reads,):
+            kinds = " ".join(found.types)
+            yield f"{row}: codec {name!r} reads {codec.reads}, and {path} is {kinds}"
+        if path == row and codec.encode is None:
+            yield f"{row}: codec {name!r} only reads: put it under `also`, behind what is written"
+
+
+def _links(source: Source, record: Kind, tables: tuple[str, ...]) -> Iterator[str]:
+    for field, link in source["links"].items():
+        element, name = link["element"], link["table"]
+        if element not in source["elements"]:
+            yield f"links.{field}: {element} has no row of its own; add one to [elements]"
+        if name not in tables:
+            yield f"links.{field}: no table {name!r}; there are {', '.join(tables)}"
+            continue
+        other = data.toml(f"{name}.toml")
+        held = _held(hints(record).get(field))[1]
+        if held is not record_of(other.get("record")):
+            yield f"links.{field}: it holds no {other.get('record')}, which {name}.toml reads"
+        found = definitions.element(f"{source['resource']}.{element}")
+        if found is not None and other.get("resource") not in found.targets:
+            yield f"links.{field}: {element} refers to no {other.get('resource')}"
+
+
+_WITHDRAWN = "entered-in-error"
+
+
+def _refused(source: Source) -> Iterator[str]:
+    for path, values in source["refuse"].items():
+        known = definitions.codes(f"{source['resource']}.{path}")
+        for value in values:
+            if known is not None and value not in known:
+                yield f"refuse.{path}: {value!r} is no code of R4 there; {', '.join(sorted(known))}"
+    for element in source["elements"]:
+        known = definitions.codes(f"{source['resource']}.{element}")
+        if known and _WITHDRAWN in known and _WITHDRAWN not in source["refuse"].get(element, ()):
+            yield f"refuse: {element} may be {_WITHDRAWN!r}, which withdraws the resource; name it"
+
+
 # --- names of other tables
 
+_CODED = {"CodeableConcept", "Coding", "code"}
 
-def _names(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
-    for row, _, codec, _ in _ways(source):
-        if codec is not None and codec not in CODECS:
-            yield f"{row}: no codec {codec!r}; there are {', '.join(sorted(CODECS))}"
+
+def _names(source: Source) -> Iterator[str]:
     named = [(row, held["codes"]) for row, held in source["elements"].items() if "codes" in held]
-    for block in source["when"]:
-        for path, test in block.items():
-            name = test.get("known") or _row_named(test).partition(".")[0]
-            named += [(f"when.{path}", name)] if name else []
+    for row, _ in named:
+        found = definitions.element(f"{source['resource']}.{row}")
+        if found is not None and not _CODED.intersection(found.types):
+            yield f"{row}: {' '.join(found.types)} holds no codes; leave `codes` out"
+    tests = [pair for block in source["when"] for pair in block.items()]
+    for path, test in tests:
+        name = test.get("known") or _row_named(test).partition(".")[0]
+        named += [(f"when.{path}", name)] if name else []
     for i, (where, name) in enumerate(named):
         if all(name != other for _, other in named[:i]):
             yield from _code_table(where, name)
-    for block in source["when"]:
-        for path, test in block.items():
-            name, _, key = _row_named(test).partition(".")
-            if key and not list(_code_table("", name)) and key not in codes.table(name):
-                yield f"when.{path}: no row {key!r} in codes/{name}.toml; name one of its rows"
-    for field, link in source["links"].items():
-        if link["element"] not in source["elements"]:
-            yield f"links.{field}: {link['element']} has no row of its own; add one to [elements]"
-        if link["table"] not in tables:
-            yield f"links.{field}: no table {link['table']!r}; there are {', '.join(tables)}"
+    systems = {row["uri"] for row in data.toml("codes/systems.toml").values()}
+    for path, test in tests:
+        name, _, key = _row_named(test).partition(".")
+        if key and not list(_code_table("", name)) and key not in codes.table(name):
+            yield f"when.{path}: no row {key!r} in codes/{name}.toml; name one of its rows"
+        for pair in test.get("coded", ()):
+            system = pair.partition("|")[0]
+            if system not in systems:
+                yield f"when.{path}: no system {system!r} in codes/systems.toml; add it there"
 
 
 def _row_named(test: Source) -> str:

@@ -22,6 +22,7 @@ class Codec(msgspec.Struct, frozen=True):
     `encode` gives None where it cannot write the value; a codec without one only reads.
     """
 
+    reads: str  #: FHIR type of the element
     decode: Callable[[Any], Any]
     encode: Callable[[Any], Any] | None
     says: str
@@ -117,7 +118,7 @@ def _coded(amount: Any) -> str | None:
 
 
 CODECS = {
-    "moment": Codec(_period, _moment, "a dateTime, read as a period's start"),
-    "per-one": Codec(per_one, None, "a ratio to one unit, e.g. 500 mL per 1 h as 500 mL/h"),
-    "result": Codec(result, None, "a number written as text, e.g. <150"),
+    "moment": Codec("dateTime", _period, _moment, "a dateTime, read as a period's start"),
+    "per-one": Codec("Ratio", per_one, None, "a ratio to one unit: 500 mL per 1 h is 500 mL/h"),
+    "result": Codec("string", result, None, "a number written as text, e.g. <150"),
 }
