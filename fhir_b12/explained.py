@@ -30,8 +30,11 @@ class Leaf(msgspec.Struct, frozen=True):
     why: str | None = None
 
 
-def explain(reading: BundleReading) -> Iterator[Leaf]:
-    """Every leaf of what was read, in document order."""
+def explain(reading: BundleReading | Reading) -> Iterator[Leaf]:
+    """Every leaf of what was read, in document order: of a Bundle, or of one resource."""
+    if isinstance(reading, Reading):
+        yield from (_leaf(entry, entry.path, reading) for entry in reading.ledger)
+        return
     for entry, path, found in placed(reading):
         if found is None:
             yield Leaf(entry.path, entry.kind, why=entry.says)

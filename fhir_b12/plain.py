@@ -16,9 +16,16 @@ from fhir_b12.mapping.faults import faults
 from fhir_b12.mapping.ledger import Plan
 from fhir_b12.records import TherapyRecord
 
-_DAY = r"\d{4}(-\d\d(-\d\d)?)?"
-_MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
-_PATTERNS = {Date: f"^{_DAY}$", Instant: f"^{_MOMENT}$", DateTime: f"^({_DAY}|{_MOMENT})$"}
+_DAY = "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
+_OFFSET = "(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
+_MOMENT = f"[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T{_CLOCK}{_OFFSET}"
+_END = r"(?![\s\S])"  # `$` would let a line break pass
+_PATTERNS = {
+    Date: f"^{_DAY}{_END}",
+    Instant: f"^{_MOMENT}{_END}",
+    DateTime: f"^({_DAY}|{_MOMENT}){_END}",
+}
 
 
 def to_plain(record: TherapyRecord) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from fhir_b12.datatypes import (
     Reference,
     convert,
 )
+from fhir_b12.explained import explain
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError, from_fhir, lens, to_fhir, update
 from fhir_b12.paths import leaves
@@ -480,3 +481,16 @@ def test_a_bag_that_something_else_in_the_resource_refers_to_cannot_go():
         ("conflict", "MedicationAdministration.supportingInformation[0].reference")
     ]
     update(entry["resource"], msgspec.structs.replace(drug, supporting=()))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_not_written(number):
+    value = Quantity(value=Decimal(number), unit="ug")
+    held = Infusion(status="completed", route=CodeableConcept(text="IV"), dose=value)
+    assert refused(held) == [("value", "MedicationAdministration")]
+
+
+def test_one_reading_is_explained_as_a_bundle_is():
+    (entry,) = giving("#b1", contained=[BAG])["entry"]
+    one, whole = from_fhir(entry["resource"]), from_bundle(entry["resource"])
+    assert list(explain(one)) == list(explain(whole))

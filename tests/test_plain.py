@@ -120,6 +120,17 @@ def test_everything_wrong_is_told_at_once_with_its_path_and_remedy():
     ])  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2026", "2026-13", "2026-02-30", "2026\n", "٢٠٢٦", "2026-03-09T24:00:00Z", "2026-03-09T09:15:00Z",
+     "2026-03-09T09:15:60+14:00", "2026-03-09T09:15:00+14:01", "2026-03-09T09:15:00.1-13:59", "26"],
+)  # fmt: skip
+def test_a_date_that_the_schema_takes_is_read_unless_the_calendar_lacks_it(text):
+    value = {"labResults": [{**LAB, "collected": text}]}
+    taken = Draft202012Validator(schema()).is_valid(value)
+    assert taken == (from_plain(value)[0] is not None) or text == "2026-02-30"
+
+
 @pytest.mark.parametrize("value", [None, 7, "x", [], [COURSE], True])
 def test_what_is_no_object_is_no_record(value):
     assert told(value) == [("structure", "$", "write an object in braces")]

@@ -145,7 +145,11 @@ class Lens:
     def _alone(self, record: Record) -> Resource:
         """The resource without what it holds of others, and without what is empty."""
         written = dump(record)
-        values = load(written)
+        try:
+            values = load(written)
+        except msgspec.DecodeError:
+            what = "a number of the record is none, or infinite: leave it out"
+            raise MappingError((Issue("error", "value", self.table.resource, what),)) from None
         for key, value in self._filled.items():
             if key not in values:
                 values[key] = load(value)
