@@ -258,7 +258,7 @@ def each_exact(records):
 
 
 def is_comparable(reading, wanted):
-    """True where no record is withdrawn or known to read back otherwise."""
+    """True where no record is withdrawn, and none has something empty in it."""
     if any(map(is_withdrawn, reading.readings)):
         return False
     return all(is_sayable(each) for record in wanted for each in record)
@@ -287,7 +287,7 @@ def shrunk(law, value, seed, found, tries=2000):
         for path in sorted(paths(value), key=len):
             tries -= 1
             less = without(value, path)
-            if less is not None and tries > 0 and first_broken(law, less, seed) == found:
+            if tries > 0 and first_broken(law, less, seed) == found:
                 value, smaller = less, True
                 break
     return value
@@ -295,13 +295,9 @@ def shrunk(law, value, seed, found, tries=2000):
 
 def paths(node, path=()):
     """The path of every member and item."""
-    members = (
-        node.items()
-        if isinstance(node, dict)
-        else enumerate(node)
-        if isinstance(node, list)
-        else ()
-    )
+    if not isinstance(node, dict | list):
+        return
+    members = node.items() if isinstance(node, dict) else enumerate(node)
     for key, child in members:
         yield (*path, key)
         yield from paths(child, (*path, key))
