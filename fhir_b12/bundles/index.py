@@ -32,7 +32,7 @@ def places(bundle: Any) -> Iterator[Found]:
 
 def where(path: str) -> str:
     """The FHIRPath of a place."""
-    return f"Bundle.{path}" if path.startswith("entry") else path or "$this"
+    return f"Bundle.{path}" if path.startswith("entry") else f"$this{path}"
 
 
 class Index:

@@ -159,8 +159,10 @@ def test_a_file_of_any_length_is_read_in_the_same_memory(inside):
         tracemalloc.stop()
         return most
 
-    peak(10)
-    assert peak(1000) < peak(100) * 3  # ten times the lines
+    def least(count):  # other threads of the test run allocate too
+        return min(peak(count) for _ in range(3))
+
+    assert least(1000) < least(100) * 3  # ten times the lines
 
 
 def test_a_bundle_updated_by_its_own_records_is_the_same(inside):
