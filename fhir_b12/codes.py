@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import canonical, data
+from fhir_b12 import data
 from fhir_b12.data import TableError
 from fhir_b12.datatypes import CodeableConcept, Coding
 
@@ -228,11 +228,6 @@ def tables() -> tuple[str, ...]:
     files = data.mappings().joinpath("codes").iterdir()
     names = {file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")}
     return tuple(sorted(names - _NOT_CONCEPTS))
-
-
-def canonical_system(uri: str) -> str:
-    """The canonical URI of a code system; the same for one that is not known."""
-    return canonical.systems().get(uri, uri)
 
 
 def _url(kind: str, name: str) -> str:

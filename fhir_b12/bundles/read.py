@@ -164,9 +164,11 @@ def _group(
         else:
             owner = index.path(reference, place.url, "Patient") or _outside(reference, place.path)
             groups.setdefault(owner, []).append(record)
+    users = _users(groups) if loose and len(groups) > 1 else {}
+    other = next(iter(groups)) if len(groups) == 1 else "nobody"
     for record in loose:
-        owners = _owners(record, groups)
-        for owner in owners or ([next(iter(groups))] if len(groups) == 1 else ["nobody"]):
+        name = name_of(record)
+        for owner in users.get(name, [other]) if name is not None else [other]:
             groups.setdefault(owner, []).append(record)
     for owner, records in groups.items():
         yield _therapy(patients.get(owner), records)
@@ -181,15 +183,16 @@ def _outside(reference: Reference, path: str) -> str:
     return address if address and not address.startswith("#") else f"{path}: {address}"
 
 
-def _owners(record: Record, groups: dict[str, list[Record]]) -> list[str]:
-    """The patients whose records refer to one that names none: a Medication with its lot."""
-    name = name_of(record)
-    return [
-        owner
-        for owner, records in groups.items()
-        if name is not None
-        and any(references.key(each) == name for held in records for each in references.each(held))
-    ]
+def _users(groups: dict[str, list[Record]]) -> dict[Key, list[str]]:
+    """The patients whose records refer to a business identifier: of a Medication with its lot."""
+    found: dict[Key, dict[str, None]] = {}
+    for owner, records in groups.items():
+        for record in records:
+            for reference in references.each(record):
+                name = references.key(reference)
+                if name is not None:
+                    found.setdefault(name, {})[owner] = None
+    return {name: list(owners) for name, owners in found.items()}
 
 
 def _patient(record: Record, place: Place, index: Index) -> Reference | None:

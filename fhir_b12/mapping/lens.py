@@ -167,7 +167,8 @@ class Lens:
         """The resource changed where the record says something else, all the rest kept.
 
         Raises:
-            MappingError: the resource cannot be read, so what it says is not known.
+            MappingError: the resource cannot be read, so what it says is not known; or what came
+                of it would not be read as the record.
 
         """
         reading = self.from_fhir(resource, resolve)
@@ -239,10 +240,10 @@ class Lens:
                 path = f"{self.table.resource}.{row.ways[0].element}"
                 yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
             for way, value in found:
-                if way.codec is None and not _taken(self._elements, way, value):
-                    yield from faults(
-                        value, types[row.field], f"{self.table.resource}.{way.element}"
-                    )
+                key = compiled.key_of(self._elements, way.path, value)
+                if way.codec is None and key == self._keys[row.field]:
+                    path = f"{self.table.resource}.{way.element}"
+                    yield from faults(value, types[row.field], path)
 
     def _follow(self, reading: Reading, resolve: Resolve | None) -> Reading:
         record, issues, linked = reading.record, list(reading.issues), list(reading.linked)
@@ -343,14 +344,6 @@ def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
         for field in msgspec.structs.fields(source.record)
         if field.default not in (msgspec.NODEFAULT, None, ())
     }
-
-
-def _taken(elements: compiled.Tree, way: tables.Way, value: Any) -> bool:
-    """Whether a codec of another row reads the value."""
-    step = elements.get(way.element)
-    if not isinstance(step, tuple):
-        return False
-    return any(route.decode is not None and route.decode(value) is not None for route in step)
 
 
 @cache
