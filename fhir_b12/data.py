@@ -22,6 +22,22 @@ def definitions() -> Traversable:
     return files("fhir_b12.definitions")
 
 
+def profiles() -> Traversable:
+    """The folder of our profiles, `profiles/` in a checkout."""
+    return files("fhir_b12.profiles")
+
+
+def rules() -> list[tuple[str, str]]:
+    """The stage and the text of each file of the validator's rules."""
+    folder = files("fhir_b12.validation.rules")
+    found = sorted((each for each in folder.iterdir()), key=lambda each: each.name)
+    return [
+        (each.name.removesuffix(".toml"), each.read_text("utf-8"))
+        for each in found
+        if each.name.endswith(".toml")
+    ]
+
+
 def read(folder: Traversable, name: str) -> bytes:
     """The bytes of one file.
 

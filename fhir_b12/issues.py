@@ -25,6 +25,9 @@ class Issue(msgspec.Struct, frozen=True, omit_defaults=True):
     line: int | None = None
     column: int | None = None
     source: str | None = None  #: link to the rule
+    stage: str | None = None  #: which stage of the validation found it: "structure", ...
+    pointer: str | None = None  #: the JSON Pointer of the place: "/component/0/valueQuantity"
+    fix: tuple[dict[str, Any], ...] = ()  #: a JSON Patch that mends it, where one is sure
 
     @property
     def is_error(self) -> bool:

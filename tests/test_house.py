@@ -24,8 +24,9 @@ FLOORS = (
     ("records", "references"),
     ("units", "models"),
     ("codes", "definitions"),
-    ("mapping",),
-    ("plain", "bundles", "explained"),
+    ("mapping", "fhirpath"),
+    ("plain", "bundles", "explained", "validation"),
+    ("reports",),
     ("cli", "__main__", ""),
 )
 #: Where an import may wait until it is needed: start-up is quick, extras stay optional.

@@ -1,0 +1,1 @@
+"""FHIRPath for constraints, slices and searches.  http://hl7.org/fhirpath/N1/"""

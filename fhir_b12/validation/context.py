@@ -1,0 +1,103 @@
+"""Where a node stands: its resource, what holds that, and what it can point to."""
+
+from typing import Any, Protocol
+
+from fhir_b12.validation.findings import Finding
+
+Node = Any  #: a JSON value: dict, list, str, bool, int, Decimal
+
+
+class Context:
+    """The surroundings of the nodes of one resource.
+
+    What a check sees is well shaped: each element is one its type knows, a list where R4 says so
+    and nowhere else, an object or a JSON value of the right kind; what was not is already found and
+    has been taken out. Values may still be wrong: a date may be none.
+    """
+
+    __slots__ = (
+        "_contained",
+        "container",
+        "full_url",
+        "neighbours",
+        "resource",
+        "type",
+        "validator",
+    )
+
+    def __init__(
+        self,
+        resource: dict[str, Any],
+        validator: "Services",
+        *,
+        container: "Context | None" = None,
+        neighbours: "Neighbours | None" = None,
+        full_url: str | None = None,
+    ) -> None:
+        self.resource = resource  #: %resource
+        self.type: str = resource["resourceType"]
+        self.container = container  #: of a contained resource: that of the one that holds it
+        self.neighbours = neighbours  #: of an entry: the Bundle it stands in
+        self.full_url = full_url  #: of an entry
+        self.validator = validator
+        self._contained: dict[str, Context] | None = None
+
+    @property
+    def root(self) -> "Context":
+        """%rootResource: the resource itself, or the one that contains it."""
+        return self.container or self
+
+    def contained(self) -> "dict[str, Context]":
+        """The contained resources of the root by id."""
+        if self.container is not None:
+            return self.container.contained()
+        if self._contained is None:
+            self._contained = {}
+            for each in self.resource.get("contained", ()):
+                if isinstance(name := each.get("id"), str):
+                    here = Context(
+                        each,
+                        self.validator,
+                        container=self,
+                        neighbours=self.neighbours,
+                        full_url=self.full_url,
+                    )
+                    self._contained.setdefault(name, here)
+        return self._contained
+
+    def resolve(self, reference: str) -> "Context | None":
+        """What a reference points to: contained, or in the same Bundle; None where it is not here.
+
+        https://hl7.org/fhir/R4/references.html and https://hl7.org/fhir/R4/bundle.html#references
+        """
+        if reference.startswith("#"):
+            return self.root if reference == "#" else self.contained().get(reference[1:])
+        if self.neighbours is None:
+            return None
+        return self.neighbours.find(reference, self.root.full_url)
+
+
+class Neighbours(Protocol):
+    """The entries of a Bundle."""
+
+    def find(self, reference: str, base: str | None) -> Context | None:
+        """The entry a reference means, as seen from the entry of that fullUrl."""
+        ...
+
+
+class Services(Protocol):
+    """What checks may ask of the validator that runs them."""
+
+    @property
+    def canonicals(self) -> Any:
+        """R4's own definitions and those of the packages: `definitions.canonicals.Canonicals`."""
+        ...
+
+    @property
+    def terminology(self) -> Any:
+        """What is known of codes: `validation.terminology.Terminology`."""
+        ...
+
+    def conforms(self, context: Context, profile: str, found: list[Finding]) -> bool | None:
+        """Check a whole resource against a profile; None where the profile is not known."""
+        ...

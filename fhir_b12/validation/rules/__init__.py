@@ -1,0 +1,1 @@
+"""The rules the validator knows, one TOML file a stage."""
