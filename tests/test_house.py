@@ -25,7 +25,7 @@ FLOORS = (
     ("units", "models"),
     ("codes", "definitions"),
     ("mapping", "fhirpath"),
-    ("plain", "bundles", "explained", "validation"),
+    ("plain", "bundles", "explained", "guide", "validation"),
     ("reports",),
     ("cli", "__main__", ""),
 )

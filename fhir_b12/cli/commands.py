@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fhir_b12.cli import accounts, demo, exchange, lookup
+from fhir_b12.cli import accounts, demo, exchange, guide, lookup
 from fhir_b12.cli.streams import Findings, UsageError
 from fhir_b12.data import TableError
 from fhir_b12.jsonio import JsonError
@@ -242,6 +242,23 @@ def _answering(add: Add) -> None:
     )
     made.add_argument(
         "--output", "-o", metavar="FILE", help="write there instead of standard output"
+    )
+
+    made = add(
+        "package",
+        guide.package,
+        "Our profiles, value sets, code systems, concept maps and examples as a FHIR package, for\n"
+        "any validator or server. The same bytes each time.",
+        "",
+        "--output guide",
+        "--output b12.tgz",
+    )
+    made.add_argument(
+        "--output",
+        "-o",
+        metavar="FOLDER|FILE.tgz",
+        default=".",
+        help="write there; into this folder if not given",
     )
 
 
