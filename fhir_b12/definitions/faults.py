@@ -1,0 +1,9 @@
+"""What is wrong with definitions, as exceptions: they are the user's tools, not the data."""
+
+
+class DefinitionError(ValueError):
+    """A definition that cannot be used: the message names it, the reason and the remedy."""
+
+
+class PackageError(ValueError):
+    """A package that cannot be opened: the message names it, the reason and the remedy."""
