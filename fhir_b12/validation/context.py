@@ -1,5 +1,6 @@
 """Where a node stands: its resource, what holds that, and what it can point to."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from fhir_b12.validation.findings import Finding
@@ -17,8 +18,10 @@ class Context:
 
     __slots__ = (
         "_contained",
+        "_entries",
         "container",
         "full_url",
+        "memo",
         "neighbours",
         "resource",
         "type",
@@ -40,7 +43,9 @@ class Context:
         self.neighbours = neighbours  #: of an entry: the Bundle it stands in
         self.full_url = full_url  #: of an entry
         self.validator = validator
+        self.memo: dict[Any, Any] = {}  #: what checks have found out of this resource, by their keys
         self._contained: dict[str, Context] | None = None
+        self._entries: Neighbours | None = None
 
     @property
     def root(self) -> "Context":
@@ -65,13 +70,19 @@ class Context:
                     self._contained.setdefault(name, here)
         return self._contained
 
+    def entries(self, build: Callable[["Context"], "Neighbours"]) -> "Neighbours":
+        """The entries of this resource, a Bundle, as `build` indexed them at the first asking."""
+        if self._entries is None:
+            self._entries = build(self)
+        return self._entries
+
     def resolve(self, reference: str) -> "Context | None":
         """What a reference points to: contained, or in the same Bundle; None where it is not here.
 
         https://hl7.org/fhir/R4/references.html and https://hl7.org/fhir/R4/bundle.html#references
         """
         if reference.startswith("#"):
-            return self.root if reference == "#" else self.contained().get(reference[1:])
+            return self.container if reference == "#" else self.contained().get(reference[1:])
         if self.neighbours is None:
             return None
         return self.neighbours.find(reference, self.root.full_url)
@@ -79,6 +90,11 @@ class Context:
 
 class Neighbours(Protocol):
     """The entries of a Bundle."""
+
+    @property
+    def type(self) -> str | None:
+        """Bundle.type."""
+        ...
 
     def find(self, reference: str, base: str | None) -> Context | None:
         """The entry a reference means, as seen from the entry of that fullUrl."""
