@@ -1,0 +1,89 @@
+"""The words of an expression.  http://hl7.org/fhirpath/N1/#tokens"""
+
+import re
+from typing import Literal, NamedTuple
+
+from fhir_b12.fhirpath.errors import FhirPathError
+
+LONGEST = 50_000  #: characters of an expression
+
+Kind = Literal["name", "quoted", "text", "number", "moment", "external", "special", "sign", "end"]
+
+_TOKEN = re.compile(
+    r"""(?P<blank>\s+|//[^\n\r]*|/\*.*?\*/)
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<number>\d+(?:\.\d+)?)
+    |(?P<text>'(?:[^'\\]|\\.)*')
+    |(?P<quoted>`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")
+    |(?P<moment>@(?:T[\d:.]+|\d{4}(?:-\d\d(?:-\d\d)?)?(?:T(?:\d[\d:.]*(?:Z|[+-]\d\d:\d\d)?)?)?))
+    |(?P<external>%(?:(?:vs|ext)-[\w-]+|\w+|`(?:[^`\\]|\\.)*`|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))
+    |(?P<special>\$\w+)
+    |(?P<sign>!=|!~|<=|>=|[-.+*/&|=~<>()\[\]{},])""",
+    re.ASCII | re.DOTALL | re.VERBOSE,
+)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"} | {each: each for each in "\\'\"`/"}
+
+
+class Token(NamedTuple):
+    """One word: what it is, its text without quotes, and where it begins, from 1."""
+
+    kind: Kind
+    text: str
+    column: int
+
+
+def tokens(expression: str) -> list[Token]:
+    """Every word of an expression, and an `end` after them.
+
+    Raises:
+        FhirPathError: a character begins no word, a text does not end, an escape is unknown.
+
+    """
+    if len(expression) > LONGEST:
+        raise FhirPathError(f"an expression has at most {LONGEST} characters")
+    found: list[Token] = []
+    at = 0
+    while at < len(expression):
+        match = _TOKEN.match(expression, at)
+        if match is None:
+            raise FhirPathError(_why(expression[at:]), at + 1)
+        kind = match.lastgroup
+        if kind != "blank":
+            found.append(Token(kind, _bare(match.group(), at), at + 1))  # type: ignore[arg-type]
+        at = match.end()
+    found.append(Token("end", "", at + 1))
+    return found
+
+
+def _why(rest: str) -> str:
+    if rest[0] in "'`\"":
+        return f"the text that begins with {rest[0]} does not end: close it"
+    if rest.startswith("/*"):
+        return "the comment does not end: close it with */"
+    if rest[0] == "@":
+        return "write a date as @2026-03-09, a time as @T09:15, both as @2026-03-09T09:15:00Z"
+    return f"{rest[0]!r} begins no word of FHIRPath"
+
+
+def _bare(text: str, at: int) -> str:
+    """A text without its quotes and escapes; other words as they are."""
+    if text[0] in "'`\"":
+        return unescaped(text[1:-1], at)
+    if text[0] == "%":
+        return unescaped(text[2:-1], at) if text[1] in "'`\"" else text[1:]
+    return text
+
+
+def unescaped(text: str, at: int) -> str:
+    """A text with its escapes resolved.  http://hl7.org/fhirpath/N1/#string"""
+
+    def meant(match: re.Match[str]) -> str:
+        code, sign = match.groups()
+        if code:
+            return chr(int(code, 16))
+        if sign not in _ESCAPED:
+            raise FhirPathError(f"there is no escape \\{sign}", at + match.start() + 2)
+        return _ESCAPED[sign]
+
+    return _ESCAPE.sub(meant, text) if "\\" in text else text

@@ -1,0 +1,236 @@
+"""Days and times as far as they are known, compared part by part.
+
+http://hl7.org/fhirpath/N1/#date-time-and-datetime-comparison
+
+FHIRPath knows more forms than FHIR does (hours without minutes, times without an offset), so these
+stand beside `fhir_b12.dates`. Of two that differ only in a part that one of them lacks nothing is
+known: None.
+"""
+
+import re
+from calendar import monthrange
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import Literal
+
+Named = Literal["Date", "DateTime", "Time"]
+
+_FORM = re.compile(
+    r"(?:(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d))?)?)?"
+    r"(?P<T>T(?:(?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d(?:\.\d+)?))?)?)?"
+    r"(?P<offset>Z|[+-]\d\d:\d\d)?)?",
+    re.ASCII,
+)
+_WORDS = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
+#: The words for spans of time, as one and as many: `1 day`, `2 days`.
+DURATIONS = {word: word for word in _WORDS} | {f"{word}s": word for word in _WORDS}
+#: UCUM codes that may be added to a time; longer ones are no calendar spans.
+_DEFINITE = {"s": "second", "ms": "millisecond"}
+_SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+_DAY = 86_400
+#: How far apart the world's clocks are: what a time without an offset may be off by.
+_WORLD = 14 * 3600
+_HOUR = 3  #: where the hour stands among the parts
+
+Parts = tuple[int | Decimal, ...]
+
+
+class Temporal:
+    """A date, a dateTime or a time. `parts` are year, month, ... as far as they are given.
+
+    A time's year, month and day are 1: it is told by its name.
+    """
+
+    __slots__ = ("_moved", "name", "offset", "parts", "text")
+
+    def __init__(self, name: Named, parts: Parts, offset: int | None, text: str = "") -> None:
+        self.name = name
+        self.parts = parts
+        self.offset = offset  #: minutes east of UTC; None where it is not said
+        self.text = text or _written(name, parts, offset)
+        self._moved: Parts | None = None
+
+    @classmethod
+    def literal(cls, text: str) -> "Temporal | None":
+        """`@2026-03` or `@T09:15`; None where it is no real day or time."""
+        if text.startswith("@T"):
+            return read("Time", text[2:])
+        return read("DateTime" if "T" in text else "Date", text[1:])
+
+    @property
+    def universal(self) -> Parts:
+        """The parts as a clock in Greenwich shows them, where the offset is known."""
+        if self._moved is None:
+            self._moved = self.parts
+            if self.offset and len(self.parts) > _HOUR:
+                self._moved = _moved(self.parts, -60 * self.offset) or self.parts
+        return self._moved
+
+    def compare(self, other: "Temporal") -> int | None:
+        """-1, 0 or 1; None where it cannot be told.
+
+        Raises:
+            TypeError: one is a time of day, the other has a day.
+
+        """
+        if (self.name == "Time") != (other.name == "Time"):
+            raise TypeError
+        timed = len(self.parts) > _HOUR and len(other.parts) > _HOUR
+        if timed and (self.offset is None) != (other.offset is None):
+            return self._compare_far(other)
+        return _compare(self.universal, other.universal)
+
+    def _compare_far(self, other: "Temporal") -> int | None:
+        """Of two, one without an offset: told where no place on earth would make it otherwise."""
+        early, late = (_moved(self.parts, by) for by in (-_WORLD, _WORLD))
+        base = other.universal
+        if self.offset is not None:
+            base = self.universal
+            early, late = (_moved(other.parts, by) for by in (-_WORLD, _WORLD))
+        if early is None or late is None:
+            return None
+        found = {_compare(early, base), _compare(late, base)}
+        if len(found) > 1 or None in found:
+            return None
+        one = found.pop()
+        return one if self.offset is None or one is None else -one
+
+    def key(self) -> tuple[object, ...]:
+        """Alike for two that are equal; a dateTime without a time equals that date."""
+        timed = len(self.parts) > _HOUR
+        kind = "Time" if self.name == "Time" else "DateTime"
+        return (kind, self.universal, self.offset is None if timed else None)
+
+    def plus(self, amount: Decimal, unit: str) -> "Temporal | None":
+        """So much later; None where that is no day of the calendar.
+
+        http://hl7.org/fhirpath/N1/#datetime-arithmetic
+
+        Raises:
+            ValueError: the unit is no span of a calendar.
+
+        """
+        word = _DEFINITE.get(unit, unit)
+        if word not in _WORDS or (self.name == "Time" and word in {"year", "month", "week", "day"}):
+            raise ValueError
+        if abs(amount) > 10**12:
+            return None
+        if word in {"year", "month"}:
+            return self._with(
+                _months_later(self.parts, int(amount) * (12 if word == "year" else 1))
+            )
+        if word == "millisecond":
+            amount, word = amount / 1000, "second"
+        if word != "second":
+            amount = Decimal(int(amount))
+        return self._with(self._later(amount, word))
+
+    def _with(self, parts: Parts | None) -> "Temporal | None":
+        return None if parts is None else Temporal(self.name, parts, self.offset)
+
+    def _later(self, amount: Decimal, word: str) -> Parts | None:
+        """Weeks to seconds; of a value less precise than the span only whole larger parts count."""
+        have, seconds = len(self.parts), amount * _SECONDS[word]
+        if have < 3:
+            days = int(seconds / _DAY)
+            # as the specification has it: a month is 30 days, a year 365
+            return _months_later(self.parts, int(days / 30) if have == 2 else 12 * int(days / 365))
+        fine = {3: _DAY, 4: 3600, 5: 60}.get(have, 0)
+        if fine:
+            seconds = Decimal(int(seconds / fine) * fine)
+        if self.name == "Time":
+            return _moved(self.parts, seconds, around=True)
+        return _moved(self.parts, seconds)
+
+
+@lru_cache(maxsize=4096)
+def read(name: Named, text: str) -> Temporal | None:
+    """A date, dateTime or time as it is written; None where it is none."""
+    match = _FORM.fullmatch(f"T{text}" if name == "Time" else text)
+    if match is None or (match["year"] is None) != (name == "Time"):
+        return None
+    if (name == "Date" and match["T"]) or (name == "Time" and match["offset"]):
+        return None
+    if match["hour"] is None and (match["offset"] or name == "Time"):
+        return None
+    if match["hour"] and name == "DateTime" and match["day"] is None:
+        return None
+    days = [1, 1, 1] if name == "Time" else [int(each) for each in match.group(1, 2, 3) if each]
+    clock = [int(each) for each in match.group("hour", "minute") if each]
+    parts: Parts = (*days, *clock, *([Decimal(match["second"])] if match["second"] else []))
+    return Temporal(name, parts, _minutes(match["offset"]), text) if _is_real(parts) else None
+
+
+def _minutes(offset: str | None) -> int | None:
+    if offset is None or offset == "Z":
+        return None if offset is None else 0
+    total = int(offset[1:3]) * 60 + int(offset[4:6])
+    return -total if offset[0] == "-" else total
+
+
+def _is_real(parts: Parts) -> bool:
+    year, month, day = (int(each) for each in (*parts, 1, 1)[:3])
+    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]):
+        return False
+    # 60 is the leap second, which FHIR admits
+    return all(part < most for part, most in zip(parts[_HOUR:], (24, 60, 61), strict=False))
+
+
+def _compare(left: Parts, right: Parts) -> int | None:
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            return -1 if one < other else 1
+    return 0 if len(left) == len(right) else None
+
+
+def _moved(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Parts | None:
+    """The parts so many seconds later, as precise as before; `around` stays within the day."""
+    year, month, day = (int(each) for each in parts[:3])
+    hour, minute, second = (*parts[_HOUR:], 0, 0, 0)[:3]
+    total = hour * 3600 + minute * 60 + second + Decimal(seconds)
+    days, rest = int(total // _DAY), total % _DAY
+    if rest < 0:
+        days, rest = days - 1, rest + _DAY
+    ordinal = date(year, month, day).toordinal() + (0 if around else days)
+    if not 1 <= ordinal <= date.max.toordinal():
+        return None
+    moved = date.fromordinal(ordinal)
+    clock = (int(rest // 3600), int(rest % 3600 // 60), rest % 60)
+    return (moved.year, moved.month, moved.day, *clock)[: len(parts)]
+
+
+def _months_later(parts: Parts, months: int) -> Parts | None:
+    """So many months on; the last day of the month where the month has no such day."""
+    if len(parts) == 1:
+        year = int(parts[0]) + int(months / 12)
+        return (year,) if 1 <= year <= 9999 else None
+    years, month = divmod(int(parts[0]) * 12 + int(parts[1]) - 1 + months, 12)
+    if not 1 <= years <= 9999:
+        return None
+    if len(parts) == 2:
+        return (years, month + 1)
+    day = min(int(parts[2]), monthrange(years, month + 1)[1])
+    return (years, month + 1, day, *parts[_HOUR:])
+
+
+def _written(name: Named, parts: Parts, offset: int | None) -> str:
+    days = "-".join(f"{int(each):0{4 if i == 0 else 2}}" for i, each in enumerate(parts[:_HOUR]))
+    clock = ":".join(
+        f"{each:02}" if isinstance(each, int) else _seconds(each) for each in parts[_HOUR:]
+    )
+    if name == "Time":
+        return clock
+    if not clock:
+        return days
+    sign = "" if offset is None else "-" if offset < 0 else "+"
+    zone = "" if offset is None else "Z" if offset == 0 else ""
+    if sign and not zone:
+        hours, minutes = divmod(abs(offset or 0), 60)
+        zone = f"{sign}{hours:02}:{minutes:02}"
+    return f"{days}T{clock}{zone}"
+
+
+def _seconds(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text if len(text.partition(".")[0]) > 1 else f"0{text}"

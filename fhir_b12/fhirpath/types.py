@@ -1,0 +1,130 @@
+"""The types of FHIR and of FHIRPath, and what stands below each.
+
+http://hl7.org/fhirpath/N1/#types and https://hl7.org/fhir/R4/fhirpath.html#types
+"""
+
+from functools import lru_cache
+
+from fhir_b12 import definitions
+
+#: The types of FHIRPath itself.
+SYSTEM = frozenset(
+    {"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity"}
+)
+_CALENDAR = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
+_NUMBERS = {"integer": "Integer", "unsignedInt": "Integer", "positiveInt": "Integer"}
+#: FHIR's primitives as FHIRPath reads them; every other one is a String.
+_AS_SYSTEM = _CALENDAR | _NUMBERS | {"boolean": "Boolean", "decimal": "Decimal"}
+_INLINE = frozenset({"BackboneElement", "Element"})
+
+
+class Slot:
+    """One JSON name under which a child may stand, and what it then is."""
+
+    __slots__ = ("companion", "kind", "name", "switches")
+
+    def __init__(self, name: str, kind: "Kind") -> None:
+        self.name = name
+        self.kind = kind
+        self.companion = f"_{name}" if kind.primitive and kind.name != "xhtml" else None
+        #: a resource says itself which it is
+        self.switches = kind.name == "Resource"
+
+
+class Way:
+    """What a name leads to: one slot, or for a choice one for each of its types."""
+
+    __slots__ = ("names", "slots")
+
+    def __init__(self, slots: tuple[Slot, ...]) -> None:
+        self.slots = slots
+        #: every JSON name of a choice, to see at once that none is there
+        self.names: frozenset[str] | None = None
+        if len(slots) > 1:
+            names = [each.name for each in slots] + [each.companion or "" for each in slots]
+            self.names = frozenset(names)
+
+
+class Kind:
+    """A type, or a backbone element within one. One object for each, so `is` compares them."""
+
+    __slots__ = ("lineage", "name", "path", "primitive", "resource", "system", "ways")
+
+    def __init__(self, path: str, name: str) -> None:
+        self.path = path  #: as `definitions.element` knows it: Observation.component
+        self.name = name  #: the type's own: BackboneElement
+        self.lineage = _lineage(name)  #: itself and what it derives from
+        self.primitive = definitions.is_primitive(name)
+        self.resource = "Resource" in self.lineage
+        #: the type of FHIRPath its value is read as, None for an element that has no value
+        self.system: str | None = None
+        if self.primitive:
+            self.system = _AS_SYSTEM.get(name, "String")
+        elif "Quantity" in self.lineage:
+            self.system = "Quantity"
+        self.ways: dict[str, Way] | None = None  #: see `open`
+
+    def open(self) -> dict[str, Way]:
+        """What a name leads to, `value` and `valueQuantity` alike; read when first asked for."""
+        if self.ways is None:
+            self.ways = {name: Way(slots) for name, slots in _below(self.path).items()}
+        return self.ways
+
+    def is_a(self, name: str) -> bool:
+        """Whether the type is, or derives from, the one of that name.
+
+        Names may have the namespace FHIR. Without one, R4's own rules write `Boolean` for FHIR's
+        boolean (que-7), which is permitted.
+        """
+        if name.startswith("FHIR."):
+            name = name[5:]
+        elif name in SYSTEM and name != "Quantity":
+            return self.primitive and f"{self.name[0].upper()}{self.name[1:]}" == name
+        return name in self.lineage or name == self.path
+
+    def __repr__(self) -> str:
+        return f"Kind({self.path!r})"
+
+
+@lru_cache(maxsize=8192)
+def kind_at(path: str) -> Kind | None:
+    """What stands at a path, `Observation.component` or `Quantity`; None where R4 has no such."""
+    found = definitions.element(path)
+    if found is None or len(found.types) > 1:
+        return None
+    if found.content:
+        return kind_at(found.content)
+    name = found.types[0]
+    inline = name in _INLINE and "." in path and path.rpartition(".")[2][0] != "_"
+    return _kind(path, name) if inline else _kind(name, name)
+
+
+@lru_cache(maxsize=8192)
+def _kind(path: str, name: str) -> Kind:
+    return Kind(path, name)
+
+
+def _lineage(name: str) -> frozenset[str]:
+    names = [name]
+    while above := definitions.base(names[-1]):
+        names.append(above)
+    if definitions.is_primitive(name) and "Element" not in names:
+        names.append("Element")
+    return frozenset(names)
+
+
+def _below(path: str) -> dict[str, tuple[Slot, ...]]:
+    if definitions.is_primitive(path):
+        path = "Element"
+    found: dict[str, tuple[Slot, ...]] = {}
+    for name in definitions.children(path):
+        kind = kind_at(f"{path}.{name}")
+        facts = definitions.element(f"{path}.{name}")
+        if kind is None or facts is None:
+            continue
+        slot = Slot(name, kind)
+        found[name] = (slot,)
+        stem = facts.defined.rpartition(".")[2]
+        if stem.endswith("[x]"):
+            found[stem[:-3]] = (*found.get(stem[:-3], ()), slot)
+    return found
