@@ -20,6 +20,7 @@ class Context:
         "_contained",
         "_entries",
         "container",
+        "extended",
         "full_url",
         "memo",
         "neighbours",
@@ -42,8 +43,11 @@ class Context:
         self.container = container  #: of a contained resource: that of the one that holds it
         self.neighbours = neighbours  #: of an entry: the Bundle it stands in
         self.full_url = full_url  #: of an entry
+        self.extended = False  #: whether an extension was met in it
         self.validator = validator
-        self.memo: dict[Any, Any] = {}  #: what checks have found out of this resource, by their keys
+        self.memo: dict[
+            Any, Any
+        ] = {}  #: what checks have found out of this resource, by their keys
         self._contained: dict[str, Context] | None = None
         self._entries: Neighbours | None = None
 

@@ -12,7 +12,7 @@ and nothing else; it is shown only where the user asks.
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,6 +32,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     says: str  #: what is wrong and the remedy, with {names} of the finding's values
     why: str  #: for those who ask to have it explained
     source: str  #: link to the specification or to the publication
+    #: what the expression names, where HL7's validator names less than the exact place
+    at: Literal["element", "list", "parent", "root"] = "element"
 
 
 class Finding:

@@ -1,0 +1,147 @@
+"""What a validation found.  https://hl7.org/fhir/R4/operationoutcome.html"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from fhir_b12 import issues
+from fhir_b12.issues import Issue, Severity
+from fhir_b12.validation import places
+from fhir_b12.validation.findings import Finding, Path, rules
+
+_HIDDEN = "the value"
+
+
+class Report:
+    """The issues of one resource or Bundle in document order, and what was left unchecked."""
+
+    __slots__ = ("_issues", "resources", "unchecked")
+
+    def __init__(
+        self, found: tuple[Issue, ...], *, unchecked: tuple[Issue, ...] = (), resources: int = 1
+    ) -> None:
+        self._issues = found
+        self.unchecked = unchecked  #: what could not be decided and why, severity information
+        self.resources = resources  #: how many were checked, contained ones and entries too
+
+    def __iter__(self) -> Iterator[Issue]:
+        return iter(self._issues)
+
+    def __len__(self) -> int:
+        return len(self._issues)
+
+    @property
+    def valid(self) -> bool:
+        """True where nothing is an error; advice and warnings do not reject."""
+        return not any(issue.is_error for issue in self._issues)
+
+    @property
+    def worst(self) -> Severity | None:
+        """The gravest severity, None where there is no issue."""
+        return issues.worst(self._issues)
+
+    @property
+    def counts(self) -> Mapping[Severity, int]:
+        """How many issues there are of each severity."""
+        return Counter(issue.severity for issue in self._issues)
+
+    def outcome(self) -> dict[str, Any]:
+        """An OperationOutcome; what was not checked stands in it as information."""
+        return issues.outcome((*self._issues, *self.unchecked))
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{number} {severity}" for severity, number in self.counts.items())
+        return f"<Report of {self.resources} resources: {said or 'nothing wrong'}>"
+
+
+class Telling:
+    """Turns findings into issues: words, places, lines."""
+
+    def __init__(
+        self,
+        resource: Any,
+        *,
+        renumbered: Mapping[Path, list[int]],
+        lines: Mapping[Path, tuple[int, int]] | None = None,
+        show_values: bool = False,
+    ) -> None:
+        self._resource = resource
+        self._renumbered = renumbered
+        self._lines = lines
+        self._show_values = show_values
+
+    def issues(self, shaped: list[Finding], found: list[Finding]) -> tuple[Issue, ...]:
+        """Every issue in document order, each once; paths of `shaped` are those of the text."""
+        told = [(tuple(reversed(each.path)), each) for each in shaped]
+        told += [(self._original(tuple(reversed(each.path))), each) for each in found]
+        told.sort(key=lambda each: places.order(self._resource, each[0]))
+        once: dict[tuple[Any, ...], Issue] = {}
+        for path, finding in told:
+            issue = self._issue(path, finding)
+            once.setdefault((issue.severity, issue.rule, issue.pointer, issue.message), issue)
+        return tuple(once.values())
+
+    def _original(self, path: Path) -> Path:
+        """The path in the text, where items of lists were taken out before the checks."""
+        if not self._renumbered:
+            return path
+        found: list[str | int] = []
+        for index, step in enumerate(path):
+            kept = self._renumbered.get(path[:index])
+            found.append(kept[step] if kept is not None and isinstance(step, int) else step)
+        return tuple(found)
+
+    def _issue(self, path: Path, finding: Finding) -> Issue:
+        rule = rules()[finding.rule]
+        values = {"value": _HIDDEN} | finding.values
+        if not self._show_values:
+            values["value"] = _HIDDEN
+        named = _named(path, rule.at)
+        place = self._line(path)
+        pointer = places.pointer(path)
+        return Issue(
+            severity=finding.severity or rule.severity,
+            code=rule.code,
+            expression=self._expression(named),
+            message=rule.says.format_map(values),
+            rule=finding.values.get("key") or rule.id,
+            line=place[0] if place else None,
+            column=place[1] if place else None,
+            source=finding.values.get("source") or rule.source,
+            stage=rule.stage,
+            pointer=pointer,
+            fix=tuple(each | {"path": pointer + each["path"]} for each in finding.fix),
+        )
+
+    def _expression(self, path: Path) -> str:
+        if not isinstance(self._resource, dict):
+            return "$this"
+        return places.fhirpath(self._resource, path)
+
+    def _line(self, path: Path) -> tuple[int, int] | None:
+        if self._lines is None:
+            return None
+        for length in range(len(path), -1, -1):
+            place = self._lines.get(path[:length])
+            if place is not None:
+                return place
+        return None
+
+
+def _named(path: Path, at: str) -> Path:
+    """The part of a path that the expression of a rule names."""
+    if at == "list":
+        return path[:-1] if path and isinstance(path[-1], int) else path
+    return {"element": path, "parent": path[:-1], "root": ()}[at]
+
+
+def not_checked(message: str, expression: str, source: str | None = None) -> Issue:
+    """What could not be decided, said as information."""
+    return Issue("information", "incomplete", expression, message, rule="unchecked", source=source)
+
+
+def of_json(found: tuple[Issue, ...]) -> Report:
+    """The report of a text that could not be read."""
+    return Report(tuple(msgspec.structs.replace(each, stage="json") for each in found), resources=0)

@@ -1,0 +1,201 @@
+"""Take apart what is badly shaped: say it, and give the rest in good shape.
+
+This is the thorough walk for resources of which something is wrong. It removes what no later stage
+could read (unknown elements, an object where a text belongs), puts right what can only mean one
+thing (an object where a list of one belongs) and keeps all else, so that the later stages see each
+element as its type has it.
+"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from fhir_b12 import definitions
+from fhir_b12.validation.findings import Finding, Path
+from fhir_b12.validation.shapes import ELEMENT, Member, Shape, shape
+
+_NOTHING = object()
+_SIMPLE = (str, bool, int, float, Decimal)
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "number": (int, Decimal, float),
+}
+
+
+class Shaping:
+    """One walk: what was found, and which items of lists are left."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+        #: path of a list in the result -> the indices its items had before
+        self.renumbered: dict[Path, list[int]] = {}
+
+    def resource(self, node: Any, path: Path = ()) -> dict[str, Any] | None:
+        """A resource in good shape; None where it is none that R4 knows."""
+        if not isinstance(node, dict):
+            self._add("no-resource", path, hint="")
+            return None
+        name = node.get("resourceType")
+        if not (isinstance(name, str) and definitions.is_resource(name)):
+            near = definitions.suggest(name) if isinstance(name, str) and name else None
+            hint = f"; did you mean {near}?" if near and definitions.is_resource(near) else ""
+            self._add("no-resource", path, hint=hint)
+            return None
+        rest = {key: value for key, value in node.items() if key != "resourceType"}
+        return {"resourceType": name} | self._object(rest, shape(name), path, name)
+
+    def _add(self, rule: str, path: Path, **values: Any) -> None:
+        self.found.append(Finding(rule, *path, **values))
+
+    def _object(
+        self, node: dict[str, Any], form: Shape, path: Path, type_name: str
+    ) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        chosen = _chosen(node, form)
+        for name, value in node.items():
+            member = form.members.get(name)
+            here = (*path, name)
+            if member is None:
+                self._add(
+                    "unknown-element", here, type=type_name, name=name[:64], hint=_hint(form, name)
+                )
+                continue
+            stem = form.choices.get(name)
+            if stem is not None:
+                plain = member.companion_of or name
+                if chosen[stem] != plain:
+                    self._add("second-choice", here, stem=stem, first=chosen[stem])
+                    continue
+            kept = self._member(value, member, here)
+            if kept is not _NOTHING:
+                made[name] = kept
+        for name, member in form.members.items():
+            if (
+                member.companion_of
+                and member.many
+                and (name in made or member.companion_of in made)
+            ):
+                self._align(made, member.companion_of, path)
+        return made
+
+    def _member(self, value: Any, member: Member, path: Path) -> Any:
+        if not member.many:
+            return self._item(value, member, path)
+        if not isinstance(value, list):
+            if value is None:
+                self._add("not-null", path, name=member.name)
+                return _NOTHING
+            self._add("not-list", path, name=member.name)
+            value = [value]
+            kept = self._item(value[0], member, path)
+            return _NOTHING if kept is _NOTHING else [kept]
+        if not value:
+            self._add("empty-list", path, name=member.name)
+            return _NOTHING
+        return self._items(value, member, path)
+
+    def _items(self, values: list[Any], member: Member, path: Path) -> Any:
+        if member.json or member.companion_of:  # null holds a place
+            kept = [
+                None if each is None else self._item(each, member, (*path, index))
+                for index, each in enumerate(values)
+            ]
+            return [None if each is _NOTHING else each for each in kept]
+        made: list[Any] = []
+        indices: list[int] = []
+        for index, each in enumerate(values):
+            item = self._item(each, member, (*path, len(made)), (*path, index))
+            if item is not _NOTHING:
+                made.append(item)
+                indices.append(index)
+        if len(made) < len(values):
+            self.renumbered[path] = indices
+        return made or _NOTHING
+
+    def _item(self, value: Any, member: Member, path: Path, said: Path | None = None) -> Any:
+        """One value in good shape; what is said of it stands at `said`."""
+        said = path if said is None else said
+        if value is None:
+            self._add("not-null", said, name=member.name)
+            return _NOTHING
+        if member.json is not None:
+            return self._primitive(value, member, said)
+        if not isinstance(value, dict):
+            self._add("not-object", said, name=member.name, found=_kind(value))
+            return _NOTHING
+        if not value:
+            self._add("empty-object", said, name=member.name)
+            return _NOTHING if member.is_resource else {}
+        if member.is_resource:
+            kept = self.resource(value, path)
+            return _NOTHING if kept is None else kept
+        key = ELEMENT if member.companion_of else member.key
+        return self._object(value, shape(key), path, member.type)
+
+    def _primitive(self, value: Any, member: Member, path: Path) -> Any:
+        kind = member.json or "string"
+        if not isinstance(value, _SIMPLE):
+            self._add("not-simple", path, name=member.name, kind=kind, found=_kind(value))
+            return _NOTHING
+        classes = _CLASSES[kind]
+        if isinstance(value, classes) and (kind == "boolean" or not isinstance(value, bool)):
+            return value
+        self._add("wrong-kind", path, name=member.name, kind=kind, found=_kind(value))
+        return _converted(value, kind)
+
+    def _align(self, made: dict[str, Any], name: str, path: Path) -> None:
+        """Give a list of primitives and that of their companions one length, no null in both."""
+        values, companions = made.get(name), made.get(f"_{name}")
+        length = max(len(values or ()), len(companions or ()))
+        values = [*(values or ()), *[None] * (length - len(values or ()))]
+        companions = [*(companions or ()), *[None] * (length - len(companions or ()))]
+        for index in range(length):
+            if values[index] is None and companions[index] is None:
+                self._add("null-alone", (*path, name), name=name, index=index)
+        pairs = [pair for pair in zip(values, companions, strict=True) if pair != (None, None)]
+        for key, side in ((name, 0), (f"_{name}", 1)):
+            made.pop(key, None)
+            if any(pair[side] is not None for pair in pairs):
+                made[key] = [pair[side] for pair in pairs]
+
+
+def _converted(value: Any, kind: str) -> Any:
+    """The value as the kind it must mean, or nothing."""
+    if kind == "string":
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if kind == "number" and isinstance(value, str):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return _NOTHING
+        return number if number.is_finite() else _NOTHING
+    return {"true": True, "false": False}.get(value, _NOTHING) if kind == "boolean" else _NOTHING
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "a boolean"
+    return "a string" if isinstance(value, str) else "a number"
+
+
+def _hint(form: Shape, name: str) -> str:
+    near = definitions.suggest(f"{form.key}.{name[:64]}")
+    if near is None:
+        return "; take it out or carry it in an extension"
+    last = near.rpartition(".")[2]
+    if last.endswith("[x]"):
+        return f"; write {last.removesuffix('[x]')} and its type"
+    return f"; did you mean {last}?"
+
+
+def _chosen(node: dict[str, Any], form: Shape) -> dict[str, str]:
+    """The spelling of each choice that is read: the one that comes first in R4."""
+    chosen: dict[str, str] = {}
+    for name, stem in form.choices.items():
+        if name in node:
+            chosen.setdefault(stem, form.members[name].companion_of or name)
+    return chosen

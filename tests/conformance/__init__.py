@@ -1,0 +1,1 @@
+"""Agreement with HL7's reference validator."""
