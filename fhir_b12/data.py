@@ -27,6 +27,11 @@ def profiles() -> Traversable:
     return files("fhir_b12.profiles")
 
 
+def reports() -> Traversable:
+    """The folder of what the HTML report is made with, and of the schema of the JSON report."""
+    return files("fhir_b12.reports")
+
+
 def rules() -> list[tuple[str, str]]:
     """The stage and the text of each file of the validator's rules."""
     folder = files("fhir_b12.validation.rules")

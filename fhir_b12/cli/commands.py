@@ -6,19 +6,40 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fhir_b12.cli import accounts, demo, exchange, guide, lookup
+from fhir_b12.cli import hl7
 from fhir_b12.cli.streams import Findings, UsageError
 from fhir_b12.data import TableError
-from fhir_b12.jsonio import JsonError
-from fhir_b12.mapping.lens import MappingError
+from fhir_b12.issues import SEVERITIES
 
 Parser = argparse.ArgumentParser
 Add = Callable[..., Parser]
 
+
+class _Later:
+    """A module of commands that is loaded when one of them runs: start-up is quick."""
+
+    def __init__(self, name: str) -> None:
+        self._name = f"fhir_b12.cli.{name}"
+
+    def __getattr__(self, command: str) -> Callable[[argparse.Namespace], int]:
+        def run(arguments: argparse.Namespace) -> int:
+            code: int = getattr(import_module(self._name), command)(arguments)
+            return code
+
+        return run
+
+
+accounts, demo, exchange, guide, lookup, validate = map(
+    _Later, ("accounts", "demo", "exchange", "guide", "lookup", "validate")
+)
+
+#: The names of `fhir_b12.reports.FORMATS`, which are not loaded for their names alone.
+_REPORTS = ("text", "concise", "json", "ndjson", "outcome", "sarif", "junit", "html")
 _CODES = """
 exit codes:
   0  all is well
@@ -53,9 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed(error: Exception) -> int:
     """Say what stopped the command; give the exit code."""
-    if isinstance(error, (JsonError, MappingError)):
+    issues = getattr(error, "issues", ())
+    if issues:  # of a JsonError or a MappingError
         findings = Findings()
-        findings.tell(error.issues)
+        findings.tell(issues)
         return findings.code
     if isinstance(error, TableError):
         sys.stderr.write(f"{error}\n")
@@ -94,6 +116,7 @@ def parser() -> Parser:
     _carrying(add)
     _explaining(add)
     _answering(add)
+    _validating(add)
     return whole
 
 
@@ -259,6 +282,87 @@ def _answering(add: Add) -> None:
         metavar="FOLDER|FILE.tgz",
         default=".",
         help="write there; into this folder if not given",
+    )
+
+
+def _validating(add: Add) -> None:
+    made = add(
+        "validate",
+        validate.run,
+        "Everything that is wrong with FHIR R4 data: what, where, why and the remedy. Offline.\n"
+        "It exits with 0 where no error is found, whatever the warnings.",
+        "bundle.json",
+        "resources.ndjson --jobs 2 --stats",
+        "bundle.json --format sarif --output report.sarif --html report.html",
+        "--explain list",
+    )
+    made.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="a resource, a Bundle, NDJSON by name, or a folder of them; " + _JSON,
+    )
+    _choosing(made)
+    _reporting(made)
+    _mending(made)
+    hl7.add(made)
+
+
+def _choosing(made: Parser) -> None:
+    """By what to validate, and what of it to report."""
+    group = made.add_argument_group("what is checked")
+    add = group.add_argument
+    listed: dict[str, Any] = {"action": "append", "default": []}
+    add("--profile", "-profile", metavar="URL", help="hold resources to this profile too", **listed)
+    add(
+        "--ig",
+        "-ig",
+        metavar="PACKAGE",
+        help="a FHIR package: .tgz, folder, definition, or name#version in ~/.fhir/packages",
+        **listed,
+    )
+    add("--no-plausibility", action="store_true", help="no advice on what looks mistaken")
+    add("--no-terminology", action="store_true", help="no codes, displays and units")
+    add(
+        "--severity",
+        choices=SEVERITIES,
+        default="information",
+        help="report nothing less grave than this",
+    )
+    add("--select", metavar="RULE", help="report only this rule; may be repeated", **listed)
+    add("--ignore", metavar="RULE", help="do not report this rule; may be repeated", **listed)
+    add("--baseline", metavar="FILE", help="findings that are known: neither told nor counted")
+    add("--write-baseline", action="store_true", help="write all findings to the baseline")
+    add("--max-bytes", type=_count, metavar="N", help="refuse a text or a line longer than N")
+
+
+def _reporting(made: Parser) -> None:
+    """How to report."""
+    add = made.add_argument_group("how it is told").add_argument
+    add("--format", choices=_REPORTS, default="text", help="of the report; text if not given")
+    add("--output", "-o", "-output", metavar="FILE", help="write the report there")
+    for form in ("html", "sarif", "junit"):
+        add(f"--{form}", metavar="FILE", help=f"write a report as {form} besides")
+    add("--show-values", action="store_true", help="values of the data too, not only keys")
+    add("--verbose", action="store_true", help="each finding by itself, none folded")
+    add("--stats", action="store_true", help="how often each rule was broken, and the speed")
+    add("--explain", metavar="RULE", help="what a rule says, why, and its source; list: all rules")
+
+
+def _mending(made: Parser) -> None:
+    """What to do with what is found."""
+    add = made.add_argument_group("what is done").add_argument
+    add("--fix", action="store_true", help="mend in the files what is marked [*]")
+    add("--dry-run", action="store_true", help="with --fix: show the changes, write nothing")
+    add("--minimal", metavar="FILE", help="write the smallest resource that shows the first fault")
+    add("--watch", action="store_true", help="validate again whenever a file changes")
+    add(
+        "--jobs",
+        "-j",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes over files and lines of NDJSON; 0: one for each core",
     )
 
 

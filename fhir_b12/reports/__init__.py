@@ -1,1 +1,35 @@
-"""What a validation found, for people and for machines."""
+"""What the validator found, as reports for people and for programs.
+
+`render(results, "sarif", Options(...))`. A report is a function of what was found and of how it is
+to look. No report shows a patient's value unless `Options.show_values` says so.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from fhir_b12.reports.html import as_html
+from fhir_b12.reports.junit import as_junit
+from fhir_b12.reports.plain import as_json, as_ndjson, as_outcome
+from fhir_b12.reports.results import Checked, Excerpt, Found, Options, Part, cleaned
+from fhir_b12.reports.sarif import as_sarif
+from fhir_b12.reports.text import as_concise, as_text
+
+__all__ = ["FORMATS", "Checked", "Excerpt", "Found", "Options", "Part", "render"]
+
+FORMATS: Mapping[str, Callable[[Sequence[Checked], Options], str]] = MappingProxyType(
+    {
+        "text": as_text,
+        "concise": as_concise,
+        "json": as_json,
+        "ndjson": as_ndjson,
+        "outcome": as_outcome,
+        "sarif": as_sarif,
+        "junit": as_junit,
+        "html": as_html,
+    }
+)
+
+
+def render(results: Sequence[Checked], form: str, options: Options) -> str:
+    """The report in one of `FORMATS`; KeyError for another."""
+    return FORMATS[form]([cleaned(result) for result in results], options)
