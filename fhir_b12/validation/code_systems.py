@@ -12,8 +12,8 @@ _INACTIVE = frozenset({"retired", "inactive"})
 _PARENT, _CHILD = "parent", "child"
 
 
-class TooLarge(Exception):  # noqa: N818 - it never leaves the terminology
-    """More concepts than are looked through here."""
+class Undecided(Exception):  # noqa: N818 - it never leaves the terminology
+    """Why something cannot be told here."""
 
 
 class Concept(msgspec.Struct, frozen=True):
@@ -70,6 +70,8 @@ class CodeSystem:
         self.url: str = str(resource.get("url", ""))
         self.version: str | None = resource.get("version")
         self.content = resource.get("content")
+        self._concepts: dict[str, Concept] | None = None
+        self._is_too_large = False
         self.is_cased = resource.get("caseSensitive") is True
 
     @property
@@ -82,14 +84,21 @@ class CodeSystem:
         """Whether anything can be said of its codes: examples and supplements say nothing."""
         return self.content in {"complete", "fragment"}
 
-    @cached_property
+    @property
     def concepts(self) -> dict[str, Concept]:
         """Every concept by its code, however deep.
 
         Raises:
-            TooLarge: there are more than MOST_CONCEPTS.
+            Undecided: there are more than MOST_CONCEPTS.
 
         """
+        if self._concepts is None:
+            self._concepts = self._read()
+        if not self._concepts and self._is_too_large:
+            raise Undecided(f"{self.url} has more than {MOST_CONCEPTS:,} concepts")
+        return self._concepts
+
+    def _read(self) -> dict[str, Concept]:
         known: dict[str, Concept] = {}
         rows: list[tuple[dict[str, Any], str | None]] = [
             (row, None) for row in objects(self._resource, "concept")
@@ -102,7 +111,8 @@ class CodeSystem:
             if not isinstance(code, str):
                 continue
             if len(known) >= MOST_CONCEPTS:
-                raise TooLarge(f"{self.url} has more than {MOST_CONCEPTS:,} concepts")
+                self._is_too_large = True
+                return {}
             concept = _concept(code, row, parent)
             known.setdefault(code, concept)
             for child in concept.says(_CHILD):

@@ -20,9 +20,9 @@ from fhir_b12.validation.bindings import (
     check_identifier,
     check_quantity,
 )
-from fhir_b12.validation.code_systems import CodeSystem, Concept, TooLarge
+from fhir_b12.validation.code_systems import CodeSystem, Concept, Undecided
 from fhir_b12.validation.grammars import GRAMMARS
-from fhir_b12.validation.value_sets import Codes, Undecided, ValueSet
+from fhir_b12.validation.value_sets import Codes, ValueSet
 
 __all__ = [
     "Remark",
@@ -39,6 +39,7 @@ __all__ = [
 _MOST_KEPT = 50_000  #: answers of a kind that are remembered
 _MOST_UNCHECKED = 1_000
 
+_Answer = tuple[bool | None, "Unchecked | None"]
 _Key = tuple[str | None, str | None, str | None, str | None, str | None]
 _NO_CODES: frozenset[str] = frozenset()
 
@@ -93,7 +94,7 @@ class Terminology:
         self._canonicals = canonicals
         self._systems: dict[tuple[str, str | None], CodeSystem | None] = {}
         self._sets: dict[str, ValueSet | None] = {}
-        self._answers: dict[tuple[str, str | None, str], bool | str] = {}
+        self._answers: dict[tuple[str, str | None, str], _Answer] = {}
         self._said: dict[_Key, Said] = {}
         self._plain: dict[str, frozenset[str]] = {}
         self._unchecked: dict[str, str] = {}
@@ -132,23 +133,24 @@ class Terminology:
         if answer is None:
             answer = self._asked(value_set, system, code)
             _keep(self._answers, key, answer)
-        if isinstance(answer, bool):
-            return answer
-        self.leave_unchecked(value_set, answer)
-        return None
+        inside, unchecked = answer
+        if unchecked is not None:
+            self.leave_unchecked(unchecked.canonical, unchecked.reason)
+        return inside
 
-    def _asked(self, value_set: str, system: str | None, code: str) -> bool | str:
+    def _asked(self, value_set: str, system: str | None, code: str) -> _Answer:
         found = self.value_set(value_set)
         if found is None:
-            return "the value set is not here"
+            return None, Unchecked(value_set, "the value set is not here")
         try:
             if found.contains(system, code):
-                return True
+                trusted = next((each for each in found.trusted if system in {None, each}), None)
+                return True, Unchecked(trusted, GRAMMARS[trusted].reason) if trusted else None
             systems = [system] if system is not None else list(_listed(found))
             written = [(each, self._right_case(each, code)) for each in systems]
-            return any(right and found.contains(each, right) for each, right in written)
-        except (Undecided, TooLarge) as reason:
-            return str(reason)
+            return any(right and found.contains(each, right) for each, right in written), None
+        except Undecided as reason:
+            return None, Unchecked(value_set, str(reason))
 
     def _right_case(self, system: str, code: str) -> str | None:
         concept = self._concept(system, code)
@@ -161,7 +163,7 @@ class Terminology:
         if found is not None:
             try:
                 return found.codes()
-            except (Undecided, TooLarge) as error:
+            except Undecided as error:
                 reason = str(error)
         self.leave_unchecked(value_set, reason)
         return None
@@ -222,7 +224,7 @@ class Terminology:
         known = self.system(system)
         try:
             return known.find(code) if known is not None else None
-        except TooLarge as reason:
+        except Undecided as reason:
             self.leave_unchecked(system, str(reason))
             return None
 
@@ -288,7 +290,7 @@ class Terminology:
             return Said((), Unchecked(url, f"{what} is not here"))
         try:
             return Said(tuple(_of_concept(system, code, display, language)))
-        except TooLarge as reason:
+        except Undecided as reason:
             return Said((), Unchecked(url, str(reason)))
 
 
@@ -296,7 +298,7 @@ def _listed(value_set: ValueSet) -> Codes:
     """The codes of a value set by system; none where there is no list of them."""
     try:
         return value_set.codes()
-    except (Undecided, TooLarge):
+    except Undecided:
         return {}
 
 

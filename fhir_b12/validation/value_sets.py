@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
-from fhir_b12.validation.code_systems import CodeSystem, Concept, objects
+from fhir_b12.validation.code_systems import CodeSystem, Undecided, objects
+from fhir_b12.validation.filters import Filter
 from fhir_b12.validation.grammars import GRAMMARS
-from fhir_b12.validation.patterns import LONGEST_TEXT, safe
 
 MOST_CODES = 500_000  #: of one value set
 DEEPEST = 30  #: value sets within value sets
 MOST_STEPS = 20_000  #: includes looked at for one answer
-MOST_MATCHES = 20_000  #: codes that one pattern is tried on
+MOST_TESTS = 5_000_000  #: concepts that filters are tried on for one answer
 
 Codes = Mapping[str, frozenset[str]]  #: code system -> codes
 
@@ -32,16 +32,12 @@ class Library(Protocol):
         ...
 
 
-class Undecided(Exception):  # noqa: N818 - it never leaves the terminology
-    """Why something cannot be told here."""
-
-
 class Walk:
     """How far one question has led: it ends in bounded time whatever the definitions."""
 
     def __init__(self) -> None:
         self.open: list[ValueSet] = []
-        self._steps = 0
+        self._steps = self._tests = 0
 
     def enter(self, value_set: "ValueSet") -> None:
         """Go into a value set.
@@ -50,14 +46,33 @@ class Walk:
             Undecided: it holds itself, or the way has become too long.
 
         """
-        self._steps += 1
         if any(each is value_set for each in self.open):
             raise Undecided(f"{value_set.url} includes itself")
         if len(self.open) >= DEEPEST:
             raise Undecided(f"more than {DEEPEST} value sets within each other")
+        self.open.append(value_set)
+
+    def step(self) -> None:
+        """Look at one include.
+
+        Raises:
+            Undecided: there are too many.
+
+        """
+        self._steps += 1
         if self._steps > MOST_STEPS:
             raise Undecided(f"more than {MOST_STEPS:,} includes")
-        self.open.append(value_set)
+
+    def test(self, concepts: int) -> None:
+        """Try a filter on so many concepts.
+
+        Raises:
+            Undecided: that would be too many.
+
+        """
+        self._tests += concepts
+        if self._tests > MOST_TESTS:
+            raise Undecided(f"filters on more than {MOST_TESTS:,} concepts")
 
     def leave(self) -> None:
         """Come back from it."""
@@ -150,6 +165,12 @@ class ValueSet:
         only = self._include[0] if len(self._include) == 1 else None
         return only.listed or frozenset() if only and only.system else frozenset()
 
+    @cached_property
+    def trusted(self) -> list[str]:
+        """The grammars it includes whose well-formed codes count as codes."""
+        systems = (each.system or "" for each in self._include if each.listed is None)
+        return [each for each in systems if each in GRAMMARS and GRAMMARS[each].is_trusted]
+
 
 class Include:
     """One `include` or `exclude`: what is of its system and in all its value sets."""
@@ -167,13 +188,13 @@ class Include:
             if "concept" in row
             else None
         )
-        self.filters = [_Filter(each) for each in objects(row, "filter")]
+        self.filters = [Filter(each) for each in objects(row, "filter")]
         sets = row.get("valueSet")
         self.value_sets = [
             each for each in (sets if isinstance(sets, list) else ()) if isinstance(each, str)
         ]
         self._library = library
-        self._kept: dict[int, frozenset[str]] = {}
+        self._kept: dict[int, frozenset[str] | Undecided] = {}
 
     def contains(self, system: str | None, code: str, walk: Walk) -> bool:
         """Whether a code is of its system and in all its value sets.
@@ -185,7 +206,7 @@ class Include:
         if self.system is not None:
             if system not in {None, self.system}:
                 return False
-            if not self._own(code):
+            if not self._own(code, walk):
                 return False
         elif not self.value_sets:
             raise Undecided("an include names neither system nor value set")
@@ -194,7 +215,7 @@ class Include:
                 return False
         return True
 
-    def _own(self, code: str) -> bool:
+    def _own(self, code: str, walk: Walk) -> bool:
         if self.listed is not None:
             return code in self.listed
         assert self.system is not None
@@ -207,7 +228,8 @@ class Include:
         system = self._complete()
         concept = system.find(code)
         return concept is not None and all(
-            concept.code in self._passing(number, system) for number in range(len(self.filters))
+            concept.code in self._passing(number, system, walk)
+            for number in range(len(self.filters))
         )
 
     def _imported(self, url: str) -> ValueSet:
@@ -227,10 +249,18 @@ class Include:
             raise Undecided(f"only part of the code system {self.system} is here")
         return found
 
-    def _passing(self, number: int, system: CodeSystem) -> frozenset[str]:
-        if number not in self._kept:
-            self._kept[number] = self.filters[number].codes(system)
-        return self._kept[number]
+    def _passing(self, number: int, system: CodeSystem, walk: Walk) -> frozenset[str]:
+        found = self._kept.get(number)
+        if found is None:
+            try:
+                walk.test(len(system.concepts))
+                found = self.filters[number].codes(system)
+            except Undecided as reason:
+                found = reason
+            self._kept[number] = found
+        if isinstance(found, Undecided):
+            raise Undecided(str(found))
+        return found
 
     def codes(self, walk: Walk) -> Codes:
         """Every code by its system.
@@ -239,9 +269,10 @@ class Include:
             Undecided: there is no list of them here, and why.
 
         """
+        walk.step()
         parts: list[Codes] = []
         if self.system is not None:
-            parts.append({self.system: self._own_codes()})
+            parts.append({self.system: self._own_codes(walk)})
         parts += [self._imported(url).codes(walk) for url in self.value_sets]
         if not parts:
             raise Undecided("an include names neither system nor value set")
@@ -252,70 +283,16 @@ class Include:
             }
         return common
 
-    def _own_codes(self) -> frozenset[str]:
+    def _own_codes(self, walk: Walk) -> frozenset[str]:
         if self.listed is not None:
             return self.listed
-        grammar = GRAMMARS.get(self.system or "")
-        if grammar is not None:
-            raise Undecided(grammar.reason)
+        if self.system in GRAMMARS:
+            raise Undecided(f"{self.system} is a grammar and no list")
         system = self._complete()
         found = system.codes
         for number in range(len(self.filters)):
-            found &= self._passing(number, system)
+            found &= self._passing(number, system, walk)
         return found
-
-
-class _Filter:
-    """One condition on concepts.  https://hl7.org/fhir/R4/valueset-filter-operator.html"""
-
-    def __init__(self, row: dict[str, Any]) -> None:
-        self.property, self.op, self.value = (
-            str(row.get(name, "")) for name in ("property", "op", "value")
-        )
-
-    def codes(self, system: CodeSystem) -> frozenset[str]:
-        """The codes of a complete code system that pass.
-
-        Raises:
-            Undecided: the filter is not one that R4 defines, or could run for too long.
-
-        """
-        by_hierarchy = {
-            "is-a": system.below,
-            "descendent-of": lambda code: system.below(code) - {code},
-            "is-not-a": lambda code: system.codes - system.below(code),
-            "generalizes": system.above,
-        }.get(self.op)
-        if by_hierarchy is not None:
-            return by_hierarchy(self.value)
-        return frozenset(code for code, each in system.concepts.items() if self._test(each, system))
-
-    def _test(self, concept: Concept, system: CodeSystem) -> bool:
-        values = concept.says(self.property)
-        match self.op:
-            case "=":
-                return self.value in values
-            case "in":
-                return not set(values).isdisjoint(self._several)
-            case "not-in":
-                return set(values).isdisjoint(self._several)
-            case "exists":
-                return bool(values) == (self.value == "true")
-            case "regex":
-                return any(self._matches(value, system) for value in values)
-        raise Undecided(f"no filter {self.op!r} is known")
-
-    @cached_property
-    def _several(self) -> frozenset[str]:
-        return frozenset(each.strip() for each in self.value.split(","))
-
-    def _matches(self, value: str, system: CodeSystem) -> bool:
-        pattern = safe(self.value)
-        if pattern is None:
-            raise Undecided("its pattern could run for too long, or is none")
-        if len(value) > LONGEST_TEXT or len(system.concepts) > MOST_MATCHES:
-            raise Undecided("there is too much to try its pattern on")
-        return pattern.fullmatch(value) is not None
 
 
 def _any(includes: list[Include], system: str | None, code: str, walk: Walk) -> bool:
@@ -327,6 +304,7 @@ def _any(includes: list[Include], system: str | None, code: str, walk: Walk) -> 
     """
     reason = None
     for each in includes:
+        walk.step()
         try:
             if each.contains(system, code, walk):
                 return True
@@ -338,13 +316,24 @@ def _any(includes: list[Include], system: str | None, code: str, walk: Walk) -> 
 
 
 def _union(parts: Iterable[Codes]) -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
+    """All codes of all parts.
+
+    Raises:
+        Undecided: there are too many.
+
+    """
+    found: dict[str, list[frozenset[str]]] = {}
+    count = 0
     for part in parts:
         for system, codes in part.items():
-            found[system] = found[system] | codes if system in found else codes
-        if sum(map(len, found.values())) > MOST_CODES:
+            found.setdefault(system, []).append(codes)
+            count += len(codes)
+        if count > MOST_CODES:
             raise Undecided(f"it has more than {MOST_CODES:,} codes")
-    return found
+    return {
+        system: several[0] if len(several) == 1 else frozenset[str]().union(*several)
+        for system, several in found.items()
+    }
 
 
 def _is_inactive(library: Library, system: str, code: str) -> bool:
