@@ -53,7 +53,10 @@ PROSE = {
 
 
 def structure(definition: Json, shared: dict[str, Json]) -> Json:
-    """A type with its snapshot, or a profile or extension with its differential.
+    """A type or profile with its snapshot, an extension with its differential.
+
+    The snapshots of R4's own profiles are not what is made of their differentials today, and what
+    counts is what was published.
 
     What a snapshot says again and again is shortened as `canonicals._unfolded` knows: constraints
     are names of what stands in `shared`.
@@ -63,7 +66,7 @@ def structure(definition: Json, shared: dict[str, Json]) -> Json:
         *(*NAMES, "id", "kind", "abstract", "context", "contextInvariant", "type"),
         *("baseDefinition", "derivation", "fhirVersion"),
     )
-    if definition.get("derivation") == "constraint" or "snapshot" not in definition:
+    if definition["type"] == "Extension" != definition["id"] or "snapshot" not in definition:
         rows = definition["differential"]["element"]
         return kept | {"differential": {"element": [spare(each, kept["url"]) for each in rows]}}
     rows = [spare(each, kept["url"]) for each in definition["snapshot"]["element"]]

@@ -13,12 +13,14 @@ import msgspec
 
 from fhir_b12.definitions import core, snapshots
 from fhir_b12.definitions.archive import ArchiveError, Entry
+from fhir_b12.definitions.element_trees import checked
 from fhir_b12.definitions.faults import DefinitionError
 from fhir_b12.definitions.packages import Package, as_number, with_dependencies
 
 Json = dict[str, Any]
 
 STRUCTURE = "StructureDefinition"
+NESTED = 40  #: definitions that build on each other; published ones are fewer than ten
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -41,6 +43,7 @@ class Canonicals:
                 self._known.setdefault(entry.url, []).append((package, entry))
         self._decoded: dict[tuple[int, Entry], Json] = {}
         self._structures: dict[str, Json | DefinitionError | None] = {}
+        self._making: list[str] = []  # the snapshots being made just now
 
     def find(self, canonical: str, kind: str | None = None) -> Json | None:
         """The resource of that url, and of that type where one is asked for; None if unknown.
@@ -64,6 +67,8 @@ class Canonicals:
         if canonical not in self._structures:
             try:
                 self._structures[canonical] = self._with_snapshot(canonical)
+            except snapshots.CircleError:  # true of this moment only
+                raise
             except DefinitionError as error:
                 self._structures[canonical] = error
         found = self._structures[canonical]
@@ -114,14 +119,22 @@ class Canonicals:
         if "/" not in url and ":" not in url:
             url = core.TYPES + url
         found = self._find(url, version, STRUCTURE)
-        if found is None or _has_snapshot(found):
+        if found is None or _is_whole(found):
             return found
-        return snapshots.with_snapshot(found, self.structure)
+        if url in self._making:
+            raise snapshots.CircleError(f"{url}: its snapshot needs itself")
+        if len(self._making) >= NESTED:
+            raise DefinitionError(f"{url}: more than {NESTED} definitions build on each other")
+        self._making.append(url)
+        try:
+            return snapshots.with_snapshot(found, self.structure)
+        finally:
+            self._making.pop()
 
 
-def _has_snapshot(definition: Json) -> bool:
-    snapshot = definition.get("snapshot")
-    return isinstance(snapshot, dict) and bool(snapshot.get("element"))
+def _is_whole(definition: Json) -> bool:
+    """True of a definition with a snapshot, which is looked at."""
+    return bool(definition.get("snapshot")) and bool(checked(definition, "snapshot"))
 
 
 def _of_core(url: str, version: str, kind: str | None) -> tuple[str, Entry] | None:
