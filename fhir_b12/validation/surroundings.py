@@ -1,0 +1,56 @@
+"""What FHIRPath may ask about beyond its own node, answered from a Context.
+
+https://hl7.org/fhir/R4/fhirpath.html#variables
+"""
+
+from typing import Any
+
+from fhir_b12.validation.context import Context
+
+
+class Surroundings:
+    """One resource, what holds it, and what it can point to."""
+
+    __slots__ = ("_context", "resource", "root_resource")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.resource: dict[str, Any] = context.resource  #: %resource
+        self.root_resource: dict[str, Any] = context.root.resource  #: %rootResource
+
+    @classmethod
+    def of(cls, context: Context) -> "Surroundings":
+        """The one of a context, made when it is first asked for."""
+        found: Surroundings | None = context.memo.get(cls)
+        if found is None:
+            found = context.memo[cls] = cls(context)
+        return found
+
+    def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
+        """What a reference points to and its type; None where it is not at hand."""
+        target = self._context.resolve(reference)
+        return None if target is None else (target.resource, target.type)
+
+    def member_of(self, url: str, item: Any) -> bool | None:
+        """Whether a code, Coding or CodeableConcept is in a value set; None: who knows."""
+        contains = self._context.validator.terminology.contains
+        if isinstance(item, str):
+            told: bool | None = contains(url, None, item)
+            return told
+        if not isinstance(item, dict):
+            return None
+        answers = {
+            contains(url, coding.get("system"), coding["code"])
+            for coding in item.get("coding", [item])
+            if isinstance(coding, dict) and isinstance(coding.get("code"), str)
+        }
+        return True if True in answers else None if None in answers else False
+
+    def conforms_to(self, url: str, node: Any) -> bool | None:
+        """Whether a resource conforms to a profile; None if it cannot be told."""
+        if not (isinstance(node, dict) and "resourceType" in node):
+            return None
+        context = self._context
+        if node is not context.resource:
+            context = Context(node, context.validator, neighbours=context.neighbours)
+        return context.validator.conforms(context, url, [])
