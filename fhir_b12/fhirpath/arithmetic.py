@@ -1,7 +1,14 @@
 """Functions on numbers.  http://hl7.org/fhirpath/N1/#math"""
 
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal, DecimalException
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_UP,
+    Decimal,
+    DecimalException,
+)
 
 from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.operators import EXACT, single
@@ -50,7 +57,11 @@ def rounded(value: Number, _run: Run, places: int = 0) -> Items:
     if isinstance(exponent, int) and -exponent <= places:
         return [number]
     try:
-        return [EXACT.quantize(number, Decimal(1).scaleb(-places)) if places < 1000 else number]
+        return [
+            number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, EXACT)
+            if places < 1000
+            else number
+        ]
     except DecimalException:
         return [number]
 

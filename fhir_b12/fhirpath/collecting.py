@@ -99,7 +99,10 @@ def count(items: Items, _run: Run) -> Items:
 def distinct(items: Items, run: Run) -> Items:
     """Each item once."""
     run.spend(len(items))
-    return list({key(each): each for each in reversed(items)}.values())[::-1]
+    found: dict[object, Item] = {}
+    for each in items:
+        found.setdefault(key(each), each)
+    return list(found.values())
 
 
 @function("isDistinct", decides=True)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from fhir_b12.fhirpath import Alone, FhirPathError, compile
+from fhir_b12 import fhirpath
+from fhir_b12.fhirpath import Alone, FhirPathError
 
-CASES = Path(__file__).parent / "cases"
+TABLES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 
 
 class Clinic(Alone):
@@ -25,29 +26,32 @@ class Clinic(Alone):
         return True if url == "http://example.org/any" else None
 
 
-def load(path):
-    whole = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
-    resources = whole.get("resources", {})
-    for row in whole["cases"]:
-        yield pytest.param(row, resources, id=f"{path.stem}: {row['expression']}")
+def rows():
+    """Each case of each file: where it is from, the expression, what it finds, the resource."""
+    files = {p: tomllib.loads(p.read_text("utf-8"), parse_float=Decimal) for p in TABLES}
+    resources = {
+        name: each for whole in files.values() for name, each in whole.get("resources", {}).items()
+    }
+    for path, whole in files.items():
+        for section in whole["sections"]:
+            resource = resources[section.get("on", "patient")]
+            for expression, finds in section["cases"]:
+                name = f"{path.stem}: {section['title']}: {expression}"
+                yield pytest.param(expression, finds, resource, id=name)
 
 
-def cases():
-    return [each for path in sorted(CASES.glob("*.toml")) for each in load(path)]
-
-
-@pytest.mark.parametrize(("case", "resources"), cases())
-def test_an_expression_finds_what_the_specification_says(case, resources):
-    resource = resources.get(case.get("on", "patient"), {"resourceType": "Patient"})
+@pytest.mark.parametrize(("expression", "finds", "resource"), rows())
+def test_an_expression_finds_what_the_specification_says(expression, finds, resource):
     around = Clinic(resource)
-    if "error" in case:
-        with pytest.raises(FhirPathError, match=case["error"]):
-            compile(case["expression"]).evaluate(resource, resource["resourceType"], around)
+    if isinstance(finds, str):
+        with pytest.raises(FhirPathError, match=finds):
+            fhirpath.compile(expression).evaluate(resource, resource["resourceType"], around)
         return
-    found = compile(case["expression"]).evaluate(resource, resource["resourceType"], around)
-    assert list(map(shown, found)) == list(map(shown, case["finds"]))
+    found = fhirpath.compile(expression).evaluate(resource, resource["resourceType"], around)
+    wanted = [None if each == "@none" else each for each in finds]
+    assert list(map(shown, found)) == list(map(shown, wanted))
 
 
 def shown(value):
-    """A value with its type: True is not 1, and 1 is not 1.0 where a case says so."""
+    """A value with its type: True is not 1, 1 is not 1.0, and 1.0 is not 1.00."""
     return (type(value).__name__, str(value) if isinstance(value, Decimal) else value)
