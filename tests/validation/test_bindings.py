@@ -1,0 +1,353 @@
+"""Codes held to their bindings: the places and severities are those of HL7's validator."""
+
+import pytest
+
+from fhir_b12.definitions.canonicals import Canonicals
+from fhir_b12.validation.context import Context
+from fhir_b12.validation.findings import rules
+from fhir_b12.validation.terminology import (
+    Terminology,
+    check_binding,
+    check_codeable_concept,
+    check_coding,
+    check_identifier,
+    check_quantity,
+)
+from tests.validation.test_terminology import (
+    BASE,
+    COLOURS,
+    ELSEWHERE,
+    SYSTEM,
+    Definitions,
+    value_set,
+)
+
+FEW = value_set("few", {"system": SYSTEM, "concept": [{"code": "red"}, {"code": "ruby"}]})
+ALL = value_set("all", {"system": SYSTEM})
+MIXED = value_set("mixed", {"system": SYSTEM}, {"system": ELSEWHERE})
+ABSENT = f"{BASE}/ValueSet/absent"
+RED = {"system": SYSTEM, "code": "red"}
+GREEN = {"system": SYSTEM, "code": "green"}
+BLUE = {"system": SYSTEM, "code": "blue"}
+STRANGE = {"system": ELSEWHERE, "code": "a"}
+
+
+class Services:
+    """What a validator offers to checks."""
+
+    def __init__(self, definitions):
+        self.canonicals = definitions
+        self.terminology = Terminology(definitions)
+
+
+def surroundings(**resource):
+    loose = {**COLOURS, "url": f"{BASE}/CodeSystem/loose", "caseSensitive": False}
+    part = {**COLOURS, "url": f"{BASE}/CodeSystem/part", "content": "fragment"}
+    definitions = Definitions(COLOURS, loose, part, FEW, ALL, MIXED)
+    return Context({"resourceType": "Observation", **resource}, Services(definitions))
+
+
+def said(found):
+    """`error code[0].system`: severity and place of each finding."""
+    return [f"{rules()[each.rule].severity} {place(each)} {each.rule}" for each in found]
+
+
+def place(finding):
+    steps = (
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(finding.path)
+    )
+    return "".join(steps).lstrip(".") or "."
+
+
+def bound(value, kind, strength, url=FEW["url"], ceiling=None):
+    context, found = surroundings(), []
+    check_binding(value, kind, strength, url, ceiling, context, found)
+    return said(found)
+
+
+def of(check, value, **resource):
+    found = []
+    check(value, surroundings(**resource), found)
+    return said(found)
+
+
+def concept(*codings, **more):
+    return {"coding": list(codings), **more}
+
+
+# --- bindings
+
+
+@pytest.mark.parametrize("kind", ["code", "string", "uri", "Coding", "Quantity", "CodeableConcept"])
+@pytest.mark.parametrize(
+    ("strength", "expected"),
+    [
+        ("required", ["error . required-binding"]),
+        ("extensible", ["warning . extensible-binding"]),
+        ("preferred", ["information . preferred-binding"]),
+        ("example", []),
+    ],
+)
+def test_the_strength_decides_how_grave_it_is(kind, strength, expected):
+    value = {"Coding": BLUE, "Quantity": BLUE, "CodeableConcept": concept(BLUE)}.get(kind, "blue")
+    inside = {"Coding": RED, "Quantity": RED, "CodeableConcept": concept(RED)}.get(kind, "red")
+    assert bound(value, kind, strength) == expected
+    assert bound(inside, kind, strength) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "strength", "expected"),
+    [
+        ("blue", "code", "extensible", []),
+        ("green", "code", "extensible", ["error . maximum-binding"]),
+        ("green", "code", "preferred", ["error . maximum-binding"]),
+        ("blue", "code", "required", ["error . required-binding"]),
+        (BLUE, "Coding", "extensible", []),
+        (STRANGE, "Coding", "extensible", ["error . maximum-binding"]),
+        (STRANGE, "Coding", "preferred", ["information . preferred-binding"]),
+        (concept(BLUE), "CodeableConcept", "extensible", ["warning . extensible-binding"]),
+        (
+            concept(STRANGE),
+            "CodeableConcept",
+            "extensible",
+            ["error . maximum-binding", "warning . extensible-binding"],
+        ),
+        ({"text": "red"}, "CodeableConcept", "extensible", ["error . maximum-coding"]),
+    ],
+)
+def test_no_code_leaves_the_maximum_value_set(value, kind, strength, expected):
+    assert bound(value, kind, strength, ceiling=ALL["url"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("strength", "expected"),
+    [
+        ("required", ["error . required-coding"]),
+        ("extensible", ["warning . extensible-coding"]),
+        ("preferred", []),
+    ],
+)
+def test_text_is_no_coding(strength, expected):
+    assert bound({"text": "red"}, "CodeableConcept", strength) == expected
+    assert bound(concept({"id": "x"}, text="red"), "CodeableConcept", strength) == expected
+
+
+@pytest.mark.parametrize(
+    ("codings", "expected"),
+    [
+        ([RED, STRANGE], []),
+        ([STRANGE, BLUE], ["error . required-binding"]),
+        ([RED, GREEN], ["error . required-binding"]),  # a wrong coding spoils the right one
+        ([{**RED, "display": "Blue"}], ["error . required-binding"]),
+        ([{"code": "red"}], []),  # one system and a list: it can mean nothing else
+        ([{"code": "blue"}], ["error . required-binding"]),
+        ([{"system": SYSTEM}], ["error . required-binding"]),
+        ([{**RED, "version": "9"}], []),
+    ],
+)
+def test_one_right_coding_is_enough_if_none_is_wrong(codings, expected):
+    assert bound(concept(*codings), "CodeableConcept", "required") == expected
+
+
+def test_a_code_without_system_is_in_no_value_set_that_is_a_whole_code_system():
+    found = bound(concept({"code": "red"}), "CodeableConcept", "required", ALL["url"])
+    assert found == ["error . required-binding"]
+
+
+@pytest.mark.parametrize("kind", ["Coding", "Quantity"])
+@pytest.mark.parametrize("value", [{"code": "red"}, {"system": SYSTEM}, {"display": "Red"}])
+def test_half_a_coding_is_held_to_nothing(kind, value):
+    assert bound(value, kind, "required") == []
+
+
+@pytest.mark.parametrize("kind", ["code", "Coding", "CodeableConcept"])
+@pytest.mark.parametrize("url", [MIXED["url"], ABSENT])
+def test_what_cannot_be_told_is_no_finding(kind, url):
+    value = {"Coding": STRANGE, "CodeableConcept": concept(STRANGE)}.get(kind, "a")
+    assert bound(value, kind, "required", url) == []
+
+
+def test_an_extension_stands_for_no_required_code():
+    assert bound(None, "code", "required") == ["error . code-missing"]
+    assert bound(None, "code", "extensible") == []
+
+
+def test_a_code_that_only_looks_different_is_mended():
+    found = []
+    for code in ("RED", " red", "green"):
+        check_binding(code, "code", "required", FEW["url"], None, surroundings(), found)
+    mended = ({"op": "replace", "path": "", "value": "red"},)
+    assert [each.fix for each in found] == [mended, mended, ()]
+    assert [each.values["hint"] for each in found] == [": one of red"] * 3
+
+
+def test_a_code_that_is_no_longer_used_is_said_so():
+    assert bound("ruby", "code", "required") == ["warning . inactive-code"]
+
+
+# --- what holds of a coding by itself
+
+
+@pytest.mark.parametrize(
+    ("coding", "alone", "in_concept"),
+    [
+        (RED, [], []),
+        (GREEN, ["error code unknown-code"], ["error code unknown-code"]),
+        (STRANGE, [], []),
+        (
+            {"system": f"{BASE}/CodeSystem/part", "code": "green"},
+            ["warning code code-outside-fragment"],
+            ["warning code code-outside-fragment"],
+        ),
+        (
+            {"system": f"{BASE}/CodeSystem/loose", "code": "RED"},
+            ["information code code-case"],
+            ["information code code-case"],
+        ),
+        ({**RED, "version": "9", "display": "Blue"}, [], []),
+        ({**RED, "version": "1.0", "display": "Red"}, [], []),
+        (
+            {"code": "red"},
+            ["warning . coding-without-system"],
+            ["warning . concept-without-system"],
+        ),
+        ({"display": "Red"}, [], ["warning . concept-without-system"]),
+        ({"system": SYSTEM}, [], ["warning code concept-without-code"]),
+        ({"system": ELSEWHERE}, [], []),
+        ({"id": "x"}, [], []),
+        ({"system": "colours", "code": "red"}, ["error . relative-system"], []),
+        ({"system": ALL["url"], "code": "red"}, ["error . value-set-as-system"], []),
+        (
+            {"system": SYSTEM, "code": "ruby"},
+            ["warning . inactive-code"],
+            ["warning . inactive-code"],
+        ),
+        (
+            {"system": SYSTEM, "code": "cold"},
+            ["warning . deprecated-code"],
+            ["warning . deprecated-code"],
+        ),
+    ],
+)
+def test_a_coding_is_judged_by_itself(coding, alone, in_concept):
+    assert of(check_coding, coding) == alone
+    within = [each.replace(" ", " coding[0].", 1).replace("..", ".") for each in in_concept]
+    within = [each.replace("coding[0]. ", "coding[0] ") for each in within]
+    assert of(check_codeable_concept, concept(coding)) == within
+
+
+def test_an_empty_coding_beside_others_has_no_system():
+    found = of(check_codeable_concept, concept({"id": "x"}, RED))
+    assert found == ["warning coding[0] concept-without-system"]
+
+
+def test_a_binding_moves_the_place_of_a_wrong_system():
+    found = []
+    for system in ("colours", ALL["url"]):
+        coding = {"system": system, "code": "red"}
+        check_coding(coding, surroundings(), found, bound=True)
+        check_quantity(coding, surroundings(), found, bound=True)
+    assert (
+        said(found)
+        == ["error system relative-system"] * 2 + ["error system value-set-as-system"] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("display", "language", "expected"),
+    [
+        ("Red", None, []),
+        ("rED", None, []),
+        ("Crimson", None, []),
+        ("Rot", None, ["error display wrong-display"]),
+        ("Rot", "de-AT", []),
+        ("Red", "de", []),
+        ("Blue", None, ["error display wrong-display"]),
+        ("Re-d", None, ["error display wrong-display"]),
+        (" red", None, ["error display display-spacing"]),
+    ],
+)
+def test_a_display_is_one_of_the_names_of_its_code(display, language, expected):
+    resource = {"language": language} if language else {}
+    assert of(check_coding, {**RED, "display": display}, **resource) == expected
+
+
+def test_a_code_without_name_has_no_display():
+    assert of(check_coding, {**BLUE, "display": "Blue"}) == ["error display display-of-none"]
+
+
+def test_a_display_that_differs_by_white_space_is_mended():
+    found = []
+    check_coding({**RED, "display": "Red "}, surroundings(), found)
+    assert [each.fix for each in found] == [({"op": "replace", "path": "", "value": "Red"},)]
+
+
+# --- Quantity and Identifier
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [
+        ({"system": "http://unitsofmeasure.org", "code": "pg/mL"}, []),
+        ({"system": "http://unitsofmeasure.org", "code": "frobnitz"}, []),
+        ({"system": "http://unitsofmeasure.org", "code": "pg per mL"}, ["error code unknown-code"]),
+        ({"unit": "tablets"}, []),
+        ({"code": "mg"}, []),  # qty-3 says it
+        ({"system": SYSTEM}, []),
+        (GREEN, ["error code unknown-code"]),
+        ({"system": "ucum", "code": "mg"}, ["error . relative-system"]),
+    ],
+)
+def test_a_unit_is_a_code(quantity, expected):
+    assert of(check_quantity, quantity) == expected
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [
+        ({"value": "1"}, []),
+        ({"system": "http://example.org", "value": "1"}, []),
+        ({"system": "hospital", "value": "1"}, ["error . identifier-system"]),
+        ({"system": "urn:ietf:rfc:3986", "value": "urn:oid:2.16"}, []),
+        ({"system": "urn:ietf:rfc:3986", "value": "mailto:a@example.org"}, []),
+        ({"system": "urn:ietf:rfc:3986", "value": "2.16"}, ["error . identifier-uri"]),
+    ],
+)
+def test_an_identifier_has_an_absolute_system(identifier, expected):
+    assert of(check_identifier, identifier) == expected
+
+
+# --- R4's own
+
+
+def test_bindings_of_r4_hold_without_a_server():
+    context = Context({"resourceType": "Condition"}, Services(Canonicals()))
+    hl7, base = "http://terminology.hl7.org/CodeSystem", "http://hl7.org/fhir/ValueSet"
+    clinical = f"{base}/condition-clinical"
+    language, all_languages = f"{base}/languages", f"{base}/all-languages"
+    rows = [
+        (concept({"system": f"{hl7}/condition-clinical", "code": "active"}), clinical, "required"),
+        (concept({"system": f"{hl7}/condition-clinical", "code": "gone"}), clinical, "required"),
+        ("active", f"{base}/observation-status|4.0.1", "required"),
+        ("de-AT-1996", language, "preferred"),
+        ("austrian german", language, "preferred"),
+    ]
+    found = []
+    for value, url, strength in rows:
+        kind = "code" if isinstance(value, str) else "CodeableConcept"
+        ceiling = all_languages if url == language else None
+        check_binding(value, kind, strength, url, ceiling, context, found)
+    assert said(found) == [
+        "error . required-binding",
+        "error . required-binding",
+        "information . preferred-binding",
+        "error . maximum-binding",
+    ]
+
+
+def test_every_rule_speaks_only_of_what_its_findings_know():
+    values = dict.fromkeys(
+        ("value", "system", "code", "display", "displays", "value_set", "hint"), "x"
+    )
+    own = [each for each in rules().values() if each.stage == "terminology"]
+    assert [each.id for each in own if "{" in each.says.format(**values)] == []
