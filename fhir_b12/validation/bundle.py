@@ -41,7 +41,13 @@ class Entries:
             resource, url = entry.get("resource"), entry.get("fullUrl")
             here = None
             if resource is not None:
-                here = Context(resource, context.validator, neighbours=self, full_url=url)
+                here = Context(
+                    resource,
+                    context.validator,
+                    neighbours=self,
+                    full_url=url,
+                    hasty=context.hasty,
+                )
                 self._by_resource[id(resource)] = here
                 self._by_name.setdefault(f"{here.type}/{resource.get('id')}", index)
                 if url is not None:

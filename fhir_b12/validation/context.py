@@ -8,6 +8,10 @@ from fhir_b12.validation.findings import Finding
 Node = Any  #: a JSON value: dict, list, str, bool, int, Decimal
 
 
+class Misshapen(Exception):  # noqa: N818  # no error: the thorough walk will say what is wrong
+    """A check met what is badly shaped and what the quick look at shapes had not seen."""
+
+
 class Context:
     """The surroundings of the nodes of one resource.
 
@@ -22,8 +26,10 @@ class Context:
         "container",
         "extended",
         "full_url",
+        "hasty",
         "memo",
         "neighbours",
+        "pointed_at",
         "resource",
         "type",
         "validator",
@@ -37,12 +43,15 @@ class Context:
         container: "Context | None" = None,
         neighbours: "Neighbours | None" = None,
         full_url: str | None = None,
+        hasty: bool = False,
     ) -> None:
+        self.hasty = hasty  #: whether the shape was looked at quickly; see `fitting.Misshapen`
         self.resource = resource  #: %resource
         self.type: str = resource["resourceType"]
         self.container = container  #: of a contained resource: that of the one that holds it
         self.neighbours = neighbours  #: of an entry: the Bundle it stands in
         self.full_url = full_url  #: of an entry
+        self.pointed_at: set[str] = set()  #: ids of contained resources it refers to itself
         self.extended = False  #: whether an extension was met in it
         self.validator = validator
         self.memo: dict[
@@ -70,6 +79,7 @@ class Context:
                         container=self,
                         neighbours=self.neighbours,
                         full_url=self.full_url,
+                        hasty=self.hasty,
                     )
                     self._contained.setdefault(name, here)
         return self._contained

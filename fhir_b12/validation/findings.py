@@ -71,6 +71,11 @@ def under(found: list[Finding], since: int, *steps: str | int) -> None:
         finding.path.extend(reversed(steps))
 
 
+def is_error(finding: Finding) -> bool:
+    """True where a finding makes what it speaks of invalid."""
+    return (finding.severity or rules()[finding.rule].severity) in {"fatal", "error"}
+
+
 @cache
 def rules() -> Mapping[str, Rule]:
     """Every rule by its id.

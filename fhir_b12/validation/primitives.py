@@ -12,9 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_b12 import dates
+from fhir_b12.validation.context import Misshapen
 from fhir_b12.validation.findings import Finding
 
-Check = Callable[[Any, list[Finding]], None]  #: appends what is wrong with a value of the type
+Check = Callable[[Any, Any, list[Finding]], None]  #: appends what is wrong with a value of a type
 
 MAX_TEXT = 1024 * 1024
 _REMEMBERED = 4096  #: values of one type; more and all are forgotten
@@ -40,11 +41,11 @@ def remembering(check: Check) -> Check:
     """The check, passed over for texts it has found right before."""
     right: set[str] = set()
 
-    def checked(value: str, found: list[Finding]) -> None:
+    def checked(value: str, _: Any, found: list[Finding]) -> None:
         if value in right:
             return
         mark = len(found)
-        check(value, found)
+        check(value, _, found)
         if len(found) == mark and len(value) <= _LONG:
             if len(right) >= _REMEMBERED:
                 right.clear()
@@ -53,23 +54,23 @@ def remembering(check: Check) -> Check:
     return checked
 
 
-def _text(value: str, found: list[Finding]) -> None:
+def _text(value: str, _: Any, found: list[Finding]) -> None:
     if not value:
         found.append(Finding("empty-primitive"))
         return
     if value[0].isspace() or value[-1].isspace():
         found.append(Finding("edge-space" if value.strip() else "blank"))
-    _characters(value, found)
+    _characters(value, _, found)
 
 
-def _characters(value: str, found: list[Finding]) -> None:
+def _characters(value: str, _: Any, found: list[Finding]) -> None:
     if _CONTROL(value):
         found.append(Finding("control-character"))
     if len(value) > MAX_TEXT:
         found.append(Finding("long-text"))
 
 
-def _markdown(value: str, found: list[Finding]) -> None:
+def _markdown(value: str, _: Any, found: list[Finding]) -> None:
     if not value:
         found.append(Finding("empty-primitive"))
         return
@@ -77,10 +78,10 @@ def _markdown(value: str, found: list[Finding]) -> None:
         found.append(Finding("blank"))
     if "<" in value and _TAG(value):
         found.append(Finding("markdown-html"))
-    _characters(value, found)
+    _characters(value, _, found)
 
 
-def _uri(value: str, found: list[Finding]) -> None:
+def _uri(value: str, _: Any, found: list[Finding]) -> None:
     if not value:
         found.append(Finding("empty-primitive"))
     elif _SPACE(value):
@@ -92,14 +93,14 @@ def _uri(value: str, found: list[Finding]) -> None:
         found.append(Finding("uuid", value=value))
 
 
-def _canonical(value: str, found: list[Finding]) -> None:
-    _uri(value.partition("|")[0], found)
+def _canonical(value: str, _: Any, found: list[Finding]) -> None:
+    _uri(value.partition("|")[0], _, found)
     if value and not _ABSOLUTE(value):
         found.append(Finding("canonical"))
 
 
 def _pattern(rule: str, match: Callable[[str], Any]) -> Check:
-    def check(value: str, found: list[Finding]) -> None:
+    def check(value: str, _: Any, found: list[Finding]) -> None:
         if not value:
             found.append(Finding("empty-primitive"))
         elif not match(value):
@@ -109,7 +110,7 @@ def _pattern(rule: str, match: Callable[[str], Any]) -> Check:
 
 
 def _dated(kind: type[dates.DateTime]) -> Check:
-    def check(value: str, found: list[Finding]) -> None:
+    def check(value: str, _: Any, found: list[Finding]) -> None:
         if not value:
             found.append(Finding("empty-primitive"))
             return
@@ -135,7 +136,7 @@ def _is_real(text: str) -> bool:
     return True
 
 
-def _base64(value: str, found: list[Finding]) -> None:
+def _base64(value: str, _: Any, found: list[Finding]) -> None:
     if not value:
         found.append(Finding("empty-primitive"))
         return
@@ -148,14 +149,16 @@ def _base64(value: str, found: list[Finding]) -> None:
 
 
 def _whole(kind: str, low: int, high: int) -> Check:
-    def check(value: Any, found: list[Finding]) -> None:
+    def check(value: Any, _: Any, found: list[Finding]) -> None:
         if value.__class__ is not int or not low <= value <= high:
             found.append(Finding("integer", type=kind, low=low, high=high, value=value))
 
     return check
 
 
-def _decimal(value: Any, found: list[Finding]) -> None:
+def _decimal(value: Any, _: Any, found: list[Finding]) -> None:
+    if value.__class__ not in _NUMBERS:
+        raise Misshapen
     if value.__class__ is int:
         if not -_TOO_LONG < value < _TOO_LONG:
             found.append(Finding("decimal-range"))
@@ -163,10 +166,11 @@ def _decimal(value: Any, found: list[Finding]) -> None:
         found.append(Finding("decimal-range"))
 
 
-def _anything(value: Any, found: list[Finding]) -> None:
+def _anything(value: Any, _: Any, found: list[Finding]) -> None:
     """Booleans are right as they are; narratives are checked as a whole."""
 
 
+_NUMBERS = frozenset({int, Decimal, float})
 _TOO_LONG = 10**18
 _LARGEST = 2**31 - 1
 

@@ -50,6 +50,8 @@ def check_reference(
         named = literal_type(reference)
         if said not in targets or (named is not None and named != said):
             found.append(_wrong(said, targets))
+    if reference[0] == "#":
+        context.pointed_at.add(reference[1:])
     target = context.resolve(reference)
     if target is not None:
         if allowed and target.type not in targets:

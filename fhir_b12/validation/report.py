@@ -62,9 +62,9 @@ class Telling:
     def __init__(
         self,
         resource: Any,
-        *,
         renumbered: Mapping[Path, list[int]],
-        lines: Mapping[Path, tuple[int, int]] | None = None,
+        lines: Mapping[Path, tuple[int, int]] | None,
+        *,
         show_values: bool = False,
     ) -> None:
         self._resource = resource

@@ -48,6 +48,11 @@ class Member:
                 self.profile = element.profiles[0]
 
     @property
+    def is_required_code(self) -> bool:
+        """True of a code that must be of a value set."""
+        return self.type == "code" and self.element.strength == "required"
+
+    @property
     def is_resource(self) -> bool:
         """True where any resource may stand: contained, an entry of a Bundle."""
         return self.type == "Resource"
@@ -56,10 +61,11 @@ class Member:
 class Shape:
     """The members an object may have by their JSON names, in R4's order."""
 
-    __slots__ = ("choices", "key", "members")
+    __slots__ = ("choices", "is_resource", "key", "members")
 
     def __init__(self, key: str) -> None:
         self.key = key
+        self.is_resource = definitions.is_resource(key)
         self.members: dict[str, Member] = {}
         for name in definitions.children(key):
             element = definitions.element(f"{key}.{name}")

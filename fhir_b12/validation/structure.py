@@ -10,10 +10,10 @@ from typing import Any
 
 from fhir_b12 import definitions
 from fhir_b12.definitions import Element, Invariant
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import Context, Misshapen
 from fhir_b12.validation.findings import Finding, under
 from fhir_b12.validation.primitives import CHECKS
-from fhir_b12.validation.shapes import ELEMENT, Member, shape
+from fhir_b12.validation.shapes import ELEMENT, Member, Shape, shape
 
 Found = list[Finding]
 Check = Callable[[Any, Context, Found], None]  #: appends what is wrong with a node
@@ -49,37 +49,50 @@ class Structure:
         return found or self._compile(key, profile or key)
 
     def _compile(self, key: str, profile: str) -> Check:
-        own = shape(key)
-        restriction = shape(profile)
+        form, restriction = shape(key), shape(profile)
         checks: dict[str, Check] = {}
-        for name, member in own.members.items():
+        for name, member in form.members.items():
             if name in restriction.members:
-                checks[name] = self._member(restriction.members[name], member)
+                checks[name] = self._late(checks, restriction.members[name], member)
             else:
                 checks[name] = _not_allowed(name)
-        required = {
-            member.stem or name: (_spellings(member), member.element.min)
+        if form.is_resource:
+            checks["resourceType"] = _nothing
+        required = [
+            (frozenset(_spellings(member)), member.stem or name, member.element.min)
             for name, member in restriction.members.items()
             if member.element.min > 0 and member.companion_of is None
-        }
+        ]
         walk = _walker(
+            form,
             checks,
             required,
+            {
+                name: self._binding(member)[0]
+                for name, member in restriction.members.items()
+                if member.is_required_code
+            },
             self._invariants(profile),
             self._special.get(key, ()),
-            type_name=key,
-            is_resource=definitions.is_resource(key),
         )
         self._compiled[key, profile] = walk
         return walk
 
     # --- members
 
+    def _late(self, checks: dict[str, Check], member: Member, base: Member) -> Check:
+        """The check of a member that is made at its first use: shapes lead back to themselves."""
+
+        def check(value: Any, context: Context, found: Found) -> None:
+            made = checks[base.name] = self._member(member, base)
+            made(value, context, found)
+
+        return check
+
     def _member(self, member: Member, base: Member) -> Check:
         if member.companion_of is not None:
-            return (
-                _each(self._late(ELEMENT, ELEMENT)) if base.many else self._late(ELEMENT, ELEMENT)
-            )
+            companion = self.check(ELEMENT)
+            return _holes(_each(companion)) if base.many else companion
         if member.type == "xhtml":
             return _all([self._narrative, *self._invariants_at(member.element)])
         if base.is_resource:
@@ -87,29 +100,16 @@ class Structure:
         single = self._primitive(member) if member.json else self._object(member)
         if member.type == "Extension":
             return _extending(_each(single))
+        if base.many and member.json:
+            return _holes(_each(single))
         return _each(single) if base.many else single
 
-    def _late(self, key: str, profile: str) -> Check:
-        """The check of a shape that compiles at its first use: shapes lead back to themselves."""
-        compiled = self._compiled
-
-        def check(node: Any, context: Context, found: Found) -> None:
-            (compiled.get((key, profile)) or self.check(key, profile))(node, context, found)
-
-        return check
-
     def _primitive(self, member: Member) -> Check:
-        text = CHECKS[member.type]
-        bound = self._binding(member)
-        extra = self._invariants_at(member.element)
-
-        def plain(value: Any, _: Context, found: Found) -> None:
-            text(value, found)
-
-        return _all([plain, *bound, *extra]) if bound or extra else plain
+        text: Check = CHECKS[member.type]
+        return _all([text, *self._binding(member), *self._invariants_at(member.element)])
 
     def _object(self, member: Member) -> Check:
-        checks: list[Check] = [self._late(member.key, member.profile)]
+        checks: list[Check] = [self.check(member.key, member.profile)]
         if member.type == "Reference":
             targets = member.element.targets
             reference = self._reference
@@ -221,6 +221,8 @@ def _each(check: Check) -> Check:
 
     def checked(nodes: list[Any], context: Context, found: Found) -> None:
         mark = len(found)
+        if not nodes and context.hasty:
+            raise Misshapen
         for index, node in enumerate(nodes):
             if node is not None:
                 check(node, context, found)
@@ -246,18 +248,28 @@ def broken(rule: Invariant) -> Finding:
     return Finding("invariant", key=rule.key, human=rule.human)
 
 
-def _walker(
+def _holes(check: Check) -> Check:
+    """The check of a list in which null may hold a place, which the thorough walk decides."""
+
+    def checked(nodes: list[Any], context: Context, found: Found) -> None:
+        if context.hasty and None in nodes:
+            raise Misshapen
+        check(nodes, context, found)
+
+    return checked
+
+
+def _walker(  # noqa: PLR0917  # all that is told of a shape
+    form: Shape,
     checks: dict[str, Check],
-    required: dict[str, tuple[tuple[str, ...], int]],
+    required: list[tuple[frozenset[str], str, int]],
+    without_value: dict[str, Check],
     invariants: list[tuple[Invariant, Holds]],
     special: tuple[Check, ...],
-    *,
-    type_name: str,
-    is_resource: bool,
 ) -> Check:
-    if is_resource:
-        checks = {**checks, "resourceType": _nothing}
-    need_content = not is_resource
+    choices = frozenset(name for name in form.choices if name[0] != "_")
+    companions = frozenset(name for name, each in form.members.items() if each.companion_of)
+    type_name, is_resource = form.key, form.is_resource
 
     def walk(node: dict[str, Any], context: Context, found: Found) -> None:
         mark = len(found)
@@ -266,11 +278,15 @@ def _walker(
             if len(found) != mark:
                 under(found, mark, name)
                 mark = len(found)
-        for name, (names, least) in required.items():
-            if not any(map(node.__contains__, names)):
+        if len(node) < 2 and not is_resource:
+            _look_closer(node, context, found)
+        if choices and context.hasty and len(choices.intersection(node)) > 1:
+            _look_at_choices(form, node)
+        for names, name, least in required:
+            if names.isdisjoint(node):
                 found.append(Finding("min", name, type=type_name, name=name, min=least))
-        if need_content and len(node) == 1 and "id" in node:
-            found.append(Finding("ele-1"))
+        if not companions.isdisjoint(node):
+            _look_at_companions(node, companions, without_value, context, found)
         for rule, holds in invariants:
             if not holds(node, context):
                 found.append(broken(rule))
@@ -278,3 +294,42 @@ def _walker(
             each(node, context, found)
 
     return walk
+
+
+def _look_closer(node: dict[str, Any], context: Context, found: Found) -> None:
+    """An object with nothing or little in it."""
+    if not node and context.hasty:
+        raise Misshapen
+    if "id" in node:
+        found.append(Finding("ele-1"))
+
+
+def _look_at_companions(
+    node: dict[str, Any],
+    companions: frozenset[str],
+    without_value: dict[str, Check],
+    context: Context,
+    found: Found,
+) -> None:
+    """Primitives that have no value: an extension may stand for it, an id may not."""
+    for companion in companions.intersection(node):
+        name, parts = companion[1:], node[companion]
+        if parts.__class__ is list:
+            values = node.get(name, ())
+            for index, part in enumerate(parts):
+                alone = index >= len(values) or values[index] is None
+                if part and alone and "extension" not in part:
+                    found.append(Finding("no-value", name, index))
+        elif name not in node:
+            if parts and "extension" not in parts:
+                found.append(Finding("no-value", name))
+            elif name in without_value:
+                mark = len(found)
+                without_value[name](None, context, found)
+                under(found, mark, name)
+
+
+def _look_at_choices(form: Shape, node: dict[str, Any]) -> None:
+    stems = [form.choices[name] for name in node if name in form.choices and name[0] != "_"]
+    if len(set(stems)) < len(stems):
+        raise Misshapen

@@ -5,25 +5,43 @@ from pathlib import Path as FilePath
 from typing import Any, BinaryIO
 
 from fhir_b12 import jsonio
+from fhir_b12.dates import DateTime
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.packages import Package, open_package
+from fhir_b12.issues import Issue
 from fhir_b12.validation.bundle import Entries, check_bundle, check_entry
-from fhir_b12.validation.context import Context
-from fhir_b12.validation.findings import Finding, Path, under
+from fhir_b12.validation.context import Context, Misshapen
+from fhir_b12.validation.findings import Finding, is_error, under
+from fhir_b12.validation.fitting import count, fits
 from fhir_b12.validation.invariants import FUNCTIONS, orphans
+from fhir_b12.validation.plausibility import check_plausibility, check_together
+from fhir_b12.validation.profile import check_extensions, check_profile, implied_profiles
 from fhir_b12.validation.references import check_attachment, check_reference
-from fhir_b12.validation.report import Report, Telling, of_json
+from fhir_b12.validation.report import Report, Telling, not_checked, of_json
 from fhir_b12.validation.shaping import Shaping
-from fhir_b12.validation.structure import Structure
+from fhir_b12.validation.structure import Check, Structure
+from fhir_b12.validation.terminology import (
+    Terminology,
+    check_binding,
+    check_codeable_concept,
+    check_coding,
+    check_identifier,
+    check_quantity,
+)
 
 Data = Any  #: a resource as a dict, or its JSON text as str or bytes
 
 
-class Validator:
-    """The rules to check by, compiled as they are needed; to be held on to.
+#: https://hl7.org/fhir/R4/datatypes.html#quantity and its specializations
+_QUANTITIES = ("Quantity", "Age", "Count", "Distance", "Duration")
 
-    `profiles` are canonical urls every resource of their type is held to, `packages` FHIR packages
-    (opened, or a path of a `.tgz` or folder, or `name#version`).
+
+class Validator:
+    """The rules to check by, compiled as they are needed; to be held on to, in one thread.
+
+    `profiles` are canonical urls to which what is given is held beside those it declares itself,
+    `packages` FHIR packages (opened, or a path of a `.tgz` or folder, or `name#version`). `now` is
+    the moment after which plausibility takes dates for future ones; without it, it takes none so.
 
     Raises:
         definitions.packages.PackageError: a package cannot be opened.
@@ -39,24 +57,58 @@ class Validator:
         plausibility: bool = True,
         terminology: bool = True,
         show_values: bool = False,
+        switched_off: Iterable[str] = (),
+        now: DateTime | None = None,
     ) -> None:
         opened = [each if isinstance(each, Package) else open_package(each) for each in packages]
         self.canonicals = Canonicals(opened)
-        self.profiles = tuple(profiles)
+        self.terminology = Terminology(self.canonicals)
+        self.switched_off = frozenset(switched_off)
+        self.now = now
+        self.profiles = self._known(profiles)
         self._plausibility = plausibility
         self._show_values = show_values
         self._structure = Structure(
             FUNCTIONS,
-            {"Attachment": (check_attachment,), "Bundle.entry": (self._entry,)},
-            lambda *_: None,
+            self._special(terminology),
+            check_binding if terminology else _unbound,
             check_reference,
-            lambda *_: None,
+            _unbound,
         )
+
+    def _known(self, profiles: Iterable[str]) -> tuple[str, ...]:
+        asked = tuple(profiles)
+        for url in asked:
+            if self.canonicals.find(url, "StructureDefinition") is None:
+                raise ValueError(f"profile {url} is not known; give the package that defines it")
+        return asked
+
+    def _special(self, terminology: bool) -> dict[str, tuple[Check, ...]]:
+        """What is checked of some types beside their own rules."""
+        special: dict[str, tuple[Check, ...]] = {
+            "Attachment": (check_attachment,),
+            "Bundle.entry": (self._entry,),
+            "Parameters.parameter": (self._parameter,),
+        }
+        if terminology:
+            special |= {
+                "Coding": (check_coding,),
+                "CodeableConcept": (check_codeable_concept,),
+                "Identifier": (check_identifier,),
+                **dict.fromkeys(_QUANTITIES, (check_quantity,)),
+            }
+        return special
 
     def validate(
         self, data: Data, *, profiles: Iterable[str] = (), positions: bool = False
     ) -> Report:
-        """Everything that is wrong with one resource or Bundle; `profiles` hold for it alone."""
+        """Everything that is wrong with one resource or Bundle; `profiles` hold for it alone.
+
+        Raises:
+            ValueError: a profile that was asked for is not known.
+
+        """
+        asked = self._known(profiles) + self.profiles
         text = data if isinstance(data, str | bytes | bytearray | memoryview) else None
         value = data
         if text is not None:
@@ -64,8 +116,8 @@ class Validator:
                 value = jsonio.loads(text)
             except jsonio.JsonError as error:
                 return of_json(error.issues)
-        lines = jsonio.positions(text) if positions and text is not None else None
-        return self._report(value, lines)
+        # lines are worth their price only where there is something to be found
+        return self._report(value, asked, text if positions else None)
 
     def lines(self, stream: BinaryIO) -> Iterator[tuple[int, Report]]:
         """The line number and the report of each resource of NDJSON, one line in memory."""
@@ -73,37 +125,91 @@ class Validator:
             if isinstance(value, jsonio.JsonError):
                 yield number, of_json(value.issues)
             else:
-                yield number, self._report(value, None)
+                yield number, self._report(value, self.profiles, None)
 
-    def _report(self, value: Any, lines: dict[Path, tuple[int, int]] | None) -> Report:
-        shaping = Shaping()
-        shaped = shaping.resource(value)
+    def conforms(self, context: Context, profile: str, found: list[Finding]) -> bool | None:
+        """Check a whole resource against a profile; None where the profile is not known."""
+        if self.canonicals.find(profile, "StructureDefinition") is None:
+            return None
+        mark = len(found)
+        check_profile(context.resource, profile, context, found)
+        return not any(is_error(each) for each in found[mark:])
+
+    # --- one validation
+
+    def _report(self, value: Any, asked: tuple[str, ...], text: Any) -> Report:
+        self.terminology.forget_unchecked()
         found: list[Finding] = []
-        if shaped is not None:
-            self._resource(Context(shaped, self), found)
-        if not (shaping.found or found):
-            return Report(())
-        telling = Telling(
-            value, renumbered=shaping.renumbered, lines=lines, show_values=self._show_values
+        shaping = Shaping()
+        if not self._is_quick(value, asked, found):
+            shaped = shaping.resource(value)
+            found = []
+            if shaped is not None:
+                self._resource(Context(shaped, self), found, asked)
+        told: tuple[Issue, ...] = ()
+        if shaping.found or found:
+            lines = None if text is None else jsonio.positions(text)
+            telling = Telling(value, shaping.renumbered, lines, show_values=self._show_values)
+            told = telling.issues(shaping.found, found)
+        return Report(told, unchecked=self._unchecked(value), resources=count(value))
+
+    def _is_quick(self, value: Any, asked: tuple[str, ...], found: list[Finding]) -> bool:
+        """Whether the value is well shaped, so that all has been found that is wrong with it."""
+        if not fits(value):
+            return False
+        try:
+            self._resource(Context(value, self, hasty=True), found, asked)
+        except Misshapen:
+            return False
+        return True
+
+    def _unchecked(self, value: Any) -> tuple[Issue, ...]:
+        root = value.get("resourceType", "$this") if isinstance(value, dict) else "$this"
+        return tuple(
+            not_checked(f"{each.canonical}: {each.reason}", root)
+            for each in self.terminology.unchecked
         )
-        return Report(telling.issues(shaping.found, found))
 
     # --- one resource
 
-    def _resource(self, context: Context, found: list[Finding]) -> None:
-        self._structure.check(context.type)(context.resource, context, found)
-        if "contained" in context.resource:
+    def _resource(
+        self, context: Context, found: list[Finding], asked: tuple[str, ...] = ()
+    ) -> None:
+        resource = context.resource
+        self._structure.check(context.type)(resource, context, found)
+        if "contained" in resource:
             self._contained(context, found)
         if context.type == "Bundle":
-            entries = context.entries(Entries)
-            assert isinstance(entries, Entries)
-            check_bundle(context.resource, entries, found)
+            self._bundle(context, found)
+        if context.extended:
+            check_extensions(resource, context, found)
+        self._profiles(context, found, asked)
+        if self._plausibility:
+            check_plausibility(resource, context, found)
+
+    def _profiles(self, context: Context, found: list[Finding], asked: tuple[str, ...]) -> None:
+        """The profiles it declares, those that were asked for, and those its content implies."""
+        resource = context.resource
+        urls = dict.fromkeys(asked)
+        declared = resource.get("meta", {}).get("profile", ())
+        for index, url in enumerate(declared):
+            if url is None or url in urls:
+                continue
+            if self.canonicals.find(url, "StructureDefinition") is None:
+                found.append(Finding("profile-unknown", "meta", "profile", index, profile=url))
+            else:
+                urls[url] = None
+        urls |= dict.fromkeys(implied_profiles(resource))
+        for url in urls:
+            check_profile(resource, url, context, found)
 
     def _contained(self, context: Context, found: list[Finding]) -> None:
         """Contained resources, each for itself and as contained."""
         contained = context.resource["contained"]
         seen: set[str] = set()
-        lost = set(orphans(context.resource))
+        lost: set[int] = set()
+        if not all(each.get("id") in context.pointed_at for each in contained):
+            lost = set(orphans(context.resource))
         for index, each in enumerate(contained):
             mark = len(found)
             name = each.get("id")
@@ -116,26 +222,50 @@ class Validator:
                 found.append(Finding("contained-orphan"))
             here = context.contained().get(str(name))
             if here is None or here.resource is not each:
-                here = Context(each, self, container=context.root)
+                here = Context(each, self, container=context.root, hasty=context.hasty)
             self._resource(here, found)
             under(found, mark, "contained", index)
+
+    def _bundle(self, context: Context, found: list[Finding]) -> None:
+        entries = context.entries(Entries)
+        assert isinstance(entries, Entries)
+        check_bundle(context.resource, entries, found)
+        if not self._plausibility:
+            return
+        places = [index for index, each in enumerate(entries.contexts) if each is not None]
+        together: list[list[Finding]] = [[] for _ in places]
+        check_together([each for each in entries.contexts if each is not None], together)
+        for index, advice in zip(places, together, strict=True):
+            under(advice, 0, "entry", index, "resource")
+            found += advice
 
     def _entry(self, entry: Any, bundle: Context, found: list[Finding]) -> None:
         """The resource of an entry, which stands in its own surroundings."""
         check_entry(entry, bundle.resource.get("type"), found)
         resource = entry.get("resource")
-        if resource is None:
-            return
-        entries = bundle.entries(Entries)
-        assert isinstance(entries, Entries)
-        here = entries.of(resource)
-        mark = len(found)
-        self._resource(here, found)
-        if len(found) > mark:
+        if resource is not None:
+            entries = bundle.entries(Entries)
+            assert isinstance(entries, Entries)
+            here = entries.of(resource)
+            mark = len(found)
+            self._resource(here, found)
             under(found, mark, "resource")
-        if id(here) in entries.without_url:
-            found.append(Finding("entry-without-fullurl"))
+            if id(here) in entries.without_url:
+                found.append(Finding("entry-without-fullurl"))
+        outcome = entry.get("response", {}).get("outcome")
+        if outcome is not None:
+            self._alone(outcome, bundle, found, "response", "outcome")
 
-    def conforms(self, context: Context, profile: str, found: list[Finding]) -> bool | None:
-        """Check a whole resource against a profile; None where the profile is not known."""
-        raise NotImplementedError
+    def _parameter(self, parameter: Any, holder: Context, found: list[Finding]) -> None:
+        if "resource" in parameter:
+            self._alone(parameter["resource"], holder, found, "resource")
+
+    def _alone(self, node: Any, holder: Context, found: list[Finding], *steps: str) -> None:
+        """A resource in another to which it has no ties."""
+        mark = len(found)
+        self._resource(Context(node, self, hasty=holder.hasty), found)
+        under(found, mark, *steps)
+
+
+def _unbound(*_: Any) -> None:
+    """No binding is looked at where terminology is not asked for."""
