@@ -306,7 +306,7 @@ def _of_concept(
     system: CodeSystem, code: str | None, display: str | None, language: str | None
 ) -> Iterable[Remark]:
     about = {"system": system.url}
-    if code is None:
+    if code is None or code.isspace():
         if system.is_complete:
             yield Remark("concept-without-code", "code", False, about)
         return

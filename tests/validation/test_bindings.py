@@ -29,6 +29,7 @@ ABSENT = f"{BASE}/ValueSet/absent"
 RED = {"system": SYSTEM, "code": "red"}
 GREEN = {"system": SYSTEM, "code": "green"}
 BLUE = {"system": SYSTEM, "code": "blue"}
+WITHOUT_CODE = "warning code concept-without-code"
 STRANGE = {"system": ELSEWHERE, "code": "a"}
 
 
@@ -212,7 +213,8 @@ def test_a_code_that_is_no_longer_used_is_said_so():
             ["warning . concept-without-system"],
         ),
         ({"display": "Red"}, [], ["warning . concept-without-system"]),
-        ({"system": SYSTEM}, [], ["warning code concept-without-code"]),
+        ({"system": SYSTEM}, [], [WITHOUT_CODE]),
+        ({"system": SYSTEM, "code": " "}, [WITHOUT_CODE], [WITHOUT_CODE]),
         ({"system": ELSEWHERE}, [], []),
         ({"id": "x"}, [], []),
         ({"system": "colours", "code": "red"}, ["error . relative-system"], []),

@@ -280,6 +280,7 @@ def test_a_deprecated_code_is_in_its_value_set_but_not_plain(known):
         (mime_type, "text/plain", True),
         (mime_type, "application/fhir+json; fhirVersion=4.0", True),
         (mime_type, 'multipart/mixed; boundary="a b"', True),
+        (mime_type, "application/dicom; variant=DICOM WADO-RS", True),
         (mime_type, "json", None),
         (mime_type, "pdf", False),
         (mime_type, "text/", False),
