@@ -38,6 +38,7 @@ __all__ = [
 
 _MOST_KEPT = 50_000  #: answers of a kind that are remembered
 _MOST_UNCHECKED = 1_000
+_MOST_PLAIN = 20_000  #: codes of a value set that are looked through beforehand
 
 _Answer = tuple[bool | None, "Unchecked | None"]
 _Key = tuple[str | None, str | None, str | None, str | None, str | None]
@@ -186,11 +187,14 @@ class Terminology:
         if required is not None:
             return _NO_CODES.union(*required.values())
         found = self.value_set(value_set)
+        known = _listed(found) if found else {}
+        if sum(map(len, known.values())) > _MOST_PLAIN:
+            return _NO_CODES
         return frozenset(
             code
-            for system, codes in (_listed(found) if found else {}).items()
+            for system, codes in known.items()
             for code in codes
-            if not self.remarks(system, code).remarks
+            if not self._say(system, code, None, None, None).remarks
         )
 
     def alone(self, value_set: str, code: str) -> bool:

@@ -262,6 +262,13 @@ def test_a_deprecated_code_is_in_its_value_set_but_not_plain(known):
     assert [each.rule for each in known.remarks(system, "L").remarks] == ["deprecated-code"]
 
 
+def test_looking_codes_through_beforehand_leaves_nothing_unchecked():
+    made = value_set("it", {"system": ELSEWHERE, "concept": [{"code": "a"}]})
+    terminology = Terminology(Definitions(made))
+    assert terminology.plain(made["url"]) == {"a"}
+    assert terminology.unchecked == ()
+
+
 # --- grammars
 
 
