@@ -86,6 +86,8 @@ def open_package(source: str | Path, folders: Folders | None = None) -> Package:
     """
     folders = user_folders() if folders is None else folders
     path = Path(source)
+    if not str(source):
+        raise PackageError("a package needs a name; none is given")
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError) as error:
@@ -188,10 +190,7 @@ def _from_file(path: Path, folders: Folders) -> Package:
     problems: list[str] = []
     if path.suffix in {".json", ".xml"}:
         content = _packed(key, path.name, unpacked.from_files([path], problems), problems)
-        package = Package(Archive(content), path.parent, folders)
-        if not package.archive.entries:
-            raise PackageError("; ".join(package.problems) or f"{path.name}: holds no definition")
-        return package
+        return _not_empty(Package(Archive(content), path.parent, folders), problems)
     if (known := _kept(key, path.parent, folders)) is not None:
         return known
     content = _packed(key, "", unpacked.from_archive(path, problems), problems, path.name)
@@ -210,7 +209,15 @@ def _from_folder(path: Path, folders: Folders) -> Package:
     problems: list[str] = []
     content = _packed(key, root.name, unpacked.from_files(paths, problems), problems)
     kept.write(folders.cache, key, content)
-    return Package(Archive(content), place, folders)
+    package = Package(Archive(content), place, folders)
+    return package if package.version else _not_empty(package, problems)
+
+
+def _not_empty(package: Package, problems: list[str]) -> Package:
+    """The package, which must hold something: it is only where it lies that makes it one."""
+    if not package.archive.entries:
+        raise PackageError(f"{package}: {'; '.join(problems) or 'holds no definition in JSON'}")
+    return package
 
 
 def _key(sign: str) -> str:

@@ -241,7 +241,7 @@ class _Merge:
                     one = Change(node.name, "" if alone else change.name, change.path)
                     one.children = change.children
                     one.element = {"type": [_without(kind, "extension")]} | (change.element or {})
-                    one.is_short = True
+                    one.is_short = change.element is not None
                     return one
         raise self._fault(change.path, "its base has no such element")
 
@@ -318,7 +318,10 @@ class _Merge:
             kept = {kind["code"] for kind in needed[-1]}
             least = max(least, 1)
         types = [each for each in types if each["code"] in kept]
-        slicing = _BY_TYPE | ({"rules": "closed"} if kept <= named else {})
+        implied = not (said or "slicing" in node.element or self._publisher) and all(
+            each.element for each in slices
+        )
+        slicing = _BY_TYPE | ({"rules": "closed"} if kept <= named or implied else {})
         return _bindable(node.element | {"type": types, "min": least, "slicing": slicing})
 
 

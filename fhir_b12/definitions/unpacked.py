@@ -19,6 +19,7 @@ ENTRIES = 100_000  #: more files than any published package has
 TOTAL = 2 << 30  #: unpacked bytes of a package
 FILE = 64 << 20  #: bytes of one file
 RATIO = 100  #: unpacked to packed; those of published packages are below 20
+_ENDS = 8  #: times the end is met, else a file that says it is endless is looked for that long
 _RATIO_FROM = 64 << 20  #: unpacked bytes up to which the ratio says nothing
 
 #: whatever a broken archive makes the standard library raise
@@ -56,10 +57,14 @@ class _Bounded:
     def __init__(self, path: Path, packed: BinaryIO, unpacked: gzip.GzipFile) -> None:
         self._path, self._packed, self._unpacked = path, packed, unpacked
         self._total = 0
+        self._ends = 0
 
     def read(self, size: int = -1) -> bytes:
         found = self._unpacked.read(size)
         self._total += len(found)
+        self._ends += not found
+        if self._ends > _ENDS:
+            raise EOFError("it ends before its last file does")
         if self._total > TOTAL:
             raise PackageError(f"{self._path.name}: holds more than {TOTAL >> 30} GB")
         if self._total > max(_RATIO_FROM, RATIO * self._packed.tell()):
