@@ -86,16 +86,18 @@ class _Page:
         """The section of one file; none where nothing is to be said of it."""
         if result.trouble is None and not folds:
             return
-        has_source = 0 < len(result.source) <= self._lines_left
         shown = folds[: self._findings_left]
+        lines = len(result.source) if shown and len(result.source) <= self._lines_left else 0
         self._findings_left -= len(shown)
         said = result.trouble or tally(counts(result.issues))
         yield f'<section class="file" id="f{number}"><h2><bdi>{escape(result.file)}</bdi>'
         yield f" <small>{escape(said)}</small></h2>"
         for index, fold in enumerate(shown):
-            yield from self._finding(f"f{number}", index, fold, has_source=has_source)
-        if has_source:
-            self._lines_left -= len(result.source)
+            yield from self._finding(f"f{number}", index, fold, lines)
+        if len(shown) < len(folds):
+            yield f"<p>{counted(len(folds) - len(shown), 'finding')} left out of this page.</p>"
+        if lines:
+            self._lines_left -= lines
             yield from self._source(f"f{number}", result, shown)
         yield "</section>\n"
 
@@ -109,7 +111,7 @@ class _Page:
             "<code>--format ndjson</code> lists all, <code>--severity error</code> the gravest.</p>"
         )
 
-    def _finding(self, file: str, index: int, fold: Fold, *, has_source: bool) -> Iterator[str]:
+    def _finding(self, file: str, index: int, fold: Fold, lines: int) -> Iterator[str]:
         issue, rule = fold.first.issue, rule_of(fold.first.issue)
         marks = "".join(
             f' data-{name}="{escape(value)}"'
@@ -135,9 +137,9 @@ class _Page:
         if fold.first.excerpt is not None:
             yield _excerpt(fold.first.excerpt)
         yield f"<p>At <code>{_broken(issue.expression or '$this')}</code></p>"
-        yield from _others(file, fold.others, has_source=has_source)
-        yield f'<p><a href="#{self._names[rule]}">Why: {escape(rule)}</a>'
-        if has_source and issue.line:
+        yield from _others(file, fold.others, lines)
+        yield f'<p><a href="#{self._names[rule]}">About {escape(rule)}</a>'
+        if issue.line and issue.line <= lines:
             yield f' <a href="#{file}-L{issue.line}">In the source: line {issue.line}</a>'
         yield _link(issue.source, " ")
         yield "</p></details></article>\n"
@@ -166,14 +168,18 @@ class _Page:
 
 def _excerpt(excerpt: Excerpt) -> str:
     start, end = excerpt.start, excerpt.start + excerpt.width
-    before, meant, after = excerpt.text[:start], excerpt.text[start:end], excerpt.text[end:]
+    before, meant, after = (
+        excerpt.text[:start].lstrip(),
+        excerpt.text[start:end],
+        excerpt.text[end:],
+    )
     return (
         f'<pre class="excerpt"><i>{excerpt.line}</i>{escape(before)}'
         f"<mark>{escape(meant) or ' '}</mark>{escape(after)}</pre>"
     )
 
 
-def _others(file: str, found: Sequence[Found], *, has_source: bool) -> Iterator[str]:
+def _others(file: str, found: Sequence[Found], lines: int) -> Iterator[str]:
     if not found:
         return
     yield f"<details><summary>{counted(len(found), 'more place')}</summary><ul>"
@@ -182,7 +188,11 @@ def _others(file: str, found: Sequence[Found], *, has_source: bool) -> Iterator[
         where = f"<code>{_broken(issue.expression or '$this')}</code>"
         if issue.line:
             line = f"{issue.line}:{issue.column or 1}"
-            where += f' <a href="#{file}-L{issue.line}">{line}</a>' if has_source else f" {line}"
+            where += (
+                f' <a href="#{file}-L{issue.line}">{line}</a>'
+                if issue.line <= lines
+                else f" {line}"
+            )
         yield f"<li>{where}</li>"
     if len(found) > MOST_PLACES:
         yield f"<li>and {len(found) - MOST_PLACES:,} more</li>"

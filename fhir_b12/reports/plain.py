@@ -74,7 +74,7 @@ def _outcomes(result: Checked, *, named: bool) -> Iterator[dict[str, Any]]:
         return
     line = {True: lambda issue: issue.line, False: lambda _: None}[result.by_line]
     lines = [list(group) for _, group in groupby(result.issues, key=line)] or [[]]
-    lines[-1] += result.unchecked
+    lines[-1] += {issue.message: issue for issue in result.unchecked}.values()
     for found in lines:
         yield _outcome(found, result.file if named or len(lines) > 1 else "")
 

@@ -170,9 +170,12 @@ def cleaned(result: Checked) -> Checked:
     )
 
 
+_TEXTS = ("code", "expression", "message", "rule", "source", "stage", "pointer")
+
+
 def _clean(issue: Issue) -> Issue:
     """An issue of printable texts."""
-    texts = {name: getattr(issue, name) for name in ("expression", "message", "rule", "pointer")}
+    texts = {name: getattr(issue, name) for name in _TEXTS}
     odd = {name: text for name, text in texts.items() if text and not text.isprintable()}
     changed = {name: printable(text) for name, text in odd.items()}
     return msgspec.structs.replace(issue, **changed) if changed else issue

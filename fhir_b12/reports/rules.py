@@ -4,6 +4,7 @@ Most rules are the validator's own (`validation/rules/*.toml`); R4's invariants 
 key (`obs-6`) from the definitions; the faults of JSON have a name each here.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from itertools import chain
@@ -15,6 +16,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.reports.results import rule_of
 from fhir_b12.validation import findings
 
+_DIFFERS = re.compile(r"\{\w+\}")
 _R4 = "https://hl7.org/fhir/R4"
 _PROFILE = "A profile that was asked for or declared says so."
 
@@ -25,7 +27,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     stage: str = ""
     severity: str = "error"
-    says: str = ""  #: what is wrong and the remedy; {names} stand for what differs each time
+    says: str = ""  #: what is wrong and the remedy, an ellipsis for what differs each time
     why: str = ""
     source: str = ""
     expression: str = ""  #: FHIRPath of an invariant
@@ -38,7 +40,7 @@ def explain(rule: str) -> Explained | None:
             id=rule,
             stage=own.stage,
             severity=own.severity,
-            says=own.says,
+            says=_DIFFERS.sub("…", own.says.replace("{hint}", "")),
             why=own.why,
             source=own.source,
         )
@@ -48,8 +50,9 @@ def explain(rule: str) -> Explained | None:
 def known() -> list[Explained]:
     """Every rule, by stage and id."""
     own = (explain(rule) for rule in findings.rules())
-    every = chain(_JSON.values(), (each for each in own if each), _invariants().values())
-    return sorted(every, key=lambda each: (_ORDER.get(each.stage, 9), each.stage, each.id))
+    every = chain(_invariants().values(), _JSON.values(), (each for each in own if each))
+    named = {each.id: each for each in every}.values()
+    return sorted(named, key=lambda each: (_ORDER.get(each.stage, 9), each.stage, each.id))
 
 
 def told(issues: Iterable[Issue]) -> list[Explained]:

@@ -136,7 +136,7 @@ def summary(results: Sequence[Checked], options: Options) -> Iterator[str]:
     said = tally(totals(results))
     resources = counted(sum(result.resources for result in results), "resource")
     unread = sum(result.trouble is not None for result in results)
-    read = f"{resources} in {counted(len(results) - unread, 'file')}"
+    read = f"{resources} of {counted(len(results) - unread, 'file')}"
     colour = _GREEN if all(result.valid for result in results) else _COLOURS["error"]
     yield f"{paint(said[0].upper() + said[1:], colour)} in {read}."
     if known := sum(result.known for result in results):
