@@ -10,8 +10,9 @@ found beside it, and a contained resource is of the type it says.
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fhir_b12.fhirpath.compiler import deciding, evaluating
+from fhir_b12.fhirpath.compiler import decides, deciding, evaluating
 from fhir_b12.fhirpath.errors import FhirPathError
+from fhir_b12.fhirpath.operators import truth
 from fhir_b12.fhirpath.parser import parse
 from fhir_b12.fhirpath.run import Run, Surroundings, kind_of
 from fhir_b12.fhirpath.types import Kind, kind_at
@@ -78,7 +79,7 @@ class Expression:
         try:
             tree = parse(source)
             self._evaluate = evaluating(tree)
-            self._decide = deciding(tree)
+            self._decide = deciding(tree) if decides(tree) else None
         except RecursionError:
             raise FhirPathError("nested too deeply") from None
 
@@ -99,9 +100,14 @@ class Expression:
     def holds(
         self, node: Any, type_path: str, surroundings: Surroundings, companion: Any = None
     ) -> bool:
-        """Whether it is true: nothing and false are not, one item that is no Boolean is."""
+        """Whether it is true, as the reference validator takes a constraint.
+
+        Nothing and false are not; something that is no Boolean is, be it one item or several.
+        """
         start, run = _start(node, type_path, surroundings, companion)
         try:
+            if self._decide is None:
+                return _is_something(self._evaluate([start], run))
             return self._decide([start], run) is True
         except RecursionError:
             raise FhirPathError("nested too deeply") from None
@@ -137,6 +143,10 @@ def _start(
         kind = kind_of(node) or kind
     start = Node(node, kind, companion)
     return start, Run(start, surroundings)
+
+
+def _is_something(items: Items) -> bool:
+    return truth(items) is True if len(items) == 1 else bool(items)
 
 
 def _place(item: Any) -> Place:

@@ -94,26 +94,39 @@ def evaluating(part: Part) -> Evaluate:
     return evaluate
 
 
+def decides(part: Part) -> bool:
+    """Whether a part can only be true, false or undecided."""
+    if isinstance(part, Chain):
+        return decides(part.steps[-1] if part.steps else part.head)
+    if isinstance(part, Call):
+        return _function(part).decides
+    if isinstance(part, Operation):
+        return part.sign in _LOGIC or part.sign in _RELATIONS
+    return isinstance(part, TypeTest) and part.sign == "is"
+
+
 def deciding(part: Part) -> Decide:
     """A part as True, False or None."""
+    if not decides(part):
+        evaluate = evaluating(part)
+        return lambda this, run: truth(evaluate(this, run))
     if isinstance(part, Chain) and not part.steps:
         return deciding(part.head)
-    if isinstance(part, Chain) and isinstance(last := part.steps[-1], Call):
-        function = _function(last)
-        if function.decides:
-            return _decided_chain(part, deciding_step_of(function, _given(last), last.column))
-    if isinstance(part, Call) and _function(part).decides:
+    if isinstance(part, Chain):
+        last = part.steps[-1]
+        assert isinstance(last, Call)
+        step = deciding_step_of(_function(last), _given(last), last.column)
+        return _decided_chain(part, step)
+    if isinstance(part, Call):
         step = deciding_step_of(_function(part), _given(part), part.column)
         return lambda this, run: step(this, this, run)
     if isinstance(part, Operation) and part.sign in _LOGIC:
         return _logic(part)
-    if isinstance(part, Operation) and part.sign in _RELATIONS:
+    if isinstance(part, Operation):
         return _relation(part)
-    if isinstance(part, TypeTest) and part.sign == "is":
-        operand, name = evaluating(part.operand), _type(part.type, part.column)
-        return lambda this, run: is_of_type(operand(this, run), run, name)
-    evaluate = evaluating(part)
-    return lambda this, run: truth(evaluate(this, run))
+    assert isinstance(part, TypeTest)
+    operand, name = evaluating(part.operand), _type(part.type, part.column)
+    return lambda this, run: is_of_type(operand(this, run), run, name)
 
 
 # --- terms

@@ -31,6 +31,7 @@ UNSUPPORTED = {
     "subsumedBy": "it needs a terminology server",
 }
 
+Spend = Callable[[int], None]
 Work = TypeVar("Work", bound=Callable[..., Any])
 
 

@@ -73,14 +73,9 @@ class Kind:
     def is_a(self, name: str) -> bool:
         """Whether the type is, or derives from, the one of that name.
 
-        Names may have the namespace FHIR. Without one, R4's own rules write `Boolean` for FHIR's
-        boolean (que-7), which is permitted.
+        Names may have the namespace FHIR. FHIR's boolean is no Boolean: that is FHIRPath's.
         """
-        if name.startswith("FHIR."):
-            name = name[5:]
-        elif name in SYSTEM and name != "Quantity":
-            return self.primitive and f"{self.name[0].upper()}{self.name[1:]}" == name
-        return name in self.lineage or name == self.path
+        return name.removeprefix("FHIR.") in self.lineage
 
     def __repr__(self) -> str:
         return f"Kind({self.path!r})"
