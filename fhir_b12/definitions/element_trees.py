@@ -45,7 +45,7 @@ class Node:
 class Change:
     """What a differential says of one element; `element` is None where it only leads below."""
 
-    __slots__ = ("children", "element", "is_short", "name", "path", "slice")
+    __slots__ = ("children", "element", "is_implied", "is_short", "name", "path", "slice")
 
     def __init__(self, name: str, slice_name: str, path: str) -> None:
         self.name = name
@@ -54,6 +54,7 @@ class Change:
         self.element: Json | None = None
         self.children: dict[Step, Change] = {}
         self.is_short = False  #: was named `valueQuantity`, for `value[x]` of that type
+        self.is_implied = False  #: only what stands below it is spoken of
 
 
 # --- what may stand in an element
@@ -61,6 +62,7 @@ class Change:
 
 class _Type(msgspec.Struct):
     code: str
+    extension: list[dict[str, Any]] = []
     profile: list[str] = []
     targetProfile: list[str] = []  # noqa: N815 (FHIR's name)
 
@@ -86,7 +88,14 @@ class _Slicing(msgspec.Struct):
 
 class _Binding(msgspec.Struct):
     strength: str = ""
+    extension: list[dict[str, Any]] = []
     valueSet: str = ""  # noqa: N815 (FHIR's name)
+
+
+class _Base(msgspec.Struct):
+    path: str
+    min: int
+    max: str
 
 
 class _Element(msgspec.Struct):
@@ -105,6 +114,8 @@ class _Element(msgspec.Struct):
     maxLength: int | None = None  # noqa: N815 (FHIR's name)
     mustSupport: bool = False  # noqa: N815 (FHIR's name)
     condition: list[str] = []
+    extension: list[dict[str, Any]] = []
+    base: _Base | None = None
 
 
 def checked(definition: Json, view: str) -> list[Json]:

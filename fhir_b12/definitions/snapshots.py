@@ -86,7 +86,7 @@ class _Merge:
         self._trees: dict[str, Node | None] = {}
 
     def whole(self, definition: Json) -> Node:
-        if not definition.get("differential", {}).get("element"):
+        if definition.get("differential") in (None, {}, {"element": []}):
             return self._base
         change = changes(definition)
         if change.name != self._base.name:
@@ -117,7 +117,7 @@ class _Merge:
                 element, children = self._spelled_out(element, change)
                 sliced = False
             elif not _are_among(change, children):
-                children = _joined(children, self._spelled_out(element, change)[1])
+                children = _joined(children, self._of_type(element))
             children = self._children(children, change, sliced=sliced)
         return Node(
             base.name, element, slice_name=base.slice, children=children, slices=base.slices
@@ -178,11 +178,18 @@ class _Merge:
                 raise self._fault(change.path, f"what it repeats, {reference}, is not known")
             taken = {"type": repeated.element["type"]} if "type" in repeated.element else {}
             return _without(element, "contentReference") | taken, repeated.children
+        below = self._of_type(element)
+        if not below:
+            raise self._fault(change.path, "nothing is known of what stands below it")
+        return element, below
+
+    def _of_type(self, element: Json) -> Sequence[Node]:
+        """What an element's profile or type says of what stands below."""
         for canonical in _types_below(element):
             root = self._tree(canonical)
             if root is not None and root.children:
-                return element, root.children
-        raise self._fault(change.path, "nothing is known of what stands below it")
+                return root.children
+        return ()
 
     def _repeated(self, reference: str) -> Node | None:
         """What a content reference repeats: `#Observation.referenceRange`, with or without url."""
@@ -242,6 +249,7 @@ class _Merge:
                     one.children = change.children
                     one.element = {"type": [_without(kind, "extension")]} | (change.element or {})
                     one.is_short = change.element is not None
+                    one.is_implied = change.element is None
                     return one
         raise self._fault(change.path, "its base has no such element")
 
@@ -318,10 +326,13 @@ class _Merge:
             kept = {kind["code"] for kind in needed[-1]}
             least = max(least, 1)
         types = [each for each in types if each["code"] in kept]
-        implied = not (said or "slicing" in node.element or self._publisher) and all(
-            each.element for each in slices
+        is_closed = kept <= named or not (
+            said
+            or "slicing" in node.element
+            or self._publisher
+            or any(each.is_implied for each in slices)
         )
-        slicing = _BY_TYPE | ({"rules": "closed"} if kept <= named or implied else {})
+        slicing = _BY_TYPE | ({"rules": "closed"} if is_closed else {})
         return _bindable(node.element | {"type": types, "min": least, "slicing": slicing})
 
 
