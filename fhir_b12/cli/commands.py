@@ -359,7 +359,7 @@ def _mending(made: Parser) -> None:
     add(
         "--jobs",
         "-j",
-        type=int,
+        type=_jobs,
         default=1,
         metavar="N",
         help="processes over files and lines of NDJSON; 0: one for each core",
@@ -370,6 +370,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("write a whole number above zero")
     return int(text)
+
+
+def _jobs(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _reads(command: Parser, text: str, name: str = "file") -> None:

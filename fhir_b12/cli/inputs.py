@@ -15,6 +15,7 @@ _LINES = (".ndjson", ".jsonl")
 _WHOLE = (".json",)
 _PACKED = (".gz", ".bz2")
 _PART = 1024**2  #: bytes read at a time
+_BLANK = 100  #: blank lines after the first that are looked past
 _CHUNK = 128 * 1024  #: bytes of NDJSON given to a process at a time
 
 
@@ -84,11 +85,13 @@ class Standard:
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         self._stream = stream
         self._head = [stream.readline(limit + 1), stream.readline(limit + 1)]
+        while self._head[-1] and self._head[-1].isspace() and len(self._head) < _BLANK:
+            self._head.append(stream.readline(limit + 1))
 
     @property
     def has_lines(self) -> bool:
         """True where each line is a resource."""
-        first, second = (line.strip() for line in self._head)
+        first, second = self._head[0].strip(), self._head[-1].strip()
         return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{")
 
     def readline(self, limit: int = -1) -> bytes:

@@ -16,7 +16,7 @@ from fhir_b12.cli.streams import UsageError, printable, sink, write
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, read_lines
 from fhir_b12.reports import Checked, Options, render
-from fhir_b12.reports.results import cleaned, rule_of, tally, totals
+from fhir_b12.reports.results import cleaned, counted, rule_of, tally, totals
 from fhir_b12.reports.rules import Explained, explain, known
 from fhir_b12.reports.text import file_text, statistics, summary
 
@@ -108,7 +108,8 @@ def _report(results: Iterable[Checked], arguments: Namespace) -> int:
     if arguments.write_baseline:
         held = list(results)
         number = baseline.save(arguments.baseline, held)
-        _say(f"{arguments.baseline}: {number:,} findings are known from now on")
+        said = f"{counted(number, 'finding')} {'is' if number == 1 else 'are'} known from now on"
+        _say(f"{arguments.baseline}: {said}")
         return _code([msgspec.structs.replace(each, found=()) for each in held])
     if arguments.format == "text" and arguments.output is None:
         held = _as_they_come(results, options)
@@ -199,10 +200,14 @@ def _fix(files: Sequence[str], checker: Checker, arguments: Namespace) -> int:
             _say(*fixes.difference(name, mended, show_values=options.show_values))
         else:
             fixes.save(name, mended.after)
-    word = "would be" if arguments.dry_run else "were"
-    told = f"{remedies:,} findings {word} mended in {changed:,} files; what is left:"
+    past = "was" if remedies == 1 else "were"
+    word = "would be" if arguments.dry_run else past
+    word = f"{word} mended in {counted(changed, 'file')}; what is left:"
+    told = f"{counted(remedies, 'finding')} {word}"
     if arguments.dry_run:
         sys.stderr.write(f"{told} {tally(totals(left))}\n")
+        if remedies and not options.show_values:
+            sys.stderr.write("values are masked; --show-values shows them\n")
         return max(_code(left), int(remedies > 0))
     sys.stderr.write(f"{told}\n")
     return _report(left, arguments)

@@ -2,7 +2,11 @@
 
 import pytest
 
+from fhir_b12.cli import checking
+from fhir_b12.jsonio import dumps
+from tests.cli import standin
 from tests.cli.shell import call
+from tests.cli.standin import BAD, GOOD, MENDABLE, put
 
 
 @pytest.fixture(scope="module")
@@ -29,4 +33,16 @@ def inside(folder, tmp_path, monkeypatch):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FHIR_B12_FIXTURES", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """A folder to stand in, and the stand-in for the validator."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checking, "validator", lambda _: standin.validate)
+    put("good.json", dumps(GOOD))
+    put("bad.json", dumps(BAD, indent=2))
+    put("mend.json", MENDABLE.encode())
+    put("all.ndjson", dumps(GOOD) + b"\n\n" + dumps(BAD) + b'\n{"x": \n' + dumps(GOOD))
     return tmp_path
