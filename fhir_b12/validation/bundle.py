@@ -119,6 +119,9 @@ def check_from_entry(reference: str, context: Context, found: list[Finding]) -> 
         if relative:
             found.append(Finding("relative-without-fullurl"))
             return
+    if relative and not _RELATIVE(reference):
+        found.append(Finding("relative-format"))
+        return
     matches = entries.matches(reference, base)
     if len(matches) > 1:
         found.append(Finding("reference-ambiguous"))

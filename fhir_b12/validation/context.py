@@ -27,6 +27,7 @@ class Context:
         "extended",
         "full_url",
         "hasty",
+        "holders",
         "memo",
         "neighbours",
         "pointed_at",
@@ -52,7 +53,8 @@ class Context:
         self.neighbours = neighbours  #: of an entry: the Bundle it stands in
         self.full_url = full_url  #: of an entry
         self.pointed_at: set[str] = set()  #: ids of contained resources it refers to itself
-        self.extended = False  #: whether an extension was met in it
+        self.extended = 0  #: how many lists of extensions were met in it
+        self.holders: set[int] = set()  #: ids of the objects that have one or hold what has one
         self.validator = validator
         self.memo: dict[
             Any, Any

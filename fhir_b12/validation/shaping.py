@@ -52,6 +52,7 @@ class Shaping:
     ) -> dict[str, Any]:
         made: dict[str, Any] = {}
         chosen = _chosen(node, form)
+        broken: list[str] = []  # primitives whose companion is none: HL7's validator drops them too
         for name, value in node.items():
             member = form.members.get(name)
             here = (*path, name)
@@ -69,6 +70,8 @@ class Shaping:
             kept = self._member(value, member, here)
             if kept is not _NOTHING:
                 made[name] = kept
+            elif member.companion_of and not member.many:
+                broken.append(member.companion_of)
         for name, member in form.members.items():
             if (
                 member.companion_of
@@ -193,9 +196,10 @@ def _hint(form: Shape, name: str) -> str:
 
 
 def _chosen(node: dict[str, Any], form: Shape) -> dict[str, str]:
-    """The spelling of each choice that is read: the one that comes first in R4."""
+    """The spelling of each choice that is read: the one that comes first."""
     chosen: dict[str, str] = {}
-    for name, stem in form.choices.items():
-        if name in node:
+    for name in node:
+        stem = form.choices.get(name)
+        if stem is not None:
             chosen.setdefault(stem, form.members[name].companion_of or name)
     return chosen

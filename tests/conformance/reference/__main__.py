@@ -1,0 +1,97 @@
+"""`python -m tests.conformance.reference [--mutants N] [--seed S]`: fresh mutants, judged by both."""
+
+import argparse
+import json
+import random
+import tarfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from fhir_b12.validation import Validator
+from tests.conformance.outcomes import Row, Tally, place
+from tests.conformance.mutations import mutant
+from tests.conformance.reference import Reference
+from tests.conftest import fixtures_root
+
+US_CORE, IPS = "hl7.fhir.us.core-6.1.0.tgz", "hl7.fhir.uv.ips-1.1.0.tgz"
+
+
+def sources(fixtures: Path, name: str):
+    """Resources to change: official examples, US Core's, IPS's."""
+    if name == "base":
+        files = sorted((fixtures / "r4-examples").rglob("*.json"))
+        return [json.loads(file.read_text("utf-8")) for file in files]
+    package = fixtures / "packages" / (US_CORE if name == "us-core" else IPS)
+    with tarfile.open(package) as archive:
+        return [
+            json.load(archive.extractfile(member))
+            for member in archive
+            if "/example/" in member.name and member.name.endswith(".json")
+        ]
+
+
+def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
+    packages = {"base": [], "us-core": [US_CORE], "ips": [IPS]}[name]
+    packages = [fixtures / "packages" / each for each in packages]
+    draw = random.Random(f"{name} {seed}")
+    found = [each for each in sources(fixtures, name) if len(json.dumps(each)) < 20_000]
+    tally, ours_us, theirs_us, crashes = Tally(), 0.0, 0.0, 0
+    validator = Validator((), packages, plausibility=False)
+    with Reference(packages) as reference:
+        while tally.total < number:
+            made = mutant(draw.choice(found), draw)
+            if made is None:
+                continue
+            operator, path, resource = made
+            text = json.dumps(resource)
+            answer = reference.ask(text)
+            if "crash" in answer:
+                crashes += 1
+                continue
+            where = ".".join(map(str, path))
+            row = Row(
+                f"{name}-{seed}-{tally.total} {where}", text, (), tuple(answer["issues"]), operator
+            )
+            began = time.perf_counter()
+            report = validator.validate(text)
+            ours_us += (time.perf_counter() - began) * 1e6
+            theirs_us += answer["microseconds"]
+            tally.add(row, report)
+    print(
+        f"{name}: {tally.total} mutants of seed {seed}: verdicts {tally.verdicts / tally.total:.2%}, "
+        f"places {tally.places / tally.total:.2%}; {crashes} crashed it; "
+        f"{theirs_us / ours_us:.0f} times as fast"
+    )
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mutants", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--of", nargs="*", default=["base", "us-core", "ips"])
+    parser.add_argument("--save", type=Path, help="write the differing rows here, as NDJSON")
+    asked = parser.parse_args()
+    fixtures = fixtures_root()
+    differing = []
+    for name in asked.of:
+        tally = compare(name, asked.mutants // len(asked.of), asked.seed, fixtures)
+        counted = Counter()
+        for row, report, missing, extra in tally.differing:
+            rules = {place(i.expression): i.rule for i in report if i.is_error}
+            for each in missing:
+                counted["- " + ", ".join(sorted(row.errors[each]))] += 1
+            for each in extra:
+                counted[f"+ {rules[each]}"] += 1
+            differing.append({"name": row.name, "operator": row.operator, "missing": sorted(missing),
+                              "extra": {each: rules[each] for each in extra}, "issues": row.issues,
+                              "text": row.text})  # fmt: skip
+        for what, often in counted.most_common(40):
+            print(f"  {often:4} {what}")
+    if asked.save:
+        asked.save.write_text("".join(json.dumps(each) + "\n" for each in differing), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
