@@ -93,29 +93,29 @@ class _Binding(msgspec.Struct):
 
 
 class _Base(msgspec.Struct):
-    path: str
-    min: int
-    max: str
+    path: str = ""
+    min: int = 0
+    max: str = "*"
 
 
 class _Element(msgspec.Struct):
-    """Those parts of an ElementDefinition on which something rests."""
+    """Those parts of an ElementDefinition on which something rests; none may be null."""
 
     path: str
     id: str = ""
     sliceName: str = ""  # noqa: N815 (FHIR's name)
-    min: int | None = None
-    max: str | None = None
+    min: int = 0
+    max: str = "*"
     type: list[_Type] = []
     constraint: list[_Constraint] = []
-    slicing: _Slicing | None = None
-    binding: _Binding | None = None
+    slicing: _Slicing = msgspec.field(default_factory=_Slicing)
+    binding: _Binding = msgspec.field(default_factory=_Binding)
     contentReference: str = ""  # noqa: N815 (FHIR's name)
-    maxLength: int | None = None  # noqa: N815 (FHIR's name)
+    maxLength: int = 0  # noqa: N815 (FHIR's name)
     mustSupport: bool = False  # noqa: N815 (FHIR's name)
     condition: list[str] = []
     extension: list[dict[str, Any]] = []
-    base: _Base | None = None
+    base: _Base = msgspec.field(default_factory=_Base)
 
 
 def checked(definition: Json, view: str) -> list[Json]:
@@ -140,7 +140,7 @@ def checked(definition: Json, view: str) -> list[Json]:
         steps = each.path.count(".") + 1
         if steps > DEPTH or "" in each.path.split("."):
             raise DefinitionError(f"{name}: {view}: an element's path is empty, broken or too long")
-        if each.max is not None and each.max != "*" and not each.max.isdecimal():
+        if each.max != "*" and not (each.max.isdecimal() and len(each.max) < 10):
             raise DefinitionError(f"{name}: {view}: {each.path}: max must be * or a number")
     return elements
 
