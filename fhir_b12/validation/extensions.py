@@ -93,7 +93,8 @@ def _step(
     if name in _EXTENSIONS:
         above = _check(value, holder, watch, found, modifier=name == "modifierExtension")
         url = value.get("url")
-        below = Holder("Extension", value, url if isinstance(url, str) else None, within=True)
+        named = isinstance(url, str)
+        below = Holder("Extension", value, url if named else None, within=named)
     else:
         above = ()
         url = holder.url if holder.within and name.lstrip("_").startswith("value") else None

@@ -12,6 +12,7 @@ from typing import Protocol
 from fhir_b12 import definitions
 from fhir_b12.definitions import Element
 from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.validation import errata
 from fhir_b12.validation import profile_values as values
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.profile_parts import Group, Part, Slice, Slicing
@@ -152,9 +153,13 @@ class Compiler:
                 part.groups.append(group)
 
     def _link(self, part: Part, reference: str) -> None:
-        """Below a content reference stands what stands below the element it names."""
-        target = self._linked.get(reference.rpartition("#")[2])
-        if target is not None:
+        """Below a content reference stands what stands below the element it names.
+
+        One that names R4's own structure means what that says, not what this profile adds.
+        """
+        structure, _, place = reference.rpartition("#")
+        target = self._linked.get(place)
+        if target is not None and structure in {"", self._url}:
             part.groups = target.groups
             part.linked = target.linked
 
@@ -181,6 +186,8 @@ class Compiler:
         known.linked = True
         part = self._part(head, base, path, None)
         known.linked = False
+        if part.linked:
+            return part
         if all(each.whole.groups is known.groups and not _adds_own(each) for each in part.groups):
             part.groups.clear()
         known.groups += part.groups
@@ -288,7 +295,10 @@ def _binding(facts: Facts) -> tuple[str, str, str | None] | None:
     )
     if not isinstance(value_set, str):
         return None
-    return str(binding.get("strength", "example")), value_set, ceiling
+    strength = errata.strength(
+        str(binding.get("strength", "example")), value_set, str(facts.get("path"))
+    )
+    return strength, value_set, ceiling
 
 
 def _base_keys(raw: Raw, base: Element | None) -> set[str]:

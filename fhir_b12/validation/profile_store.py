@@ -1,5 +1,6 @@
 """The compiled profiles of one set of definitions.  https://hl7.org/fhir/R4/profiling.html"""
 
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -146,14 +147,10 @@ def inner(item: Item, context: Context) -> Context:
         if each.resource is value:
             return each
     if context.type == "Bundle":
-        known: dict[int, Context] | None = context.memo.get(Entries)
-        if known is None:
-            entries = context.entries(Entries)
-            assert isinstance(entries, Entries)
-            known = {id(each.resource): each for each in entries.contexts if each is not None}
-            context.memo[Entries] = known
-        if id(value) in known:
-            return known[id(value)]
+        entries = context.entries(Entries)
+        assert isinstance(entries, Entries)
+        with suppress(KeyError):
+            return entries.of(value)
     return Context(value, context.validator, neighbours=context.neighbours)
 
 

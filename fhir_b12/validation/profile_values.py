@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from fhir_b12 import units
+from fhir_b12.canonical import UCUM
+from fhir_b12.datatypes import Quantity
 from fhir_b12.dates import DateTime
 from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
+from fhir_b12.validation import errata
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding, rules
 from fhir_b12.validation.fixed import check_fixed, check_pattern, same
 from fhir_b12.validation.slicing import Item, Judge
+from fhir_b12.validation.snapshots import Facts
 from fhir_b12.validation.surroundings import Surroundings
 from fhir_b12.validation.terminology import check_binding
 
@@ -87,10 +92,7 @@ def limit(bound_: Any, profile: str, *, upper: bool) -> ValueTest:
 def _beyond(item: Item, limit_: Any, *, upper: bool) -> bool:
     value = item.value
     if isinstance(limit_, dict):
-        alike = isinstance(value, dict) and all(
-            value.get(name) == limit_.get(name) is not None for name in ("system", "code")
-        )
-        value, limit_ = (value.get("value"), limit_.get("value")) if alike else (None, None)
+        value, limit_ = _alike(value, limit_)
     if isinstance(value, int | Decimal) and isinstance(limit_, int | float | Decimal):
         return value > limit_ if upper else value < limit_
     if isinstance(value, str) and isinstance(limit_, str):
@@ -101,7 +103,28 @@ def _beyond(item: Item, limit_: Any, *, upper: bool) -> bool:
     return False
 
 
+def _alike(value: Any, limit_: Facts) -> tuple[Any, Any]:
+    """The numbers of two quantities in the same unit; nothing where they cannot be compared."""
+    if not isinstance(value, dict) or value.get("system") != limit_.get("system"):
+        return None, None
+    number, code, wanted = value.get("value"), value.get("code"), limit_.get("code")
+    if code == wanted:
+        return number, limit_.get("value")
+    if not (
+        isinstance(number, int | Decimal) and isinstance(code, str) and isinstance(wanted, str)
+    ):
+        return None, None
+    quantity = Quantity(value=Decimal(number), unit=code, system=UCUM, code=code)
+    converted = units.convert(quantity, wanted).value
+    if value.get("system") != UCUM or converted is None:
+        return None, None
+    return converted.value, limit_.get("value")
+
+
 def _is_after(one: str, other: str) -> bool:
+    if "T" not in one and "T" not in other:  # of dates alone the place does not matter
+        length = min(len(one), len(other))
+        return one[:length] > other[:length]
     try:
         return DateTime(one) > DateTime(other)
     except ValueError:
@@ -119,7 +142,7 @@ def constraint(facts: Mapping[str, Any], profile: str) -> ValueTest | None:
     severity: Any = "warning" if facts.get("severity") == "warning" else "error"
     told: dict[str, Any] = {"key": key, "human": str(facts.get("human", "")), "profile": profile}
     try:
-        expression = compiled(text)
+        expression = compiled(errata.expression(text, key, profile))
     except FhirPathError as error:
         reason = str(error)
         return lambda _item, _context, found: found.append(

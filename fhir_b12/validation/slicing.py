@@ -232,9 +232,11 @@ def _in_value_set(value: Any, value_set: str, context: Context) -> bool:
     if not isinstance(value, dict):
         return False
     return any(
-        contains(value_set, coding.get("system"), coding["code"]) is True
+        contains(value_set, coding["system"], coding["code"]) is True
         for coding in value.get("coding", [value])
-        if isinstance(coding, dict) and isinstance(coding.get("code"), str)
+        if isinstance(coding, dict)
+        and isinstance(coding.get("code"), str)
+        and isinstance(coding.get("system"), str)
     )
 
 

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/fhirpath.html#variables
 
 from typing import Any
 
+from fhir_b12.validation.bundle import Entries
 from fhir_b12.validation.context import Context
 
 
@@ -29,7 +30,19 @@ class Surroundings:
     def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
         """What a reference points to and its type; None where it is not at hand."""
         target = self._context.resolve(reference)
+        if target is None and self._context.type == "Bundle":
+            target = self._within(reference)
         return None if target is None else (target.resource, target.type)
+
+    def _within(self, reference: str) -> Context | None:
+        """What a reference means that a rule on a Bundle found somewhere within it."""
+        entries = self._context.entries(Entries)
+        assert isinstance(entries, Entries)
+        if reference.startswith("#"):
+            inner = (each.contained().get(reference[1:]) for each in entries.contexts if each)
+            return next((each for each in inner if each is not None), None)
+        index = entries.like(reference)
+        return entries.find(reference, None) or (None if index is None else entries.contexts[index])
 
     def member_of(self, url: str, item: Any) -> bool | None:
         """Whether a code, Coding or CodeableConcept is in a value set; None: who knows."""
@@ -40,9 +53,11 @@ class Surroundings:
         if not isinstance(item, dict):
             return None
         answers = {
-            contains(url, coding.get("system"), coding["code"])
+            contains(url, coding["system"], coding["code"])
             for coding in item.get("coding", [item])
-            if isinstance(coding, dict) and isinstance(coding.get("code"), str)
+            if isinstance(coding, dict)
+            and isinstance(coding.get("code"), str)
+            and isinstance(coding.get("system"), str)
         }
         return True if True in answers else None if None in answers else False
 
