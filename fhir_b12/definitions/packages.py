@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.definitions import kept, unpacked
+from fhir_b12.definitions import from_xml, kept, unpacked
 from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
 from fhir_b12.definitions.faults import PackageError
 
 CORE = "hl7.fhir.r4.core"  #: always there
-_FORMAT = "1"  #: changes when what is kept in the cache does
+_FORMAT = "2"  #: changes when what is kept in the cache does
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:#(?P<version>[\w.+-]+))?", re.ASCII)
 
 
@@ -216,7 +216,7 @@ def _from_folder(path: Path, folders: Folders) -> Package:
 def _not_empty(package: Package, problems: list[str]) -> Package:
     """The package, which must hold something: it is only where it lies that makes it one."""
     if not package.archive.entries:
-        raise PackageError(f"{package}: {'; '.join(problems) or 'holds no definition in JSON'}")
+        raise PackageError(f"{package}: {'; '.join(problems) or 'holds no definition'}")
     return package
 
 
@@ -276,9 +276,11 @@ def _source(place: str, text: bytes, problems: list[str]) -> Source | None:
     """A definition as it is packed; None of what is none, told where that is a fault."""
     text = text.removeprefix(b"\xef\xbb\xbf")
     try:
+        if place.endswith(".xml"):
+            text = from_xml.as_json(text) or b"{}"
         head = msgspec.json.decode(text, type=_Head)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        problems.append(f"{place}: is not JSON that can be read: {error}")
+    except (ValueError, RecursionError) as error:  # that of msgspec is one
+        problems.append(f"{place}: cannot be read: {error}")
         return None
     if not (head.kind and head.url):
         return None

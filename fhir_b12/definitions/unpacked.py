@@ -1,4 +1,4 @@
-"""The JSON files of a package, from its `.tgz` or folder.  https://confluence.hl7.org/display/FHIR/NPM+Package+Specification
+"""The files of a package, from its `.tgz` or folder.  https://confluence.hl7.org/display/FHIR/NPM+Package+Specification
 
 Nothing is ever written where an archive says, so nothing can escape; and what nobody could have
 meant (a bomb, a million files, names that climb out) is refused before it costs much.
@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from fhir_b12.definitions.faults import PackageError
 
+KINDS = (".json", ".xml")
 ENTRIES = 100_000  #: more files than any published package has
 TOTAL = 2 << 30  #: unpacked bytes of a package
 FILE = 64 << 20  #: bytes of one file
@@ -29,7 +30,7 @@ File = tuple[str, bytes]  #: name inside the package, content
 
 
 def from_archive(path: Path, problems: list[str]) -> Iterator[File]:
-    """The JSON files in `package/` of a `.tgz`; what is left out is added to the problems.
+    """The JSON and XML files in `package/` of a `.tgz`; what is left out is added to the problems.
 
     Raises:
         PackageError: it is no such archive, or one that nobody could have meant.
@@ -89,17 +90,12 @@ def _members(path: Path, archive: tarfile.TarFile, problems: list[str]) -> Itera
         parts = [part for part in name.parts if part != "."]
         if not member.isfile() or len(parts) != 2 or parts[0] != "package":
             continue
-        if not parts[1].endswith(".json"):
-            _mention(parts[1], problems)
-        elif member.size > FILE:
+        if not parts[1].endswith(KINDS):
+            continue
+        if member.size > FILE:
             problems.append(f"{parts[1]}: larger than {FILE >> 20} MB, left out")
         elif content := archive.extractfile(member):
             yield parts[1], content.read(FILE)
-
-
-def _mention(name: str, problems: list[str]) -> None:
-    if name.endswith(".xml"):
-        problems.append(f"{name}: definitions in XML are not read; give them as JSON")
 
 
 # --- folders
@@ -129,7 +125,7 @@ def _listed(folder: Path, *, deep: bool) -> list[Path]:
         if entries > ENTRIES:
             raise PackageError(f"{folder.name}: holds more than {ENTRIES:,} files")
         folders[:] = sorted(each for each in folders if deep and each[0] != ".")
-        wanted = (each for each in sorted(names) if each.endswith((".json", ".xml")))
+        wanted = (each for each in sorted(names) if each.endswith(KINDS))
         found.extend(Path(root, each) for each in wanted if each[0] != ".")
     return found
 
@@ -143,7 +139,7 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def from_files(paths: list[Path], problems: list[str]) -> Iterator[File]:
-    """The content of the JSON files; those that cannot be read are added to the problems.
+    """The content of the files; those that cannot be read are added to the problems.
 
     Raises:
         PackageError: they hold too much.
@@ -151,9 +147,6 @@ def from_files(paths: list[Path], problems: list[str]) -> Iterator[File]:
     """
     total = 0
     for path in paths:
-        if not path.name.endswith(".json"):
-            _mention(path.name, problems)
-            continue
         try:
             size = path.stat().st_size
             content = path.read_bytes() if size <= FILE else b""
