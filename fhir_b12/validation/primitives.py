@@ -89,7 +89,7 @@ def _uri(value: str, _: Any, found: list[Finding]) -> None:
     elif value.startswith("urn:oid:"):
         if not _OID(value):
             found.append(Finding("oid", value=value))
-    elif value.startswith("urn:uuid:") and not _UUID(value):
+    elif value.startswith("urn:uuid:") and not _UUID(value.partition("#")[0]):
         found.append(Finding("uuid", value=value))
 
 

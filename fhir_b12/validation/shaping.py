@@ -53,7 +53,8 @@ class Shaping:
         made: dict[str, Any] = {}
         chosen = _chosen(node, form)
         broken: list[str] = []  # primitives whose companion is none: HL7's validator drops them too
-        for name, value in node.items():
+        for key, value in node.items():
+            name = str(key)  # a dict of Python may have keys of any kind
             member = form.members.get(name)
             here = (*path, name)
             if member is None:

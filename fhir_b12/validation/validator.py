@@ -9,9 +9,11 @@ from fhir_b12.dates import DateTime
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.packages import Package, open_package
 from fhir_b12.issues import Issue
+from fhir_b12.jsonscan import MAX_DEPTH
+from fhir_b12.validation import texts
 from fhir_b12.validation.bundle import Entries, check_bundle, check_entry
 from fhir_b12.validation.context import Context, Misshapen
-from fhir_b12.validation.findings import Finding, is_error, under
+from fhir_b12.validation.findings import Finding, is_error, rules, under
 from fhir_b12.validation.fitting import count, fits
 from fhir_b12.validation.invariants import FUNCTIONS, orphans
 from fhir_b12.validation.plausibility import check_plausibility, check_together
@@ -109,15 +111,19 @@ class Validator:
 
         """
         asked = self._known(profiles) + self.profiles
-        text = data if isinstance(data, str | bytes | bytearray | memoryview) else None
-        value = data
-        if text is not None:
-            try:
-                value = jsonio.loads(text)
-            except jsonio.JsonError as error:
-                return of_json(error.issues)
+        if not isinstance(data, str | bytes | bytearray | memoryview):
+            return self._report(data, asked, None)
+        text, faults = texts.read(data)
+        value = texts.NOTHING
+        try:
+            value = jsonio.loads(text)
+        except jsonio.JsonError as error:
+            faults += error.issues
+            value = texts.leniently(text)
+        if value is texts.NOTHING:
+            return of_json(faults)
         # lines are worth their price only where there is something to be found
-        return self._report(value, asked, text if positions else None)
+        return self._report(value, asked, text if positions else None, faults)
 
     def lines(self, stream: BinaryIO) -> Iterator[tuple[int, Report]]:
         """The line number and the report of each resource of NDJSON, one line in memory."""
@@ -137,20 +143,29 @@ class Validator:
 
     # --- one validation
 
-    def _report(self, value: Any, asked: tuple[str, ...], text: Any) -> Report:
+    def _report(
+        self,
+        value: Any,
+        asked: tuple[str, ...],
+        text: bytes | None,
+        faults: tuple[Issue, ...] = (),
+    ) -> Report:
         self.terminology.forget_unchecked()
         found: list[Finding] = []
         shaping = Shaping()
         if not self._is_quick(value, asked, found):
-            shaped = shaping.resource(value)
             found = []
+            if texts.is_too_deep(value):
+                return Report((_too_deep(),))
+            shaped = shaping.resource(value)
             if shaped is not None:
                 self._resource(Context(shaped, self), found, asked)
         told: tuple[Issue, ...] = ()
         if shaping.found or found:
-            lines = None if text is None else jsonio.positions(text)
+            lines = None if text is None else texts.lines(text)
             telling = Telling(value, shaping.renumbered, lines, show_values=self._show_values)
             told = telling.issues(shaping.found, found)
+        told = (*of_json(faults), *told)
         return Report(told, unchecked=self._unchecked(value), resources=count(value))
 
     def _is_quick(self, value: Any, asked: tuple[str, ...], found: list[Finding]) -> bool:
@@ -265,6 +280,12 @@ class Validator:
         mark = len(found)
         self._resource(Context(node, self, hasty=holder.hasty), found)
         under(found, mark, *steps)
+
+
+def _too_deep() -> Issue:
+    rule = rules()["too-deep"]
+    said = rule.says.format(limit=MAX_DEPTH)
+    return Issue(rule.severity, rule.code, "$this", said, rule=rule.id, stage=rule.stage)
 
 
 def _unbound(*_: Any) -> None:

@@ -6,14 +6,8 @@ import traceback
 from collections import Counter
 
 from fhir_b12.validation import Validator
-from tests.conformance.outcomes import Tally, place, rows
+from tests.conformance.outcomes import PACKAGES, Tally, place, rows
 from tests.conftest import fixtures_root
-
-PACKAGES = {
-    "r4-examples": None,
-    "us-core": "hl7.fhir.us.core-6.1.0",
-    "ips": "hl7.fhir.uv.ips-1.1.0",
-}
 
 
 def main(names, limit=25):
@@ -22,7 +16,7 @@ def main(names, limit=25):
         tally, crashed, missing, extra = Tally(), Counter(), Counter(), Counter()
         examples = {}
         package = PACKAGES[name]
-        package = [fixtures / "packages" / f"{package}.tgz"] if package else []
+        package = [fixtures / "packages" / package] if package else []
         base = Validator((), package, plausibility=False)
         began = time.perf_counter()
         for row in rows(fixtures, name):

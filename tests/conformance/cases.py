@@ -1,13 +1,15 @@
 """The reference validator's own test cases: what it was seen to say of them, beside ours."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+from fhir_b12 import jsonio
 from fhir_b12.validation import Validator
+from tests.conformance import xml
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,12 @@ class Case:
     profile: str | None
     issues: tuple[dict, ...]
 
-    @property
-    def needs_xml(self) -> bool:
-        """Whether a definition it needs is written in XML."""
-        return any(each.suffix == ".xml" for each in self.supporting)
+    def rows(self) -> list[dict]:
+        """The issues as the recorded outcomes have them."""
+        return [
+            {**each, "expression": (each.get("expression") or [None])[0], "rule": each["text"]}
+            for each in self.issues
+        ]
 
     @property
     def errors(self) -> list[dict]:
@@ -33,7 +37,8 @@ class Case:
         """What we say."""
         with tempfile.TemporaryDirectory() as folder:
             for each in self.supporting:
-                shutil.copy(each, folder)
+                target = Path(folder) / f"{each.stem}.json"
+                target.write_bytes(jsonio.dumps(_definition(each)))
             packages = [folder] if self.supporting else []
             profiles = [self.profile] if self.profile else []
             validator = Validator(profiles, packages, plausibility=False)
@@ -58,11 +63,15 @@ def cases(fixtures: Path) -> Iterator[Case]:
             )
 
 
-def _url(file: Path) -> str | None:
-    """The canonical url of the profile in a file."""
+def _definition(file: Path) -> dict:
     if file.suffix == ".xml":
-        return None
-    found = json.loads(file.read_text("utf-8"))
+        return xml.resource(ET.parse(file).getroot())
+    return jsonio.loads(file.read_bytes())
+
+
+def _url(file: Path) -> str:
+    """The canonical url of the profile in a file."""
+    found = _definition(file)
     if found["resourceType"] == "Bundle":
         found = found["entry"][0]["resource"]
     return found["url"]

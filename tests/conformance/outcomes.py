@@ -33,6 +33,14 @@ _OF_TYPE = re.compile(r"\.ofType\([A-Za-z]+\)|/\*.*?\*/|\[x\]")
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
+#: recorded file -> the package the reference knew
+PACKAGES = {
+    "r4-examples": None,
+    "us-core": "hl7.fhir.us.core-6.1.0.tgz",
+    "ips": "hl7.fhir.uv.ips-1.1.0.tgz",
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """One resource and what the reference said of it."""

@@ -21,7 +21,7 @@ ARCHIVE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
 ITS_OWN = {"hl7.fhir.xver-extensions": "0.1.0"}
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """Java or Maven is not here."""
 
 
@@ -34,7 +34,7 @@ def build() -> Path:
     """The folder of the built judge."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
-            raise Unavailable(f"{program} is not here; install Java 17 or newer and Maven")
+            raise UnavailableError(f"{program} is not here; install Java 17 or newer and Maven")
     folder = home()
     done = folder / "built"
     source = b"".join(

@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from fhir_b12.validation import Validator
-from tests.conformance.outcomes import Row, Tally, place
 from tests.conformance.mutations import mutant
+from tests.conformance.outcomes import Row, Tally, place
 from tests.conformance.reference import Reference
 from tests.conftest import fixtures_root
 
