@@ -22,6 +22,8 @@ from fhir_b12.validation.snapshots import STRUCTURE, Facts, Raw, Snapshots, type
 
 _MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 _BEST_PRACTICE = STRUCTURE + "elementdefinition-bestpractice"
+#: what is of a slice by its pattern need not be held to the pattern again
+_BY_PATTERN = [("pattern", "$this")]
 
 Keys = list[tuple[str, str]]  #: the JSON names of an element and the type of each
 
@@ -103,7 +105,9 @@ class Compiler:
     def _add_values(self, part: Part, raw: Raw, whole: Raw | None) -> None:
         for stem, test in (("fixed", values.fixed), ("pattern", values.pattern)):
             wanted = raw.choice(stem)
-            if wanted is not None and (whole is None or whole.choice(stem) != wanted):
+            if wanted is None or (whole is not None and whole.choice(stem) == wanted):
+                continue
+            if stem == "fixed" or whole is None or _discriminators(whole) != _BY_PATTERN:
                 part.tests.append(test(wanted, self._url))
         most = raw.facts.get("maxLength")
         if isinstance(most, int) and most > 0:
@@ -210,10 +214,7 @@ class Compiler:
             part = self._part(row, base, _place(parent, keys, row), head)
             slicing.slices.append(Slice(row.slice or str(index), part))
         slicing.needed = any(each.part.min > 0 for each in slicing.slices)
-        told = [
-            (str(each.get("type")), str(each.get("path", "$this")))
-            for each in facts.get("discriminator", ())
-        ]
+        told = _discriminators(head)
         if not facts and rows[0].name.endswith("[x]"):
             told = [("type", "$this")]
         if told == [("position", "$this")] or [kind for kind, _ in told] == ["position"]:
@@ -352,6 +353,15 @@ def _place(parent: str | None, keys: Keys, raw: Raw) -> str | None:
     return next((f"{where}.{key}" for key, kind in keys if types == (kind,)), None)
 
 
+def _discriminators(head: Raw) -> list[tuple[str, str]]:
+    """Type and path of each discriminator of a sliced element."""
+    slicing: Facts = head.facts.get("slicing") or {}
+    return [
+        (str(each.get("type")), str(each.get("path", "$this")))
+        for each in slicing.get("discriminator", ())
+    ]
+
+
 def _left(names: tuple[str, ...], base: tuple[str, ...]) -> tuple[str, ...]:
     """The types a profile leaves of R4's; none where it leaves all."""
     if base == ("Resource",):
@@ -362,7 +372,7 @@ def _left(names: tuple[str, ...], base: tuple[str, ...]) -> tuple[str, ...]:
 
 def _adds(group: Group) -> bool:
     """True of a group that says more than R4."""
-    return _adds_own(group) or not group.whole.is_empty
+    return _adds_own(group) or not group.whole.is_empty()
 
 
 def _adds_own(group: Group) -> bool:
@@ -384,7 +394,7 @@ def _slices(slicing: Slicing) -> bool:
         or slicing.ordered
         or slicing.faulty is not None
         or any(
-            each.part.min > 0 or each.part.max is not None or not each.part.is_empty
+            each.part.min > 0 or each.part.max is not None or not each.part.is_empty()
             for each in slicing.slices
         )
     )

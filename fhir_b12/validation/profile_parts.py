@@ -4,7 +4,7 @@ A `Part` is what is said of one value, a `Group` what is said of all values of o
 and which slice each belongs to. Paths are built only where something is wrong.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fhir_b12 import definitions
@@ -32,7 +32,6 @@ class Part:
         self.tests: list[ValueTest] = []
         self.groups: list[Group] = []
 
-    @property
     def is_empty(self) -> bool:
         """True where it adds nothing to R4, how many aside."""
         return not (self.tests or self.groups or self.kinds or self.linked)
@@ -122,7 +121,7 @@ class Group:
             found.append(Finding("profile-min", least=whole.min, count=count, **told))
         elif whole.max is not None and whole.max < count <= (self.base_max or count):
             found.append(Finding("profile-max", most=whole.max, count=count, **told))
-        if here and not whole.is_empty:
+        if here and (whole.tests or whole.groups or whole.kinds):
             for entry in here:
                 whole.check(entry, context, found)
         if self.slicing is not None:
@@ -132,13 +131,24 @@ class Group:
         here: list[Entry] = []
         for name, beside, kind in self._present(node):
             value, companion = node.get(name), node.get(beside)
-            if isinstance(value, list) or isinstance(companion, list):
+            if companion is None:
+                if value is None:
+                    continue
+                if kind == "Resource":
+                    here += _resources(name, value)
+                elif isinstance(value, list):
+                    here += [
+                        (name, index, Item(each, None, kind)) for index, each in enumerate(value)
+                    ]
+                else:
+                    here.append((name, None, Item(value, None, kind)))
+            elif isinstance(value, list) or isinstance(companion, list):
                 here += [
-                    (name, index, _item(each, other, kind))
+                    (name, index, Item(each, other, kind))
                     for index, (each, other) in enumerate(pairs(value, companion))
                 ]
-            elif value is not None or companion is not None:
-                here.append((name, None, _item(value, companion, kind)))
+            else:
+                here.append((name, None, Item(value, companion, kind)))
         return here
 
     def _present(self, node: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
@@ -148,10 +158,12 @@ class Group:
         return {self._by_name[name]: None for name in node if name in self._by_name}
 
 
-def _item(value: Any, companion: Any, kind: str) -> Item:
-    if kind == "Resource" and isinstance(value, dict):
-        kind = value.get("resourceType", kind)
-    return Item(value, companion, kind)
+def _resources(name: str, value: Any) -> Iterator[Entry]:
+    """Resources within another, each of the type it says."""
+    many = isinstance(value, list)
+    for index, each in enumerate(value if many else [value]):
+        kind = each.get("resourceType", "Resource") if isinstance(each, dict) else "Resource"
+        yield name, index if many else None, Item(each, None, kind)
 
 
 class Slice:
@@ -210,7 +222,7 @@ class Slicing:
             if chosen is not None:
                 self._count(chosen, counts)
                 part = self.slices[chosen].part
-                if not part.is_empty:
+                if part.tests or part.groups or part.kinds:
                     part.check(entry, context, found)
             elif self.rules == "closed":
                 _tell(found, entry, self._finding("profile-no-slice"))

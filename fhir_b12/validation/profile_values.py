@@ -16,7 +16,7 @@ from fhir_b12.fhirpath import compile as compiled
 from fhir_b12.validation import errata
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding, rules
-from fhir_b12.validation.fixed import check_fixed, check_pattern, same
+from fhir_b12.validation.fixed import check_fixed, check_pattern, matcher, same
 from fhir_b12.validation.slicing import Item, Judge
 from fhir_b12.validation.snapshots import Facts
 from fhir_b12.validation.surroundings import Surroundings
@@ -44,9 +44,10 @@ def fixed(wanted: Any, profile: str) -> ValueTest:
 
 def pattern(wanted: Any, profile: str) -> ValueTest:
     """pattern[x]."""
+    fits = matcher(wanted)
 
     def test(item: Item, _context: Context, found: Found) -> None:
-        if item.value is not None:
+        if item.value is not None and fits(item.value) is not True:
             check_pattern(item.value, wanted, item.kind, profile, found)
 
     return test

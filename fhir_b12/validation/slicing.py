@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fhir_b12 import definitions
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.fixed import matches, same
+from fhir_b12.validation.fixed import matcher
 from fhir_b12.validation.snapshots import Raw, Snapshots, Step
 
 Test = Callable[["Item", Context], bool]
@@ -200,20 +200,20 @@ def _of_value(places: list[Raw], way: tuple[Step, ...]) -> Test | None:
 
 
 def _equal(way: tuple[Step, ...], wanted: Any) -> Test:
-    match = matches if isinstance(wanted, dict) else same
+    match = matcher(wanted)
     if not way:
-        return lambda item, _: match(item.value, wanted)
+        return lambda item, _: match(item.value) is True
     if len(way) == 1 and way[0].what == "name":
         name = way[0].name
 
         def one(item: Item, context: Context) -> bool:
             value = item.value.get(name) if isinstance(item.value, dict) else None
             if value is not None and not isinstance(value, list):
-                return match(value, wanted)
-            return any(match(each.value, wanted) for each in walk(item, way, context))
+                return match(value) is True
+            return any(match(each.value) is True for each in walk(item, way, context))
 
         return one
-    return lambda item, context: any(match(each.value, wanted) for each in walk(item, way, context))
+    return lambda item, context: any(match(each.value) is True for each in walk(item, way, context))
 
 
 def _member(way: tuple[Step, ...], value_set: str) -> Test:
