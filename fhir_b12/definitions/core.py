@@ -26,7 +26,8 @@ def entries() -> dict[str, dict[str, Entry]]:
     """Where each resource stands: type -> url -> place."""
     found: dict[str, dict[str, Entry]] = {}
     for each in _archive().entries:
-        found.setdefault(each.kind, {})[each.url] = each
+        if each.url:
+            found.setdefault(each.kind, {})[each.url] = each
     return found
 
 
@@ -55,7 +56,8 @@ def _archive() -> Archive:
 
 @cache
 def _constraints() -> dict[str, Json]:
-    found: dict[str, Json] = _decode(_archive().text(entries()["Constraints"][""]))
+    shared = next(each for each in _archive().entries if not each.url)
+    found: dict[str, Json] = _decode(_archive().text(shared))
     return found
 
 

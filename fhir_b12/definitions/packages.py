@@ -17,6 +17,8 @@ from fhir_b12.definitions import from_xml, kept, unpacked
 from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
 from fhir_b12.definitions.faults import PackageError
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
 CORE = "hl7.fhir.r4.core"  #: always there
 _FORMAT = "2"  #: changes when what is kept in the cache does
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:#(?P<version>[\w.+-]+))?", re.ASCII)
@@ -107,9 +109,7 @@ def of_resources(name: str, resources: Iterable[Mapping[str, Any]]) -> Package:
 
     """
     problems: list[str] = []
-    files = (
-        (f"resource {number}", msgspec.json.encode(each)) for number, each in enumerate(resources)
-    )
+    files = ((f"resource {number}", _encode(each)) for number, each in enumerate(resources))
     content = _packed("", name, files, problems)
     if problems:
         raise PackageError(f"{name}: " + "; ".join(problems))
