@@ -32,6 +32,7 @@ class Place(NamedTuple):
     path: tuple[str | int, ...] | None
     value: Any
     type: str  #: "Quantity", "BackboneElement", "System.Boolean"
+    kind: str  #: the same as `definitions` knows it, to evaluate on: "Observation.component"
     companion: dict[str, Any] | None = None
     origin: Any = None  #: the node its path begins at
 
@@ -151,5 +152,7 @@ def _is_something(items: Items) -> bool:
 
 def _place(item: Any) -> Place:
     if isinstance(item, Node):
-        return Place(item.path, item.value, item.kind.name, item.companion, item.root.value)
-    return Place(None, plain(item), ".".join(type_name(item)))
+        kind = item.kind
+        return Place(item.path, item.value, kind.name, kind.path, item.companion, item.root.value)
+    name = ".".join(type_name(item))
+    return Place(None, plain(item), name, name)

@@ -22,7 +22,7 @@ class Clinic(Alone):
     def member_of(self, url: str, item: Any) -> bool | None:
         return item == "final" if url == "http://example.org/done" else None
 
-    def conforms_to(self, url: str, node: Any) -> bool | None:
+    def conforms_to(self, url: str, _node: Any) -> bool | None:
         return True if url == "http://example.org/any" else None
 
 

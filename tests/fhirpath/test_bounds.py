@@ -1,0 +1,169 @@
+"""Whatever is written as an expression: a result or a FhirPathError, and soon."""
+
+import time
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fhir_b12 import fhirpath
+from fhir_b12.fhirpath import Alone, FhirPathError
+from fhir_b12.fhirpath.registry import FUNCTIONS
+
+PATIENT = {
+    "resourceType": "Patient",
+    "id": "a",
+    "active": True,
+    "birthDate": "1974-12",
+    "_birthDate": {"extension": [{"url": "http://example.org/x", "valueDecimal": Decimal("1.50")}]},
+    "name": [{"given": ["A", None], "_given": [None, {"id": "g"}]}, {"family": "B"}],
+    "contained": [
+        {
+            "resourceType": "Observation",
+            "id": "o",
+            "valueQuantity": {
+                "value": Decimal(5),
+                "code": "mg",
+                "system": "http://unitsofmeasure.org",
+            },
+            "effectiveDateTime": "2026-03-09T09:15:00+01:00",
+        }
+    ],
+    "managingOrganization": {"reference": "#o"},
+}
+WORDS = [
+    *(f"{name}(" for name in sorted(FUNCTIONS)),
+    *[".", ",", "(", ")", "[", "]", "{", "}", "+", "-", "*", "/", "&", "|", "=", "!=", "~", "!~", "<", "<=", ">", ">="],
+    *["and", "or", "xor", "implies", "in", "contains", "is", "as", "div", "mod", "true", "false"],
+    *["$this", "$index", "$total", "%resource", "%context", "%ucum", "%`ext-x`", "%nothing"],
+    *["0", "1", "2", "2147483647", "0.5", "1e5", "'a'", "''", "'(a+)+'", "'1974-12'", "'http://example.org/x'", "'mg'"],
+    *["@2015", "@2015-02-29", "@T12:30", "@2015-01-01T10:00:00Z", "days", "'g'", "year", "seconds"],
+    *["name", "given", "birthDate", "value", "extension", "contained", "id", "active", "effective"],
+    *["Quantity", "FHIR.string", "System.Integer", "Patient", "Observation", "Nonsense", "//", "/*", "*/", "`", '"', ";", "#", "é"],
+]
+TERMS = st.sampled_from(
+    [
+        *("1", "0", "-2", "0.5", "2147483647", "'a'", "'(a|b)*'", "'1974-12-25'", "true", "{}"),
+        *("@2015", "@T10", "@2015-01-01T10:00:00Z", "1 'mg'", "3 days", "$this", "$index", "$total"),
+        *("name", "name.given", "birthDate", "active", "contained.value", "contained.effective"),
+        *("contained", "descendants()", "%resource", "managingOrganization.resolve()"),
+    ]
+)
+SIGNS = ["+", "-", "*", "/", "div", "mod", "&", "|", "=", "!=", "~", "!~", "<", "<=", ">", ">=", "and", "or", "xor", "implies", "in", "contains"]
+CALLS = [
+    (name, each.least, len(each.given), each.given) for name, each in sorted(FUNCTIONS.items())
+]
+
+
+def calls(inner):
+    """A function with as many arguments as it takes."""
+
+    def of(call):
+        name, least, most, modes = call
+        kinds = st.sampled_from(["Quantity", "string", "System.String", "Patient"])
+        given_ = [kinds if mode == "type" else inner for mode in modes]
+        return st.integers(least, most).flatmap(
+            lambda count: st.tuples(inner, *given_[:count]).map(
+                lambda parts: f"({parts[0]}).{name}({', '.join(parts[1:])})"
+            )
+        )
+
+    return st.sampled_from(CALLS).flatmap(of)
+
+
+def grown(inner):
+    signs = st.tuples(inner, st.sampled_from(SIGNS), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})")
+    index = st.tuples(inner, inner).map(lambda p: f"({p[0]})[{p[1]}]")
+    return signs | calls(inner) | index
+
+
+def run(expression, resource=PATIENT):
+    """A result or a refusal: anything else fails the test."""
+    try:
+        compiled = fhirpath.compile(expression)
+        compiled.holds(resource, resource["resourceType"], Alone(resource))
+        compiled.places(resource, resource["resourceType"], Alone(resource))
+        return compiled.evaluate(resource, resource["resourceType"], Alone(resource))
+    except FhirPathError as error:
+        return error
+
+
+@given(st.text(max_size=40))
+def test_no_text_escapes_but_as_an_error_of_ours(text):
+    run(text)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=25))
+def test_no_soup_of_words_escapes_but_as_an_error_of_ours(words):
+    run(" ".join(words))
+
+
+@given(st.recursive(TERMS, grown, max_leaves=12))
+@example("descendants().aggregate($total & 'a', '') ")
+def test_no_sound_expression_escapes_but_as_an_error_of_ours(expression):
+    run(expression)
+
+
+HOSTILE = {
+    "deep parentheses": "(" * 5000 + "1" + ")" * 5000,
+    "many signs": "-" * 5000 + "1",
+    "a long chain": "name" + ".given" * 5000,
+    "a long row": " or ".join(["active"] * 5000),
+    "mixed rows": "1" + " + 1 - 1" * 5000,
+    "nested calls": "where(" * 2000 + "true" + ")" * 2000,
+    "many brackets": "name" + "[0]" * 5000,
+    "too long": "1 +" * 100_000,
+    "selections in selections": ".select(%resource.descendants())".join(["descendants()"] * 12),
+    "ever more": "name.repeat($this | %resource.descendants() | $index)",
+    "no end": "1.repeat($this + 1)",
+    "doubling text": "descendants().aggregate($total & $total, 'aaaaaaaa')" * 1,
+    "doubling a long text": "('a' | 'b')" + ".select($this & $this)" * 60,
+    "doubling a collection": "name"
+    + ".combine($this.name)" * 40
+    + ".select(%resource.descendants())" * 6,
+    "doubling in place": "(1|2)" + ".select(1.combine(1)).select($this.combine($this))" * 20,
+    "a high power": "9.9.power(999999999)",
+    "a power of a power": "2147483647" + ".power(2147483647)" * 20,
+    "a large exponential": "2147483647.exp()",
+    "many places": "1.5.round(2147483647)",
+    "a regular expression without end": "'" + "a" * 5000 + "'.matches('(a+)+b')",
+    "one with choices": "'" + "a" * 5000 + "b'.matches('^(a|a)*$')",
+    "one that looks around": "'" + "a" * 5000 + "'.matches('(?=(a+)+b)a')",
+    "one that refers back": "'" + "a" * 5000 + "'.matches('(a*)*\\\\1b')",
+    "one with many states": "'aaa'.matches('((a{1,999}){1,999}){1,999}')",
+    "one of nothing": "'aaa'.matches('((){65535}){65535}')",
+    "a replacement without end": "'" + "a" * 5000 + "'.replaceMatches('(a+)+b', 'x')",
+    "a growing replacement": "'aaaaaaaaaa'" + ".replaceMatches('a', 'aaaaaaaaaa')" * 12,
+    "growing by parts": "'aaaaaaaaaa'" + ".replace('a', 'aaaaaaaaaa')" * 12,
+}
+
+
+@pytest.mark.parametrize("expression", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_expression_ends_soon(expression):
+    begun = time.perf_counter()
+    run(expression)
+    assert time.perf_counter() - begun < 5
+
+
+def test_an_endless_repetition_is_ended_by_its_steps():
+    assert "steps" in str(run("1.repeat($this + 1)"))
+
+
+def test_an_expression_that_was_read_is_kept():
+    assert fhirpath.compile("name.given") is fhirpath.compile("name.given")
+
+
+def test_only_so_many_expressions_are_kept():
+    assert fhirpath.compile.cache_info().maxsize == 4096
+
+
+def test_an_error_names_reason_and_column():
+    with pytest.raises(FhirPathError) as caught:
+        fhirpath.compile("name.where(use = 'x').nothing()")
+    assert (caught.value.reason, caught.value.column) == ("no function nothing()", 23)
+
+
+def test_an_error_of_the_evaluation_names_its_column_and_no_value():
+    error = run("active and name.given.single() = 'A'", PATIENT | {"name": [{"given": ["A", "B"]}]})
+    assert (error.reason, error.column) == ("single() finds 2 items", 23)
