@@ -1,7 +1,9 @@
 """Validate texts, and make of each what the reports need."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import msgspec
@@ -14,7 +16,8 @@ from fhir_b12.jsonio import MAX_BYTES, JsonError, loads, open_stream
 from fhir_b12.reports import source
 from fhir_b12.reports.results import Checked, Found, Part, printable, rule_of
 
-_EXCERPTS = 25  #: of one rule in one file; more are not read
+DEFECT = "defect"  #: the rule of a finding that the validator failed
+_ALIKE, _EXCERPTS = 3, 500  #: excerpts of findings that say the same, and of all, in one text
 _SOURCE_LINES, _SOURCE_LENGTH = 4000, 600_000  #: a longer text is not shown whole
 _LINE = 2000  #: characters of one line that is shown whole
 
@@ -52,7 +55,44 @@ class Report(Protocol):
     def __iter__(self) -> Iterator[Issue]: ...
 
 
-Validate = Callable[[bytes], Report]
+class _Failed:
+    """The report of a validator that failed: no value of the data is in it."""
+
+    unchecked = ()
+    resources = 0
+
+    def __init__(self, error: Exception, issues: Sequence[Issue] = ()) -> None:
+        self._error = error
+        self._issues = issues
+
+    def __iter__(self) -> Iterator[Issue]:
+        if self._issues:
+            yield from self._issues
+            return
+        last = traceback.extract_tb(self._error.__traceback__)[-1]
+        where = f"{type(self._error).__name__} at {PurePath(last.filename).name}:{last.lineno}"
+        message = f"the validator failed here ({where}): a defect of fhir-b12, please report it"
+        yield Issue("fatal", "exception", "$this", message, rule=DEFECT)
+
+
+class _Budget:
+    """How many excerpts are still taken: reading the source costs more than validating it."""
+
+    def __init__(self) -> None:
+        self._left = _EXCERPTS
+        self._met: dict[tuple[str, str], int] = {}
+
+    def grants(self, issue: Issue) -> bool:
+        """True for the first few findings that say the same."""
+        alike = (rule_of(issue), issue.message)
+        met = self._met[alike] = self._met.get(alike, 0) + 1
+        if met > _ALIKE or self._left == 0:
+            return False
+        self._left -= 1
+        return True
+
+
+Validate = Callable[[Any], Report]
 
 
 def validator(settings: Settings) -> Validate:
@@ -86,8 +126,8 @@ class Checker:
         rule, settings = rule_of(issue), self.settings
         return (
             SEVERITIES.index(issue.severity) <= self._lowest
-            and rule not in settings.ignore
-            and (not settings.select or rule in settings.select)
+            and (rule == DEFECT or rule not in settings.ignore)
+            and (rule == DEFECT or not settings.select or rule in settings.select)
         )
 
     def file(self, name: str) -> Checked:
@@ -125,8 +165,8 @@ class Checker:
         if len(raw) > self.limit:
             message = f"the text is longer than {self.limit} bytes; split it or raise --max-bytes"
             return self._faulty(name, JsonError([Issue("fatal", "too-long", "$this", message)]))
-        report = self.validate(raw)
-        found = self._found(report, raw)
+        report = self._validated(raw)
+        found = self._found(report, raw, _Budget())
         return Checked(
             file=name,
             found=found,
@@ -144,6 +184,7 @@ class Checker:
         found: list[Found] = []
         parts: list[Part] = []
         unchecked: list[Issue] = []
+        budget = _Budget()
         resources = size = 0
         for number, line in enumerate(chunk.lines, chunk.first):
             if isinstance(line, JsonError):
@@ -153,8 +194,8 @@ class Checker:
             elif not line.strip(b" \t\r\n"):
                 continue
             else:
-                report = self.validate(line)
-                told = list(self._found(report, line, number))
+                report = self._validated(line)
+                told = list(self._found(report, line, budget, number))
                 unchecked += report.unchecked
                 resources += report.resources
                 size += len(line) + 1
@@ -172,6 +213,16 @@ class Checker:
             seconds=time.perf_counter() - start,
         )
 
+    def _validated(self, raw: bytes) -> Report:
+        """What the validator says; where it fails, that, so that the rest is still done."""
+        try:
+            # the validator reads texts up to its own limit; beyond it the user has raised ours
+            return self.validate(raw if len(raw) <= MAX_BYTES else loads(raw, max_bytes=len(raw)))
+        except JsonError as error:
+            return _Failed(error, error.issues)
+        except Exception as error:  # noqa: BLE001 - other files and lines are still to be checked
+            return _Failed(error)
+
     def _faulty(self, name: str, error: JsonError) -> Checked:
         told = [
             msgspec.structs.replace(issue, line=issue.line or 1, column=issue.column or 1)
@@ -180,22 +231,21 @@ class Checker:
         ]
         return Checked(file=name, found=tuple(Found(issue=issue) for issue in told))
 
-    def _found(self, report: Report, raw: bytes, number: int | None = None) -> tuple[Found, ...]:
+    def _found(
+        self, report: Report, raw: bytes, budget: "_Budget", number: int | None = None
+    ) -> tuple[Found, ...]:
         """The findings that are wanted, with their lines; `number` is that of a line of NDJSON."""
         issues = [issue for issue in report if self.wanted(issue)]
         if not issues:
             return ()
         text = Text(raw)
-        met: dict[str, int] = {}
         told = []
         for issue in issues:
-            rule = rule_of(issue)
-            met[rule] = met.get(rule, 0) + 1
             line, column = issue.line, issue.column or 1
             if line is None or line > len(text):
                 line, column = text.place(issue.pointer or "")
             excerpt = None
-            if self.settings.every_excerpt or met[rule] <= _EXCERPTS:
+            if self.settings.every_excerpt or budget.grants(issue):
                 shown = self.settings.show_values
                 excerpt = source.excerpt(text.line(line), number or line, column, show_values=shown)
             placed = msgspec.structs.replace(issue, line=number or line, column=column)

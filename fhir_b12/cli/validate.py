@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12.cli import baseline, fixes, hl7, inputs, minimal, pool, watch
-from fhir_b12.cli.checking import Checker, Settings
+from fhir_b12.cli.checking import DEFECT, Checker, Settings
 from fhir_b12.cli.streams import UsageError, printable, sink, write
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, read_lines
@@ -25,7 +25,7 @@ LIST = "list"  #: asks --explain for every rule
 
 
 def run(arguments: Namespace) -> int:
-    """Validate what is given; 0 nothing to mend, 1 errors, 2 what cannot be done or not be read."""
+    """Validate what is given; 0 no error, 1 errors, 2 what cannot be done or read, 3 a defect."""
     hl7.settle(arguments)
     if arguments.explain is not None:
         return _explain(arguments)
@@ -149,6 +149,8 @@ def _write(text: str, output: str | None) -> None:
 def _code(results: Sequence[Checked]) -> int:
     if any(result.trouble is not None for result in results):
         return 2
+    if any(rule_of(issue) == DEFECT for result in results for issue in result.issues):
+        return 3
     return int(not all(result.valid for result in results))
 
 

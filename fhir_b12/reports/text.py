@@ -28,6 +28,7 @@ _COLOURS: dict[Severity, str] = {
 }
 _DIM, _BOLD, _GREEN = "2", "1", "1;32"
 _PLACES = 6  #: of folded findings, how many lines are named
+_UNCHECKED = 4  #: reasons why something was not checked that are told
 FIXABLE = "[*]"  #: marks what `--fix` mends, as ruff marks it
 
 
@@ -130,9 +131,13 @@ def _mark(issue: Issue, paint: Painter) -> str:
 def summary(results: Sequence[Checked], options: Options) -> Iterator[str]:
     """The last lines: how much was read and found, what was not checked, what can be mended."""
     paint = Painter(options)
-    for issue, times in unchecked(results):
+    left = unchecked(results)
+    shown = left if options.verbose else left[:_UNCHECKED]
+    for issue, times in shown:
         more = f" ({times:,} times)" if times > 1 else ""
         yield f"{paint('not checked', _COLOURS['information'])}: {issue.message}{more}"
+    if len(left) > len(shown):
+        yield f"not checked: {len(left) - len(shown):,} other things; --verbose names them"
     said = tally(totals(results))
     resources = counted(sum(result.resources for result in results), "resource")
     unread = sum(result.trouble is not None for result in results)

@@ -309,8 +309,21 @@ def test_a_bundle_of_the_demo_has_no_error(inside):
     assert (code, err) == (0, "")
 
 
+def test_where_the_validator_fails_it_says_so_and_goes_on(room, monkeypatch):
+    def failing(raw):
+        if SECRET.encode() in raw:
+            raise KeyError(SECRET)
+        return standin.validate(raw)
+
+    monkeypatch.setattr(checking, "validator", lambda _: failing)
+    code, out, err = call("validate", "bad.json", "mend.json", "--format", "concise")
+    assert (code, SECRET in out + err) == (3, False)
+    assert out.splitlines()[0].startswith("bad.json:1:1: fatal defect the validator failed here")
+    assert out.splitlines()[1].startswith("mend.json:3:")
+
+
 def test_excerpts_are_kept_for_some_of_many_findings_alone():
     raw = dumps([BAD] * 100)
     checker = Checker(Settings(select=("status",)), standin.validate)
     found = checker.text("a.json", raw).found
-    assert [each.excerpt is not None for each in found] == [True] * 25 + [False] * 75
+    assert [each.excerpt is not None for each in found] == [True] * 3 + [False] * 97

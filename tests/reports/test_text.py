@@ -45,6 +45,17 @@ def test_of_many_lines_some_are_named():
     assert "  = and 97 more like it: lines 2, 3, 4, 5, 6, 7, ...\n" in text
 
 
+def test_of_much_that_was_not_checked_some_is_named_unless_one_asks():
+    issues = tuple(Issue("information", "incomplete", "", f"{n} is not here") for n in range(9))
+    result = Checked(file="a.json", unchecked=issues)
+    lines = render([result], "text", Options()).splitlines()
+    assert lines[3:5] == [
+        "not checked: 3 is not here",
+        "not checked: 5 other things; --verbose names them",
+    ]
+    assert len(render([result], "text", Options(verbose=True)).splitlines()) == 10
+
+
 def test_a_clean_file_is_one_line():
     text = render([Checked(file="a.json", resources=2)], "text", Options())
     assert text == "No findings in 2 resources of 1 file.\n"
