@@ -21,6 +21,9 @@ from fhir_b12.fhirpath.values import Items, Node, plain, type_name
 __all__ = ["Alone", "Expression", "FhirPathError", "Place", "Surroundings", "compile"]
 
 
+_KEPT = 2_000  #: characters; longer expressions, which are rare, are read each time
+
+
 class Place(NamedTuple):
     """Something found: where, what, and of which type.
 
@@ -123,7 +126,6 @@ class Expression:
         return f"Expression({self.source!r})"
 
 
-@lru_cache(maxsize=4096)
 def compile(expression: str) -> Expression:  # noqa: A001 - as `re.compile`
     """Read an expression once.
 
@@ -131,6 +133,11 @@ def compile(expression: str) -> Expression:  # noqa: A001 - as `re.compile`
         FhirPathError: it is none of FHIRPath, or asks for what is not supported, with its column.
 
     """
+    return _kept(expression) if len(expression) <= _KEPT else Expression(expression)
+
+
+@lru_cache(maxsize=2048)
+def _kept(expression: str) -> Expression:
     return Expression(expression)
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from fhir_b12.fhirpath.regex import Anchor, Either, One, Row, Shape, Test, Times
 
-LARGEST = 20_000  #: states; a{1,64} has 64
-_REMEMBERED = 20_000  #: transitions kept of one automaton
+LARGEST = 5_000  #: states; a{1,64} has 64
+_REMEMBERED = 200_000  #: states in the transitions that one automaton keeps
 
 
 class TooLargeError(ValueError):
@@ -49,6 +49,7 @@ class Automaton:
         self.states: list[_State] = []
         self.first = self._add(shape, _END)
         self._known: dict[tuple[States, str, _Place, bool], States] = {}
+        self._size = 0
 
     def _state(self, fits: Test | None, anchor: str | None, *to: int) -> int:
         if len(self.states) >= LARGEST:
@@ -99,11 +100,16 @@ class Automaton:
             if after is None:
                 spend(len(now))
                 after = self._next(now, sign, place, whole=whole)
-                if len(self._known) > _REMEMBERED:
-                    self._known.clear()
-                self._known[mark] = after
+                self._remember(mark, after)
             now = after
         return _END in now
+
+    def _remember(self, mark: tuple[States, str, _Place, bool], after: States) -> None:
+        self._size += 8 + len(after)
+        if self._size > _REMEMBERED:
+            self._known.clear()
+            self._size = 0
+        self._known[mark] = after
 
     def _next(self, now: States, sign: str, place: _Place, *, whole: bool) -> States:
         passed = {

@@ -78,15 +78,15 @@ def any_false(items: Items, _run: Run) -> bool:
 
 
 @function("subsetOf", "items", decides=True)
-def subset_of(items: Items, _run: Run, other: Items) -> bool:
+def subset_of(items: Items, run: Run, other: Items) -> bool:
     """All items are in the other collection too."""
-    return keys(items) <= keys(other)
+    return keys(items, run) <= keys(other, run)
 
 
 @function("supersetOf", "items", decides=True)
-def superset_of(items: Items, _run: Run, other: Items) -> bool:
+def superset_of(items: Items, run: Run, other: Items) -> bool:
     """All items of the other collection are here too."""
-    return keys(other) <= keys(items)
+    return keys(other, run) <= keys(items, run)
 
 
 @function("count")
@@ -101,15 +101,14 @@ def distinct(items: Items, run: Run) -> Items:
     run.spend(len(items))
     found: dict[object, Item] = {}
     for each in items:
-        found.setdefault(key(each), each)
+        found.setdefault(key(each, run), each)
     return list(found.values())
 
 
 @function("isDistinct", decides=True)
 def is_distinct(items: Items, run: Run) -> bool:
     """No two items are equal."""
-    run.spend(len(items))
-    return len(keys(items)) == len(items)
+    return len(keys(items, run)) == len(items)
 
 
 # --- filters and projections
@@ -150,7 +149,7 @@ def repeat(items: Items, run: Run, work: Evaluate) -> Items:
     while level:
         fresh: Items = []
         for item in select(level, run, work):
-            mark = key(item)
+            mark = key(item, run)
             if mark not in seen:
                 seen.add(mark)
                 fresh.append(item)
@@ -274,16 +273,16 @@ def single_item(items: Items, _run: Run) -> Items:
 @function("intersect", "items")
 def intersect(items: Items, run: Run, other: Items) -> Items:
     """Each item that is in both, once."""
-    known = keys(other)
-    return [each for each in distinct(items, run) if key(each) in known]
+    known = keys(other, run)
+    return [each for each in distinct(items, run) if key(each, run) in known]
 
 
 @function("exclude", "items")
 def exclude(items: Items, run: Run, other: Items) -> Items:
     """The items that are not in the other collection."""
     run.spend(len(items) + len(other))
-    known = keys(other)
-    return [each for each in items if key(each) not in known]
+    known = keys(other, run)
+    return [each for each in items if key(each, run) not in known]
 
 
 @function("union", "items")
@@ -299,10 +298,11 @@ def combine(items: Items, run: Run, other: Items) -> Items:
     return items + other
 
 
-def is_in(left: Items, right: Items) -> bool | None:
+def is_in(left: Items, right: Items, run: Run) -> bool | None:
     """`in`: None where there is nothing to look for."""
     if not left:
         return None
     if len(left) > 1:
         raise FhirPathError(f"{len(left)} items stand where `in` takes one")
-    return any(equal_items(left[0], each) is True for each in right)
+    run.spend(len(right))
+    return any(equal_items(left[0], each, run) is True for each in right)

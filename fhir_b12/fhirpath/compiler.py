@@ -389,7 +389,7 @@ def _equals_text(left: Evaluate, text: str, *, negate: bool) -> Decide:
             value = item.value if item.__class__ is Node else item
             if value.__class__ is str:
                 return (value == text) is not negate
-        found = equal(items, beside)
+        found = equal(items, beside, run)
         return None if found is None else found is not negate
 
     return decide
@@ -400,16 +400,16 @@ def _relating(sign: str) -> Callable[[Items, Items, Run], bool | None]:
         holds = _ORDERS[sign]
         return lambda left, right, _run: compare(left, right, holds)
     if sign == "=":
-        return lambda left, right, _run: equal(left, right)
+        return equal
     if sign == "!=":
-        return lambda left, right, _run: _not(equal(left, right))
+        return lambda left, right, run: _not(equal(left, right, run))
     if sign == "~":
-        return lambda left, right, _run: equivalent(left, right)
+        return equivalent
     if sign == "!~":
-        return lambda left, right, _run: not equivalent(left, right)
+        return lambda left, right, run: not equivalent(left, right, run)
     if sign == "in":
-        return lambda left, right, _run: is_in(left, right)
-    return lambda left, right, _run: is_in(right, left)
+        return is_in
+    return lambda left, right, run: is_in(right, left, run)
 
 
 def _not(found: bool | None) -> bool | None:

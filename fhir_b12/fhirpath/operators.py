@@ -15,6 +15,7 @@ from fhir_b12.fhirpath.values import (
     Items,
     Measure,
     Node,
+    Purse,
     key,
     system,
     type_name,
@@ -61,19 +62,20 @@ def single(items: Items) -> Item:
 # --- equality
 
 
-def equal(left: Items, right: Items) -> bool | None:
+def equal(left: Items, right: Items, purse: Purse) -> bool | None:
     """`=`: None where a collection is empty, or dates and units do not allow to tell."""
     if not left or not right:
         return None
     if len(left) == 1 and len(right) == 1:
-        return equal_items(left[0], right[0])
+        return equal_items(left[0], right[0], purse)
     if len(left) != len(right):
         return False
-    found = [equal_items(one, other) for one, other in zip(left, right, strict=True)]
+    purse.spend(len(left))
+    found = [equal_items(one, other, purse) for one, other in zip(left, right, strict=True)]
     return False if False in found else None if None in found else True
 
 
-def equal_items(one: Item, other: Item) -> bool | None:
+def equal_items(one: Item, other: Item, purse: Purse) -> bool | None:
     """Whether two items are equal; None where it cannot be told."""
     left, right = system(one), system(other)
     if left.__class__ is right.__class__:
@@ -84,7 +86,7 @@ def equal_items(one: Item, other: Item) -> bool | None:
         if left.__class__ is Measure:
             return _equal_measures(left, right)
         if left.__class__ is Node or left is None:
-            return key(one) == key(other)
+            return key(one, purse) == key(other, purse)
         return bool(left == right)
     if isinstance(left, Measure | Decimal | int) and isinstance(right, Measure | Decimal | int):
         if isinstance(left, bool) or isinstance(right, bool):
@@ -114,7 +116,7 @@ def _comparable(left: Measure, right: Measure) -> tuple[Any, Any] | None:
     """The values of two quantities in one unit; None where their units do not compare."""
     if left.unit == right.unit and left.system == right.system:
         return left.value, right.value
-    if None in {left.system, right.system} and left.unit == right.unit:
+    if None in {left.system, right.system} and {left.unit, left.label} & {right.unit, right.label}:
         return left.value, right.value
     return _scaled(_named(left, _EXACTLY), _named(right, _EXACTLY))
 
@@ -150,20 +152,21 @@ def _calendar(left: Measure, right: Measure) -> tuple[Any, Any] | None:
 # --- equivalence
 
 
-def equivalent(left: Items, right: Items) -> bool:
+def equivalent(left: Items, right: Items, purse: Purse) -> bool:
     """`~`: order, case and blanks do not count, numbers as far as the less precise one goes."""
     if len(left) != len(right):
         return False
     rest = list(right)
     for one in left:
-        at = next((i for i, other in enumerate(rest) if equivalent_items(one, other)), None)
+        purse.spend(len(rest))
+        at = next((i for i, each in enumerate(rest) if equivalent_items(one, each, purse)), None)
         if at is None:
             return False
         del rest[at]
     return True
 
 
-def equivalent_items(one: Item, other: Item) -> bool:
+def equivalent_items(one: Item, other: Item, purse: Purse) -> bool:
     """Whether two items are equivalent."""
     left, right = system(one), system(other)
     if isinstance(left, bool) or isinstance(right, bool):
@@ -177,8 +180,8 @@ def equivalent_items(one: Item, other: Item) -> bool:
     if isinstance(left, Measure) and isinstance(right, Measure):
         return _alike_measures(left, right)
     if isinstance(left, Node) and isinstance(right, Node):
-        return equivalent_json(left.value, right.value)
-    return bool(equal_items(one, other))
+        return equivalent_json(left.value, right.value, purse)
+    return bool(equal_items(one, other, purse))
 
 
 def _plain_text(value: str) -> str:
@@ -206,17 +209,18 @@ def _alike_measures(left: Measure, right: Measure) -> bool:
     return values is not None and _alike(*values)
 
 
-def equivalent_json(left: Any, right: Any) -> bool:
+def equivalent_json(left: Any, right: Any, purse: Purse) -> bool:
     """Two JSON values, part by part; an element's id does not count, nor the order of a list."""
+    purse.spend(1)
     if isinstance(left, dict) and isinstance(right, dict):
         names = {*left, *right} - {"id"}
         return all(
-            name in left and name in right and equivalent_json(left[name], right[name])
+            name in left and name in right and equivalent_json(left[name], right[name], purse)
             for name in names
         )
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(
-            any(equivalent_json(one, other) for other in right) for one in left
+            any(equivalent_json(one, other, purse) for other in right) for one in left
         )
     if isinstance(left, str) and isinstance(right, str):
         return _plain_text(left) == _plain_text(right)

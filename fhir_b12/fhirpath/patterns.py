@@ -80,7 +80,7 @@ def pattern(source: str) -> Pattern:
     return Pattern(source)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _automaton(of: Pattern) -> Automaton:
     assert of.shape is not None
     return Automaton(of.shape)

@@ -31,6 +31,7 @@ _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second"
 _DAY = 86_400
 #: How far apart the world's clocks are: what a time without an offset may be off by.
 _WORLD = 14 * 3600
+_LONGEST = 80  #: characters; there may be many digits of a second
 _HOUR = 3  #: where the hour stands among the parts
 
 Parts = tuple[int | Decimal, ...]
@@ -144,9 +145,13 @@ class Temporal:
         return _moved(self.parts, seconds)
 
 
-@lru_cache(maxsize=4096)
 def read(name: Named, text: str) -> Temporal | None:
     """A date, dateTime or time as it is written; None where it is none."""
+    return _read(name, text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _read(name: Named, text: str) -> Temporal | None:
     match = _FORM.fullmatch(f"T{text}" if name == "Time" else text)
     if match is None or (match["year"] is None) != (name == "Time"):
         return None

@@ -4,20 +4,28 @@ A collection is a list. In it a `Node` is a place in the data; True, 3, Decimal(
 `Temporal` and a `Measure` are values. Nothing changes a list it was given.
 """
 
-import json
-from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from fhir_b12 import canonical
-from fhir_b12.fhirpath.temporal import DURATIONS, Temporal, read
+from fhir_b12.fhirpath.temporal import DURATIONS, Named, Temporal, read
 from fhir_b12.fhirpath.types import Kind
 from fhir_b12.units import Unit, UnitError, parse
 
 MAX_INTEGER = 2**31 - 1
 UCUM = canonical.UCUM
+_LONGEST_UNIT = 100  #: characters; nothing longer is UCUM
 Item = Any  #: Node, bool, int, Decimal, str, Temporal, Measure
 Items = list[Item]
+_MOMENTS: dict[str, Named] = {"Date": "Date", "DateTime": "DateTime", "Time": "Time"}
+
+
+class Purse(Protocol):
+    """What work is paid from, so that it ends: see `run.Run`."""
+
+    def spend(self, steps: int) -> None:
+        """Count so many steps."""
+        ...
 
 
 class Node:
@@ -44,11 +52,16 @@ class Node:
 
     @property
     def path(self) -> tuple[str | int, ...]:
-        """JSON names and indices from the node the evaluation began at."""
+        """JSON names and indices from the node the evaluation began at.
+
+        What stands below a primitive is in its companion: `("_birthDate", "extension", 0)`.
+        """
         steps: list[str | int] = []
         node: Node | None = self
         while node is not None and node.step is not None:
-            steps += reversed(node.step) if isinstance(node.step, tuple) else (node.step,)
+            name, *index = (node.step,) if isinstance(node.step, str) else node.step
+            beside = node is not self and node.kind.primitive
+            steps += (*reversed(index), f"_{name}" if beside else name)
             node = node.parent
         return tuple(reversed(steps))
 
@@ -62,19 +75,25 @@ class Node:
 
 
 class Measure:
-    """A quantity. Without a system the unit is UCUM's code or a word of the calendar."""
+    """A quantity. `unit` is a code of its system, which may be a word of the calendar.
 
-    __slots__ = ("system", "unit", "value")
+    `label` is the unit as FHIR's Quantity shows it; without a system nothing else is known.
+    """
 
-    def __init__(self, value: Decimal, unit: str, system: str | None = UCUM) -> None:
+    __slots__ = ("label", "system", "unit", "value")
+
+    def __init__(
+        self, value: Decimal, unit: str, system: str | None = UCUM, label: str | None = None
+    ) -> None:
         self.value = value
         self.unit = unit
         self.system = system
+        self.label = unit if label is None else label
 
     @property
     def ucum(self) -> Unit | None:
         """What the unit means; None where it is none of UCUM, or is not known here."""
-        if self.system != UCUM or self.unit in DURATIONS:
+        if self.system != UCUM or self.unit in DURATIONS or len(self.unit) > _LONGEST_UNIT:
             return None
         try:
             return parse(self.unit)
@@ -106,8 +125,8 @@ def system(item: Item) -> Item:
         return item
     if kind == "String" or value is None:
         return value
-    if kind in {"Date", "DateTime", "Time"}:
-        found = read(kind, value) if isinstance(value, str) else None
+    if (name := _MOMENTS.get(kind)) is not None:
+        found = read(name, value) if isinstance(value, str) else None
         return value if found is None else found
     if kind == "Quantity":
         return _measure(value) or item
@@ -121,14 +140,18 @@ def _measure(value: Any) -> Measure | None:
 
     https://hl7.org/fhir/R4/fhirpath.html#quantity
     """
-    number = value.get("value") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    number = value.get("value")
     if not isinstance(number, int | Decimal) or isinstance(number, bool):
         return None
-    code, place = value.get("code"), value.get("system")
-    if not isinstance(code, str):
-        unit = value.get("unit")
-        return Measure(Decimal(number), unit if isinstance(unit, str) else "1", None)
-    return Measure(Decimal(number), code, place if isinstance(place, str) else None)
+    code, place, label = (
+        text if isinstance(text := value.get(name), str) else None
+        for name in ("code", "system", "unit")
+    )
+    if code is None:
+        return Measure(Decimal(number), label or "1", None)
+    return Measure(Decimal(number), code, place, label)
 
 
 def plain(item: Item) -> Any:
@@ -150,7 +173,7 @@ def type_name(item: Item) -> tuple[str, str]:
     return "System", names.get(item.__class__, "Quantity")
 
 
-def key(item: Item) -> object:
+def key(item: Item, purse: Purse) -> object:
     """Something hashable that two items share where they are equal, and only there."""
     value = system(item)
     kind = value.__class__
@@ -161,10 +184,10 @@ def key(item: Item) -> object:
     if kind is Measure:
         return _measure_key(value)
     if kind is Node:
-        return ("node", _frozen(value.value))
+        return ("node", _frozen(value.value, purse))
     if value is None:
-        return ("none", _frozen(item.companion))
-    return (kind.__name__, _frozen(value))
+        return ("none", _frozen(item.companion, purse))
+    return (kind.__name__, _frozen(value, purse))
 
 
 def _measure_key(value: Measure) -> object:
@@ -175,20 +198,18 @@ def _measure_key(value: Measure) -> object:
     return ("quantity", scaled, *sorted(unit.dimension.items()))
 
 
-def _frozen(value: Any) -> object:
+def _frozen(value: Any, purse: Purse) -> object:
     """A JSON value as something that can be hashed; the order of names does not count."""
     if isinstance(value, dict):
-        return frozenset((name, _frozen(each)) for name, each in value.items())
+        purse.spend(len(value))
+        return frozenset((name, _frozen(each, purse)) for name, each in value.items())
     if isinstance(value, list):
-        return tuple(map(_frozen, value))
+        purse.spend(len(value))
+        return tuple(_frozen(each, purse) for each in value)
     return ("bool", value) if isinstance(value, bool) else value
 
 
-def keys(items: Iterable[Item]) -> set[object]:
+def keys(items: Items, purse: Purse) -> set[object]:
     """The keys of a collection."""
-    return {key(each) for each in items}
-
-
-def brief(value: Any) -> str:
-    """What `trace` hands on: a value as a line of JSON."""
-    return json.dumps(value, default=str, ensure_ascii=False)
+    purse.spend(len(items))
+    return {key(each, purse) for each in items}

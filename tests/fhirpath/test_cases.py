@@ -40,7 +40,7 @@ def rows():
                 yield pytest.param(expression, finds, resource, id=name)
 
 
-@pytest.mark.parametrize(("expression", "finds", "resource"), rows())
+@pytest.mark.parametrize(("expression", "finds", "resource"), list(rows()))
 def test_an_expression_finds_what_the_specification_says(expression, finds, resource):
     around = Clinic(resource)
     if isinstance(finds, str):

@@ -20,7 +20,17 @@ EXCEPTIONS = {
     "bdl-8": "of an entry without a fullUrl it is undecided, which is not true",
 }
 #: What the elements that its examples have are held to; the rest stands in slices.
-OF_US_CORE = ["us-core-1", "us-core-2", "us-core-3", "us-core-4", "us-core-6", "us-core-7", "vs-1", "vs-2", "vs-3"]
+OF_US_CORE = [
+    "us-core-1",
+    "us-core-2",
+    "us-core-3",
+    "us-core-4",
+    "us-core-6",
+    "us-core-7",
+    "vs-1",
+    "vs-2",
+    "vs-3",
+]
 #: SimpleQuantity and MoneyQuantity state theirs at Quantity; who uses them says so.
 PROFILES_OF_QUANTITY = {"SimpleQuantity", "MoneyQuantity"}
 

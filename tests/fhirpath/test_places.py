@@ -1,0 +1,155 @@
+"""Where something was found: what slices, constraints and searches build on."""
+
+from decimal import Decimal
+
+import pytest
+
+from fhir_b12 import fhirpath
+from fhir_b12.fhirpath import Alone, FhirPathError, Place
+
+OBSERVATION = {
+    "resourceType": "Observation",
+    "status": "final",
+    "_status": {"id": "s"},
+    "code": {"coding": [{"code": "a"}, {"code": "b"}]},
+    "contained": [{"resourceType": "Patient", "id": "p", "name": [{"given": ["Ada", None]}]}],
+    "subject": {"reference": "#p"},
+    "extension": [{"url": "http://example.org/x", "valueCode": "c"}],
+    "component": [{"valueInteger": 3}, {"valueQuantity": {"value": Decimal("1.50")}}],
+    "_issued": {"extension": [{"url": "http://example.org/y", "valueString": "z"}]},
+}
+PATIENT = OBSERVATION["contained"][0]
+
+
+def places(expression, node=OBSERVATION, kind="Observation", companion=None):
+    return fhirpath.compile(expression).places(node, kind, Alone(OBSERVATION), companion)
+
+
+def paths(expression, *where):
+    return [each.path for each in places(expression, *where)]
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "found"),
+    [
+        ("$this", [()]),
+        ("status", [("status",)]),
+        ("code.coding", [("code", "coding", 0), ("code", "coding", 1)]),
+        ("code.coding.code", [("code", "coding", 0, "code"), ("code", "coding", 1, "code")]),
+        ("extension('http://example.org/x').value", [("extension", 0, "valueCode")]),
+        ("component.value.ofType(integer)", [("component", 0, "valueInteger")]),
+        ("component.value.ofType(Quantity).value", [("component", 1, "valueQuantity", "value")]),
+        ("component[1].value", [("component", 1, "valueQuantity")]),
+        ("contained.name.given", [("contained", 0, "name", 0, "given", 0)]),
+        ("issued.extension", [("_issued", "extension", 0)]),
+        ("status.id", [("_status", "id")]),
+        ("value", []),
+        ("component.count()", [None]),
+        ("code.coding.exists()", [None]),
+    ],
+)
+def test_a_discriminator_finds_its_places(discriminator, found):
+    assert paths(discriminator) == found
+
+
+def test_a_place_tells_value_type_and_companion():
+    assert places("status") == [
+        Place(("status",), "final", "code", "code", {"id": "s"}, OBSERVATION)
+    ]
+
+
+def test_a_primitive_with_extensions_alone_has_no_value():
+    companion = OBSERVATION["_issued"]
+    assert places("issued") == [
+        Place(("issued",), None, "instant", "instant", companion, OBSERVATION)
+    ]
+
+
+def test_a_backbone_element_tells_the_path_of_its_definition():
+    assert [(each.type, each.kind) for each in places("component")] == [
+        ("BackboneElement", "Observation.component")
+    ] * 2
+
+
+def test_what_a_reference_leads_to_begins_a_path_of_its_own():
+    assert places("subject.resolve()") == [Place((), PATIENT, "Patient", "Patient", None, PATIENT)]
+    assert [(each.path, each.origin) for each in places("subject.resolve().name.given")] == [
+        (("name", 0, "given", 0), PATIENT)
+    ]
+
+
+def test_a_computed_value_has_neither_path_nor_origin():
+    assert places("component.count()") == [Place(None, 2, "System.Integer", "System.Integer")]
+
+
+def test_an_evaluation_may_begin_within_a_resource():
+    component = OBSERVATION["component"][1]
+    assert paths("value.value", component, "Observation.component") == [("valueQuantity", "value")]
+    assert paths("%resource.status", component, "Observation.component") == [("status",)]
+
+
+def test_an_evaluation_may_begin_at_a_primitive():
+    found = places("extension.value", None, "instant", OBSERVATION["_issued"])
+    assert [(each.path, each.value) for each in found] == [(("extension", 0, "valueString"), "z")]
+
+
+def test_an_evaluation_may_begin_at_a_spelling_of_a_choice():
+    expression = fhirpath.compile("$this is Quantity and value > 1")
+    node = OBSERVATION["component"][1]["valueQuantity"]
+    assert expression.holds(node, "Observation.component.valueQuantity", Alone(OBSERVATION))
+
+
+def test_a_type_that_r4_has_not_is_told():
+    with pytest.raises(FhirPathError, match=r"R4 has no type Observation\.nothing"):
+        places("$this", {}, "Observation.nothing")
+
+
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ("{}", False),
+        ("false", False),
+        ("true", True),
+        ("status", True),
+        ("status.single() = 'final'", True),
+        ("code.coding", True),
+        ("value", False),
+        ("value = 1", False),
+        ("(value = 1).not()", False),
+        ("component.value.ofType(integer) = 0", False),
+        ("0", True),
+    ],
+)
+def test_a_constraint_holds_where_the_reference_says_so(expression, holds):
+    assert (
+        fhirpath.compile(expression).holds(OBSERVATION, "Observation", Alone(OBSERVATION)) is holds
+    )
+
+
+def test_the_resource_and_its_container_are_told_apart():
+    around = Alone(PATIENT)
+    around.root_resource = OBSERVATION
+    expression = fhirpath.compile("%resource.name.given | %rootResource.status")
+    assert expression.evaluate(PATIENT, "Patient", around) == ["Ada", "final"]
+
+
+def test_without_a_clock_there_is_no_now():
+    with pytest.raises(FhirPathError, match="no clock"):
+        fhirpath.compile("now()").evaluate(OBSERVATION, "Observation", Alone(OBSERVATION))
+
+
+def test_traces_reach_who_listens():
+    heard = []
+    around = Alone(OBSERVATION)
+    around.trace = lambda name, values: heard.append((name, values))
+    fhirpath.compile("code.coding.trace('codes', code).count()").evaluate(
+        OBSERVATION, "Observation", around
+    )
+    assert heard == [("codes", ["a", "b"])]
+
+
+def test_the_surroundings_may_judge_a_narrative():
+    around = Alone(OBSERVATION)
+    around.html_checks = lambda text: text == "good"
+    check = fhirpath.compile("htmlChecks()")
+    assert [check.holds(text, "xhtml", around) for text in ("good", "bad")] == [True, False]
