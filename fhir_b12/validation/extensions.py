@@ -67,16 +67,20 @@ def check_extension(
 
 
 def _walk(node: dict[str, Any], holder: Holder, watch: Watch, found: Found) -> None:
+    holders = watch.context.holders
     for name, value in node.items():
         if isinstance(value, dict):
+            if id(value) not in holders:
+                continue
             mark = len(found)
             above = _step(value, name, holder, watch, found)
             if len(found) > mark:
                 under(found, mark, name)
             found += above
         elif isinstance(value, list):
+            wanted = name in _EXTENSIONS
             for index, each in enumerate(value):
-                if isinstance(each, dict):
+                if isinstance(each, dict) and (wanted or id(each) in holders):
                     mark = len(found)
                     above = _step(each, name, holder, watch, found)
                     if len(found) > mark:

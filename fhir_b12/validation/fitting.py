@@ -26,8 +26,15 @@ _TEMPLATES = {
 }
 
 
+def is_ensured(member: Member) -> bool:
+    """Whether `fits` sees that a member is missing: not a choice, which has several names."""
+    return member.element.min > 0 and member.stem is None and member.companion_of is None
+
+
 def fits(resource: Any) -> bool:
-    """True where each element of a resource is known and of the right JSON kind, and so within.
+    """True where each element of a resource is known, of the right JSON kind, and none is missing.
+
+    So also of the resources within it.
 
     It does not see two spellings of one choice, empty lists and objects, nulls in lists and
     decimals of a wrong kind: the checks of structure do, and raise `Misshapen`.
@@ -97,29 +104,37 @@ def _struct(key: str) -> type[msgspec.Struct]:
 
 def _made(key: str) -> type[msgspec.Struct]:
     """The struct of a shape, and those of all it can hold: all are there before one is used."""
-    waiting, made = [key], {}
+    waiting = [key]
+    made: dict[str, list[tuple[str, str, bool]]] = {}
     while waiting:
         each = waiting.pop()
         if each in made or hasattr(_MODULE, _name(each)):
             continue
         members = shape(each).members.values()
-        made[each] = [_field(member) for member in members]
+        made[each] = [(*_field(member), is_ensured(member)) for member in members]
         waiting += [_key(member) for member in members if _key(member)]
         if shape(each).is_resource:
-            made[each].append(("resourceType", "str"))
+            made[each].append(("resourceType", "str", True))
     for each, fields in made.items():
         setattr(_MODULE, _name(each), _defined(each, fields))
     found: type[msgspec.Struct] = getattr(_MODULE, _name(key))
     return found
 
 
-def _defined(key: str, fields: list[tuple[str, str]]) -> type[msgspec.Struct]:
+def _defined(key: str, fields: list[tuple[str, str, bool]]) -> type[msgspec.Struct]:
     numbered = [
-        (f"f{index}", annotation, msgspec.field(default=None, name=name))
-        for index, (name, annotation) in enumerate(fields)
+        (f"f{index}", annotation, msgspec.field(name=name))
+        if ensured
+        else (f"f{index}", annotation, msgspec.field(default=None, name=name))
+        for index, (name, annotation, ensured) in enumerate(fields)
     ]
     return msgspec.defstruct(
-        _name(key), numbered, forbid_unknown_fields=True, gc=False, module=_MODULE.__name__
+        _name(key),
+        numbered,
+        forbid_unknown_fields=True,
+        gc=False,
+        kw_only=True,
+        module=_MODULE.__name__,
     )
 
 

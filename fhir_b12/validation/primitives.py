@@ -37,21 +37,26 @@ _NO_OFFSET = re.compile(r"T[0-9:.]*$").search
 _TAG = re.compile(r"<[a-zA-Z]").search
 
 
-def remembering(check: Check) -> Check:
-    """The check, passed over for texts it has found right before."""
-    right: set[str] = set()
+class Remembering:
+    """A check of texts that passes over those it has found right before: they are in `right`."""
 
-    def checked(value: str, _: Any, found: list[Finding]) -> None:
+    __slots__ = ("_check", "right")
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.right: set[str] = set()
+
+    def __call__(self, value: str, context: Any, found: list[Finding]) -> None:
+        """Append what is wrong with a text."""
+        right = self.right
         if value in right:
             return
         mark = len(found)
-        check(value, _, found)
+        self._check(value, context, found)
         if len(found) == mark and len(value) <= _LONG:
             if len(right) >= _REMEMBERED:
                 right.clear()
             right.add(value)
-
-    return checked
 
 
 def _text(value: str, _: Any, found: list[Finding]) -> None:
@@ -162,8 +167,12 @@ def _decimal(value: Any, _: Any, found: list[Finding]) -> None:
     if value.__class__ is int:
         if not -_TOO_LONG < value < _TOO_LONG:
             found.append(Finding("decimal-range"))
-    elif isinstance(value, Decimal) and len(value.as_tuple().digits) > 18:
+    elif value.__class__ is Decimal and len(str(value)) > 18 and _digits(value) > 18:
         found.append(Finding("decimal-range"))
+
+
+def _digits(value: Decimal) -> int:
+    return len(value.as_tuple().digits)
 
 
 def _anything(value: Any, _: Any, found: list[Finding]) -> None:
@@ -176,19 +185,19 @@ _LARGEST = 2**31 - 1
 
 #: type -> its check; what is not named here is a string
 CHECKS: dict[str, Check] = {
-    "string": remembering(_text),
+    "string": Remembering(_text),
     "markdown": _markdown,
-    "code": remembering(_pattern("code-space", _CODE)),
-    "uri": remembering(_uri),
-    "url": remembering(_uri),
-    "canonical": remembering(_canonical),
-    "oid": remembering(_pattern("oid", _OID)),
-    "uuid": remembering(_pattern("uuid", _UUID)),
-    "id": remembering(_pattern("id", _ID)),
-    "date": remembering(_dated(dates.Date)),
-    "dateTime": remembering(_dated(dates.DateTime)),
-    "instant": remembering(_dated(dates.Instant)),
-    "time": remembering(_pattern("time", _TIME)),
+    "code": Remembering(_pattern("code-space", _CODE)),
+    "uri": Remembering(_uri),
+    "url": Remembering(_uri),
+    "canonical": Remembering(_canonical),
+    "oid": Remembering(_pattern("oid", _OID)),
+    "uuid": Remembering(_pattern("uuid", _UUID)),
+    "id": Remembering(_pattern("id", _ID)),
+    "date": Remembering(_dated(dates.Date)),
+    "dateTime": Remembering(_dated(dates.DateTime)),
+    "instant": Remembering(_dated(dates.Instant)),
+    "time": Remembering(_pattern("time", _TIME)),
     "base64Binary": _base64,
     "integer": _whole("integer", -(2**31), _LARGEST),
     "positiveInt": _whole("positiveInt", 1, _LARGEST),

@@ -20,6 +20,11 @@ _LITERAL = re.compile(
 ).fullmatch
 
 
+_MOST = 4096
+#: references of which nothing is to be said where no Bundle is about, at most so many
+_PLAIN: set[str | None] = set()
+
+
 def literal_type(reference: str) -> str | None:
     """The type of resource a literal reference names; None where it does not tell."""
     match = _LITERAL(reference.partition("#")[0])
@@ -37,6 +42,8 @@ def check_reference(
 ) -> None:
     """One Reference: its text, its type, and its target where that is at hand."""
     reference = node.get("reference")
+    if reference in _PLAIN and context.root.neighbours is None and "type" not in node:
+        return
     said = node.get("type")
     if not isinstance(reference, str) or not reference:
         if not ("identifier" in node or "display" in node or "extension" in node):
@@ -56,15 +63,20 @@ def check_reference(
     if target is not None:
         if allowed and target.type not in targets:
             found.append(_wrong(target.type, targets))
+        if reference[0] == "#":
+            return
     elif reference[0] == "#":
         found.append(Finding("contained-missing"))
+        return
     elif _SEARCH(reference):
         neighbours = context.root.neighbours
         if neighbours is None or neighbours.type != "transaction":
             found.append(Finding("conditional-reference"))
         return
-    if reference[0] != "#" and context.root.neighbours is not None:
+    if context.root.neighbours is not None:
         check_from_entry(reference, context, found)
+    elif len(_PLAIN) < _MOST:
+        _PLAIN.add(reference)
 
 
 def _wrong(kind: str, targets: tuple[str, ...]) -> Finding:

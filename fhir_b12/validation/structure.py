@@ -6,14 +6,17 @@ What it is given is well shaped; see `fhir_b12.validation.shaping`.
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
+from operator import not_
 from typing import Any
 
 from fhir_b12 import definitions
 from fhir_b12.definitions import Element, Invariant
 from fhir_b12.validation.context import Context, Misshapen
 from fhir_b12.validation.findings import Finding, under
-from fhir_b12.validation.primitives import CHECKS
+from fhir_b12.validation.fitting import is_ensured
+from fhir_b12.validation.primitives import CHECKS, Remembering
 from fhir_b12.validation.shapes import ELEMENT, Member, Shape, shape
 
 Found = list[Finding]
@@ -28,6 +31,9 @@ class Structure:
     `invariants` are functions by key; `special` are checks of a shape beside its own, by key
     (`Attachment`, `Bundle.entry`); `bound` checks a value against its value set, `coded` what holds
     of a value of a type that has a code, wherever it stands.
+
+    A `hasty` one relies on what `fitting.fits` ensures, and raises `Misshapen` where it meets what
+    `fits` cannot see.
     """
 
     def __init__(  # noqa: PLR0917  # each stage's hook
@@ -38,7 +44,10 @@ class Structure:
         coded: Mapping[str, Callable[..., None]],
         reference: Callable[[Any, tuple[str, ...], Context, Found], None],
         narrative: Check,
+        *,
+        hasty: bool,
     ) -> None:
+        self._hasty = hasty
         self._functions = invariants
         self._special = special
         self._bound = bound
@@ -62,25 +71,62 @@ class Structure:
                 checks[name] = _all([_not_allowed(name), self._late(checks, member, member)])
         if form.is_resource:
             checks["resourceType"] = _nothing
-        required = [
-            (frozenset(_spellings(member)), member.stem or name, member.element.min)
-            for name, member in restriction.members.items()
-            if member.element.min > 0 and member.companion_of is None
-        ]
         walk = _walker(
             form,
             checks,
-            required,
-            {
-                name: self._binding(member)[0]
-                for name, member in restriction.members.items()
-                if member.is_required_code
-            },
+            self._right(restriction),
+            self._required(restriction),
+            self._odd(restriction),
             self._invariants(profile),
             self._special.get(key, ()),
         )
         self._compiled[key, profile] = walk
         return walk
+
+    def _right(self, form: Shape) -> dict[str, AbstractSet[str]]:
+        """Texts that need not be looked at, by member: bound codes, and what was right before."""
+        right: dict[str, AbstractSet[str]] = {}
+        for name, member in form.members.items():
+            if member.many or member.json != "string" or self._invariants_at(member.element):
+                continue
+            text, bound = CHECKS[member.type], self._binding(member)
+            if bound:
+                codes = member.element.codes if member.is_required_code else None
+                if codes is not None:
+                    right[name] = codes
+            elif isinstance(text, Remembering):
+                right[name] = text.right
+        if form.is_resource:
+            right["resourceType"] = {form.key}
+        return right
+
+    def _required(self, form: Shape) -> list[tuple[frozenset[str], str, int]]:
+        """What must be there: by any of its names, and what is said where it is not."""
+        return [
+            (frozenset(_spellings(member)), member.stem or name, member.element.min)
+            for name, member in form.members.items()
+            if member.element.min > 0
+            and member.companion_of is None
+            and not (self._hasty and is_ensured(member))
+        ]
+
+    def _odd(self, form: Shape) -> tuple[frozenset[str], Check]:
+        """Members that ask for a second look at the object, and that look."""
+        companions = frozenset(name for name, each in form.members.items() if each.companion_of)
+        without_value = {
+            name: self._binding(member)[0]
+            for name, member in form.members.items()
+            if member.is_required_code
+        }
+        choices = frozenset(form.choices) - companions if self._hasty else frozenset()
+
+        def check(node: dict[str, Any], context: Context, found: Found) -> None:
+            if len(choices.intersection(node)) > 1:
+                _look_at_choices(form, node)
+            if not companions.isdisjoint(node):
+                _look_at_companions(node, companions, without_value, context, found)
+
+        return companions | choices, check
 
     # --- members
 
@@ -98,17 +144,24 @@ class Structure:
     def _member(self, member: Member, base: Member) -> Check:
         if member.companion_of is not None:
             companion = self.check(ELEMENT)
-            return _holes(_each(companion)) if base.many else companion
+            return self._holed(companion) if base.many else companion
         if member.type == "xhtml":
             return _all([self._narrative, *self._invariants_at(member.element)])
         if base.is_resource:
             return _nothing
         single = self._primitive(member) if member.json else self._object(member)
         if member.type == "Extension":
-            return _extending(_each(single))
-        if base.many and member.json:
-            return _holes(_each(single))
-        return _each(single) if base.many else single
+            return _extending(self._listed(single))
+        if not base.many:
+            return single
+        return self._holed(single) if member.json else self._listed(single)
+
+    def _listed(self, check: Check) -> Check:
+        return _unless(not_, _each(check)) if self._hasty else _each(check)
+
+    def _holed(self, check: Check) -> Check:
+        """The check of a list in which null may hold a place; the thorough walk says whether."""
+        return _unless(_has_hole, _each(check)) if self._hasty else _each(check)
 
     def _primitive(self, member: Member) -> Check:
         text: Check = CHECKS[member.type]
@@ -233,12 +286,14 @@ def _extending(check: Check) -> Check:
 
 
 def _all(checks: list[Check]) -> Check:
-    if len(checks) == 1:
-        return checks[0]
+    first, *rest = checks
+    if not rest:
+        return first
+    second = _all(rest)
 
     def check(node: Any, context: Context, found: Found) -> None:
-        for each in checks:
-            each(node, context, found)
+        first(node, context, found)
+        second(node, context, found)
 
     return check
 
@@ -248,8 +303,6 @@ def _each(check: Check) -> Check:
 
     def checked(nodes: list[Any], context: Context, found: Found) -> None:
         mark = len(found)
-        if not nodes and context.hasty:
-            raise Misshapen
         for index, node in enumerate(nodes):
             if node is not None:
                 check(node, context, found)
@@ -258,6 +311,21 @@ def _each(check: Check) -> Check:
                     mark = len(found)
 
     return checked
+
+
+def _unless(misshapen: Callable[[list[Any]], bool], check: Check) -> Check:
+    """The check of a list that may turn out misshapen."""
+
+    def checked(nodes: list[Any], context: Context, found: Found) -> None:
+        if misshapen(nodes):
+            raise Misshapen
+        check(nodes, context, found)
+
+    return checked
+
+
+def _has_hole(nodes: list[Any]) -> bool:
+    return not nodes or None in nodes
 
 
 def _invariant(rule: Invariant, holds: Holds) -> Check:
@@ -275,34 +343,26 @@ def broken(rule: Invariant) -> Finding:
     return Finding("invariant", key=rule.key, human=rule.human)
 
 
-def _holes(check: Check) -> Check:
-    """The check of a list in which null may hold a place, which the thorough walk decides."""
-
-    def checked(nodes: list[Any], context: Context, found: Found) -> None:
-        if context.hasty and None in nodes:
-            raise Misshapen
-        check(nodes, context, found)
-
-    return checked
-
-
 def _walker(  # noqa: PLR0917  # all that is told of a shape
     form: Shape,
     checks: dict[str, Check],
+    right: dict[str, AbstractSet[str]],
     required: list[tuple[frozenset[str], str, int]],
-    without_value: dict[str, Check],
+    odd: tuple[frozenset[str], Check],
     invariants: list[tuple[Invariant, Holds]],
     special: tuple[Check, ...],
 ) -> Check:
-    choices = frozenset(name for name in form.choices if name[0] != "_")
     always = [each for each in invariants if each[0].key not in _ONLY_WITH]
     only_with = _grouped(invariants)
-    companions = frozenset(name for name, each in form.members.items() if each.companion_of)
+    odd_names, look_at_odd = odd
     type_name, is_resource = form.key, form.is_resource
 
     def walk(node: dict[str, Any], context: Context, found: Found) -> None:
         mark, extended = len(found), context.extended
         for name, value in node.items():
+            texts = right.get(name)
+            if texts is not None and value in texts:
+                continue
             checks[name](value, context, found)
             if len(found) != mark:
                 under(found, mark, name)
@@ -311,13 +371,11 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
             context.holders.add(id(node))
         if len(node) < 2 and not is_resource:
             _look_closer(node, context, found)
-        if choices and context.hasty and len(choices.intersection(node)) > 1:
-            _look_at_choices(form, node)
+        if not odd_names.isdisjoint(node):
+            look_at_odd(node, context, found)
         for names, name, least in required:
             if names.isdisjoint(node):
                 found.append(Finding("min", name, type=type_name, name=name, min=least))
-        if not companions.isdisjoint(node):
-            _look_at_companions(node, companions, without_value, context, found)
         for rule, holds in always:
             if not holds(node, context):
                 found.append(broken(rule))

@@ -71,7 +71,7 @@ class Validator:
         self.profiles = self._known(profiles)
         self._plausibility = plausibility
         self._show_values = show_values
-        self._structure = Structure(
+        parts = (
             FUNCTIONS,
             self._special(terminology),
             check_binding if terminology else _unbound,
@@ -79,6 +79,8 @@ class Validator:
             check_reference,
             _unbound,
         )
+        self._quick = Structure(*parts, hasty=True)
+        self._thorough = Structure(*parts, hasty=False)
 
     def _known(self, profiles: Iterable[str]) -> tuple[str, ...]:
         asked = tuple(profiles)
@@ -110,7 +112,7 @@ class Validator:
             ValueError: a profile that was asked for is not known.
 
         """
-        asked = self._known(profiles) + self.profiles
+        asked = (*self._known(profiles), *self.profiles) if profiles else self.profiles
         if not isinstance(data, str | bytes | bytearray | memoryview):
             return self._report(data, asked, None)
         text, faults = texts.read(data)
@@ -191,7 +193,8 @@ class Validator:
         self, context: Context, found: list[Finding], asked: tuple[str, ...] = ()
     ) -> None:
         resource = context.resource
-        self._structure.check(context.type)(resource, context, found)
+        structure = self._quick if context.hasty else self._thorough
+        structure.check(context.type)(resource, context, found)
         if "contained" in resource:
             self._contained(context, found)
         if context.type == "Bundle":
