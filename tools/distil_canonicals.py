@@ -9,19 +9,26 @@ from typing import Any
 from fhir_b12.definitions import archive
 
 Json = dict[str, Any]
+Package = dict[str, dict[str, Json]]  #: resource type -> canonical url -> resource
 
 MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
+
+#: R4's vital signs as HL7's validator corrects them: a time is no slip, nor is a unit of one's own
+CORRECTED = {
+    "vs-1": {"expression": "$this is dateTime implies $this.toString().length() >= 10"},
+}
+VITAL_UNITS = "http://hl7.org/fhir/ValueSet/ucum-vitals-common"
 
 CHUNK = 64_000  #: bytes of JSON packed together: fewer take more room, more take more time
 
 
-def canonicals(package: dict[str, dict[str, Json]]) -> bytes:
+def canonicals(package: Package) -> bytes:
     """Structures, code systems and value sets, without their prose."""
     shared: dict[str, Json] = {}
     rows = [
         archive.Source(kind, url, each.get("version", ""), compact(short(each)))
         for kind, short in (
-            ("StructureDefinition", lambda each: structure(each, shared)),
+            ("StructureDefinition", lambda each: structure(each, package, shared)),
             ("CodeSystem", code_system),
             ("ValueSet", compose),
         )
@@ -52,25 +59,24 @@ PROSE = {
 }
 
 
-def structure(definition: Json, shared: dict[str, Json]) -> Json:
+def structure(definition: Json, package: Package, shared: dict[str, Json]) -> Json:
     """A type or profile with its snapshot, an extension with its differential.
 
     The snapshots of R4's own profiles are not what is made of their differentials today, and what
-    counts is what was published.
-
-    What a snapshot says again and again is shortened as `canonicals._unfolded` knows: constraints
-    are names of what stands in `shared`.
+    counts is what was published. What a snapshot says again and again is shortened as
+    `core._unfolded` knows: constraints are names of what stands in `shared`.
     """
     kept = only(
         definition,
         *(*NAMES, "id", "kind", "abstract", "context", "contextInvariant", "type"),
         *("baseDefinition", "derivation", "fhirVersion"),
     )
-    if definition["type"] == "Extension" != definition["id"] or "snapshot" not in definition:
-        rows = definition["differential"]["element"]
-        return kept | {"differential": {"element": [spare(each, kept["url"]) for each in rows]}}
-    rows = [spare(each, kept["url"]) for each in definition["snapshot"]["element"]]
-    return kept | {"snapshot": {"element": [folded(each, shared) for each in rows]}}
+    is_extension = definition["type"] == "Extension" and definition["id"] != "Extension"
+    view = "differential" if is_extension or "snapshot" not in definition else "snapshot"
+    rows = [spare(each, definition, package) for each in definition[view]["element"]]
+    if view == "snapshot":
+        rows = [folded(each, shared) for each in rows]
+    return kept | {view: {"element": rows}}
 
 
 def folded(element: Json, shared: dict[str, Json]) -> Json:
@@ -90,12 +96,14 @@ def folded(element: Json, shared: dict[str, Json]) -> Json:
     }
 
 
-def spare(element: Json, url: str) -> Json:
-    """An ElementDefinition without prose; its own constraints name their source."""
+def spare(element: Json, definition: Json, package: Package) -> Json:
+    """An ElementDefinition without prose, corrected; its constraints name their source."""
     kept = {key: value for key, value in element.items() if key not in PROSE}
     if "constraint" in kept:
         kept["constraint"] = [
-            {"source": url} | {key: value for key, value in each.items() if key != "xpath"}
+            {"source": source(each["key"], definition, package)}
+            | {key: value for key, value in each.items() if key != "xpath"}
+            | CORRECTED.get(each["key"], {})
             for each in kept["constraint"]
         ]
     if "binding" in kept:
@@ -103,9 +111,23 @@ def spare(element: Json, url: str) -> Json:
     return {key: value for key, value in kept.items() if not (key in FLAGS and value is False)}
 
 
+def source(key: str, definition: Json, package: Package) -> str:
+    """The url of the definition that states a constraint: the farthest base that has it."""
+    base = package["StructureDefinition"].get(definition.get("baseDefinition", ""))
+    if base is not None and any(
+        each["key"] == key
+        for element in base.get("snapshot", {}).get("element", ())
+        for each in element.get("constraint", ())
+    ):
+        return source(key, base, package)
+    return str(definition["url"])
+
+
 def binding(facts: Json) -> Json:
     """A binding: how strong, to what, and which set no code may leave."""
     kept = only(facts, "strength", "valueSet")
+    if kept.get("valueSet", "").partition("|")[0] == VITAL_UNITS:
+        kept["strength"] = "extensible"
     ceiling = [each for each in facts.get("extension", ()) if each["url"] == MAX_VALUE_SET]
     return kept | ({"extension": ceiling} if ceiling else {})
 
