@@ -12,25 +12,28 @@ _EXPRESSIONS = {
         "(isModifier.exists() and isModifier) implies isModifierReason.exists()"
     ),
 }
-#: of vital signs: a date has a day at least
+
+_VITAL_SIGNS = f"{STRUCTURE}vitalsigns"
+#: a date has a day at least
 _TO_THE_DAY = "$this is dateTime implies $this.toString().length() >= 10"
+_UNITS = "http://hl7.org/fhir/ValueSet/ucum-vitals-common|4.0.1"
 
-_UNITS = f"{STRUCTURE.replace('StructureDefinition', 'ValueSet')}ucum-vitals-common|4.0.1"
+
+def is_vital_sign(url: str, base: object) -> bool:
+    """True of R4's profile of vital signs and of what derives from it at first hand."""
+    return _VITAL_SIGNS in {url, str(base).partition("|")[0]}
 
 
-def expression(text: str, key: str, source: str) -> str:
+def expression(text: str, key: str, *, vital_sign: bool) -> str:
     """The FHIRPath of a rule as it is meant."""
-    if key == "vs-1" and source.startswith(STRUCTURE):
-        return _TO_THE_DAY
-    return _EXPRESSIONS.get(text, text)
+    return _TO_THE_DAY if vital_sign and key == "vs-1" else _EXPRESSIONS.get(text, text)
 
 
-def strength(told: str, value_set: str, path: str) -> str:
+def strength(told: str, value_set: str, path: str, *, vital_sign: bool) -> str:
     """The strength of a binding as it is meant.
 
-    That of R4's vital signs to its units was meant for the parts of a blood pressure; other parts
-    have other units.
+    Not every part of a vital sign has one of the units that vital signs have.
     """
-    if path == "Observation.component.value[x]" and value_set == _UNITS:
+    if vital_sign and path == "Observation.component.value[x]" and value_set == _UNITS:
         return "extensible"
     return told

@@ -43,8 +43,11 @@ class Judges(Protocol):
 class Compiler:
     """Compiles one structure."""
 
-    def __init__(self, url: str, root: Raw, snapshots: Snapshots, judges: Judges) -> None:
+    def __init__(
+        self, url: str, root: Raw, snapshots: Snapshots, judges: Judges, *, vital_sign: bool
+    ) -> None:
         self._url = url
+        self._vital_sign = vital_sign  #: whether errata of R4's vital signs are to be minded
         self._root = root
         self._snapshots = snapshots
         self._judges = judges
@@ -122,6 +125,8 @@ class Compiler:
         if told is None or (whole is not None and _binding(whole.facts) == told):
             return
         strength, value_set, ceiling = told
+        path = str(raw.facts.get("path"))
+        strength = errata.strength(strength, value_set, path, vital_sign=self._vital_sign)
         if base is not None and (base.strength, base.binding, base.ceiling) == (
             strength,
             value_set.partition("|")[0],
@@ -140,7 +145,8 @@ class Compiler:
             key = each.get("key")
             if key in known or key in beside or _is_advice(each):
                 continue
-            test = values.constraint(each, str(each.get("source") or self._url))
+            source = str(each.get("source") or self._url)
+            test = values.constraint(each, source, vital_sign=self._vital_sign)
             if test is not None:
                 part.tests.append(test)
 
@@ -296,10 +302,7 @@ def _binding(facts: Facts) -> tuple[str, str, str | None] | None:
     )
     if not isinstance(value_set, str):
         return None
-    strength = errata.strength(
-        str(binding.get("strength", "example")), value_set, str(facts.get("path"))
-    )
-    return strength, value_set, ceiling
+    return str(binding.get("strength", "example")), value_set, ceiling
 
 
 def _base_keys(raw: Raw, base: Element | None) -> set[str]:

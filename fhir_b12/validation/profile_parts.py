@@ -80,14 +80,33 @@ class Part:
         mark = len(found)
         if not self.quiet:
             found.append(Finding("profile-type", **told))
-        if isinstance(item.value, dict) and "resourceType" not in item.value:
-            allowed = {*definitions.children(self.kinds[0]), "id", "extension"}
-            found += [
-                Finding("profile-not-allowed", each, name=each, **told)
-                for each in dict.fromkeys(key.removeprefix("_") for key in item.value)
-                if each not in allowed
-            ]
+        if not (isinstance(item.value, dict) and "resourceType" in item.value):
+            self._misread(item.value, told, found)
         _place(found, mark, name, index)
+
+    def _misread(self, value: Any, told: dict[str, Any], found: Found) -> None:
+        """What is wrong with a value where it is read as one of the right type."""
+        kind = self.kinds[0]
+        parts = dict.fromkeys(key.removeprefix("_") for key in value) if type(value) is dict else {}
+        if definitions.is_primitive(kind):
+            if "value" in parts:
+                found.append(Finding("profile-not-allowed", name="value", **told))
+                del parts["value"]
+        else:
+            elements = (
+                (each, definitions.element(f"{kind}.{each}")) for each in definitions.children(kind)
+            )
+            found += [
+                Finding("profile-min", name=each, least=1, count=0, **told)
+                for each, element in elements
+                if element is not None and element.min > 0 and each not in parts
+            ]
+        allowed = {*definitions.children(kind), "id", "extension"}
+        found += [
+            Finding("profile-not-allowed", each, name=each, **told)
+            for each in parts
+            if each not in allowed
+        ]
 
 
 def _place(found: Found, mark: int, name: str, index: int | None) -> None:

@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 from fhir_b12 import definitions
 from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.validation import errata
 from fhir_b12.validation.bundle import Entries
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
@@ -69,7 +70,8 @@ class Profiles:
         if root is None:
             raise DefinitionError(f"{url}: its snapshot has no elements")
         plain = str(facts.get("url", url))
-        compiler = Compiler(plain, root, self.snapshots, self)
+        vital_sign = errata.is_vital_sign(plain, facts.get("baseDefinition"))
+        compiler = Compiler(plain, root, self.snapshots, self, vital_sign=vital_sign)
         return Profile(plain, facts, compiler.compile(str(facts.get("type", ""))))
 
     def check_resource(self, node: Any, url: str, context: Context, found: Found) -> bool | None:

@@ -132,7 +132,9 @@ def _is_after(one: str, other: str) -> bool:
         return False
 
 
-def constraint(facts: Mapping[str, Any], profile: str) -> ValueTest | None:
+def constraint(
+    facts: Mapping[str, Any], profile: str, *, vital_sign: bool = False
+) -> ValueTest | None:
     """A rule in FHIRPath; None where there is none to be had.
 
     https://hl7.org/fhir/R4/conformance-rules.html#constraints
@@ -143,7 +145,7 @@ def constraint(facts: Mapping[str, Any], profile: str) -> ValueTest | None:
     severity: Any = "warning" if facts.get("severity") == "warning" else "error"
     told: dict[str, Any] = {"key": key, "human": str(facts.get("human", "")), "profile": profile}
     try:
-        expression = compiled(errata.expression(text, key, profile))
+        expression = compiled(errata.expression(text, key, vital_sign=vital_sign))
     except FhirPathError as error:
         reason = str(error)
         return lambda _item, _context, found: found.append(
