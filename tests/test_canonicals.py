@@ -1,0 +1,116 @@
+"""Definitions by their canonical url: R4's own and those of packages."""
+
+import subprocess
+import sys
+
+from fhir_b12 import data, definitions
+from fhir_b12.definitions import core
+from fhir_b12.definitions.canonicals import Canonicals, fits
+from fhir_b12.definitions.packages import (
+    of_resources,
+)
+from tests.packing import TYPES, value_set
+
+
+def test_a_canonical_may_name_a_version_and_else_means_the_newest():
+    rows = [value_set("a", version) for version in ("1.0.0", "1.2.0", "1.10.0")]
+    known = Canonicals([of_resources("mine", rows)])
+    url = "http://example.org/ValueSet/a"
+    asked = ["", "|1.2.0", "|1.2.9", "|1.2", "|1", "|3.0.0", "|x"]
+    found = [known.find(url + version) for version in asked]
+    assert [each and each["version"] for each in found] == [
+        "1.10.0",
+        "1.2.0",
+        "1.2.0",
+        "1.2.0",
+        None,
+        None,
+        None,
+    ]
+    assert (known.find(url, "CodeSystem"), known.find(""), known.find("|1")) == (None, None, None)
+    assert fits("2021-02-03", "2021-02-03")
+    assert not fits("2021-02-03", "2021-02-04")
+
+
+def test_a_package_may_bring_newer_value_sets_of_r4_but_never_other_types():
+    status = "http://hl7.org/fhir/ValueSet/observation-status"
+    rows = [
+        value_set("x") | {"url": status, "version": "5.0.0"},
+        {"resourceType": "StructureDefinition", "url": TYPES + "Patient", "version": "5.0.0"},
+    ]
+    known = Canonicals([of_resources("mine", rows)])
+    assert known.value_set(status)["version"] == "5.0.0"
+    assert known.value_set(status + "|4.0.1")["version"] == "4.0.1"
+    assert known.structure(TYPES + "Patient")["version"] == "4.0.1"
+    older = Canonicals([of_resources("mine", [rows[0] | {"version": "3.0.0"}])])
+    assert older.value_set(status)["version"] == "4.0.1"
+
+
+def test_r4s_own_definitions_are_there_by_url_and_types_by_name():
+    known = Canonicals()
+    patient = known.structure("Patient")
+    assert patient is known.structure(TYPES + "Patient|4.0.1") or patient == known.structure(
+        TYPES + "Patient|4.0.1"
+    )
+    by_id = {each["id"]: each for each in patient["snapshot"]["element"]}
+    gender = by_id["Patient.gender"]
+    assert gender["binding"] == {
+        "strength": "required",
+        "valueSet": "http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1",
+    }
+    assert (gender["min"], gender["max"], gender["type"]) == (0, "1", [{"code": "code"}])
+    assert gender["base"] == {"path": "Patient.gender", "min": 0, "max": "1"}
+    assert [each["key"] for each in by_id["Patient.contact"]["constraint"]] == ["ele-1", "pat-1"]
+    assert known.structure("Nonsense") is None
+    assert known.find(TYPES + "Patient|5.0.0") is None
+    concepts = known.code_system("http://hl7.org/fhir/observation-status")["concept"]
+    assert concepts[3] == {
+        "code": "amended",
+        "display": "Amended",
+        "concept": [{"code": "corrected", "display": "Corrected"}],
+    }
+    deprecated = known.code_system("http://terminology.hl7.org/CodeSystem/v2-0003")["concept"]
+    assert {"code": "status", "valueCode": "deprecated"} in [
+        row for each in deprecated for row in each.get("property", ())
+    ]
+
+
+def test_every_definition_of_r4_can_be_read():
+    kinds = {kind: len(rows) for kind, rows in core.entries().items()}
+    assert kinds == {
+        "StructureDefinition": 655,
+        "CodeSystem": 1062,
+        "ValueSet": 1316,
+    }
+    read = [core.resource(kind, url) for kind, rows in core.entries().items() for url in rows]
+    assert all(read)
+
+
+def test_search_parameters_and_compartments_are_those_of_the_type():
+    of_type = definitions.search_parameters("Observation")
+    assert (of_type["code"].type, of_type["_id"].type, len(of_type)) == ("token", "token", 53)
+    assert of_type["subject"].target == ("Group", "Device", "Patient", "Location")
+    assert [each.expression for each in of_type["code-value-quantity"].component] == [
+        "code",
+        "value.as(Quantity)",
+    ]
+    assert definitions.search_parameters("Nonsense") == {}
+    assert definitions.compartment("Patient")["Observation"] == ("subject", "performer")
+    assert definitions.compartment("Nonsense") == {}
+
+
+def test_what_ships_of_r4_is_below_a_megabyte():
+    sizes = [
+        len(each.read_bytes()) for each in data.definitions().iterdir() if ".json" in each.name
+    ]
+    assert sum(sizes) < 1_000_000
+
+
+def test_importing_canonicals_reads_nothing():
+    program = (
+        "from fhir_b12.definitions import canonicals, core;"
+        "print(core._archive.cache_info().currsize);"
+        "canonicals.Canonicals(); print(core._archive.cache_info().currsize)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert ran.stdout.split() == [b"0", b"0"]
