@@ -7,12 +7,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fhir_b12.cli import hl7
 from fhir_b12.cli.streams import Findings, UsageError
+from fhir_b12.cli.version import Show
 from fhir_b12.data import TableError
 from fhir_b12.issues import SEVERITIES
 
@@ -98,7 +98,7 @@ def parser() -> Parser:
         description="Vitamin B12 infusion therapy records to and from HL7 FHIR R4, losing nothing.",
         epilog="Begin with `fhir-b12 demo`; `fhir-b12 COMMAND --help` tells all of a command.",
     )
-    whole.add_argument("--version", action="version", version=f"fhir-b12 {version('fhir-b12')}")
+    whole.add_argument("--version", action=Show)
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Any, text: str, *examples: str) -> Parser:

@@ -4,7 +4,6 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 from fhir_b12.cli import baseline, fixes, hl7, inputs, minimal, pool, watch
 from fhir_b12.cli.checking import DEFECT, Checker, Settings
 from fhir_b12.cli.streams import UsageError, printable, sink, write
+from fhir_b12.cli.version import version
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, read_lines
 from fhir_b12.reports import Checked, Options, render
@@ -80,11 +80,13 @@ def _checker(arguments: Namespace) -> Checker:
 
 def _options(arguments: Namespace) -> Options:
     to_terminal = arguments.output is None and sys.stdout.isatty()
+    beside = any(getattr(arguments, form) for form in BESIDE)
+    needed = beside or arguments.format not in {"text", "concise", "ndjson", "outcome"}
     return Options(
         show_values=arguments.show_values,
         colour=to_terminal and not os.environ.get("NO_COLOR"),
         verbose=arguments.verbose,
-        version=version("fhir-b12"),
+        version=version() if needed else "",
     )
 
 
