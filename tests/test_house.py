@@ -30,7 +30,7 @@ FLOORS = (
     ("cli", "__main__", ""),
 )
 #: Where an import may wait until it is needed: start-up is quick, extras stay optional.
-LAZY = {"fhir_b12", "fhir_b12.cli.streams", "fhir_b12.models"}
+LAZY = {"fhir_b12", "fhir_b12.cli.streams", "fhir_b12.models", "fhir_b12.validation.ours"}
 
 
 def floor(module):

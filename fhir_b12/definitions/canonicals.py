@@ -5,8 +5,9 @@ R4's own travel in the wheel without their prose (`tools/distil_canonicals.py`);
 it must not be changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -31,8 +32,16 @@ class Canonicals:
     Without a version it is the newest that is found by that url; R4's own types are always R4's.
     """
 
-    def __init__(self, packages: Iterable[Package] = ()) -> None:
-        """R4's own definitions, the packages' and those of the packages they depend on."""
+    def __init__(
+        self,
+        packages: Iterable[Package] = (),
+        late: Mapping[str, Callable[[], Package]] = MappingProxyType({}),
+    ) -> None:
+        """R4's own definitions, the packages' and those of the packages they depend on.
+
+        `late` makes a package when a url that begins so is first asked for, and nobody else has it.
+        """
+        self._late = dict(late)
         loaded = with_dependencies(packages)
         self.packages = loaded.packages  #: those given, then those they depend on
         self.missing = loaded.missing  #: depended on and not here: ("hl7.terminology.r4#5.0.0",)
@@ -92,6 +101,8 @@ class Canonicals:
         return tuple(dict.fromkeys([*packaged, *core.entries().get(kind, {})]))
 
     def _find(self, url: str, version: str, kind: str | None) -> Json | None:
+        if self._late and url not in self._known:
+            self._fetch(url)
         own = _of_core(url, version, kind)
         rows = [
             (package, entry)
@@ -104,6 +115,12 @@ class Canonicals:
         if own is not None and as_number(own[1].version) > as_number(entry.version):
             return core.resource(own[0], url)
         return self._read(package, entry)
+
+    def _fetch(self, url: str) -> None:
+        for start in [each for each in self._late if url.startswith(each)]:
+            package = self._late.pop(start)()
+            for entry in package.archive.entries:
+                self._known.setdefault(entry.url, []).append((package, entry))
 
     def _read(self, package: Package, entry: Entry) -> Json:
         key = (id(package), entry)

@@ -10,7 +10,7 @@ from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.packages import Package, open_package
 from fhir_b12.issues import Issue
 from fhir_b12.jsonscan import MAX_DEPTH
-from fhir_b12.validation import texts
+from fhir_b12.validation import ours, texts
 from fhir_b12.validation.bundle import Entries, check_bundle, check_entry
 from fhir_b12.validation.context import Context, Misshapen
 from fhir_b12.validation.findings import Finding, is_error, rules, under
@@ -64,7 +64,7 @@ class Validator:
         now: DateTime | None = None,
     ) -> None:
         opened = [each if isinstance(each, Package) else open_package(each) for each in packages]
-        self.canonicals = Canonicals(opened)
+        self.canonicals = Canonicals(opened, ours.LATE)
         self.terminology = Terminology(self.canonicals)
         self.switched_off = frozenset(switched_off)
         self.now = now
