@@ -129,11 +129,11 @@ def _check_concept(
     value: dict[str, Any], wanted: dict[str, Any], profile: str, found: Found, *, exact: bool
 ) -> None:
     """As the reference does it: a pattern's missing coding is told of the whole concept."""
-    if exact:
+    codings, parts = value.get("coding", []), wanted.get("coding", [])
+    if exact and len(codings) == len(parts):
         _check_object(value, wanted, profile, found, exact=True)
         return
-    codings, parts = value.get("coding", []), wanted.get("coding", [])
-    if len(codings) < len(parts):
+    if exact or len(codings) < len(parts):
         found.append(
             Finding(
                 "profile-fixed-count",
@@ -148,7 +148,8 @@ def _check_concept(
         if not any(matches(coding, part) for coding in codings):
             found.append(Finding("profile-pattern-coding", wanted=_coding(part), profile=profile))
     rest = {name: part for name, part in wanted.items() if name != "coding"}
-    _check_object(value, rest, profile, found, exact=False)
+    others = {name: part for name, part in value.items() if name != "coding"}
+    _check_object(others, rest, profile, found, exact=exact)
 
 
 def _coding(part: dict[str, Any]) -> str:

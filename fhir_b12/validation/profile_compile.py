@@ -226,8 +226,13 @@ class Compiler:
         if told == [("position", "$this")] or [kind for kind, _ in told] == ["position"]:
             slicing.places = _places(slicing.slices)
         elif told != [("value", "url")] or not self._match_by_url(slicing, rows):
-            for each, row in zip(slicing.slices, rows, strict=True):
-                self._add_tests(each, row, told)
+            known = {row.slice: (row, each) for row, each in zip(rows, slicing.slices, strict=True)}
+            for row, each in known.values():
+                outer = known.get((row.slice or "").rpartition("/")[0])
+                inner = _discriminators(outer[0]) if outer else []
+                self._add_tests(each, row, inner or told)
+                if outer and inner:  # a slice of a slice: it must be of that one too
+                    each.tests = [*outer[1].tests, *each.tests]
                 if each.fault is not None and slicing.faulty is None:
                     slicing.faulty = each
         return slicing if _slices(slicing) else None
