@@ -57,6 +57,9 @@ class Shaping:
             name = str(key)  # a dict of Python may have keys of any kind
             member = form.members.get(name)
             here = (*path, name)
+            if member is None and name[:1] == "_" and name[1:] in form.members:
+                self._add("no-companion", (*path, name[1:]), name=name[1:65])
+                continue
             if member is None:
                 self._add(
                     "unknown-element", here, type=type_name, name=name[:64], hint=_hint(form, name)

@@ -16,6 +16,7 @@ from fhir_b12.validation.context import Context, Misshapen
 from fhir_b12.validation.findings import Finding, is_error, rules, under
 from fhir_b12.validation.fitting import count, fits
 from fhir_b12.validation.invariants import FUNCTIONS, orphans
+from fhir_b12.validation.narrative import check_narrative
 from fhir_b12.validation.plausibility import check_plausibility, check_together
 from fhir_b12.validation.profile import check_extensions, check_profile, implied_profiles
 from fhir_b12.validation.references import check_attachment, check_reference
@@ -77,7 +78,7 @@ class Validator:
             check_binding if terminology else _unbound,
             _CODED if terminology else {},
             check_reference,
-            _unbound,
+            check_narrative,
         )
         self._quick = Structure(*parts, hasty=True)
         self._thorough = Structure(*parts, hasty=False)
