@@ -76,13 +76,12 @@ class Shaping:
                 made[name] = kept
             elif member.companion_of and not member.many:
                 broken.append(member.companion_of)
+        for name in broken:
+            made.pop(name, None)
         for name, member in form.members.items():
-            if (
-                member.companion_of
-                and member.many
-                and (name in made or member.companion_of in made)
-            ):
-                self._align(made, member.companion_of, path)
+            plain = member.companion_of
+            if plain and member.many and (name in made or plain in made):
+                self._align(made, plain, path)
         return made
 
     def _member(self, value: Any, member: Member, path: Path) -> Any:
