@@ -2,6 +2,8 @@
 #
 #   make demo               a whole therapy course to FHIR and back; INPUT=bundle.json for your own
 #   make test               the tests
+#   make agreement          how far the validator agrees with HL7's, on its recorded outcomes
+#   make reference          the same on fresh mutants, with HL7's validator running (Java, Maven)
 #   make check              all that CI runs
 #
 # PYTHON=/path/to/python3.13 chooses the interpreter, VENV=.venv-3.13 the environment.
@@ -13,7 +15,7 @@ CORES  ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test slow lint types laws bench wheel check clean
+.PHONY: demo test slow lint types laws agreement reference bench wheel check clean
 
 demo: $(VENV)/.core
 	@$(BIN)/python -m fhir_b12 demo $(if $(INPUT),"$(INPUT)")
@@ -33,6 +35,13 @@ types: $(VENV)/.dev
 
 laws: $(VENV)/.dev
 	$(BIN)/python -m tests.laws
+
+agreement: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/conformance
+	$(BIN)/python -m tests.conformance
+
+reference: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance.reference $(MUTANTS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -57,7 +57,8 @@ class Shaping:
             name = str(key)  # a dict of Python may have keys of any kind
             member = form.members.get(name)
             here = (*path, name)
-            if member is None and name[:1] == "_" and name[1:] in form.members:
+            bare = form.members.get(name[1:]) if name[:1] == "_" else None
+            if member is None and bare is not None and bare.json:
                 self._add("no-companion", (*path, name[1:]), name=name[1:65])
                 continue
             if member is None:
@@ -76,12 +77,12 @@ class Shaping:
                 made[name] = kept
             elif member.companion_of and not member.many:
                 broken.append(member.companion_of)
-        for name in broken:
-            made.pop(name, None)
+        for each in broken:
+            made.pop(each, None)
         for name, member in form.members.items():
-            plain = member.companion_of
-            if plain and member.many and (name in made or plain in made):
-                self._align(made, plain, path)
+            owner = member.companion_of
+            if owner and member.many and (name in made or owner in made):
+                self._align(made, owner, path)
         return made
 
     def _member(self, value: Any, member: Member, path: Path) -> Any:

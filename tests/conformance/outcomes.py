@@ -29,7 +29,7 @@ FROM_ONE = {
     "BUNDLE_BUNDLE_ENTRY_REVERSE_R4",
 }
 _COMPOSITION = re.compile(r"Bundle\.entry\[1\]\.resource\.")
-_OF_TYPE = re.compile(r"\.ofType\([A-Za-z]+\)|/\*.*?\*/|\[x\]")
+_OF_TYPE = re.compile(r"\[url='[^']*'\]|\.ofType\([A-Za-z]+\)|/\*.*?\*/|\[x\]")
 _INDEX = re.compile(r"\[(\d+)\]")
 
 

@@ -14,6 +14,8 @@ from tests.conformance.outcomes import Row, Tally, place
 from tests.conformance.reference import Reference
 from tests.conftest import fixtures_root
 
+#: what it says of a value set whose code systems are in absent packages
+_STUMBLED = "Cannot invoke"
 US_CORE, IPS = "hl7.fhir.us.core-6.1.0.tgz", "hl7.fhir.uv.ips-1.1.0.tgz"
 
 
