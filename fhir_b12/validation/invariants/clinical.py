@@ -54,11 +54,18 @@ def obs_6(node: Node, _: Context) -> bool:
 
 
 def obs_7(node: Node, _: Context) -> bool:
-    """No component has the code of the whole that has a value; all of the coding counts."""
+    """No component has the code of the whole that has a value.
+
+    All that the whole's coding says counts; the reference validator lets the component's say more.
+    """
     if "component" not in node or _VALUES.isdisjoint(node):
         return True
-    whole = items(node, "code", "coding")
-    return not any(coding in whole for coding in items(node, "component", "code", "coding"))
+    parts = items(node, "component", "code", "coding")
+    return not any(
+        all(part.get(name) == value for name, value in whole.items())
+        for whole in items(node, "code", "coding")
+        for part in parts
+    )
 
 
 # --- medication: https://hl7.org/fhir/R4/medications-module.html

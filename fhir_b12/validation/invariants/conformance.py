@@ -27,14 +27,13 @@ from fhir_b12.validation.invariants.forms import (
 
 Node = dict[str, Any]
 
-_NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}", re.ASCII)
+_NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}\n?", re.ASCII)  # FHIRPath's `$` lets a line end
 _RESOURCE_TYPES = "http://hl7.org/fhir/ValueSet/resource-types"
 
 
 def _usable_name(node: Node, _: Context) -> bool:
     """A name can be used in programs; R4's expression is broken by an absent one too, mended."""
-    name = node.get("name")
-    return not isinstance(name, str) or _NAME.fullmatch(name) is not None
+    return not has(node, "name") or _NAME.fullmatch(node.get("name", "")) is not None
 
 
 adf_0 = cid_0 = cmd_0 = cpb_0 = cpd_0 = csd_0 = ees_0 = esc_0 = evd_0 = evi_0 = evv_0 = _usable_name

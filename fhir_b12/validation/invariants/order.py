@@ -6,7 +6,7 @@ and `2012-05` neither can be said to come first. A moment is compared with a day
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -47,18 +47,13 @@ def _parts(text: Any) -> Parts:
         date(*(*found, 1, 1)[:3])
         if hour is None:
             return found
-        whole = min(int(second), 59)  # a leap second, which the standard library does not know
-        moment = datetime.fromisoformat(f"{text[:16]}:{whole:02}{_offset(offset)}").astimezone(UTC)
+        leap = second == "60"  # the standard library does not know the leap second
+        minute = f"{text[:17]}{'59' if leap else second}{offset or 'Z'}"
+        moment = datetime.fromisoformat(minute).astimezone(UTC) + timedelta(seconds=leap)
     except (ValueError, OverflowError):
         return ()
-    if int(second) > 60:
-        return ()
-    clock = moment.hour, moment.minute, int(second), int(f"{fraction or ''}000"[:3])
-    return (moment.year, moment.month, moment.day, *clock)
-
-
-def _offset(written: str | None) -> str:
-    return "+00:00" if written is None or written == "Z" else written
+    milliseconds = int(f"{fraction or ''}000"[:3])
+    return (*moment.timetuple()[:6], milliseconds)
 
 
 def not_more(low: dict[str, Any], high: dict[str, Any]) -> bool:
@@ -72,16 +67,21 @@ def not_more(low: dict[str, Any], high: dict[str, Any]) -> bool:
     if low.get("unit") == high.get("unit"):
         return first <= last
     one, other = _factor(low), _factor(high)
-    return bool(one and other and first * one <= last * other)
+    return one is not None and other is not None and first * one <= last * other
 
 
 def _factor(quantity: dict[str, Any]) -> Decimal | None:
-    """What the unit is in base units; None where it has no UCUM code that is known."""
+    """What the unit is in base units; None where it has no UCUM code that is known.
+
+    The reference validator compares the numbers that come of it, whatever the dimensions.
+    """
     code = quantity.get("code")
     if "unit" not in quantity or quantity.get("system") != _UCUM or not isinstance(code, str):
         return None
     try:
-        factor = units.parse(code).factor
+        unit = units.parse(code)
     except units.UnitError:
         return None
-    return Decimal(factor.numerator) / Decimal(factor.denominator)
+    if unit.offset:
+        return None
+    return Decimal(unit.factor.numerator) / Decimal(unit.factor.denominator)

@@ -1,0 +1,210 @@
+"""Invariants hold and are broken as R4 and the reference validator have it."""
+
+import json
+import random
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from fhir_b12 import definitions
+from fhir_b12.validation.context import Context
+from fhir_b12.validation.invariants import FUNCTIONS, orphans
+from fhir_b12.validation.invariants.order import not_after
+from tests.validation.walk import visits
+
+CASES = json.loads(
+    (Path(__file__).parent / "cases" / "invariants.json").read_text("utf-8"), parse_float=Decimal
+)
+RULES = [
+    rule
+    for name in sorted(definitions.resource_types() | definitions.data_types())
+    for rule in definitions.invariants(name)
+] + [rule for name in ("SimpleQuantity", "MoneyQuantity") for rule in definitions.invariants(name)]
+KEYS = {rule.key for rule in RULES}
+WARNINGS = {rule.key for rule in RULES if rule.severity == "warning"}
+PLACES = {key: sorted({rule.path for rule in RULES if rule.key == key}) for key in KEYS}
+
+#: Judged with the whole narrative.
+NARRATIVE = {"txt-1", "txt-2"}
+#: No well-shaped node breaks them, and why.
+UNBREAKABLE = {
+    "cid-0": "R4's ChargeItemDefinition has no name",
+    "con-3": "the reference validator's expression never fails",
+    "eld-11": "R4's expression never fails",
+    "ele-1": "an empty object is found where shapes are",
+}
+#: No element of R4 is of that type.
+NOWHERE = {"mqty-1"}
+
+
+def broken(resource):
+    return {
+        rule.key
+        for rule, _, node, context in visits(resource)
+        if rule.key in FUNCTIONS and not FUNCTIONS[rule.key](node, context)
+    }
+
+
+def met(resource):
+    return {rule.key for rule, *_ in visits(resource)}
+
+
+def test_every_invariant_of_r4_has_its_function():
+    assert KEYS - NARRATIVE - set(FUNCTIONS) == set()
+    assert set(FUNCTIONS) - KEYS == set()
+
+
+def test_every_invariant_has_cases():
+    assert sorted(CASES) == sorted(KEYS)
+    assert {k for k, each in CASES.items() if not each["holds"]} == NOWHERE
+    assert {k for k, each in CASES.items() if not each["broken"]} == NOWHERE | set(UNBREAKABLE)
+
+
+@pytest.mark.parametrize("key", sorted(set(CASES) - NARRATIVE))
+def test_an_invariant_holds_where_it_should_and_is_broken_where_it_should(key):
+    verdicts = {
+        kind: [key in broken(resource) for resource in resources]
+        for kind, resources in CASES[key].items()
+    }
+    assert verdicts == {
+        "holds": [False] * len(CASES[key]["holds"]),
+        "broken": [True] * len(CASES[key]["broken"]),
+    }
+
+
+@pytest.mark.parametrize("key", sorted(set(CASES) - NARRATIVE - NOWHERE))
+def test_an_invariant_is_met_in_its_cases(key):
+    assert any(key in met(each) for each in CASES[key]["holds"] + CASES[key]["broken"])
+
+
+@pytest.mark.parametrize(
+    ("node", "holds"),
+    [
+        ({}, True),
+        ({"value": 5, "code": "EUR", "system": "urn:iso:std:iso:4217"}, True),
+        ({"value": 5, "code": "EUR"}, True),
+        ({"value": 5}, False),
+        ({"value": 5, "code": "EUR", "system": "http://example.org"}, False),
+    ],
+)
+def test_money_has_a_currency(node, holds):
+    assert FUNCTIONS["mqty-1"](node, Context({"resourceType": "Invoice"}, None)) == holds
+
+
+def test_the_rules_of_a_key_that_r4_uses_thrice_are_told_apart_by_the_resource():
+    node = {"name": "a", "operation": {}, "authoredOn": "2026", "lastModified": "2025"}
+    verdicts = {
+        name: FUNCTIONS["inv-1"](node, Context({"resourceType": name}, None))
+        for name in ("Task", "TestReport", "Parameters")
+    }
+    assert verdicts == {"Task": False, "TestReport": True, "Parameters": False}
+
+
+def test_orphans_are_named_by_their_place():
+    resource = {
+        "resourceType": "Patient",
+        "contained": [
+            {"resourceType": "Organization", "id": "used"},
+            {"resourceType": "Organization", "id": "lost"},
+            {"resourceType": "Organization", "id": "parent", "partOf": {"reference": "#used"}},
+            {"resourceType": "Organization", "id": "child", "partOf": {"reference": "#"}},
+            {"resourceType": "Organization"},
+        ],
+        "managingOrganization": {"reference": "#used"},
+    }
+    assert orphans(resource) == [1, 2, 4]
+
+
+def test_examples_that_the_reference_calls_valid_break_no_invariant(fixtures):
+    wrong = []
+    for path in sorted((fixtures / "r4-examples").glob("*/*.json")):
+        resource = json.loads(path.read_text("utf-8"), parse_float=Decimal)
+        if keys := broken(resource) - WARNINGS:
+            wrong.append((path.name, sorted(keys)))
+    assert wrong == []
+
+
+# --- totality
+
+
+def shaped(path, draw, depth=2):
+    """A well-shaped node at a path, whose values may be wrong and parts absent."""
+    names = [name for name in definitions.children(path) if name != "resourceType"]
+    chosen = draw.sample(names, min(len(names), draw.randint(0, 6)))
+    drawn = {name: _value(f"{path}.{name}", draw, depth) for name in chosen}
+    return {name: value for name, value in drawn.items() if value not in (None, [], {})}
+
+
+def _value(path, draw, depth):
+    found = definitions.element(path)
+    (kind, *_) = found.types or ("BackboneElement",)
+    if not definitions.is_primitive(kind) and (depth == 0 or kind in {"Resource", "Extension"}):
+        return None
+    many = 1 if found.max == 1 else draw.randint(1, 2)
+    if definitions.is_primitive(kind):
+        values = [_primitive(found, draw) for _ in range(many)]
+    else:
+        values = [shaped(path, draw, depth - 1) for _ in range(many)]
+    values = [each for each in values if each != {}]
+    return values if found.max != 1 else next(iter(values), None)
+
+
+def _primitive(found, draw):
+    """What JSON has for a primitive: any value of that kind, right or wrong."""
+    kind = found.types[0]
+    if kind == "boolean":
+        return draw.choice([True, False])
+    if kind in {"integer", "positiveInt", "unsignedInt"}:
+        return draw.randint(-3, 3)
+    if kind == "decimal":
+        return draw.choice([Decimal("-1.5"), Decimal(0), Decimal("1E+9"), 3, Decimal("100.0")])
+    known = sorted(found.codes or ())
+    return draw.choice(
+        ["", " ", "junk", "2026-13-45", "2026-01", "#", "#x", "*", "A.b", "2", *known]
+    )
+
+
+@pytest.mark.parametrize("key", sorted(set(CASES) - NARRATIVE))
+def test_no_function_raises_whatever_the_values(key):
+    draw = random.Random(key)
+    paths = [path for path in PLACES[key] if definitions.children(path)][:3]
+    for path in paths:
+        owner = path.partition(".")[0]
+        for _ in range(60):
+            resource = {"resourceType": owner if definitions.is_resource(owner) else "Patient"}
+            node = shaped(path, draw)
+            if path == owner == resource["resourceType"]:
+                node = resource = {**resource, **node}
+            assert FUNCTIONS[key](node, Context(resource, None)) in (True, False)
+
+
+def test_moments_that_cannot_be_ordered_are_not_ordered():
+    undecided = [
+        ("2026", "2026-01"),
+        ("2026-01-01", "2026-01-01T10:00:00Z"),
+        ("2026-01-01T23:30:00-05:00", "2026-01-02"),
+        ("junk", "2026"),
+        ("2026", "2025-13"),
+        ("2026-02-30", "2026-03-01"),
+        (None, "2026"),
+        (3, 4),
+    ]
+    assert [pair for pair in undecided if not_after(*pair)] == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("2026", "2026"),
+        ("2026", "2027-01"),
+        ("2026-01-01T15:00:00Z", "2026-01-02"),
+        ("2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z"),
+        ("2026-01-01T10:00:00Z", "2026-01-01T10:00:00.000Z"),
+        ("2026-01-01T10:00:60Z", "2026-01-01T10:01:00Z"),
+        ("2026-01-01T10:01:00Z", "2026-01-01T10:00:60Z"),
+        ("2026-01-01T10:00:00.123456789Z", "2026-01-01T10:00:00.123456780Z"),
+    ],
+)
+def test_moments_are_ordered_in_utc_to_the_millisecond(first, last):
+    assert not_after(first, last)

@@ -1,0 +1,44 @@
+"""Which invariants apply where in a resource, by R4's definitions."""
+
+from fhir_b12 import definitions
+from fhir_b12.validation.context import Context
+
+
+def visits(resource, container=None):
+    """(invariant, its path, node, context) for every invariant of every element of a resource."""
+    context = Context(resource, None, container=container)
+    yield from _whole(resource, context.type, context)
+
+
+def _whole(node, name, context):
+    """What holds of a type itself, and what is below."""
+    rules = definitions.invariants(name)
+    yield from ((rule, name, node, context) for rule in rules if "." not in rule.path)
+    yield from _parts(node, name, context)
+
+
+def _parts(node, at, context):
+    for name, value in node.items() if isinstance(node, dict) else ():
+        found = definitions.element(f"{at}.{name}")
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict) and "resourceType" in part:
+                yield from visits(part, context.root if name == "contained" else None)
+            elif found is not None and part is not None:
+                yield from _element(part, found, context)
+
+
+def _element(node, found, context):
+    owner = found.content or found.defined
+    rules = definitions.invariants(owner.partition(".")[0])
+    if not found.path.rpartition(".")[2].startswith("_"):
+        places = {found.content, found.defined}  # an element by reference answers to both
+        yield from ((r, found.path, node, context) for r in rules if r.path in places)
+    (kind, *_) = found.profiles or found.types or ("BackboneElement",)
+    if definitions.is_primitive(kind):
+        return
+    if kind in {"BackboneElement", "Element"} and "." in owner:
+        rules = definitions.invariants(kind)
+        yield from ((r, found.path, node, context) for r in rules if "." not in r.path)
+        yield from _parts(node, owner, context)
+    else:
+        yield from _whole(node, kind, context)
