@@ -71,7 +71,10 @@ def check_codeable_concept(concept: Json, context: Context, found: list[Finding]
     https://hl7.org/fhir/R4/datatypes.html#CodeableConcept
     """
     codings = concept.get("coding", ())
+    terminology: Terminology = context.validator.terminology
     for index, coding in enumerate(codings):
+        if terminology.is_quiet("concept", coding, context.resource):
+            continue
         if "system" not in coding:
             if not all(map(_PARTS.isdisjoint, codings)):
                 found.append(Finding("concept-without-system", "coding", index))
@@ -79,6 +82,8 @@ def check_codeable_concept(concept: Json, context: Context, found: list[Finding]
         said = _said(coding, context)
         if said.remarks:
             _report(said, coding, found, "coding", index)
+        else:
+            terminology.keep_quiet("concept", coding, context.resource, said)
 
 
 def check_coding(
@@ -88,6 +93,9 @@ def check_coding(
 
     `bound`: a value set is recommended or required here, which moves the place of some findings.
     """
+    terminology: Terminology = context.validator.terminology
+    if terminology.is_quiet("coding", coding, context.resource):
+        return
     system, code = coding.get("system"), coding.get("code")
     if system is None:
         if code is not None:
@@ -98,18 +106,25 @@ def check_coding(
     said = _said(coding, context)
     if said.remarks:
         _report(said, coding, found)
+    else:
+        terminology.keep_quiet("coding", coding, context.resource, said)
 
 
 def check_quantity(
     quantity: Json, context: Context, found: list[Finding], *, bound: bool = False
 ) -> None:
     """What holds of the unit of a Quantity.  https://hl7.org/fhir/R4/datatypes.html#Quantity"""
+    terminology: Terminology = context.validator.terminology
+    if terminology.is_quiet("quantity", quantity, context.resource):
+        return
     system, code = quantity.get("system"), quantity.get("code")
     if system is None or code is None or _is_no_system(system, context, found, bound=bound):
         return
-    said = context.validator.terminology.remarks(system, code)
+    said = terminology.remarks(system, code)
     if said.remarks:
         _report(said, quantity, found)
+    else:
+        terminology.keep_quiet("quantity", quantity, context.resource, said)
 
 
 def check_identifier(identifier: Json, context: Context, found: list[Finding]) -> None:
@@ -258,12 +273,19 @@ def _bind_concept(
     context: Context,
     found: list[Finding],
 ) -> None:
-    codings = [each for each in concept.get("coding", ()) if not _PARTS.isdisjoint(each)]
     terminology: Terminology = context.validator.terminology
+    codings = concept.get("coding", ())
+    alone = codings[0] if len(codings) == 1 else None
+    if alone is not None and terminology.is_quiet(to.value_set, alone, context.resource):
+        return
+    codings = [each for each in codings if not _PARTS.isdisjoint(each)]
     if not codings:
         _without_codings(to, terminology, found)
         return
-    if _holds(codings, to.value_set, context) is not False:
+    held = _holds(codings, to.value_set, context)
+    if held and alone is not None and "system" in alone:
+        terminology.keep_quiet(to.value_set, alone, context.resource, _said(alone, context))
+    if held is not False:
         return
     if (
         to.ceiling is not None

@@ -89,6 +89,8 @@ class Structure:
         for name, member in form.members.items():
             if member.many or member.json != "string" or self._invariants_at(member.element):
                 continue
+            if name in form.choices:  # a second one must be seen
+                continue
             text, bound = CHECKS[member.type], self._binding(member)
             if bound:
                 codes = member.element.codes if member.is_required_code else None
@@ -352,42 +354,53 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
     invariants: list[tuple[Invariant, Holds]],
     special: tuple[Check, ...],
 ) -> Check:
-    always = [each for each in invariants if each[0].key not in _ONLY_WITH]
-    only_with = _grouped(invariants)
-    odd_names, look_at_odd = odd
     type_name, is_resource = form.key, form.is_resource
+    odd_names, look_at_odd = odd
+    only_with = _grouped(invariants)
+    tail = tuple(
+        [_needed(each, type_name) for each in required]
+        + [_invariant(*each) for each in invariants if each[0].key not in _ONLY_WITH]
+        + [*special]
+    )
 
     def walk(node: dict[str, Any], context: Context, found: Found) -> None:
         mark, extended = len(found), context.extended
+        plain = True  # of texts alone that were right before
         for name, value in node.items():
             texts = right.get(name)
             if texts is not None and value in texts:
                 continue
+            plain = False
             checks[name](value, context, found)
             if len(found) != mark:
                 under(found, mark, name)
                 mark = len(found)
-        if context.extended != extended:
-            context.holders.add(id(node))
+        if not plain:
+            if context.extended != extended:
+                context.holders.add(id(node))
+            if not odd_names.isdisjoint(node):
+                look_at_odd(node, context, found)
         if len(node) < 2 and not is_resource:
             _look_closer(node, context, found)
-        if not odd_names.isdisjoint(node):
-            look_at_odd(node, context, found)
-        for names, name, least in required:
-            if names.isdisjoint(node):
-                found.append(Finding("min", name, type=type_name, name=name, min=least))
-        for rule, holds in always:
-            if not holds(node, context):
-                found.append(broken(rule))
         for member, rules in only_with:
             if member in node:
                 for rule, holds in rules:
                     if not holds(node, context):
                         found.append(broken(rule))
-        for each in special:
+        for each in tail:
             each(node, context, found)
 
     return walk
+
+
+def _needed(required: tuple[frozenset[str], str, int], type_name: str) -> Check:
+    names, name, least = required
+
+    def check(node: dict[str, Any], _: Context, found: Found) -> None:
+        if names.isdisjoint(node):
+            found.append(Finding("min", name, type=type_name, name=name, min=least))
+
+    return check
 
 
 def _grouped(

@@ -42,6 +42,7 @@ _MOST_PLAIN = 20_000  #: codes of a value set that are looked through beforehand
 
 _Answer = tuple[bool | None, "Unchecked | None"]
 _Key = tuple[str | None, str | None, str | None, str | None, str | None]
+_UNSEEN: Any = object()
 _NO_CODES: frozenset[str] = frozenset()
 
 
@@ -98,6 +99,7 @@ class Terminology:
         self._answers: dict[tuple[str, str | None, str], _Answer] = {}
         self._said: dict[_Key, Said] = {}
         self._plain: dict[str, frozenset[str]] = {}
+        self._quiet: dict[_Key, Unchecked | None] = {}
         self._unchecked: dict[str, str] = {}
 
     # --- what could not be told
@@ -253,6 +255,37 @@ class Terminology:
         return None if said.unchecked and not self.lookup(system, code) else True
 
     # --- codings
+
+    def is_quiet(self, about: str, coding: dict[str, Any], resource: dict[str, Any]) -> bool:
+        """Whether nothing was to be said of such a coding before; the unchecked is noted again.
+
+        `about` tells apart what was looked at: the value set, or the kind of value.
+        """
+        told = self._quiet.get(
+            (
+                about,
+                coding.get("system"),
+                coding.get("code"),
+                coding.get("version"),
+                coding.get("display"),
+            ),
+            _UNSEEN,
+        )
+        if told is _UNSEEN or "language" in resource:
+            return False
+        if told is not None:
+            self.leave_unchecked(told.canonical, told.reason)
+        return True
+
+    def keep_quiet(
+        self, about: str, coding: dict[str, Any], resource: dict[str, Any], said: Said
+    ) -> None:
+        """Remember that nothing was to be said of a coding."""
+        if "language" not in resource and coding.get("system") is not None:
+            system, code, version = (coding.get(name) for name in ("system", "code", "version"))
+            _keep(
+                self._quiet, (about, system, code, version, coding.get("display")), said.unchecked
+            )
 
     def remarks(
         self,
