@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fhir_b12.plain import from_plain, to_plain
     from fhir_b12.records import TherapyRecord
     from fhir_b12.units import convert, convert_range, convert_result
+    from fhir_b12.validation import Report, Validator, validate
 
 _HOMES = {
     "fhir_b12.bundles": (
@@ -34,6 +35,7 @@ _HOMES = {
     "fhir_b12.plain": ("from_plain", "to_plain"),
     "fhir_b12.records": ("TherapyRecord",),
     "fhir_b12.units": ("convert", "convert_range", "convert_result"),
+    "fhir_b12.validation": ("Report", "Validator", "validate"),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -44,7 +46,9 @@ __all__ = [
     "Ledger",
     "MappingError",
     "Reading",
+    "Report",
     "TherapyRecord",
+    "Validator",
     "as_model",
     "as_resource",
     "by_type",
@@ -63,6 +67,7 @@ __all__ = [
     "to_plain",
     "update",
     "update_bundle",
+    "validate",
 ]
 
 

@@ -18,9 +18,10 @@ from fhir_b12.cli.accounts import Sums
 from fhir_b12.cli.streams import counted, printable, read, write
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import JsonError, dumps, loads
-from fhir_b12.mapping.lens import from_fhir, to_fhir
+from fhir_b12.mapping.lens import from_fhir, lens_for, to_fhir
 from fhir_b12.paths import leaves
 from fhir_b12.records import LabResult, TherapyRecord
+from fhir_b12.validation import Validator
 
 
 class Proof:
@@ -90,6 +91,23 @@ def _ours(proof: Proof, record: TherapyRecord, bundle: dict[str, Any]) -> None:
         how=f"{len(once)} ifNoneExist, each its own; R4 has none for the {reactions} reactions",
     )
     _accounted(proof, reading)
+    _validated(proof, record, bundle)
+
+
+def _validated(proof: Proof, record: TherapyRecord, bundle: dict[str, Any]) -> None:
+    """What was written, held to R4 as a whole and to our profile one by one."""
+    validator = Validator()
+    whole = validator.validate(bundle)
+    each = []
+    for resource in map(to_fhir, record):
+        lens = lens_for(resource)
+        profile = lens.table.profile if lens else None
+        each.append(validator.validate(resource, profiles=[profile] if profile else []))
+    proof.state(
+        "valid FHIR R4, and by our profiles",
+        holds=whole.valid and all(report.valid for report in each),
+        how=f"{whole.resources} resources, {len(whole)} pieces of advice",
+    )
 
 
 def _accounted(proof: Proof, reading: BundleReading) -> Sums:

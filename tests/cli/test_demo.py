@@ -27,6 +27,7 @@ def test_the_demo_proves_what_it_claims_and_fits_on_a_screen(inside):
         "read back, the record is identical",
         "sent twice, nothing is made twice",
         "every leaf is accounted for once",
+        "valid FHIR R4, and by our profiles",
         "read back, digit for digit",
     ]
     assert "180.00" in out
