@@ -30,7 +30,8 @@ def _parts(node, at, context):
 def _element(node, found, context):
     owner = found.content or found.defined
     rules = definitions.invariants(owner.partition(".")[0])
-    if not found.path.rpartition(".")[2].startswith("_"):
+    is_companion = found.path.rpartition(".")[2].startswith("_")
+    if not is_companion:
         places = {found.content, found.defined}  # an element by reference answers to both
         yield from ((r, found.path, node, context) for r in rules if r.path in places)
     (kind, *_) = found.profiles or found.types or ("BackboneElement",)
@@ -39,6 +40,6 @@ def _element(node, found, context):
     if kind in {"BackboneElement", "Element"} and "." in owner:
         rules = definitions.invariants(kind)
         yield from ((r, found.path, node, context) for r in rules if "." not in r.path)
-        yield from _parts(node, owner, context)
+        yield from _parts(node, found.path if is_companion else owner, context)
     else:
         yield from _whole(node, kind, context)

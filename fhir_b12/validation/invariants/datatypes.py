@@ -13,6 +13,7 @@ from fhir_b12.validation.invariants.forms import (
     not_both,
 )
 from fhir_b12.validation.invariants.order import not_after, not_more
+from fhir_b12.validation.narrative import judge
 
 _UCUM = "http://unitsofmeasure.org"
 _CURRENCY = "urn:iso:std:iso:4217"
@@ -186,3 +187,20 @@ def tim_9(node: dict[str, Any], _: Context) -> bool:
 
 
 tim_10 = not_both("timeOfDay", "when")
+
+
+# --- Narrative.div: https://hl7.org/fhir/R4/narrative.html, where `check_narrative` says more
+
+
+def txt_1(div: str, _: Context) -> bool:
+    """Well-formed, of permitted elements and attributes."""
+    return _UNPLAIN.isdisjoint(rule for rule, _ in judge(div).faults)
+
+
+def txt_2(div: str, _: Context) -> bool:
+    """Something to read."""
+    return _UNREADABLE.isdisjoint(rule for rule, _ in judge(div).faults)
+
+
+_UNREADABLE = frozenset({"narrative-malformed", "narrative-empty"})
+_UNPLAIN = frozenset({"narrative-malformed", "narrative-element", "narrative-attribute"})
