@@ -6,6 +6,7 @@ from decimal import (
     ROUND_DOWN,
     ROUND_FLOOR,
     ROUND_HALF_UP,
+    Context,
     Decimal,
     DecimalException,
 )
@@ -17,6 +18,8 @@ from fhir_b12.fhirpath.run import Run
 from fhir_b12.fhirpath.values import MAX_INTEGER, Items, Measure
 
 Number = int | Decimal
+#: Two rounded logarithms give 3.999... for 4 in their last digits.
+_SHORTER = Context(prec=EXACT.prec - 6)
 
 
 @function("abs")
@@ -92,7 +95,8 @@ def logarithm(value: Number, _run: Run, base: Number) -> Items:
     """To a base."""
     if not (value > 0 and base > 0 and base != 1):
         return []
-    return [EXACT.divide(EXACT.ln(Decimal(value)), EXACT.ln(Decimal(base)))]
+    found = EXACT.divide(EXACT.ln(Decimal(value)), EXACT.ln(Decimal(base)))
+    return [_SHORTER.plus(found)]
 
 
 @function("power", "number", focus="number")

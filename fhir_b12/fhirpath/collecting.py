@@ -223,7 +223,9 @@ def trace(items: Items, run: Run, name: str, work: Evaluate | None = None) -> It
 def iif(
     items: Items, run: Run, test: Decide, yes: Evaluate, other: Evaluate | None = None
 ) -> Items:
-    """One of two, and only that one is evaluated."""
+    """One of two, and only that one is evaluated; of what is there it takes one item."""
+    if len(items) > 1:
+        raise FhirPathError(f"{len(items)} items stand where iif takes one")
     if test(items, run) is True:
         return yes(items, run)
     return [] if other is None else other(items, run)

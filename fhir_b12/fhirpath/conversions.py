@@ -64,7 +64,7 @@ def to_text(value: Item) -> str | None:
 
 
 def to_quantity(value: Item) -> Measure | None:
-    """A number, or a text such as `4 days` or `5.5 'mg'`."""
+    """A number, or a text such as `4 days` or `5.5 'mg'`; true is one."""
     if isinstance(value, Measure):
         return value
     if isinstance(value, int | Decimal):

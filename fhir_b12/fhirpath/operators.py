@@ -27,9 +27,13 @@ EXACT = Context(
     prec=40, Emax=10_000, Emin=-10_000, traps=[DivisionByZero, InvalidOperation, Overflow]
 )
 LONGEST_TEXT = 1_000_000  #: characters of a text that an expression makes
-#: http://hl7.org/fhirpath/N1/#equivalent: calendar spans are as long as UCUM's there
-_ROUGHLY = {"year": "a", "month": "mo", "week": "wk", "day": "d", "hour": "h", "minute": "min"}
-_EXACTLY = {"second": "s", "millisecond": "ms"}
+#: Spans of the calendar that are as long as UCUM's, and those that are only for `~`.
+#: http://hl7.org/fhirpath/N1/#time-valued-quantities
+_EXACTLY = {"week": "wk", "day": "d", "hour": "h", "minute": "min"} | {
+    "second": "s",
+    "millisecond": "ms",
+}
+_ROUGHLY = _EXACTLY | {"year": "a", "month": "mo"}
 _BLANKS = re.compile(r"\s+")
 
 
@@ -145,8 +149,7 @@ def _calendar(left: Measure, right: Measure) -> tuple[Any, Any] | None:
         return left.value * months[left.unit], right.value * months[right.unit]
     if left.unit in months or right.unit in months:
         return None
-    both = (_named(each, _ROUGHLY | _EXACTLY) for each in (left, right))
-    return _scaled(*both)
+    return _scaled(_named(left, _EXACTLY), _named(right, _EXACTLY))
 
 
 # --- equivalence
@@ -188,15 +191,13 @@ def _plain_text(value: str) -> str:
     return _BLANKS.sub(" ", value).casefold().strip()
 
 
-def _alike(left: Decimal | int | Fraction, right: Decimal | int | Fraction) -> bool:
+def _alike(left: Decimal | int, right: Decimal | int) -> bool:
     """Equal when rounded to the decimal places of the less precise, trailing zeros not counted."""
     places = min(_places(left), _places(right))
     return round(Fraction(left), places) == round(Fraction(right), places)
 
 
-def _places(value: Decimal | int | Fraction) -> int:
-    if isinstance(value, Fraction):
-        return 8
+def _places(value: Decimal | int) -> int:
     exponent = Decimal(value).normalize(EXACT).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
@@ -204,9 +205,17 @@ def _places(value: Decimal | int | Fraction) -> int:
 def _alike_measures(left: Measure, right: Measure) -> bool:
     if left.unit == right.unit:
         return _alike(left.value, right.value)
-    words = _ROUGHLY | _EXACTLY
-    values = _scaled(_named(left, words), _named(right, words))
-    return values is not None and _alike(*values)
+    left, right = _named(left, _ROUGHLY), _named(right, _ROUGHLY)
+    one, other = left.ucum, right.ucum
+    if one is None or other is None or one.dimension != other.dimension:
+        return False
+    if one.offset or other.offset:
+        return _equal_measures(left, right) is True
+    if one.factor < other.factor:  # compare in the larger unit: it is the less precise
+        one, other, left, right = other, one, right, left
+    scaled = Fraction(right.value) * other.factor / one.factor
+    number = EXACT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
+    return _alike(left.value, number)
 
 
 def equivalent_json(left: Any, right: Any, purse: Purse) -> bool:

@@ -97,7 +97,12 @@ def searched(source: str, text: str, spend: Spend, *, whole: bool = False) -> bo
 
 
 def replaced(source: str, text: str, other: str, spend: Spend) -> str:
-    """The text with each part that is as the pattern says replaced; `$1` is the first group."""
+    """The text with each part that is as the pattern says replaced; `$1` is the first group.
+
+    An empty pattern replaces nothing.
+    """
+    if not source:
+        return text
     found = pattern(source)
     spend(1 + len(text) // 100)
     if found.own is None or not found.is_quick(len(text)):

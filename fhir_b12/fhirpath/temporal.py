@@ -25,8 +25,11 @@ _FORM = re.compile(
 _WORDS = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
 #: The words for spans of time, as one and as many: `1 day`, `2 days`.
 DURATIONS = {word: word for word in _WORDS} | {f"{word}s": word for word in _WORDS}
-#: UCUM codes that may be added to a time; longer ones are no calendar spans.
-_DEFINITE = {"s": "second", "ms": "millisecond"}
+#: UCUM codes that may be added to a time; its months and years are no spans of the calendar.
+_DEFINITE = {"wk": "week", "d": "day", "h": "hour", "min": "minute"} | {
+    "s": "second",
+    "ms": "millisecond",
+}
 _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _DAY = 86_400
 #: How far apart the world's clocks are: what a time without an offset may be off by.
