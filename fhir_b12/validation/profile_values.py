@@ -94,7 +94,7 @@ def _beyond(item: Item, limit_: Any, *, upper: bool) -> bool:
     value = item.value
     if isinstance(limit_, dict):
         value, limit_ = _alike(value, limit_)
-    if isinstance(value, int | Decimal) and isinstance(limit_, int | float | Decimal):
+    if isinstance(value, int | float | Decimal) and isinstance(limit_, int | float | Decimal):
         return value > limit_ if upper else value < limit_
     if isinstance(value, str) and isinstance(limit_, str):
         if item.kind == "time":
@@ -111,11 +111,10 @@ def _alike(value: Any, limit_: Facts) -> tuple[Any, Any]:
     number, code, wanted = value.get("value"), value.get("code"), limit_.get("code")
     if code == wanted:
         return number, limit_.get("value")
-    if not (
-        isinstance(number, int | Decimal) and isinstance(code, str) and isinstance(wanted, str)
-    ):
+    texts = isinstance(code, str) and isinstance(wanted, str)
+    if not texts or not isinstance(number, int | float | Decimal):
         return None, None
-    quantity = Quantity(value=Decimal(number), unit=code, system=UCUM, code=code)
+    quantity = Quantity(value=Decimal(str(number)), unit=code, system=UCUM, code=code)
     converted = units.convert(quantity, wanted).value
     if value.get("system") != UCUM or converted is None:
         return None, None

@@ -150,7 +150,8 @@ class Snapshots:
                     yield root
         elif step.what == "extension":
             for each in self._children(place, "extension"):
-                if step.name in each.profiles or each.slice == step.name:
+                fixed = [below.choice("fixed") for below in each.children if below.name == "url"]
+                if step.name in {*each.profiles, *fixed, each.slice}:
                     yield each
         elif step.name == "value" and place.choice("fixed") is not None and not place.children:
             yield place

@@ -1,0 +1,228 @@
+"""Extensions: where they may stand, what they hold, and those that nobody defines."""
+
+import pytest
+
+from tests.validation.profiling import (
+    HOME,
+    element,
+    extension,
+    observation,
+    patient,
+    sliced,
+    told,
+    types,
+    value,
+)
+
+SIMPLE = extension("simple", value("code"), where=["Patient.name"])
+COMPLEX = extension(
+    "complex",
+    sliced("Extension.extension", ("value", "url")),
+    element("Extension.extension:a", min=1, max="1"),
+    element("Extension.extension:a.url", fixedUri="a"),
+    element("Extension.extension:a.value[x]", min=1, type=types("code")),
+    element("Extension.extension:b", max="1"),
+    element("Extension.extension:b.url", fixedUri="b"),
+    element("Extension.extension:b.value[x]", min=1, type=types("Quantity")),
+    element("Extension.value[x]", max="0"),
+)
+MODIFIES = extension("modifies", value("boolean"), where=["Observation"], modifier=True)
+NAME = "Patient.name[0]"
+
+
+def has(name, **facts):
+    """One extension of ours."""
+    return {"url": HOME + name, **facts}
+
+
+def named(*extensions, **facts):
+    return patient(name=[{"family": "f", "extension": list(extensions)}], **facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        ({"valueCode": "x"}, []),
+        ({"valueString": "x"}, [("extension-type", f"{NAME}.extension[0]")]),
+        (
+            {},
+            [
+                ("ext-1", f"{NAME}.extension[0]"),
+                ("extension-no-value", f"{NAME}.extension[0]"),
+                ("profile-min", f"{NAME}.extension[0]"),
+            ],
+        ),
+        (
+            {"extension": [{"url": "a", "valueCode": "x"}]},
+            [
+                ("extension-not-complex", f"{NAME}.extension[0]"),
+                ("profile-max", f"{NAME}.extension[0]"),
+                ("profile-min", f"{NAME}.extension[0]"),
+                ("extension-part", f"{NAME}.extension[0].extension[0]"),
+            ],
+        ),
+    ],
+)
+def test_an_extension_has_the_value_that_is_defined(facts, found):
+    assert sorted(told(named(has("simple", **facts)), SIMPLE)) == sorted(found)
+
+
+def test_an_extension_in_the_wrong_place_is_told_of_what_holds_it():
+    resource = patient(
+        extension=[has("simple", valueCode="x")],
+        contact=[{"name": {"family": "f", "extension": [has("simple", valueCode="x")]}}],
+    )
+    assert told(resource, SIMPLE) == [
+        ("extension-place", "Patient"),
+        ("extension-place", "Patient.contact[0].name"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "right"),
+    [
+        ("Element", True),
+        ("HumanName", True),
+        ("HumanName.period", False),
+        ("Patient", False),
+        ("Patient.name", True),
+        ("Patient.contact.name", False),
+        ("Resource", False),
+        ("BackboneElement", False),
+    ],
+)
+def test_a_place_is_named_by_path_and_by_type(where, right):
+    used = extension("used", value("boolean"), where=[where])
+    found = told(named(has("used", valueBoolean=True)), used)
+    assert found == ([] if right else [("extension-place", NAME)])
+
+
+@pytest.mark.parametrize("where", ["Observation", "DomainResource", "Resource"])
+def test_a_resource_is_of_its_base_types_too(where):
+    used = extension("used", value("boolean"), where=[where])
+    assert told(observation(extension=[has("used", valueBoolean=True)]), used) == []
+
+
+@pytest.mark.parametrize("where", ["Observation.value[x]", "Quantity", "Observation.valueQuantity"])
+def test_a_choice_is_named_by_each_of_its_spellings(where):
+    used = extension("used", value("boolean"), where=[where])
+    quantity = {"value": 1, "extension": [has("used", valueBoolean=True)]}
+    assert told(observation(valueQuantity=quantity), used) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "right"), [("date", True), ("Patient.birthDate", True), ("string", False)]
+)
+def test_a_primitive_has_its_place_too(where, right):
+    used = extension("used", value("boolean"), where=[where])
+    inner = {"extension": [has("used", valueBoolean=True)]}
+    found = told(patient(birthDate="2000-01-01", _birthDate=inner), used)
+    assert found == ([] if right else [("extension-place", "Patient.birthDate")])
+
+
+def test_an_element_that_holds_itself_has_the_place_of_its_first():
+    used = extension("used", value("boolean"), where=["Questionnaire.item"])
+    has_it = [has("used", valueBoolean=True)]
+    inner = {"linkId": "2", "type": "string", "extension": has_it}
+    form = {
+        "resourceType": "Questionnaire",
+        "id": "q",
+        "status": "active",
+        "item": [{"linkId": "1", "type": "group", "text": "t", "item": [inner]}],
+    }
+    assert told(form, used) == []
+
+
+def test_an_extension_of_an_extension_names_its_url():
+    context = [{"type": "extension", "expression": HOME + "complex"}]
+    inner = extension("inner", value("boolean"), context=context)
+    part = {"url": "a", "valueCode": "x"}
+    within = has("complex", extension=[part, has("inner", valueBoolean=True)])
+    assert told(patient(extension=[within]), COMPLEX, inner) == []
+    assert told(patient(extension=[has("inner", valueBoolean=True)]), COMPLEX, inner) == [
+        ("extension-place", "Patient")
+    ]
+
+
+def test_a_place_may_be_named_by_fhirpath_and_have_a_condition():
+    path = {"type": "fhirpath", "expression": "Patient.name.where(use = 'official')"}
+    official = extension("official", value("boolean"), context=[path])
+    family = extension(
+        "family", value("boolean"), where=["HumanName"], contextInvariant=["family.exists()"]
+    )
+    both = [has("official", valueBoolean=True), has("family", valueBoolean=True)]
+    names = [
+        {"use": "official", "family": "f", "extension": both},
+        {"use": "old", "text": "t", "extension": both},
+    ]
+    assert told(patient(name=names), official, family) == [
+        ("extension-place", "Patient.name[1]"),
+        ("extension-condition", "Patient.name[1]"),
+    ]
+
+
+def test_the_parts_of_a_complex_extension_are_those_it_defines():
+    code, quantity = {"valueCode": "x"}, {"valueQuantity": {"value": 1}}
+    good = has("complex", extension=[{"url": "a", **code}, {"url": "b", **quantity}])
+    assert told(patient(extension=[good]), COMPLEX) == []
+    bad = has("complex", extension=[{"url": "b", **quantity}] * 2 + [{"url": "c", **code}])
+    assert told(patient(extension=[bad]), COMPLEX) == [
+        ("profile-slice-min", "Patient.extension[0]"),
+        ("profile-slice-max", "Patient.extension[0]"),
+        ("extension-part", "Patient.extension[0].extension[2]"),
+    ]
+
+
+def test_a_modifier_is_written_as_a_modifier_and_nothing_else_is():
+    meant = has("modifies", valueBoolean=True)
+    assert told(observation(modifierExtension=[meant]), MODIFIES) == []
+    assert told(observation(extension=[meant]), MODIFIES) == [
+        ("extension-not-modifier", "Observation.extension[0]")
+    ]
+    plain = has("complex", extension=[{"url": "a", "valueCode": "x"}])
+    assert told(observation(modifierExtension=[plain]), COMPLEX) == [
+        ("extension-modifier", "Observation.modifierExtension[0]")
+    ]
+
+
+def test_an_extension_nobody_defines_is_no_error_and_a_modifier_is_warned_of():
+    unknown = {"url": "http://nowhere.test/x", "valueBoolean": True}
+    resource = observation(extension=[unknown], modifierExtension=[unknown])
+    assert told(resource, worse_than="information") == [
+        ("extension-unknown-modifier", "Observation.modifierExtension[0]")
+    ]
+
+
+def test_a_url_is_absolute_and_has_no_version():
+    place = f"{NAME}.extension[0]"
+    assert told(named({"url": "m", "valueCode": "x"}), SIMPLE) == [("extension-relative", place)]
+    versioned = {"url": f"{HOME}simple|1.0", "valueCode": "x"}
+    assert told(named(versioned), SIMPLE) == [
+        ("extension-version", place),
+        ("profile-fixed", f"{place}.url"),
+    ]
+
+
+def test_an_extension_without_a_url_is_told():
+    assert ("extension-no-url", "Patient.extension[0]") in told(
+        patient(extension=[{"valueCode": "x"}])
+    )
+
+
+def test_a_part_of_what_has_no_url_must_be_absolute():
+    nested = {"extension": [{"url": "a", "valueCode": "x"}]}
+    assert ("extension-relative", "Patient.extension[0].extension[0]") in told(
+        patient(extension=[nested])
+    )
+
+
+def test_extensions_of_contained_resources_stand_in_those():
+    used = extension("used", value("boolean"), where=["Organization"])
+    clinic = {
+        "resourceType": "Organization",
+        "id": "g",
+        "name": "G",
+        "extension": [has("used", valueBoolean=True)],
+    }
+    resource = patient(contained=[clinic], managingOrganization={"reference": "#g"})
+    assert told(resource, used) == []
