@@ -111,8 +111,9 @@ def _alike(value: Any, limit_: Facts) -> tuple[Any, Any]:
     number, code, wanted = value.get("value"), value.get("code"), limit_.get("code")
     if code == wanted:
         return number, limit_.get("value")
-    texts = isinstance(code, str) and isinstance(wanted, str)
-    if not texts or not isinstance(number, int | float | Decimal):
+    if not isinstance(code, str) or not isinstance(wanted, str):
+        return None, None
+    if not isinstance(number, int | float | Decimal):
         return None, None
     quantity = Quantity(value=Decimal(str(number)), unit=code, system=UCUM, code=code)
     converted = units.convert(quantity, wanted).value
