@@ -27,7 +27,10 @@ ODD = {
         profile("x", X, base=R4 + "Patient"),
         "differential: Observation: its base is",
     ),
-    "a new type": (profile("x", X, derivation="specialization"), "a new type needs a snapshot"),
+    "a new type": (
+        profile("x", X, derivation="specialization", type="Sample"),
+        "a new type needs a snapshot",
+    ),
     "unknown element": (
         profile("x", element("Observation.valu")),
         "differential: Observation.valu: its base has no such element",

@@ -53,7 +53,8 @@ def with_snapshot(definition: Json, known: Known, *, publisher: bool = False) ->
 
     """
     url = definition.get("url", "a definition without url")
-    if definition.get("derivation", "constraint") != "constraint":
+    own = str(definition.get("baseDefinition", "")).rpartition("/")[2] != definition.get("type")
+    if own and definition.get("derivation", "constraint") != "constraint":
         raise DefinitionError(f"{url}: a new type needs a snapshot; only profiles can do without")
     canonical = definition.get("baseDefinition")
     if not isinstance(canonical, str):

@@ -20,9 +20,7 @@ _LITERAL = re.compile(
 ).fullmatch
 
 
-_MOST = 4096
-#: references of which nothing is to be said where no Bundle is about, at most so many
-_PLAIN: set[str | None] = set()
+_MOST = 4096  #: references that are remembered for each place
 
 
 def literal_type(reference: str) -> str | None:
@@ -37,51 +35,75 @@ def is_relative(reference: str) -> bool:
     return match is not None and match["base"] is None
 
 
-def check_reference(
-    node: dict[str, Any], targets: tuple[str, ...], context: Context, found: list[Finding]
-) -> None:
-    """One Reference: its text, its type, and its target where that is at hand."""
-    reference = node.get("reference")
-    if reference in _PLAIN and context.root.neighbours is None and "type" not in node:
-        return
-    said = node.get("type")
-    if not isinstance(reference, str) or not reference:
-        if not ("identifier" in node or "display" in node or "extension" in node):
-            found.append(Finding("reference-empty"))
-        return
-    if _SPACE(reference):
-        found.append(Finding("reference-text"))
-        return
-    allowed = targets and "Resource" not in targets
-    if said is not None and allowed:
-        named = literal_type(reference)
-        if said not in targets or (named is not None and named != said):
-            found.append(_wrong(said, targets))
-    if reference[0] == "#":
-        context.pointed_at.add(reference[1:])
-    target = context.resolve(reference)
-    if target is not None:
-        if allowed and target.type not in targets:
-            found.append(_wrong(target.type, targets))
-        if reference[0] == "#":
+class ReferenceCheck:
+    """The check of a Reference that may lead to certain types: its text, its type, its target."""
+
+    __slots__ = ("_allowed", "_right", "_targets")
+
+    def __init__(self, targets: tuple[str, ...]) -> None:
+        self._targets = targets
+        self._allowed = bool(targets) and "Resource" not in targets
+        self._right: set[str | None] = set()  #: of which nothing is to be said without a Bundle
+
+    def __call__(self, node: dict[str, Any], context: Context, found: list[Finding]) -> None:
+        """Append what is wrong with one Reference."""
+        reference = node.get("reference")
+        alone = context.root.neighbours is None
+        if alone and reference in self._right and "type" not in node:
             return
-    elif reference[0] == "#":
-        found.append(Finding("contained-missing"))
-        return
-    elif _SEARCH(reference):
+        if not isinstance(reference, str) or not reference:
+            if not ("identifier" in node or "display" in node or "extension" in node):
+                found.append(Finding("reference-empty"))
+            return
+        if _SPACE(reference):
+            found.append(Finding("reference-text"))
+            return
+        mark = len(found)
+        self._type(node.get("type"), reference, found)
+        if reference[0] == "#":
+            self._contained(reference, context, found)
+            return
+        self._target(reference, context, found)
+        if alone and len(found) == mark and len(self._right) < _MOST:
+            self._right.add(reference)
+
+    def _type(self, said: Any, reference: str, found: list[Finding]) -> None:
+        if said is None or not self._allowed:
+            return
+        named = literal_type(reference)
+        if said not in self._targets or (named is not None and named != said):
+            found.append(self._wrong(str(said)))
+
+    def _contained(self, reference: str, context: Context, found: list[Finding]) -> None:
+        context.pointed_at.add(reference[1:])
+        target = context.resolve(reference)
+        if target is None:
+            found.append(Finding("contained-missing"))
+        elif self._allowed and target.type not in self._targets:
+            found.append(self._wrong(target.type))
+
+    def _target(self, reference: str, context: Context, found: list[Finding]) -> None:
+        """What a reference leads to outside its own resource."""
+        target = context.resolve(reference)
         neighbours = context.root.neighbours
-        if neighbours is None or neighbours.type != "transaction":
-            found.append(Finding("conditional-reference"))
-        return
-    if context.root.neighbours is not None:
-        check_from_entry(reference, context, found)
-    elif len(_PLAIN) < _MOST:
-        _PLAIN.add(reference)
+        if target is not None:
+            if self._allowed and target.type not in self._targets:
+                found.append(self._wrong(target.type))
+        elif _SEARCH(reference):
+            if neighbours is None or neighbours.type != "transaction":
+                found.append(Finding("conditional-reference"))
+            return
+        elif self._allowed:
+            named = literal_type(reference)
+            if named is not None and named not in self._targets:
+                allowed = ", ".join(sorted(self._targets))
+                found.append(Finding("target-type-named", type=named, allowed=allowed))
+        if neighbours is not None:
+            check_from_entry(reference, context, found)
 
-
-def _wrong(kind: str, targets: tuple[str, ...]) -> Finding:
-    allowed = ", ".join(sorted(targets))
-    return Finding("target-type", type=kind[:64], allowed=allowed)
+    def _wrong(self, kind: str) -> Finding:
+        allowed = ", ".join(sorted(self._targets))
+        return Finding("target-type", type=kind[:64], allowed=allowed)
 
 
 def check_attachment(node: dict[str, Any], _: Context, found: list[Finding]) -> None:

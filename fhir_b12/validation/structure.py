@@ -42,7 +42,7 @@ class Structure:
         special: Mapping[str, tuple[Check, ...]],
         bound: Bound,
         coded: Mapping[str, Callable[..., None]],
-        reference: Callable[[Any, tuple[str, ...], Context, Found], None],
+        reference: Callable[[tuple[str, ...]], Check],
         narrative: Check,
         *,
         hasty: bool,
@@ -172,9 +172,7 @@ class Structure:
     def _object(self, member: Member) -> Check:
         checks: list[Check] = [self.check(member.key, member.profile)]
         if member.type == "Reference":
-            targets = member.element.targets
-            reference = self._reference
-            checks.append(lambda node, context, found: reference(node, targets, context, found))
+            checks.append(self._reference(member.element.targets))
         element, coded = member.element, self._coded.get(member.type)
         if coded is not None and element.defined != "CodeableConcept.coding":
             is_bound = element.binding is not None and element.strength not in {None, "example"}

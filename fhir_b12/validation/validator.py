@@ -19,7 +19,7 @@ from fhir_b12.validation.invariants import FUNCTIONS, orphans
 from fhir_b12.validation.narrative import check_narrative
 from fhir_b12.validation.plausibility import check_plausibility, check_together
 from fhir_b12.validation.profile import check_extensions, check_profile, implied_profiles
-from fhir_b12.validation.references import check_attachment, check_reference
+from fhir_b12.validation.references import ReferenceCheck, check_attachment
 from fhir_b12.validation.report import Report, Telling, not_checked, of_json
 from fhir_b12.validation.shaping import Shaping
 from fhir_b12.validation.structure import Check, Structure
@@ -77,7 +77,7 @@ class Validator:
             self._special(terminology),
             check_binding if terminology else _unbound,
             _CODED if terminology else {},
-            check_reference,
+            ReferenceCheck,
             check_narrative,
         )
         self._quick = Structure(*parts, hasty=True)
