@@ -16,6 +16,7 @@ from fhir_b12.validation.context import Context
 
 _FIGURES = 25  #: of a conversion: more than any limit has
 _NUMBERS = (int, Decimal)
+_WIDEST = 100  #: powers of ten: beyond it a number is no measurement
 Node = dict[str, Any]
 
 
@@ -91,9 +92,12 @@ def unit_of(quantity: Node | None) -> str | None:
 
 
 def number(quantity: Node | None) -> Decimal | None:
-    """The value of a quantity."""
+    """The value of a quantity; None where it is no number that anybody measures."""
     value = None if quantity is None else quantity.get("value")
-    return Decimal(value) if value.__class__ in _NUMBERS else None
+    if value.__class__ not in _NUMBERS:
+        return None
+    exact = Decimal(value)
+    return exact if abs(exact.adjusted()) < _WIDEST else None
 
 
 def amount(quantity: Node | None, unit: str, analyte: str | None = None) -> Decimal | None:
@@ -108,9 +112,26 @@ def amount(quantity: Node | None, unit: str, analyte: str | None = None) -> Deci
         return None
     if said == unit:
         return value
-    plain = Quantity(value=value, system=canonical.UCUM, code=said)
-    done = units.convert(plain, unit, analyte, figures=_FIGURES).value
+    factor = _factor(said, unit, analyte)
+    return None if factor is None else value * factor
+
+
+@lru_cache(maxsize=1024)
+def _factor(said: str, unit: str, analyte: str | None) -> Decimal | None:
+    """What a number in one unit is multiplied by in another, for limits and comparisons."""
+    if any(units.parse(each).offset for each in (said, unit) if _is_ucum(each)):
+        return None
+    one = Quantity(value=Decimal(1), system=canonical.UCUM, code=said)
+    done = units.convert(one, unit, analyte, figures=_FIGURES).value
     return None if done is None else done.value
+
+
+def _is_ucum(unit: str) -> bool:
+    try:
+        units.parse(unit)
+    except units.UnitError:
+        return False
+    return True
 
 
 def shown(quantity: Node) -> str:
