@@ -11,7 +11,12 @@ from fhir_b12.issues import Issue, Severity
 from fhir_b12.validation import places
 from fhir_b12.validation.findings import Finding, Path, rules
 
-_HIDDEN = "the value"
+#: what stands for the values of a finding that are the patient's, unless they are asked for
+_HIDDEN = {"value": "the value"}
+_HIDDEN_OF: dict[str, dict[str, str]] = {
+    "terminology": {"code": "the code", "displays": "its own name"},
+    "plausibility": dict.fromkeys(("condition", "disorder", "symptom"), "not shown here"),
+}
 
 
 class Report:
@@ -95,9 +100,10 @@ class Telling:
 
     def _issue(self, path: Path, finding: Finding) -> Issue:
         rule = rules()[finding.rule]
-        values = {"value": _HIDDEN} | finding.values
+        values = _HIDDEN | finding.values
         if not self._show_values:
-            values["value"] = _HIDDEN
+            hidden = _HIDDEN | _HIDDEN_OF.get(rule.stage, {})
+            values |= {name: text for name, text in hidden.items() if name in values}
         named = _named(path, rule.at)
         place = self._line(path)
         pointer = places.pointer(path)
