@@ -3,11 +3,13 @@
 A test gets an item and appends findings whose path starts at the item.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from fhir_b12 import units
+from fhir_b12 import definitions, units
 from fhir_b12.canonical import UCUM
 from fhir_b12.datatypes import Quantity
 from fhir_b12.dates import DateTime
@@ -29,6 +31,8 @@ _BOUND = frozenset(
     {"code", "Coding", "CodeableConcept", "Quantity", "uri", "string", "url", "canonical"}
 )
 _LENGTH = frozenset({"string", "code", "uri", "url", "canonical", "markdown", "id", "oid", "uuid"})
+#: a rule on one type of a choice, which of others says nothing
+_IF_IT_IS = re.compile(r"\s*\$this\s+is\s+(?:FHIR\.)?(?P<kind>[A-Za-z]\w*)\s+implies\b").match
 _DATES = frozenset({"date", "dateTime", "instant"})
 
 
@@ -142,17 +146,23 @@ def constraint(
     text, key = facts.get("expression"), str(facts.get("key", ""))
     if not isinstance(text, str):
         return None
+    text = errata.expression(text, key, vital_sign=vital_sign)
     severity: Any = "warning" if facts.get("severity") == "warning" else "error"
     told: dict[str, Any] = {"key": key, "human": str(facts.get("human", "")), "profile": profile}
     try:
-        expression = compiled(errata.expression(text, key, vital_sign=vital_sign))
+        expression = compiled(text)
     except FhirPathError as error:
         reason = str(error)
         return lambda _item, _context, found: found.append(
             Finding("profile-expression", reason=reason, **told)
         )
 
+    only = _IF_IT_IS(text)
+    kind = only["kind"] if only is not None and text.count("implies") == 1 else None
+
     def test(item: Item, context: Context, found: Found) -> None:
+        if kind is not None and not _is_of(item.kind, kind):
+            return
         try:
             held = expression.holds(item.value, item.kind, Surroundings.of(context), item.companion)
         except FhirPathError as error:
@@ -162,6 +172,15 @@ def constraint(
             found.append(Finding("profile-constraint", severity=severity, **told))
 
     return test
+
+
+@cache
+def _is_of(kind: str, wanted: str) -> bool:
+    """True of a type and of those derived from it."""
+    each: str | None = kind
+    while each is not None and each != wanted:
+        each = definitions.base(each)
+    return each is not None
 
 
 def profiled(urls: Mapping[str, Sequence[str]], check: Callable[..., bool | None]) -> ValueTest:
