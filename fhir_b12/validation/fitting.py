@@ -69,7 +69,7 @@ def count(resource: Any) -> int:
         number += 1
         contained = node.get("contained")
         waiting += contained if isinstance(contained, list) else ()
-        if node.get("resourceType") in {"Bundle", "Parameters"}:
+        if node.get("resourceType") in ("Bundle", "Parameters"):  # may be a list
             waiting += _resources(node)
     return number
 

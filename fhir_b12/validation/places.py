@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fhir_b12 import definitions
 from fhir_b12.jsonscan import expression
 from fhir_b12.validation.findings import Path
 from fhir_b12.validation.shapes import ELEMENT, shape
@@ -14,7 +15,9 @@ def fhirpath(resource: dict[str, Any], path: Path) -> str:
     """
     root = resource.get("resourceType")
     node: Any = resource
-    key = root if isinstance(root, str) else ""
+    # any text may stand where a type belongs, a patient's name too
+    key = root if isinstance(root, str) and definitions.is_resource(root) else ""
+    root = key or "$this"
     steps: list[str | int] = []
     for step in path:
         node = _part(node, step)
@@ -30,8 +33,8 @@ def fhirpath(resource: dict[str, Any], path: Path) -> str:
             key = ELEMENT if member.companion_of else member.key
         if key == "Resource":
             kind = node.get("resourceType") if isinstance(node, dict) else None
-            key = kind if isinstance(kind, str) else key
-    return expression(root if key or root else "$this", tuple(steps))  # type: ignore[arg-type]
+            key = kind if isinstance(kind, str) and definitions.is_resource(kind) else ""
+    return expression(root, tuple(steps))
 
 
 def pointer(path: Path) -> str:

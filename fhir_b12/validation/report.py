@@ -10,6 +10,7 @@ from fhir_b12 import issues
 from fhir_b12.issues import Issue, Severity
 from fhir_b12.validation import places
 from fhir_b12.validation.findings import Finding, Path, rules
+from fhir_b12.validation.shaping import Shaping
 
 #: what stands for the values of a finding that are the patient's, unless they are asked for
 _HIDDEN = {"value": "the value"}
@@ -67,13 +68,14 @@ class Telling:
     def __init__(
         self,
         resource: Any,
-        renumbered: Mapping[Path, list[int]],
+        shaping: Shaping,
         lines: Mapping[Path, tuple[int, int]] | None,
         *,
         show_values: bool = False,
     ) -> None:
         self._resource = resource
-        self._renumbered = renumbered
+        self._renumbered: Mapping[Path, list[int]] = shaping.renumbered
+        self._wrapped = shaping.wrapped
         self._lines = lines
         self._show_values = show_values
 
@@ -98,6 +100,16 @@ class Telling:
             found.append(kept[step] if kept is not None and isinstance(step, int) else step)
         return tuple(found)
 
+    def _written(self, path: Path) -> Path:
+        """The path in the text, where one object was read as a list of it."""
+        if not self._wrapped:
+            return path
+        return tuple(
+            step
+            for index, step in enumerate(path)
+            if not (isinstance(step, int) and path[:index] in self._wrapped)
+        )
+
     def _issue(self, path: Path, finding: Finding) -> Issue:
         rule = rules()[finding.rule]
         values = _HIDDEN | finding.values
@@ -105,8 +117,9 @@ class Telling:
             hidden = _HIDDEN | _HIDDEN_OF.get(rule.stage, {})
             values |= {name: text for name, text in hidden.items() if name in values}
         named = _named(path, rule.at)
-        place = self._line(path)
-        pointer = places.pointer(path)
+        written = self._written(path)
+        place = self._line(written)
+        pointer = places.pointer(written)
         return Issue(
             severity=finding.severity or rule.severity,
             code=rule.code,

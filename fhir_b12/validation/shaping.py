@@ -29,6 +29,8 @@ class Shaping:
         self.found: list[Finding] = []
         #: path of a list in the result -> the indices its items had before
         self.renumbered: dict[Path, list[int]] = {}
+        #: paths at which the text has one object, which is read as a list of it
+        self.wrapped: set[Path] = set()
 
     def resource(self, node: Any, path: Path = ()) -> dict[str, Any] | None:
         """A resource in good shape; None where it is none that R4 knows."""
@@ -93,6 +95,7 @@ class Shaping:
                 self._add("not-null", path, name=member.name)
                 return _NOTHING
             self._add("not-list", path, name=member.name)
+            self.wrapped.add(path)
             value = [value]
             kept = self._item(value[0], member, path)
             return _NOTHING if kept is _NOTHING else [kept]

@@ -352,7 +352,10 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
     invariants: list[tuple[Invariant, Holds]],
     special: tuple[Check, ...],
 ) -> Check:
-    type_name, is_resource = form.key, form.is_resource
+    type_name = form.key
+    may_be_alone = (
+        form.is_resource or form.key == ELEMENT
+    )  # companions are looked at by their owner
     odd_names, look_at_odd = odd
     only_with = _grouped(invariants)
     tail = tuple(
@@ -378,7 +381,7 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
                 context.holders.add(id(node))
             if not odd_names.isdisjoint(node):
                 look_at_odd(node, context, found)
-        if len(node) < 2 and not is_resource:
+        if len(node) < 2 and not may_be_alone:
             _look_closer(node, context, found)
         for member, rules in only_with:
             if member in node:
@@ -431,6 +434,8 @@ def _look_at_companions(
     """Primitives that have no value: an extension may stand for it, an id may not."""
     for companion in companions.intersection(node):
         name, parts = companion[1:], node[companion]
+        if context.hasty and not (parts and all(part != {} for part in parts)):
+            raise Misshapen
         if parts.__class__ is list:
             values = node.get(name, ())
             for index, part in enumerate(parts):

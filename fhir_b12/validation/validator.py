@@ -166,7 +166,7 @@ class Validator:
         told: tuple[Issue, ...] = ()
         if shaping.found or found:
             lines = None if text is None else texts.lines(text)
-            telling = Telling(value, shaping.renumbered, lines, show_values=self._show_values)
+            telling = Telling(value, shaping, lines, show_values=self._show_values)
             told = telling.issues(shaping.found, found)
         told = (*of_json(faults), *told)
         return Report(told, unchecked=self._unchecked(value), resources=count(value))
