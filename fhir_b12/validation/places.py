@@ -31,8 +31,8 @@ def fhirpath(resource: dict[str, Any], path: Path) -> str:
                 continue
             steps.append(member.stem or member.companion_of or step)
             key = ELEMENT if member.companion_of else member.key
-        if key == "Resource":
-            kind = node.get("resourceType") if isinstance(node, dict) else None
+        if key == "Resource" and isinstance(node, dict):
+            kind = node.get("resourceType")
             key = kind if isinstance(kind, str) and definitions.is_resource(kind) else ""
     return expression(root, tuple(steps))
 
