@@ -5,7 +5,6 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
-from fhir_b12 import codes
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.plausibility.facts import all_facts, facts
 from fhir_b12.validation.plausibility.reading import (
@@ -57,7 +56,7 @@ class Chart:
     def __init__(self) -> None:
         self.doses: list[Dose] = []
         self.labs: list[Lab] = []
-        self.warned: list[tuple[int, str]] = []  #: active conditions that a label warns of
+        self.warned: list[int] = []  #: active conditions that a label warns of
         self.allergies: list[int] = []  #: active, to cobalt or cobalamin
         self.reactions: list[tuple[int, Moment]] = []  #: anaphylaxis without a suspect
         self.used: set[str] = set()  #: drugs in use
@@ -131,10 +130,9 @@ def _condition(chart: Chart, at: int, resource: Node, _: Context) -> None:
         return
     rule, concept = facts("SAF-01"), resource.get("code")
     entry = meaning("conditions", concept)
-    if entry is not None and entry.key in rule.conditions:
-        chart.warned.append((at, entry.text))
-    elif pairs(concept) & wider("conditions", rule.conditions, rule.systems):
-        chart.warned.append((at, codes.table("conditions")[rule.conditions[-1]].text))
+    coded = pairs(concept) & wider("conditions", rule.conditions, rule.systems)
+    if coded or (entry is not None and entry.key in rule.conditions):
+        chart.warned.append(at)
 
 
 def _allergy(chart: Chart, at: int, resource: Node, _: Context) -> None:

@@ -27,9 +27,8 @@ def check_condition(resource: Node, context: Context, found: list[Finding]) -> N
     said = " ".join(concept.get("text", "").lower().split())
     if said in symptom.spellings:
         for key in rule.conditions:
-            disorder = table[key]
-            if any((each.system, each.code) in known for each in disorder.codings):
-                say(context, found, "CND-03", "code", symptom=symptom.text, disorder=disorder.text)
+            if any((each.system, each.code) in known for each in table[key].codings):
+                say(context, found, "CND-03", "code")
 
 
 def _names_b12(text: str) -> bool:

@@ -88,11 +88,9 @@ def _check_dose(
 ) -> None:
     """Milligrams where micrograms were meant."""
     limits = facts("MED-01")
-    drugs = sorted(given.drugs & limits.drugs)
-    if not drugs or limits.unit is None or limits.above is None:
+    if given.drugs.isdisjoint(limits.drugs) or limits.unit is None or limits.above is None:
         return
     before = len(found)
-    name = codes.table("drugs")[drugs[0]].text
     for steps, dose in _doses(dosage):
         held = amount(dose, limits.unit)
         if held is not None and held > limits.above:
@@ -105,7 +103,6 @@ def _check_dose(
                 value=shown(dose),
                 limit=limits.above,
                 unit=limits.unit,
-                drug=name,
             )
     text = " ".join(dosage.get("text", "").lower().split())
     if len(found) == before and any(word in text for word in limits.words):
@@ -216,7 +213,6 @@ def _check_length(
         value=f"{period['start']} to {period['end']}",
         side=side,
         limit=limit,
-        drug=given.b12[0].text,
     )
 
 

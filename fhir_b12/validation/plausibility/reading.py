@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from decimal import Context as Digits
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from fhir_b12.datatypes import CodeableConcept, Quantity, convert
 from fhir_b12.dates import DateTime
 from fhir_b12.validation.context import Context
 
-_FIGURES = 25  #: of a conversion: more than any limit has
+_FIGURES = 25  #: of a factor
+_ROUND = Digits(prec=15)  #: of what is compared: a sixtieth times sixty is one again
 _NUMBERS = (int, Decimal)
 _WIDEST = 100  #: powers of ten: beyond it a number is no measurement
 Node = dict[str, Any]
@@ -113,7 +115,7 @@ def amount(quantity: Node | None, unit: str, analyte: str | None = None) -> Deci
     if said == unit:
         return value
     factor = _factor(said, unit, analyte)
-    return None if factor is None else value * factor
+    return None if factor is None else _ROUND.multiply(value, factor)
 
 
 @lru_cache(maxsize=1024)

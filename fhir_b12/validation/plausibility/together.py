@@ -156,8 +156,7 @@ def _apart(own: Decimal, told: Decimal, percent: int, step: Decimal) -> bool:
 def _falling(chart: Chart, joint: Joint) -> None:
     """OBS-13: a falling level that nobody flagged."""
     rule = facts("OBS-13")
-    drugs = sorted(chart.used & rule.drugs)
-    if not drugs:
+    if chart.used.isdisjoint(rule.drugs):
         return
     for labs in charted.by_time([lab for lab in chart.labs if lab.test in rule.tests]):
         for before, last in pairwise(labs):
@@ -165,8 +164,7 @@ def _falling(chart: Chart, joint: Joint) -> None:
             if was is None or now is None or low is None or "interpretation" in last.node:
                 continue
             if now < was and now < low:
-                drug = codes.table("drugs")[drugs[0]].text
-                joint.say(last.at, "OBS-13", "valueQuantity", drug=drug)
+                joint.say(last.at, "OBS-13", "valueQuantity")
 
 
 def _both_ways(chart: Chart, joint: Joint) -> None:
@@ -189,7 +187,7 @@ def _warned(chart: Chart, joint: Joint) -> None:
         if not dose.is_given:
             continue
         if chart.warned and dose.given.drugs & drugs:
-            joint.say(dose.at, "SAF-01", dose.given.place, condition=chart.warned[0][1])
+            joint.say(dose.at, "SAF-01", dose.given.place)
         if chart.allergies:
             joint.say(dose.at, "SAF-02", dose.given.place)
 

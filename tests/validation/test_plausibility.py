@@ -1,0 +1,143 @@
+"""Advice: each rule where it speaks, where it is silent, and close to its limit; cases are data."""
+
+import re
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fhir_b12 import plain
+from fhir_b12.bundles import to_bundle
+from fhir_b12.data import mappings, read
+from fhir_b12.dates import DateTime
+from fhir_b12.jsonio import loads
+from fhir_b12.validation import validate
+from fhir_b12.validation.context import Context
+from fhir_b12.validation.findings import rules
+from fhir_b12.validation.plausibility import check_plausibility, check_together
+from fhir_b12.validation.plausibility.facts import all_facts, left_out
+
+HERE = Path(__file__).parent / "plausibility"
+ROOT = Path(__file__).resolve().parents[2]
+RESOURCES = loads((HERE / "resources.json").read_bytes())
+CASES = {
+    (rule, name): case
+    for file in ("results", "medicines", "conditions")
+    for rule, cases in loads((HERE / f"{file}.json").read_bytes()).items()
+    for name, case in cases.items()
+}
+
+
+def merged(node, change):
+    """A resource with some of it changed; null takes away."""
+    if not isinstance(node, dict) or not isinstance(change, dict):
+        return change
+    kept = {name: value for name, value in node.items() if name not in change}
+    told = {name: merged(node.get(name), new) for name, new in change.items() if new is not None}
+    return kept | told
+
+
+class Surroundings:
+    """A validator that offers switches and a moment, and the other resources of a Bundle."""
+
+    def __init__(self, case):
+        self.switched_on = frozenset(case.get("on", ()))
+        self.switched_off = frozenset(case.get("off", ()))
+        self.now = DateTime(case["now"]) if "now" in case else None
+        self.contexts = [
+            Context(merged(RESOURCES[name], change), self, neighbours=self)
+            for name, change in case["of"]
+        ]
+
+        self.named = {f"{c.type}/{c.resource['id']}": c for c in reversed(self.contexts)}
+
+    def find(self, reference, _base):
+        return self.named.get(reference)
+
+
+def advice(case):
+    contexts = Surroundings(case).contexts
+    found = [[] for _ in contexts]
+    for context, own in zip(contexts, found, strict=True):
+        check_plausibility(context.resource, context, own)
+    check_together(contexts, found)
+    return found
+
+
+@pytest.mark.parametrize(("rule", "name"), CASES, ids=lambda part: part)
+def test_advice_is_given_where_it_is_due_and_nowhere_else(rule, name):
+    found = advice(CASES[rule, name])
+    told = [
+        " ".join(map(str, (at, each.rule, *reversed(each.path))))
+        for at, own in enumerate(found)
+        for each in own
+    ]
+    assert told == CASES[rule, name]["found"]
+    assert {each.values["key"] for own in found for each in own} <= {rule}
+    if "fix" in CASES[rule, name]:
+        patches = [each.fix for own in found for each in own]
+        assert patches == [({"op": "replace", "path": "/code", "value": CASES[rule, name]["fix"]},)]
+
+
+@pytest.mark.parametrize("rule", all_facts())
+def test_each_rule_has_cases_for_it_against_it_and_near_it(rule):
+    cases = [case for (own, _), case in CASES.items() if own == rule]
+    assert [bool(case["found"]) for case in cases].count(True) >= 1
+    assert [bool(case["found"]) for case in cases].count(False) >= 1
+    assert any(case.get("near") for case in cases)
+
+
+def test_each_rule_has_words_and_no_words_lack_a_rule():
+    worded = {name[:6] for name, rule in rules().items() if rule.stage == "plausibility"}
+    assert worded == set(all_facts())
+    assert {name[:6] for name in worded} - set(rules()) == set()
+
+
+def test_advice_is_never_an_error():
+    own = [rule for rule in rules().values() if rule.stage == "plausibility"]
+    assert {rule.severity for rule in own} == {"warning", "information"}
+
+
+def test_every_placeholder_of_a_message_is_filled():
+    filled = {}
+    for case in CASES.values():
+        for each in (each for own in advice(case) for each in own):
+            filled.setdefault(each.rule, set(each.values))
+            rules()[each.rule].says.format(**each.values)
+    assert set(filled) == {name for name, rule in rules().items() if rule.stage == "plausibility"}
+
+
+def test_the_papers_name_every_rule_on_off_or_left_out():
+    text = (ROOT / "docs" / "plausibility.md").read_text("utf-8")
+    table = dict(re.findall(r"^\| ([A-Z]{3}-\d\d) \| (on|off|left out) \|", text, re.MULTILINE))
+    own = {name: "on" if facts.on else "off" for name, facts in all_facts().items()}
+    assert table == own | dict.fromkeys(left_out(), "left out")
+
+
+def test_a_number_stands_with_its_source():
+    table = tomllib.loads((ROOT / "mappings" / "plausibility.toml").read_text("utf-8"))
+    rows = {name: row for name, row in table.items() if name != "left_out"}
+    assert [name for name, row in rows.items() if not row.get("source")] == []
+
+
+def test_the_demo_gets_two_pieces_of_advice_and_both_are_true():
+    record, _ = plain.from_plain(loads(read(mappings().joinpath("demo"), "course.json")))
+    own = {name for name, rule in rules().items() if rule.stage == "plausibility"}
+    told = [each.rule for each in validate(to_bundle(record)) if each.rule in {n[:6] for n in own}]
+    assert sorted(told) == ["MED-02", "MED-10"]
+
+
+def test_the_time_is_linear_to_the_number_of_resources():
+    def seconds(n):
+        case = {
+            "of": [["injection", {}], ["b12-mass", {}], ["b12-moles", {}], ["metformin", {}]] * n
+        }
+        contexts = Surroundings(case).contexts
+        found = [[] for _ in contexts]
+        start = time.perf_counter()
+        check_together(contexts, found)
+        return time.perf_counter() - start
+
+    seconds(10)
+    assert seconds(2000) < 40 * seconds(200)
