@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.plausibility.facts import all_facts, facts
 from fhir_b12.validation.plausibility.reading import (
+    VOID,
     Medicine,
     Moment,
     Node,
@@ -33,6 +34,7 @@ class Dose(NamedTuple):
     route: str | None
     grams: Decimal | None
     session: Any
+    has_order: bool  #: whether it names one
 
     @property
     def is_given(self) -> bool:
@@ -60,6 +62,7 @@ class Chart:
         self.allergies: list[int] = []  #: active, to cobalt or cobalamin
         self.reactions: list[tuple[int, Moment]] = []  #: anaphylaxis without a suspect
         self.used: set[str] = set()  #: drugs in use
+        self.ordered: set[str] = set()  #: drugs of orders that hold, or held
 
 
 def charts(contexts: Sequence[Context]) -> list[Chart]:
@@ -121,6 +124,7 @@ def _dose(chart: Chart, at: int, resource: Node, context: Context) -> None:
             None if route is None else route.key,
             amount(dosage.get("dose"), "g"),
             target(resource.get("context"), context),
+            "request" in resource,
         )
     )
 
@@ -154,6 +158,13 @@ def _adverse(chart: Chart, at: int, resource: Node, _: Context) -> None:
         chart.reactions.append((at, when))
 
 
+def _order(chart: Chart, at: int, resource: Node, context: Context) -> None:
+    _use(chart, at, resource, context)
+    asked = None if resource.get("status") in VOID else medicine(resource, context)
+    if asked is not None:
+        chart.ordered |= asked.drugs
+
+
 def _use(chart: Chart, _at: int, resource: Node, context: Context) -> None:
     if resource.get("status") != "active" or "end" in resource.get("effectivePeriod", {}):
         return
@@ -179,7 +190,7 @@ _GATHER: dict[str, Callable[[Chart, int, Node, Context], None]] = {
     "AllergyIntolerance": _allergy,
     "Condition": _condition,
     "MedicationAdministration": _dose,
-    "MedicationRequest": _use,
+    "MedicationRequest": _order,
     "MedicationStatement": _use,
     "Observation": _lab,
 }

@@ -14,6 +14,7 @@ from fhir_b12.validation.plausibility.conditions import check_reasons
 from fhir_b12.validation.plausibility.facts import facts, say
 from fhir_b12.validation.plausibility.future import check_future
 from fhir_b12.validation.plausibility.reading import (
+    VOID,
     Medicine,
     Node,
     amount,
@@ -29,7 +30,6 @@ from fhir_b12.validation.plausibility.reading import (
 from fhir_b12.validation.plausibility.results import say_spelling, spelling
 
 _GIVEN = frozenset({"in-progress", "completed", "stopped"})
-_VOID = frozenset({"cancelled", "entered-in-error", "draft"})
 
 
 def check_administration(resource: Node, context: Context, found: list[Finding]) -> None:
@@ -307,17 +307,13 @@ def _content(part: Node, product: Node) -> Decimal | None:
 
 
 def _check_order(resource: Node, dosage: Node, context: Context, found: list[Finding]) -> None:
-    """The order that a dose names: none, one that does not hold, one given in full and yet not."""
+    """The order that a dose names: one that does not hold, or one given in full and yet not."""
     status = resource.get("status")
-    if "request" not in resource:
-        if status in _GIVEN:
-            say(context, found, "MED-12")
-        return
-    order = referred(resource["request"], context, "MedicationRequest")
+    order = referred(resource.get("request"), context, "MedicationRequest")
     if order is None:
         return
     held = order.resource.get("status")
-    if status in _GIVEN and held in _VOID:
+    if status in _GIVEN and held in VOID:
         say(context, found, "MED-12-void", "request", status=held)
     if status in {"stopped", "not-done"} and _is_whole(dosage, order.resource):
         rule = "MED-10" if status == "stopped" else "MED-10-not-done"

@@ -19,6 +19,8 @@ _FIGURES = 25  #: of a factor
 _ROUND = Digits(prec=15)  #: of what is compared: a sixtieth times sixty is one again
 _NUMBERS = (int, Decimal)
 _WIDEST = 100  #: powers of ten: beyond it a number is no measurement
+#: The states of an order on which nothing is given.  https://hl7.org/fhir/R4/valueset-medicationrequest-status.html
+VOID = frozenset({"cancelled", "entered-in-error", "draft"})
 Node = dict[str, Any]
 
 

@@ -180,6 +180,14 @@ def _both_ways(chart: Chart, joint: Joint) -> None:
             joint.say(dose.at, "MED-11", "status")
 
 
+def _unordered(chart: Chart, joint: Joint) -> None:
+    """MED-12: a dose that does not name the order that is there."""
+    for dose in chart.doses if chart.ordered else ():
+        drugs = {each.key for each in dose.given.b12}
+        if dose.is_given and not dose.has_order and drugs & chart.ordered:
+            joint.say(dose.at, "MED-12")
+
+
 def _warned(chart: Chart, joint: Joint) -> None:
     """SAF-01, SAF-02: what the label of the drug warns of."""
     drugs = facts("SAF-01").drugs
@@ -236,6 +244,7 @@ _CHECKS: tuple[Callable[[Chart, Joint], None], ...] = (
     _twice,
     _falling,
     _both_ways,
+    _unordered,
     _warned,
     _low_potassium,
     _unlinked,
