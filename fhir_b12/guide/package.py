@@ -39,7 +39,10 @@ def files() -> dict[str, bytes]:
 
 
 def _complete(profile: Resource) -> Resource:
-    """A profile as it is published: with the record's fields. A snapshot is not made here yet."""
+    """A profile as it is published: with the record's fields, and as a differential.
+
+    A snapshot must hold R4's prose too (sdf-3), which is not kept here; readers make their own.
+    """
     return of_record(profile)
 
 
@@ -58,7 +61,7 @@ def manifest() -> Resource:
         "dependencies": known["dependencies"],
         "author": known["publisher"],
         "license": known["license"],
-        "date": known["date"].replace("-", "") + "000000",
+        "date": f"{known['date'].replace('-', '')}000000",
         "directories": {"lib": "package", "example": "example"},
     }
 

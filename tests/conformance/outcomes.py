@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_MIME = re.compile(r"(contentType|MimeType(\[\d+\])?|[sg](ig|et)Format|currency|language)$")
+_MIME = re.compile(
+    r"(contentType|MimeType(\[\d+\])?|patchFormat(\[\d+\])?|[sg](ig|et)Format|currency|language)$"
+)
 #: The reference ran without a terminology server and without other packages: the rule, and the
 #: places where it speaks of that alone.
 ALONE = {
