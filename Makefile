@@ -45,6 +45,7 @@ reference: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.validation
 
 wheel: $(VENV)/.dev
 	$(BIN)/python tools/check_wheel.py

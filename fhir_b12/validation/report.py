@@ -16,7 +16,6 @@ from fhir_b12.validation.shaping import Shaping
 _HIDDEN = {"value": "the value"}
 _HIDDEN_OF: dict[str, dict[str, str]] = {
     "terminology": {"code": "the code", "displays": "its own name"},
-    "plausibility": dict.fromkeys(("condition", "disorder", "symptom"), "not shown here"),
 }
 
 

@@ -62,12 +62,14 @@ class Validator:
         terminology: bool = True,
         show_values: bool = False,
         switched_off: Iterable[str] = (),
+        switched_on: Iterable[str] = (),
         now: DateTime | None = None,
     ) -> None:
         opened = [each if isinstance(each, Package) else open_package(each) for each in packages]
         self.canonicals = Canonicals(opened, ours.LATE)
         self.terminology = Terminology(self.canonicals)
         self.switched_off = frozenset(switched_off)
+        self.switched_on = frozenset(switched_on)
         self.now = now
         self.profiles = self._known(profiles)
         self._plausibility = plausibility
