@@ -151,15 +151,16 @@ def _offset(text: str) -> int:
 
 def _interval(match: re.Match[str]) -> Interval:
     year, month, day = int(match["year"]), int(match["month"] or 1), int(match["day"] or 1)
-    start = Fraction(date(year, month, day).toordinal() * _DAY)
+    start = date(year, month, day).toordinal() * _DAY
     if match["hour"] is None:
         days = 1 if match["day"] else _days(year, month if match["month"] else None)
-        return start - _EAST, start + days * _DAY + _WEST
-    text = match["second"]
-    start += int(match["hour"]) * 3600 + int(match["minute"]) * 60 + Fraction(text)
+        return Fraction(start - _EAST), Fraction(start + days * _DAY + _WEST)
+    second, _, digits = match["second"].partition(".")
+    start += int(match["hour"]) * 3600 + int(match["minute"]) * 60 + int(second)
     start -= _offset(match["offset"])
-    digits = len(text.partition(".")[2])
-    return start, start + Fraction(1, 10**digits)
+    parts = 10 ** len(digits)  # whole numbers as long as they do: adding Fractions is slow
+    first = start * parts + int(digits or 0)
+    return Fraction(first, parts), Fraction(first + 1, parts)
 
 
 def _days(year: int, month: int | None) -> int:

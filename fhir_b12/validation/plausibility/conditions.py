@@ -4,11 +4,17 @@ https://hl7.org/fhir/R4/condition.html
 """
 
 from fhir_b12 import codes
-from fhir_b12.dates import DateTime
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility.facts import facts, say
-from fhir_b12.validation.plausibility.reading import Node, pairs, referred, wider, words
+from fhir_b12.validation.plausibility.reading import (
+    Node,
+    is_before,
+    pairs,
+    referred,
+    wider,
+    words,
+)
 
 
 def check_condition(resource: Node, context: Context, found: list[Finding]) -> None:
@@ -60,18 +66,11 @@ def check_reasons(resource: Node, context: Context, found: list[Finding], stem: 
     if "reasonReference" not in resource:
         return
     done = resource.get(f"{stem}DateTime") or resource.get(f"{stem}Period", {}).get("end")
-    if done.__class__ is not str:
-        return
     for i, reference in enumerate(resource["reasonReference"]):
         held = referred(reference, context, "Condition")
         if held is None:
             continue
-        began = held.resource.get("onsetDateTime") or held.resource.get("onsetPeriod", {}).get(
-            "start"
-        )
-        try:
-            late = began.__class__ is str and DateTime(done) < DateTime(began)
-        except ValueError:
-            continue
-        if late:
+        reason = held.resource
+        began = reason.get("onsetDateTime") or reason.get("onsetPeriod", {}).get("start")
+        if is_before(done, began):
             say(context, found, "CND-04", "reasonReference", i)

@@ -108,6 +108,7 @@ def left_out() -> Mapping[str, str]:
     return dict(data.toml(_FILE)["left_out"])
 
 
+@cache
 def facts(rule: str) -> Facts:
     """What one rule needs to know."""
     return all_facts()[rule]

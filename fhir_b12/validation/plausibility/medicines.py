@@ -3,11 +3,11 @@
 https://hl7.org/fhir/R4/medicationadministration.html
 """
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 
-from fhir_b12 import codes
-from fhir_b12.dates import DateTime
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility.conditions import check_reasons
@@ -18,7 +18,7 @@ from fhir_b12.validation.plausibility.reading import (
     Medicine,
     Node,
     amount,
-    item,
+    is_before,
     meaning,
     medicine,
     minutes,
@@ -32,26 +32,41 @@ from fhir_b12.validation.plausibility.results import say_spelling, spelling
 _GIVEN = frozenset({"in-progress", "completed", "stopped"})
 
 
+class Given:
+    """A MedicationAdministration, with what several rules ask of it looked up once."""
+
+    def __init__(self, resource: Node, context: Context) -> None:
+        self.resource = resource
+        self.status = resource.get("status")
+        self.is_given = self.status in _GIVEN
+        self.dosage: Node = resource.get("dosage", {})
+        self.has_rate = "rateQuantity" in self.dosage or "rateRatio" in self.dosage
+        self.period: Node | None = resource.get("effectivePeriod")
+        self.lasted = minutes(self.period)
+        self.medicine = medicine(resource, context)
+        product = None if self.medicine is None else self.medicine.product
+        self.volume = None if product is None else _volume(product)  #: of the bag, mL
+
+
 def check_administration(resource: Node, context: Context, found: list[Finding]) -> None:
     """One dose or infusion.  https://hl7.org/fhir/R4/medicationadministration.html"""
-    status = resource.get("status")
-    if status == "entered-in-error":
+    if resource.get("status") == "entered-in-error":
         return
-    dosage: Node = resource.get("dosage", {})
-    _check_numbers(dosage, status in _GIVEN, context, found)
-    _check_moment(resource, dosage, context, found)
-    _check_rate(resource, dosage, context, found)
+    given = Given(resource, context)
+    _check_numbers(given, context, found)
+    _check_moment(given, context, found)
+    _check_rate(given, context, found)
     check_reasons(resource, context, found, "effective")
     check_future(resource, context, found, "effective", _GIVEN)
-    given = medicine(resource, context)
-    if given is None or not given.b12:
+    if given.medicine is None or not given.medicine.b12:
         return
-    _check_dose(given, dosage, context, found, "dosage")
-    _check_route(given, dosage, context, found)
-    _check_order(resource, dosage, context, found)
-    if status == "completed":
-        _check_length(given, resource, dosage, context, found)
-        _check_bag(given, dosage, context, found)
+    _check_dose(given.medicine, given.dosage, context, found, "dosage")
+    route = meaning("routes", given.dosage.get("route"))
+    if route is not None:
+        _check_route(given.medicine, route.key, context, found)
+        _check_length(given, given.medicine, route.key, context, found)
+    _check_order(given, context, found)
+    _check_bag(given, given.medicine, context, found)
 
 
 def check_order(resource: Node, context: Context, found: list[Finding]) -> None:
@@ -104,116 +119,102 @@ def _check_dose(
                 limit=limits.above,
                 unit=limits.unit,
             )
-    text = " ".join(dosage.get("text", "").lower().split())
-    if len(found) == before and any(word in text for word in limits.words):
+    text = dosage.get("text")
+    if text and len(found) == before and _wording(limits.words).search(text):
         say(context, found, "MED-01-text", *path, "text")
 
 
-def _check_numbers(dosage: Node, is_given: bool, context: Context, found: list[Finding]) -> None:
+@cache
+def _wording(words: tuple[str, ...]) -> re.Pattern[str]:
+    """What finds any of some words in a text, whatever its case and spaces."""
+    spaced = [r"\s+".join(map(re.escape, each.split())) for each in words]
+    return re.compile("|".join(spaced), re.IGNORECASE)
+
+
+_MEASURED: tuple[tuple[str, ...], ...] = (
+    ("dose",),
+    ("rateQuantity",),
+    ("rateRatio", "numerator"),
+    ("rateRatio", "denominator"),
+)
+
+
+def _check_numbers(given: Given, context: Context, found: list[Finding]) -> None:
     """Nothing or less than nothing given; units that UCUM does not know."""
-    places = [
-        ("dose",),
-        ("rateQuantity",),
-        ("rateRatio", "numerator"),
-        ("rateRatio", "denominator"),
-    ]
-    for path in places:
-        quantity = dosage.get(path[0])
+    for path in _MEASURED:
+        quantity = given.dosage.get(path[0])
         if quantity is not None and len(path) > 1:
             quantity = quantity.get(path[1])
         if quantity is None:
             continue
         value = number(quantity)
-        if is_given and value is not None and value <= 0:
+        if given.is_given and value is not None and value <= 0:
             say(context, found, "MED-13", "dosage", *path, value=shown(quantity))
         unit = unit_of(quantity)
         if unit is not None and (meant := spelling(unit)) is not None:
             say_spelling(meant, quantity, context, found, "dosage", *path)
 
 
-def _check_route(given: Medicine, dosage: Node, context: Context, found: list[Finding]) -> None:
+def _check_route(given: Medicine, route: str, context: Context, found: list[Finding]) -> None:
     """Drugs whose label names other routes."""
-    route = meaning("routes", dosage.get("route"))
-    if route is None:
-        return
     rule = facts("MED-02")
-    if route.key in rule.routes and not given.drugs.isdisjoint(rule.drugs):
+    if route in rule.routes and not given.drugs.isdisjoint(rule.drugs):
         say(context, found, "MED-02", "dosage", "route")
     rule = facts("MED-03")
-    if route.key not in rule.routes or given.drugs.isdisjoint(rule.drugs):
+    if route not in rule.routes or given.drugs.isdisjoint(rule.drugs):
         return
-    if rule.exactly in _strengths(given, rule.unit or "", context):
+    if rule.exactly in _strengths(given, rule.unit or ""):
         say(context, found, "MED-03", "dosage", "route", limit=rule.exactly, unit=rule.unit)
 
 
-def _strengths(given: Medicine, unit: str, context: Context) -> list[Decimal]:
+def _strengths(given: Medicine, unit: str) -> list[Decimal]:
     """The strengths of the vitamin B12 in a product, in a mass per volume."""
     mass, _, volume = unit.partition("/")
     found = []
-    for part in (given.product or {}).get("ingredient", ()):
-        drug = meaning("drugs", item(part, context))
+    for part in given.active:
         strength = part.get("strength", {})
-        top, bottom = amount(strength.get("numerator"), mass), strength.get("denominator")
-        below = amount(bottom, volume)
-        if drug is not None and drug.role == "b12" and top is not None and below:
+        top = amount(strength.get("numerator"), mass)
+        below = amount(strength.get("denominator"), volume)
+        if top is not None and below:
             found.append(top / below)
     return found
 
 
-def _check_moment(resource: Node, dosage: Node, context: Context, found: list[Finding]) -> None:
+def _check_moment(given: Given, context: Context, found: list[Finding]) -> None:
     """A rate and no time to run; a time outside the visit."""
-    period = resource.get("effectivePeriod")
-    if period is not None and minutes(period) == 0 and not dosage.keys().isdisjoint(_RATES):
+    if given.lasted == 0 and given.has_rate:
         say(context, found, "MED-04", "effectivePeriod")
-    visit = referred(resource.get("context"), context, "Encounter")
-    if visit is None or resource.get("status") not in _GIVEN:
+    visit = referred(given.resource.get("context"), context, "Encounter")
+    if visit is None or not given.is_given:
         return
     span = visit.resource.get("period", {})
-    own = period or {name: resource.get("effectiveDateTime") for name in ("start", "end")}
-    for side, earlier, later in (
-        ("before", own.get("end"), span.get("start")),
-        ("after", span.get("end"), own.get("start")),
-    ):
-        if earlier and later and _is_before(earlier, later):
-            place = "effectivePeriod" if period else "effectiveDateTime"
-            say(context, found, "SES-01", place, side=side)
-
-
-_RATES = frozenset({"rateQuantity", "rateRatio"})
-
-
-def _is_before(earlier: str, later: str) -> bool:
-    try:
-        return DateTime(earlier) < DateTime(later)
-    except ValueError:
-        return False
+    if given.period is not None:
+        place, start, end = "effectivePeriod", given.period.get("start"), given.period.get("end")
+    else:
+        place, start = "effectiveDateTime", given.resource.get("effectiveDateTime")
+        end = start
+    if is_before(end, span.get("start")):
+        say(context, found, "SES-01", place, side="before")
+    if is_before(span.get("end"), start):
+        say(context, found, "SES-01", place, side="after")
 
 
 def _check_length(
-    given: Medicine, resource: Node, dosage: Node, context: Context, found: list[Finding]
+    given: Given, drug: Medicine, route: str, context: Context, found: list[Finding]
 ) -> None:
     """An infusion that takes a moment, or a day."""
-    period, rule = resource.get("effectivePeriod"), facts("MED-05")
-    route = meaning("routes", dosage.get("route"))
-    if period is None or route is None or route.key not in rule.routes:
+    period, lasted, rule = given.period, given.lasted, facts("MED-05")
+    if given.status != "completed" or route not in rule.routes:
         return
-    lasted = minutes(period)
-    if lasted is None or lasted <= 0 or rule.below is None or rule.above is None:
+    if period is None or lasted is None or lasted <= 0 or rule.below is None or rule.above is None:
         return
-    own = [rule.below_for[key] for key in given.drugs if key in rule.below_for]
+    own = [rule.below_for[key] for key in drug.drugs if key in rule.below_for]
     least = max(own, default=rule.below)
-    side, limit = ("shorter", least) if lasted < least else ("longer", rule.above)
-    if least <= lasted <= rule.above or (side == "shorter" and _is_push(dosage, rule.words)):
+    if least <= lasted <= rule.above or (lasted < least and _is_push(given.dosage, rule.words)):
         return
-    say(
-        context,
-        found,
-        "MED-05",
-        "effectivePeriod",
-        value=f"{period['start']} to {period['end']}",
-        side=side,
-        limit=limit,
-    )
+    side, limit = ("shorter", least) if lasted < least else ("longer", rule.above)
+    value = f"{period['start']} to {period['end']}"
+    say(context, found, "MED-05", "effectivePeriod", value=value, side=side, limit=limit)
 
 
 def _is_push(dosage: Node, words: tuple[str, ...]) -> bool:
@@ -228,37 +229,31 @@ def _is_push(dosage: Node, words: tuple[str, ...]) -> bool:
 
 def _rate(dosage: Node, unit: str) -> Decimal | None:
     """How much of a unit runs in a minute."""
-    held = amount(dosage.get("rateQuantity"), f"{unit}/min")
-    if held is not None:
-        return held
+    quantity = dosage.get("rateQuantity")
+    if quantity is not None:
+        return amount(quantity, f"{unit}/min")
     ratio = dosage.get("rateRatio", {})
-    top, bottom = amount(ratio.get("numerator"), unit), amount(ratio.get("denominator"), "min")
-    return None if top is None or not bottom else top / bottom
+    top = amount(ratio.get("numerator"), unit)
+    time = None if top is None else amount(ratio.get("denominator"), "min")
+    return None if top is None or not time else top / time
 
 
-def _check_rate(resource: Node, dosage: Node, context: Context, found: list[Finding]) -> None:
+def _check_rate(given: Given, context: Context, found: list[Finding]) -> None:
     """Rate times time against the dose, or against the volume of the bag."""
-    if resource.get("status") != "completed" or dosage.keys().isdisjoint(_RATES):
+    if given.status != "completed" or not given.has_rate or not given.lasted or given.lasted < 0:
         return
-    lasted = minutes(resource.get("effectivePeriod"))
-    if not lasted or lasted < 0:
-        return
+    dosage, rule = given.dosage, facts("MED-06")
     for unit in ("mL", "ug"):
         rate = _rate(dosage, unit)
-        if rate is None or rate <= 0:
+        if rate is None:
             continue
         total, what = amount(dosage.get("dose"), unit), "the dose"
         if total is None and unit == "mL":
-            total, what = _bag(resource, context), "the volume of the bag"
-        if total is not None and _differs(rate * lasted, total, facts("MED-06").percent):
+            total, what = given.volume, "the volume of the bag"
+        if rate > 0 and total is not None and _differs(rate * given.lasted, total, rule.percent):
             place = "rateQuantity" if "rateQuantity" in dosage else "rateRatio"
-            percent = facts("MED-06").percent
-            say(context, found, "MED-06", "dosage", place, percent=percent, what=what)
-
-
-def _bag(resource: Node, context: Context) -> Decimal | None:
-    held = referred(resource.get("medicationReference"), context, "Medication")
-    return None if held is None else _volume(held.resource)
+            say(context, found, "MED-06", "dosage", place, percent=rule.percent, what=what)
+        return  # a rate is by volume or by mass
 
 
 def _volume(product: Node) -> Decimal | None:
@@ -272,51 +267,39 @@ def _differs(one: Decimal, other: Decimal, percent: int) -> bool:
     return abs(one - other) * 100 > percent * other
 
 
-def _check_bag(given: Medicine, dosage: Node, context: Context, found: list[Finding]) -> None:
+def _check_bag(given: Given, drug: Medicine, context: Context, found: list[Finding]) -> None:
     """The dose against what was put into a bag made up with a diluent."""
-    product, dose = given.product, amount(dosage.get("dose"), "ug")
-    if product is None or dose is None:
+    if given.status != "completed" or not drug.is_diluted or len(drug.active) != 1:
         return
-    table = codes.table("drugs")
-    if not any(table[key].role == "diluent" for key in given.drugs):
-        return
-    held = [_content(part, product) for part in _active(product, context)]
+    dose, held = amount(given.dosage.get("dose"), "ug"), _content(drug.active[0], given.volume)
     percent = facts("MED-07").percent
-    if len(held) == 1 and held[0] is not None and _differs(dose, held[0], percent):
-        value = shown(dosage["dose"])
+    if dose is not None and held is not None and _differs(dose, held, percent):
+        value = shown(given.dosage["dose"])
         say(context, found, "MED-07", "dosage", "dose", value=value, percent=percent)
 
 
-def _active(product: Node, context: Context) -> Iterator[Node]:
-    for part in product.get("ingredient", ()):
-        drug = meaning("drugs", item(part, context))
-        if drug is not None and drug.role == "b12":
-            yield part
-
-
-def _content(part: Node, product: Node) -> Decimal | None:
-    """How much of an ingredient is in the whole bag, in ug."""
+def _content(part: Node, whole: Decimal | None) -> Decimal | None:
+    """How much of an ingredient is in the whole bag of so many mL, in ug."""
     strength = part.get("strength", {})
     mass, per = amount(strength.get("numerator"), "ug"), strength.get("denominator")
     if mass is None:
         return None
     if per is None or (unit_of(per) in {None, "1"} and number(per) in (None, 1)):
         return mass
-    volume, whole = amount(per, "mL"), _volume(product)
+    volume = amount(per, "mL")
     return None if not volume or whole is None else mass / volume * whole
 
 
-def _check_order(resource: Node, dosage: Node, context: Context, found: list[Finding]) -> None:
+def _check_order(given: Given, context: Context, found: list[Finding]) -> None:
     """The order that a dose names: one that does not hold, or one given in full and yet not."""
-    status = resource.get("status")
-    order = referred(resource.get("request"), context, "MedicationRequest")
+    order = referred(given.resource.get("request"), context, "MedicationRequest")
     if order is None:
         return
     held = order.resource.get("status")
-    if status in _GIVEN and held in VOID:
+    if given.is_given and held in VOID:
         say(context, found, "MED-12-void", "request", status=held)
-    if status in {"stopped", "not-done"} and _is_whole(dosage, order.resource):
-        rule = "MED-10" if status == "stopped" else "MED-10-not-done"
+    if given.status in {"stopped", "not-done"} and _is_whole(given.dosage, order.resource):
+        rule = "MED-10" if given.status == "stopped" else "MED-10-not-done"
         say(context, found, rule, "dosage", "dose")
 
 

@@ -1,6 +1,6 @@
 """What senders mean, read from plain JSON: concepts, amounts, moments, medicines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from decimal import Context as Digits
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fhir_b12 import canonical, codes, data, units
+from fhir_b12.canonical import UCUM
 from fhir_b12.codes import Entry
 from fhir_b12.datatypes import CodeableConcept, Quantity, convert
 from fhir_b12.dates import DateTime
@@ -17,7 +18,7 @@ from fhir_b12.validation.context import Context
 
 _FIGURES = 25  #: of a factor
 _ROUND = Digits(prec=15)  #: of what is compared: a sixtieth times sixty is one again
-_NUMBERS = (int, Decimal)
+_DAY = len("2026-03-09")
 _WIDEST = 100  #: powers of ten: beyond it a number is no measurement
 #: The states of an order on which nothing is given.  https://hl7.org/fhir/R4/valueset-medicationrequest-status.html
 VOID = frozenset({"cancelled", "entered-in-error", "draft"})
@@ -85,23 +86,20 @@ def unit_of(quantity: Node | None) -> str | None:
     if quantity is None:
         return None
     system = quantity.get("system")
-    if (
-        system is None
-        or system == canonical.UCUM
-        or canonical.systems().get(system) == canonical.UCUM
-    ):
-        said = quantity.get("code") or quantity.get("unit")
-        return said if said.__class__ is str else None
-    return None
+    if system != UCUM and system is not None and canonical.systems().get(system) != UCUM:
+        return None
+    said = quantity.get("code") or quantity.get("unit")
+    return said if said.__class__ is str else None
 
 
 def number(quantity: Node | None) -> Decimal | None:
     """The value of a quantity; None where it is no number that anybody measures."""
     value = None if quantity is None else quantity.get("value")
-    if value.__class__ not in _NUMBERS:
+    if value.__class__ is int:
+        value = Decimal(value)
+    elif value.__class__ is not Decimal:
         return None
-    exact = Decimal(value)
-    return exact if abs(exact.adjusted()) < _WIDEST else None
+    return value if -_WIDEST < value.adjusted() < _WIDEST else None
 
 
 def amount(quantity: Node | None, unit: str, analyte: str | None = None) -> Decimal | None:
@@ -125,7 +123,7 @@ def _factor(said: str, unit: str, analyte: str | None) -> Decimal | None:
     """What a number in one unit is multiplied by in another, for limits and comparisons."""
     if any(units.parse(each).offset for each in (said, unit) if _is_ucum(each)):
         return None
-    one = Quantity(value=Decimal(1), system=canonical.UCUM, code=said)
+    one = Quantity(value=Decimal(1), system=UCUM, code=said)
     done = units.convert(one, unit, analyte, figures=_FIGURES).value
     return None if done is None else done.value
 
@@ -170,17 +168,34 @@ class Moment(NamedTuple):
         return (later.second - self.second) / 3600
 
 
-@lru_cache(maxsize=512)
-def moment(text: str | None) -> Moment | None:
-    """When a date or dateTime is; None where it is neither, or a month or a year."""
-    if text.__class__ is not str or text is None or len(text) < 10:
+Span = tuple[float, float]
+
+
+@lru_cache(maxsize=4096)
+def span(text: str | None) -> Span | None:
+    """First and last-but-not-included second a dateTime may mean; None of what is none."""
+    if text is None or text.__class__ is not str:
         return None
     try:
-        read = DateTime(text)
+        first, last = DateTime(text).interval
     except ValueError:
         return None
-    day = date.fromisoformat(text[:10]).toordinal()
-    return Moment(day, float(read.interval[0]) if len(text) > 10 else None)
+    return float(first), float(last)
+
+
+def is_before(earlier: str | None, later: str | None) -> bool:
+    """Whether all of one dateTime lies before all of the other."""
+    one, other = span(earlier), span(later)
+    return one is not None and other is not None and one[1] <= other[0]
+
+
+def moment(text: str | None) -> Moment | None:
+    """When a date or dateTime is; None where it is neither, or a month or a year."""
+    told = span(text)
+    if told is None or text is None or len(text) < _DAY:
+        return None
+    day = date.fromisoformat(text[:_DAY]).toordinal()
+    return Moment(day, told[0] if len(text) > _DAY else None)
 
 
 def happened(node: Node, stem: str = "effective") -> Moment | None:
@@ -193,10 +208,13 @@ def happened(node: Node, stem: str = "effective") -> Moment | None:
 
 def minutes(period: Node | None) -> Decimal | None:
     """How long a period lasts; None where an end is open or only a day."""
-    start, end = (moment((period or {}).get(name)) for name in ("start", "end"))
-    if start is None or end is None or start.second is None or end.second is None:
+    if period is None:
         return None
-    return Decimal(end.second - start.second) / 60
+    start, end = period.get("start"), period.get("end")
+    one, other = span(start), span(end)
+    if one is None or other is None or min(len(start or ""), len(end or "")) <= _DAY:
+        return None
+    return Decimal(other[0] - one[0]) / 60
 
 
 class Medicine(NamedTuple):
@@ -204,33 +222,45 @@ class Medicine(NamedTuple):
 
     place: str  #: the element that says it
     drugs: frozenset[str]
+    b12: frozenset[str]  #: those that are forms of vitamin B12
+    is_diluted: bool
     product: Node | None
-
-    @property
-    def b12(self) -> list[Entry]:
-        """The forms of vitamin B12 in it."""
-        table = codes.table("drugs")
-        return [table[key] for key in sorted(self.drugs) if table[key].role == "b12"]
+    active: tuple[Node, ...]  #: the ingredients of the product that are vitamin B12
 
 
 def medicine(node: Node, context: Context) -> Medicine | None:
     """The medicine by its code or by reference: contained, in the Bundle, or in words alone."""
     if concept := node.get("medicationCodeableConcept"):
-        return Medicine("medicationCodeableConcept", frozenset(_drug(concept)), None)
+        return _medicine("medicationCodeableConcept", [_drug(concept)])
     reference = node.get("medicationReference")
     if reference is None:
         return None
     product = _referred(reference, context)
     if product is None:
         named = {"text": reference.get("display", "")}
-        return Medicine("medicationReference", frozenset(_drug(named)), None)
-    drugs = set(_drug(product.get("code")))
+        return _medicine("medicationReference", [_drug(named)])
+    drugs, active = [_drug(product.get("code"))], []
     for part in product.get("ingredient", ()):
-        drugs.update(_drug(item(part, context)))
-    return Medicine("medicationReference", frozenset(drugs), product)
+        drug = _drug(_item(part, context))
+        drugs.append(drug)
+        if drug is not None and drug.role == "b12":
+            active.append(part)
+    return _medicine("medicationReference", drugs, product, tuple(active))
 
 
-def item(ingredient: Node, context: Context) -> Node | None:
+def _medicine(
+    place: str,
+    drugs: list[Entry | None],
+    product: Node | None = None,
+    active: tuple[Node, ...] = (),
+) -> Medicine:
+    known = [each for each in drugs if each is not None]
+    b12 = frozenset([each.key for each in known if each.role == "b12"])
+    diluted = "diluent" in [each.role for each in known]
+    return Medicine(place, frozenset([each.key for each in known]), b12, diluted, product, active)
+
+
+def _item(ingredient: Node, context: Context) -> Node | None:
     """What an ingredient is, as a concept."""
     concept: Node | None = ingredient.get("itemCodeableConcept")
     if concept is not None:
@@ -249,20 +279,31 @@ def _referred(reference: Node, context: Context) -> Node | None:
 
 
 #: A code that is written beside these, V03AB33, tells them from the same substance otherwise.
-_ANTIDOTES = ("cyanokit-5-g-for-iv-infusion",)
+_ANTIDOTE = "cyanokit-5-g-for-iv-infusion"
 
 
-def _drug(concept: Node | None) -> Iterable[str]:
-    if not concept:
-        return ()
-    if pairs(concept) & wider("drugs", _ANTIDOTES, frozenset()):
-        return _ANTIDOTES
+def _drug(concept: Node | None) -> Entry | None:
     entry = meaning("drugs", concept)
-    return () if entry is None else (entry.key,)
+    if concept is None or (entry is not None and entry.role != "b12"):
+        return entry
+    for coding in concept.get("coding", ()):
+        # the code alone is looked at first, for it is seldom there
+        if coding.get("code") in _codes_of_antidote() and pairs(concept) & _antidote():
+            return codes.table("drugs")[_ANTIDOTE]
+    return entry
+
+
+def _antidote() -> frozenset[tuple[str, str]]:
+    return wider("drugs", (_ANTIDOTE,), frozenset())
+
+
+@cache
+def _codes_of_antidote() -> frozenset[str]:
+    return frozenset(code for _, code in _antidote())
 
 
 def referred(reference: Node | None, context: Context, kind: str) -> Context | None:
     """The resource of some type that a reference leads to, where it is here."""
-    text = (reference or {}).get("reference")
+    text = None if reference is None else reference.get("reference")
     held = context.resolve(text) if text.__class__ is str else None
     return held if held is not None and held.type == kind else None

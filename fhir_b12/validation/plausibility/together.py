@@ -174,17 +174,14 @@ def _both_ways(chart: Chart, joint: Joint) -> None:
         if dose.status == "not-done" and dose.session is not None:
             missed.setdefault(dose.session, set()).update(dose.given.drugs)
     for dose in chart.doses if missed else ():
-        if dose.is_given and {each.key for each in dose.given.b12} & missed.get(
-            dose.session, set()
-        ):
+        if dose.is_given and dose.given.b12 & missed.get(dose.session, set()):
             joint.say(dose.at, "MED-11", "status")
 
 
 def _unordered(chart: Chart, joint: Joint) -> None:
     """MED-12: a dose that does not name the order that is there."""
     for dose in chart.doses if chart.ordered else ():
-        drugs = {each.key for each in dose.given.b12}
-        if dose.is_given and not dose.has_order and drugs & chart.ordered:
+        if dose.is_given and not dose.has_order and dose.given.b12 & chart.ordered:
             joint.say(dose.at, "MED-12")
 
 
