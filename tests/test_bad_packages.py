@@ -64,12 +64,12 @@ def test_an_archive_that_is_no_package_is_refused_with_the_reason(tmp_path, case
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no package/package.json|broken"),
-        (b"no archive at all", "not a .tgz"),
-        (gzip.compress(b"no tar"), "broken or cut"),
-        (gzip.compress(b"x" * 5000), "broken or cut"),
-        (gzip.compress(bytes(5000)), "no package/package.json"),
-        (b"PK\x03\x04 a zip", "not a .tgz"),
+        pytest.param(b"", "no package/package.json|broken", id="nothing"),
+        pytest.param(b"no archive at all", "not a .tgz", id="text"),
+        pytest.param(gzip.compress(b"no tar"), "broken or cut", id="short text, zipped"),
+        pytest.param(gzip.compress(b"x" * 5000), "broken or cut", id="long text, zipped"),
+        pytest.param(gzip.compress(bytes(5000)), "no package/package.json", id="zeros, zipped"),
+        pytest.param(b"PK\x03\x04 a zip", "not a .tgz", id="another kind of archive"),
     ],
 )
 def test_what_is_no_archive_is_refused_with_the_reason(tmp_path, content, reason):

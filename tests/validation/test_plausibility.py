@@ -12,7 +12,7 @@ from fhir_b12.bundles import to_bundle
 from fhir_b12.data import mappings, read
 from fhir_b12.dates import DateTime
 from fhir_b12.jsonio import loads
-from fhir_b12.validation import validate
+from fhir_b12.validation import Validator, validate
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import rules
 from fhir_b12.validation.plausibility import check_plausibility, check_together
@@ -80,6 +80,93 @@ def test_advice_is_given_where_it_is_due_and_nowhere_else(rule, name):
         assert patches == [({"op": "replace", "path": "/code", "value": CASES[rule, name]["fix"]},)]
 
 
+#: Wordings that are information; all others are warnings.
+MILD = {
+    "CND-01",
+    "MED-10-not-done",
+    "MED-12",
+    "OBS-03-text",
+    "OBS-06",
+    "OBS-08",
+    "OBS-13",
+    "SAF-03",
+}
+HOME = "http://example.org/fhir"
+GIVING = [(rule, name) for (rule, name), case in CASES.items() if case["found"]]
+
+
+def told(case, **options):
+    """What a validator says of the resources of a case in a Bundle, the advice alone."""
+    resources = [merged(RESOURCES[name], change) for name, change in case["of"]]
+    entries = [
+        {"fullUrl": f"{HOME}/{each['resourceType']}/{each['id']}", "resource": each}
+        for each in resources
+    ]
+    options = {
+        "switched_on": case.get("on", ()),
+        "switched_off": case.get("off", ()),
+        "now": DateTime(case["now"]) if "now" in case else None,
+        "terminology": False,
+        **options,
+    }
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    report = Validator(**options).validate(bundle)
+    return [each for each in report if each.stage == "plausibility"]
+
+
+@pytest.mark.parametrize(("rule", "name"), CASES, ids=lambda part: part)
+def test_a_report_has_each_piece_of_advice_with_its_rule_severity_and_place(rule, name):
+    wanted = []
+    for line in CASES[rule, name]["found"]:
+        at, wording, *path = line.split()
+        severity = "information" if wording in MILD else "warning"
+        wanted.append((rule, severity, "/".join(["/entry", at, "resource", *path])))
+    found = [(each.rule, each.severity, each.pointer) for each in told(CASES[rule, name])]
+    assert sorted(found) == sorted(wanted)
+
+
+@pytest.mark.parametrize(("rule", "name"), GIVING, ids=lambda part: part)
+def test_a_rule_that_is_switched_off_and_all_advice_that_is_not_wanted_are_silent(rule, name):
+    case = CASES[rule, name]
+    assert told(case, switched_off={rule}) == []
+    assert told(case, plausibility=False) == []
+
+
+CODES = {"unit", "system", "url", "status", "resourceType"}
+
+
+def said_of_a_patient(node):
+    """Numbers with their units, dates, words and names of a resource; no codes, no links."""
+    if isinstance(node, str):
+        yield node.lower()
+    elif isinstance(node, list):
+        for part in node:
+            yield from said_of_a_patient(part)
+    elif isinstance(node, dict):
+        if "value" in node and "unit" in node:
+            yield f"{node['value']} {node['unit']}".lower()
+        for key, part in node.items():
+            if key not in CODES and not (key == "code" and isinstance(part, str)):
+                yield from said_of_a_patient(part)
+
+
+@pytest.mark.parametrize(("rule", "name"), GIVING, ids=lambda part: part)
+def test_no_message_holds_what_a_patient_s_data_hold(rule, name):
+    case = CASES[rule, name]
+    resources = [merged(RESOURCES[part], change) for part, change in case["of"]]
+    own = " ".join(each.says.lower() for key, each in rules().items() if key.startswith(rule))
+    held = {text for text in said_of_a_patient(resources) if text not in f"{own} of the bag"}
+    message = " ".join(each.message.lower() for each in told(case))
+    assert [each for each in held if re.search(rf"(?<![\w.]){re.escape(each)}\b", message)] == []
+
+
+def test_a_value_is_shown_to_those_who_ask():
+    case = {"of": [["mma", {"valueQuantity": {"value": 350}}]]}
+    (hidden,), (shown,) = told(case), told(case, show_values=True)
+    assert hidden.message.startswith("the value is above 10 umol/L")
+    assert shown.message.startswith("350 umol/L is above 10 umol/L")
+
+
 @pytest.mark.parametrize("rule", all_facts())
 def test_each_rule_has_cases_for_it_against_it_and_near_it(rule):
     cases = [case for (own, _), case in CASES.items() if own == rule]
@@ -97,6 +184,9 @@ def test_each_rule_has_words_and_no_words_lack_a_rule():
 def test_advice_is_never_an_error():
     own = [rule for rule in rules().values() if rule.stage == "plausibility"]
     assert {rule.severity for rule in own} == {"warning", "information"}
+    assert {each.severity for case in CASES.values() for own in advice(case) for each in own} == {
+        None
+    }
 
 
 def test_every_placeholder_of_a_message_is_filled():
@@ -119,6 +209,8 @@ def test_a_number_stands_with_its_source():
     table = tomllib.loads((ROOT / "mappings" / "plausibility.toml").read_text("utf-8"))
     rows = {name: row for name, row in table.items() if name != "left_out"}
     assert [name for name, row in rows.items() if not row.get("source")] == []
+    own = [rule for rule in rules().values() if rule.stage == "plausibility"]
+    assert [rule.id for rule in own if not (rule.source.startswith("https://") and rule.why)] == []
 
 
 def test_the_demo_gets_two_pieces_of_advice_and_both_are_true():
