@@ -1,0 +1,1 @@
+"""Who may do what: SMART Backend Services.  http://hl7.org/fhir/smart-app-launch/backend-services.html"""

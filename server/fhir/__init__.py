@@ -1,0 +1,1 @@
+"""FHIR REST, one file an interaction.  https://hl7.org/fhir/R4/http.html"""

@@ -1,0 +1,1 @@
+"""What a browser is shown; nothing in it comes from the network."""

@@ -1,0 +1,1 @@
+"""The schema, from every released one forward."""
