@@ -26,7 +26,6 @@ class Refusal(Exception):  # noqa: N818 - what is refused need not be anybody's 
 def refuse(status: int, code: str, message: str, expression: str = "", **headers: str) -> Refusal:
     """The refusal for one reason, to be raised.
 
-
     `code` is of https://hl7.org/fhir/R4/valueset-issue-type.html; `Retry_After="5"` becomes the
     header `Retry-After`.
     """
