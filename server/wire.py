@@ -333,6 +333,9 @@ def last_modified(second: int) -> str:
     return http_date(second)
 
 
+_CONTENT_TYPE = f"{FHIR_JSON}; charset=utf-8"
+
+
 class Answer(Response):
     """An answer in FHIR's JSON."""
 
@@ -349,4 +352,4 @@ def answer(
     text = dumps(value) if isinstance(value, dict) else value
     if wanted.pretty and text:
         text = dumps(loads(text), indent=2)
-    return Answer(text, status, headers)
+    return Answer(text, status, headers, content_type=_CONTENT_TYPE)

@@ -1,0 +1,183 @@
+"""The application: routes, and the one place where errors become answers.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
+
+from fhir_b12.definitions import compartment
+from fhir_b12.issues import Issue, outcome
+from fhir_b12.jsonio import JsonError
+from fhir_b12.server import observed, wire
+from fhir_b12.server.config import Config
+from fhir_b12.server.fhir import context, history, metadata, read, search, transaction, write
+from fhir_b12.server.fhir.context import Facade, Guard, Open, Witness
+from fhir_b12.server.fhir.policy import Policy
+from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.store import Store
+from fhir_b12.server.types import SHIPPED, STORED, TYPES
+
+#: one file an interaction; the CapabilityStatement tells of these
+INTERACTIONS = (metadata, read, write, history, search, transaction)
+_OWNERS = tuple(
+    name for name in ("Device", "Encounter", "Patient", "Practitioner") if compartment(name)
+)
+#: which types a rule is for: `<kept:kind>`
+_KINDS = {"kept": TYPES, "stored": STORED, "shipped": SHIPPED, "owner": _OWNERS}
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def create_app(
+    config: Config,
+    store: Store,
+    *,
+    guard: Guard | None = None,
+    witness: Witness | None = None,
+    clock: Callable[[], int] | None = None,
+) -> Flask:
+    """A WSGI application over a store. Without a guard everybody may do everything."""
+    app = Flask("fhir_b12.server", static_folder=None)
+    app.response_class = wire.Answer
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    routes = tuple(route for module in INTERACTIONS for route in module.ROUTES)
+    given: dict[str, Any] = {} if clock is None else {"clock": clock}
+    app.extensions["fhir_b12"] = Facade(
+        config=config,
+        store=store,
+        guard=guard or Open(),
+        witness=witness,
+        policy=Policy(config),
+        routes=routes,
+        **given,
+    )
+    for name, kinds in _KINDS.items():
+        app.url_map.converters[name] = _converter(kinds)
+    for number, route in enumerate(routes):
+        rule = f"/fhir/{route.rule}" if route.rule else "/fhir"
+        app.add_url_rule(rule, f"{route.code} {number}", route.handler, methods=route.methods)
+    observed.watch(app)
+    app.before_request(_checked)
+    app.after_request(_finished)
+    app.register_error_handler(Exception, _failed)
+    return app
+
+
+def _converter(kinds: Iterable[str]) -> type[BaseConverter]:
+    return type("Kind", (BaseConverter,), {"regex": "|".join(kinds)})
+
+
+def _checked() -> None:
+    """Refuse what no handler need see."""
+    here = context.facade()
+    if isinstance(here.guard, Open):
+        _check_host(here.config)
+    if request.path.startswith("/fhir"):
+        context.form()
+
+
+def _check_host(config: Config) -> None:
+    """What is open to this machine is not open to web pages that name themselves its host.
+
+    https://owasp.org/www-community/attacks/DNS_Rebinding
+    """
+    try:
+        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+    except ValueError:
+        host = None
+    if host not in LOOPBACK | {urlsplit(config.root).hostname}:
+        raise refuse(421, "security", "this server answers by its own name only")
+
+
+def _finished(response: Response) -> Response:
+    """The headers of every answer.  https://owasp.org/www-project-secure-headers/"""
+    headers = response.headers
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Cache-Control"] = "no-store"
+    if origins := context.facade().config.cors:
+        _share(response, origins)
+    return response
+
+
+def _share(response: Response, origins: tuple[str, ...]) -> None:
+    """Let pages of these origins call.  https://fetch.spec.whatwg.org/#http-cors-protocol"""
+    origin = request.headers.get("Origin", "")
+    response.vary.add("Origin")
+    if not origin or not {origin, "*"} & set(origins):
+        return
+    headers = response.headers
+    headers["Access-Control-Allow-Origin"] = origin
+    headers["Access-Control-Expose-Headers"] = "ETag, Location, Content-Location, Last-Modified"
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE"
+        headers["Access-Control-Allow-Headers"] = (
+            "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist,"
+            " If-None-Match, Prefer, X-Request-Id"
+        )
+        headers["Access-Control-Max-Age"] = "600"
+
+
+# --- errors
+
+
+def _failed(error: Exception) -> Response:
+    """Any exception as an answer: an OperationOutcome, or a problem beside FHIR.
+
+    https://hl7.org/fhir/R4/operationoutcome.html https://www.rfc-editor.org/rfc/rfc9457
+    """
+    status, issues, headers = _told(error)
+    if not request.path.startswith("/therapy"):
+        return wire.answer(outcome(issues), status, headers)
+    answer = wire.answer(_problem(status, issues), status, headers)
+    answer.mimetype = "application/problem+json"
+    return answer
+
+
+def _problem(status: int, issues: tuple[Issue, ...]) -> dict[str, Any]:
+    rows = [
+        {"pointer": each.pointer or each.expression, "code": each.code, "detail": each.message}
+        for each in issues
+    ]
+    return {
+        "type": "about:blank",
+        "title": issues[0].message,
+        "status": status,
+        "errors": rows,
+    }
+
+
+def _told(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
+    """Status, issues and headers of what was raised."""
+    if isinstance(error, Refusal):
+        return error.status, error.issues, error.headers
+    if isinstance(error, JsonError):
+        return 400, error.issues, {}
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    observed.defect(error)
+    message = "the server failed; the log tells where under this request's id"
+    return 500, (Issue("fatal", "exception", "", message),), {}
+
+
+#: https://hl7.org/fhir/R4/valueset-issue-type.html
+_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 414: "too-long"}
+
+
+def _of_http(error: HTTPException) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
+    """What the routing says: no such path, no such method."""
+    status = error.code or 500
+    headers = {}
+    message = "the request cannot be read"
+    if status == 404:
+        message = "nothing is served here; the CapabilityStatement lists the types"
+    elif status == 405:
+        allowed = sorted(getattr(error, "valid_methods", None) or ())
+        headers = {"Allow": ", ".join(allowed)}
+        message = f"this method is not answered here; {', '.join(allowed)} are"
+    return status, (Issue("error", _CODES.get(status, "invalid"), "", message),), headers

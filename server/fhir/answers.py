@@ -1,0 +1,115 @@
+"""Answers about stored versions.  https://hl7.org/fhir/R4/http.html#ops"""
+
+from collections.abc import Iterable, Sequence
+
+from flask import request
+
+from fhir_b12.issues import Issue, outcome
+from fhir_b12.jsonio import dumps, loads
+from fhir_b12.server import wire
+from fhir_b12.server.fhir.context import facade, form
+from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.store import Done, Version
+
+
+def url(version: Version) -> str:
+    """Where a resource lies, whatever its version."""
+    return f"{facade().config.base}/{version.type}/{version.id}"
+
+
+def stamps(version: Version) -> dict[str, str]:
+    """The headers that name a version."""
+    return {
+        "ETag": wire.etag(version.version),
+        "Last-Modified": wire.last_modified(version.updated // 1_000_000),
+    }
+
+
+def shown(version: Version) -> wire.Answer:
+    """A version that was asked for: its text, or that the client has it, or that it is gone."""
+    if version.body is None:
+        raise gone(version)
+    if not wire.is_modified(request, version.version, version.updated):
+        return wire.answer(b"", 304, stamps(version))
+    wanted = form()
+    return wire.answer(wire.shaped(version.body, wanted), 200, stamps(version), wanted)
+
+
+def gone(version: Version) -> Exception:
+    """The refusal of what was deleted."""
+    message = f"this {version.type} was deleted; its history has what it was"
+    return refuse(410, "deleted", message, ETag=wire.etag(version.version))
+
+
+def unknown(kind: str) -> Exception:
+    """The refusal of what never was, or may not be seen."""
+    return refuse(404, "not-found", f"there is no such {kind}")
+
+
+def written(done: Done, advice: Sequence[Issue] = ()) -> wire.Answer:
+    """A write that is done.  https://hl7.org/fhir/R4/http.html#create"""
+    version = done.version
+    if version is None or version.body is None:
+        return _deleted(version)
+    place = f"{url(version)}/_history/{version.version}"
+    headers = {**stamps(version), "Location": place, "Content-Location": place}
+    status = 201 if done.what == "created" else 200
+    wanted, returned = form(), wire.prefers(request, "return").lower()
+    if returned == "minimal":
+        return wire.answer(b"", status, headers)
+    if returned == "operationoutcome":
+        return wire.answer(outcome(advice), status, headers, wanted)
+    return wire.answer(wire.shaped(version.body, wanted), status, headers, wanted)
+
+
+def _deleted(version: Version | None) -> wire.Answer:
+    headers = {} if version is None else {"ETag": wire.etag(version.version)}
+    if wire.prefers(request, "return").lower() == "operationoutcome":
+        return wire.answer(outcome(()), 200, headers, form())
+    return wire.answer(b"", 204, headers)
+
+
+def bundle(
+    kind: str, entries: Iterable[bytes], *, total: int | None = None, links: dict[str, str]
+) -> wire.Answer:
+    """A Bundle made of texts; no resource in it is read.  https://hl7.org/fhir/R4/bundle.html"""
+    parts = [b'{"resourceType":"Bundle","type":"', kind.encode(), b'"']
+    if total is not None:
+        parts += [b',"total":', str(total).encode()]
+    parts += [b',"link":', dumps([{"relation": n, "url": u} for n, u in links.items()])]
+    if joined := b",".join(entries):
+        parts += [b',"entry":[', joined, b"]"]
+    return wire.answer(b"".join((*parts, b"}")), wanted=form())
+
+
+def match(version: Version, mode: str, wanted: wire.Form) -> bytes:
+    """An entry of a searchset."""
+    assert version.body is not None
+    text = wire.shaped(version.body, wanted)
+    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (
+        dumps(url(version)),
+        text,
+        mode.encode(),
+    )
+
+
+def past(version: Version, wanted: wire.Form) -> bytes:
+    """An entry of a history.  https://hl7.org/fhir/R4/http.html#history"""
+    what = version.type if version.method == "POST" else f"{version.type}/{version.id}"
+    status = {"POST": "201", "DELETE": "204"}.get(version.method, "200")
+    facts = {
+        "request": {"method": version.method, "url": what},
+        "response": {
+            "status": "201" if version.version == 1 and version.method != "DELETE" else status,
+            "etag": wire.etag(version.version),
+            "lastModified": wire.instant(version.updated),
+        },
+    }
+    text = b"" if version.body is None else b'"resource":%b,' % wire.shaped(version.body, wanted)
+    return b'{"fullUrl":%b,%b%b' % (dumps(url(version)), text, dumps(facts)[1:])
+
+
+def as_value(version: Version) -> dict[str, object]:
+    """The resource of a version, read."""
+    value: dict[str, object] = loads(version.body or b"{}")
+    return value

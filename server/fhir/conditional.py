@@ -1,0 +1,51 @@
+"""References by search, made references by id.  https://hl7.org/fhir/R4/http.html#trules"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fhir_b12.issues import Issue
+from fhir_b12.server import wire
+from fhir_b12.server.fhir.context import access, facade
+from fhir_b12.server.fhir.entries import Entry
+from fhir_b12.server.fhir.write import the_one
+from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.types import STORED
+
+
+def resolve(entries: Sequence[Entry]) -> None:
+    """Put `Patient/1` where an entry says `Patient?identifier=…`; refuse all but exactly one."""
+    wrong: list[Issue] = []
+    known: dict[str, str | None] = {}
+    for entry in entries:
+        for node in _conditional(entry.resource):
+            text = node["reference"]
+            if text not in known:
+                known[text] = _found(text)
+            if (target := known[text]) is not None:
+                node["reference"] = target
+                continue
+            message = "a reference by search does not find exactly one resource"
+            wrong.append(Issue("error", "processing", f"{entry.place}.resource", message))
+    if wrong:
+        raise Refusal(412, wrong)
+
+
+def _conditional(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object with a reference that is a search."""
+    left = [value]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            text = node.get("reference")
+            if isinstance(text, str) and text.partition("?")[0] in STORED and "?" in text:
+                yield node
+            left += node.values()
+        elif isinstance(node, list):
+            left += node
+
+
+def _found(text: str) -> str | None:
+    kind, _, query = text.partition("?")
+    asked = the_one(kind, [*wire.pairs(query, facade().config), ("_count", "2")])
+    matches = facade().store.search(asked, access()).matches
+    return f"{kind}/{matches[0].id}" if len(matches) == 1 else None

@@ -1,0 +1,114 @@
+"""What every interaction has at hand: settings, store, guard, policy; the routes it answers."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
+
+from flask import Request, current_app, g, request
+
+from fhir_b12.server import wire
+from fhir_b12.server.config import Config
+from fhir_b12.server.fhir.policy import Policy
+from fhir_b12.server.search import query as queries
+from fhir_b12.server.search.query import Query
+from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version
+
+
+class Guard(Protocol):
+    """Says what the sender of a request may do."""
+
+    def access(self, request: Request) -> Access:
+        """What is allowed; Refusal 401 where nobody knows the sender."""
+
+
+class Witness(Protocol):
+    """Writes down who saw and did what.  https://hl7.org/fhir/R4/auditevent.html"""
+
+    def written(self, request: Request, access: Access, dones: Sequence[Done]) -> list[Any]:
+        """AuditEvents to keep together with what was done."""
+
+    def seen(
+        self, request: Request, access: Access, versions: Sequence[Version], query: Query | None
+    ) -> None:
+        """Keep an AuditEvent of what is about to be shown."""
+
+
+class Open:
+    """The guard of `--open`: everybody may do everything."""
+
+    def access(self, request: Request) -> Access:  # noqa: ARG002
+        """Everything."""
+        return Everything()
+
+
+class Route(NamedTuple):
+    """One interaction or operation: where it is asked for, and who answers."""
+
+    code: str  #: of https://hl7.org/fhir/R4/valueset-type-restful-interaction.html, or `$name`
+    methods: tuple[str, ...]
+    rule: str  #: below the base; `<kept:kind>` is a type that may be written
+    handler: Callable[..., wire.Answer]
+    definition: str = ""  #: canonical url of an operation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facade:
+    """One server: `current_app.extensions["fhir_b12"]`."""
+
+    config: Config
+    store: Store
+    guard: Guard = field(default_factory=Open)
+    witness: Witness | None = None
+    policy: Policy
+    routes: tuple[Route, ...] = ()
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000 * 1000  #: µs since 1970
+
+
+def facade() -> Facade:
+    """The server that answers."""
+    return cast("Facade", current_app.extensions["fhir_b12"])
+
+
+def access() -> Access:
+    """What the sender of the request may do; asked of the guard once a request."""
+    if "access" not in g:
+        g.access = facade().guard.access(request)
+    return cast("Access", g.access)
+
+
+def form() -> wire.Form:
+    """The form of the answer that the request asks for."""
+    if "form" not in g:
+        g.form = wire.form(request, facade().config)
+    return cast("wire.Form", g.form)
+
+
+def apply(changes: Sequence[Change], *, check: Callable[[Any], None] | None = None) -> list[Done]:
+    """Do all changes or none, with their AuditEvents."""
+    here, allowed = facade(), access()
+    witness = here.witness
+    audit = None
+    if witness is not None:
+        # the store may audit in a thread that has no request
+        audit = partial(witness.written, current(request), allowed)
+    return here.store.apply(changes, allowed, now=here.clock(), check=check, audit=audit)
+
+
+def current(proxy: Any) -> Any:
+    """What stands behind one of Flask's proxies, for who leaves the request's thread."""
+    return proxy._get_current_object()  # noqa: SLF001 - Flask's documented way
+
+
+def seen(versions: Sequence[Version], query: Query | None = None) -> None:
+    """Leave a trace of what is about to be shown."""
+    if (witness := facade().witness) is not None:
+        witness.seen(request, access(), versions, query)
+
+
+def parse(kind: str, asked: wire.Pairs, *, strict: bool | None = None) -> Query:
+    """A query of the type; what it asks for in an unknown way is refused where it is strict."""
+    if strict is None:
+        strict = wire.prefers(request, "handling") == "strict"
+    return queries.parse(kind, asked, strict=strict, base=facade().config.base)

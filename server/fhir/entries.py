@@ -1,0 +1,162 @@
+"""The entries of a batch or transaction, read.  https://hl7.org/fhir/R4/bundle.html#Bundle.entry"""
+
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from fhir_b12.jsonio import dumps, loads
+from fhir_b12.server import wire
+from fhir_b12.server.config import Config
+from fhir_b12.server.fhir import write
+from fhir_b12.server.fhir.context import facade
+from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.store import Change
+from fhir_b12.server.types import TYPES
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
+#: of a request its elements that are headers elsewhere
+_HEADERS = {
+    "ifMatch": "If-Match",
+    "ifNoneMatch": "If-None-Match",
+    "ifModifiedSince": "If-Modified-Since",
+    "ifNoneExist": "If-None-Exist",
+}
+_TARGET = re.compile(r"([A-Za-z]+)(?:/([^/?]+))?(?:\?(.*))?\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request in a Bundle."""
+
+    place: str  #: `Bundle.entry[2]`
+    method: str
+    url: str  #: below the base: `Observation/1`, `Patient?identifier=…`
+    resource: dict[str, Any] | None
+    full_url: str | None
+    headers: dict[str, str]
+
+    @property
+    def body(self) -> bytes | None:
+        """What the request would carry by itself."""
+        if self.resource is None:
+            return None
+        return dumps(self.operations if self.method == "PATCH" else self.resource)
+
+    @property
+    def media(self) -> str:
+        """What that body would be called."""
+        return wire.PATCH_JSON if self.method == "PATCH" else wire.FHIR_JSON
+
+    @property
+    def operations(self) -> list[Any]:
+        """A JSON Patch travels in a Binary.  https://hl7.org/fhir/R4/http.html#patch"""
+        return _operations(self.resource or {}, self.place)
+
+    @property
+    def target(self) -> str | None:
+        """What it writes, where the url says so."""
+        return self.url if self.method != "POST" and "/" in self.url else None
+
+    def change(self) -> Change:
+        """What the store is to do; a refusal names the place."""
+        try:
+            return self._change()
+        except Refusal as refusal:
+            placed = (
+                each
+                if each.expression.startswith(self.place)
+                else msgspec.structs.replace(each, expression=self.place)
+                for each in refusal.issues
+            )
+            raise Refusal(refusal.status, placed, refusal.headers) from refusal
+
+    def _change(self) -> Change:
+        found = _TARGET.match(self.url)
+        kind, name, query = found.groups() if found else ("", None, None)
+        if kind not in TYPES or (name is not None and not wire.is_id(name)):
+            raise refuse(
+                400, "invalid", "this url cannot be written to", f"{self.place}.request.url"
+            )
+        if self.method == "POST" and (name or query):
+            raise refuse(400, "invalid", "a POST names a type alone", f"{self.place}.request.url")
+        criteria = None
+        if self.method == "POST":
+            criteria = write.none_exist(self.headers.get("If-None-Exist"), kind)
+        elif name is None:
+            criteria = write.the_one(kind, wire.pairs(query or "", facade().config))
+        return Change(
+            method=self.method,
+            type=kind,
+            id=name,
+            criteria=criteria,
+            resource=self._written(kind, name),
+            patch=self.operations if self.method == "PATCH" else None,
+            if_match=wire.version_of(self.headers.get("If-Match")),
+            full_url=self.full_url,
+        )
+
+    def _written(self, kind: str, name: str | None) -> dict[str, Any] | None:
+        if self.method not in {"POST", "PUT"}:
+            return None
+        resource = wire.a_resource(self.resource, kind)
+        if self.method == "PUT" and name is not None:
+            write.check_id(resource, name)
+        return resource
+
+
+def entries_of(bundle: dict[str, Any], config: Config) -> list[Entry]:
+    """Every entry; a refusal with all that are none."""
+    rows = bundle.get("entry", [])
+    if not isinstance(rows, list):
+        raise refuse(400, "structure", "entry is no list", "Bundle.entry")
+    if len(rows) > config.max_entries:
+        raise refuse(413, "too-costly", f"more than {config.max_entries} entries; send several")
+    wrong: list[Any] = []
+    found: list[Entry] = []
+    for index, row in enumerate(rows):
+        try:
+            found.append(_entry(row, f"Bundle.entry[{index}]", config))
+        except Refusal as refusal:
+            wrong += refusal.issues
+    if wrong:
+        raise Refusal(400, wrong)
+    return found
+
+
+def _entry(row: Any, place: str, config: Config) -> Entry:
+    asked = row.get("request") if isinstance(row, dict) else None
+    if not isinstance(asked, dict):
+        raise refuse(400, "required", "the entry has no request", f"{place}.request")
+    method, url = asked.get("method"), asked.get("url")
+    if method not in _METHODS:
+        raise refuse(
+            400, "invalid", f"method is none of {', '.join(_METHODS)}", f"{place}.request.method"
+        )
+    if not isinstance(url, str) or "\0" in url or url.startswith("//"):
+        raise refuse(400, "invalid", "url is none", f"{place}.request.url")
+    url = url.removeprefix(config.base).lstrip("/")
+    resource = row.get("resource")
+    needs = method in {"POST", "PUT", "PATCH"} and not url.partition("?")[0].endswith("_search")
+    if needs and not (isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)):
+        raise refuse(400, "required", "the entry has no resource", f"{place}.resource")
+    headers = {header: asked[name] for name, header in _HEADERS.items() if name in asked}
+    full_url = row.get("fullUrl")
+    if not all(
+        isinstance(each, str) and each.isprintable() for each in (*headers.values(), full_url or "")
+    ):
+        raise refuse(400, "invalid", "conditions and fullUrl are texts", place)
+    return Entry(place, method, url, resource if needs else None, full_url, headers)
+
+
+def _operations(binary: dict[str, Any], place: str) -> list[Any]:
+    try:
+        if binary.get("contentType") != wire.PATCH_JSON:
+            raise ValueError
+        return write.operations_of(loads(b64decode(binary["data"], validate=True)))
+    except (KeyError, TypeError, ValueError) as error:
+        message = "a PATCH holds a Binary whose data is a JSON Patch in base64"
+        raise refuse(400, "invalid", message, f"{place}.resource") from error

@@ -1,0 +1,82 @@
+"""What a resource, or all of a type, has been.  https://hl7.org/fhir/R4/http.html#history"""
+
+from urllib.parse import urlencode
+
+from flask import request
+
+from fhir_b12.dates import DateTime
+from fhir_b12.server import wire
+from fhir_b12.server.fhir import answers
+from fhir_b12.server.fhir.context import Route, access, facade, form, seen
+from fhir_b12.server.outcomes import refuse
+
+
+def of_one(kind: str, name: str) -> wire.Answer:
+    """`GET Type/id/_history`"""
+    return _history(kind, name)
+
+
+def of_type(kind: str) -> wire.Answer:
+    """`GET Type/_history`"""
+    return _history(kind, None)
+
+
+def _history(kind: str, name: str | None) -> wire.Answer:
+    here, allowed, wanted = facade(), access(), form()
+    if name is not None and not wire.is_id(name):
+        raise answers.unknown(kind)
+    asked = dict(wire.pairs(request.query_string, here.config))
+    page = here.store.history(
+        kind,
+        name,
+        since=_moment(asked, "_since"),
+        at=_moment(asked, "_at"),
+        count=_count(asked),
+        cursor=asked.get("_page"),
+        access=allowed,
+    )
+    if name is not None and not page.matches and not asked.keys() & {"_since", "_at", "_page"}:
+        raise answers.unknown(kind)
+    seen(page.matches)
+    path = f"{here.config.base}/{kind}/{name + '/' if name else ''}_history"
+    known = {each: asked[each] for each in _KNOWN if each in asked}
+    links = {"self": _link(path, known)}
+    if page.next is not None:
+        links["next"] = _link(path, known | {"_page": page.next})
+    entries = (answers.past(version, wanted) for version in page.matches)
+    return answers.bundle("history", entries, total=page.total, links=links)
+
+
+_KNOWN = ("_since", "_at", "_count", "_page", "_format", "_pretty", "_summary", "_elements")
+
+
+def _link(path: str, asked: dict[str, str]) -> str:
+    return f"{path}?{urlencode(asked)}" if asked else path
+
+
+def _moment(asked: dict[str, str], name: str) -> int | None:
+    """Microseconds since 1970; a `+` may have come as a space."""
+    if name not in asked:
+        return None
+    try:
+        first, _ = DateTime(asked[name].replace(" ", "+")).interval
+    except ValueError as error:
+        raise refuse(400, "value", f"{name} is no moment, 2026-03-09T09:15:00Z") from error
+    return int((first - _EPOCH) * 1_000_000)
+
+
+_EPOCH = DateTime("1970-01-01T00:00:00Z").interval[0]
+
+
+def _count(asked: dict[str, str]) -> int:
+    config = facade().config
+    text = asked.get("_count", str(config.count))
+    if not (text.isascii() and text.isdecimal()):
+        raise refuse(400, "value", "_count is no whole number")
+    return min(int(text[:9]), config.max_count)
+
+
+ROUTES = (
+    Route("history-instance", ("GET",), "<stored:kind>/<name>/_history", of_one),
+    Route("history-type", ("GET",), "<stored:kind>/_history", of_type),
+)

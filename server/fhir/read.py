@@ -1,0 +1,41 @@
+"""Read a resource, as it is or as it was.  https://hl7.org/fhir/R4/http.html#read"""
+
+from fhir_b12.server import wire
+from fhir_b12.server.fhir import answers, shipped
+from fhir_b12.server.fhir.context import Route, access, facade, seen
+
+
+def read(kind: str, name: str) -> wire.Answer:
+    """`GET Type/id`"""
+    allowed = access()
+    version = facade().store.read(kind, name, allowed) if wire.is_id(name) else None
+    if version is None:
+        raise answers.unknown(kind)
+    seen((version,))
+    return answers.shown(version)
+
+
+def vread(kind: str, name: str, number: str) -> wire.Answer:
+    """`GET Type/id/_history/version`  https://hl7.org/fhir/R4/http.html#vread"""
+    allowed = access()
+    known = wire.is_id(name) and number.isascii() and number.isdecimal() and len(number) < 18
+    version = facade().store.vread(kind, name, int(number), allowed) if known else None
+    if version is None:
+        raise answers.unknown(kind)
+    seen((version,))
+    return answers.shown(version)
+
+
+def definition(kind: str, name: str) -> wire.Answer:
+    """One of the definitions that ship with the library."""
+    version = shipped.all_of(kind).get(name)
+    if version is None:
+        raise answers.unknown(kind)
+    return answers.shown(version)
+
+
+ROUTES = (
+    Route("read", ("GET",), "<stored:kind>/<name>", read),
+    Route("vread", ("GET",), "<stored:kind>/<name>/_history/<number>", vread),
+    Route("read", ("GET",), "<shipped:kind>/<name>", definition),
+)

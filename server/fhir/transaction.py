@@ -1,0 +1,167 @@
+"""Many interactions in one request: all or none, or each by itself.
+
+https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flask import current_app, g, request
+from werkzeug.test import EnvironBuilder
+
+from fhir_b12.issues import Issue, outcome
+from fhir_b12.jsonio import dumps
+from fhir_b12.server import wire
+from fhir_b12.server.fhir import answers, conditional
+from fhir_b12.server.fhir.context import Route, apply, current, facade, form
+from fhir_b12.server.fhir.entries import Entry, entries_of
+from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.store import Done
+
+_READS = ("GET", "HEAD")
+
+
+def bundle() -> wire.Answer:
+    """`POST [base]` of a batch or transaction Bundle."""
+    here = facade()
+    value = wire.resource(request, here.config, "Bundle")
+    kind = value.get("type")
+    if kind not in {"batch", "transaction"}:
+        message = "only a batch or a transaction can be posted to the base"
+        raise refuse(400, "invalid", message, "Bundle.type")
+    entries = entries_of(value, here.config)
+    results = _together(entries) if kind == "transaction" else map(_alone, entries)
+    made = {"resourceType": "Bundle", "type": f"{kind}-response"}
+    return _response(made["type"], list(results))
+
+
+def _response(kind: str, results: Sequence[bytes]) -> wire.Answer:
+    head = b'{"resourceType":"Bundle","type":"%b"' % kind.encode()
+    whole = b'%b,"entry":[%b]}' % (head, b",".join(results)) if results else head + b"}"
+    return wire.answer(whole, wanted=form())
+
+
+# --- all or none
+
+
+def _together(entries: Sequence[Entry]) -> Iterator[bytes]:
+    """Every write in one transaction, then the reads; the answers in the order of the entries.
+
+    What is written is written: a read that cannot be done says so in its own answer.
+    """
+    writes = [entry for entry in entries if entry.method not in _READS]
+    _refuse_doubles(writes)
+    changes = [entry.change() for entry in writes]
+    conditional.resolve(writes)
+    advice = _checked(writes)
+    dones = apply(changes, check=facade().policy.hold)
+    told = {
+        id(entry): _written(done, found)
+        for entry, done, found in zip(writes, dones, advice, strict=True)
+    }
+    for entry in entries:
+        yield told[id(entry)] if id(entry) in told else _alone(entry)
+
+
+def _refuse_doubles(entries: Sequence[Entry]) -> None:
+    """No two entries may write the same.  https://hl7.org/fhir/R4/http.html#trules"""
+    targets = Counter(entry.target or "" for entry in entries)
+    names = Counter(entry.full_url or "" for entry in entries)
+    targets[""] = names[""] = 0
+    twice = [
+        Issue("error", "duplicate", entry.place, "another entry writes the same resource")
+        for entry in entries
+        if targets[entry.target or ""] > 1 or names[entry.full_url or ""] > 1
+    ]
+    if twice:
+        raise Refusal(400, twice)
+
+
+def _checked(entries: Sequence[Entry]) -> list[tuple[Issue, ...]]:
+    """The advice on each entry; a refusal with all that is wrong in any."""
+    policy = facade().policy
+    advice: list[tuple[Issue, ...]] = []
+    wrong: list[Issue] = []
+    for entry in entries:
+        try:
+            whole = entry.resource if entry.method in {"POST", "PUT"} else None
+            advice.append(policy.check(whole, f"{entry.place}.resource") if whole else ())
+        except Refusal as refusal:
+            wrong += refusal.issues
+    if wrong:
+        raise Refusal(422, wrong)
+    return advice
+
+
+def _written(done: Done, advice: Sequence[Issue]) -> bytes:
+    """What became of an entry."""
+    version = done.version
+    if version is None or version.body is None:
+        facts = {} if version is None else {"etag": wire.etag(version.version)}
+        return dumps({"response": {"status": "204 No Content"} | facts})
+    created = done.what == "created"
+    response: dict[str, Any] = {
+        "status": "201 Created" if created else "200 OK",
+        "location": f"{answers.url(version)}/_history/{version.version}",
+        "etag": wire.etag(version.version),
+        "lastModified": wire.instant(version.updated),
+    }
+    if advice and wire.prefers(request, "return").lower() == "operationoutcome":
+        response["outcome"] = outcome(advice)
+    text = b""
+    if wire.prefers(request, "return").lower() == "representation":
+        text = b'"resource":%b,' % version.body
+    return b'{"fullUrl":%b,%b"response":%b}' % (
+        dumps(answers.url(version)),
+        text,
+        dumps(response),
+    )
+
+
+# --- each by itself
+
+
+def _alone(entry: Entry) -> bytes:
+    """One entry, as a request of its own."""
+    status, headers, text = _asked(entry)
+    response = {"status": str(status)}
+    response |= {
+        name: headers[header]
+        for name, header in (("location", "Location"), ("etag", "ETag"))
+        if header in headers
+    }
+    if not text:
+        return dumps({"response": response})
+    if status >= 400:
+        return b'{"response":%b,"outcome":%b}}' % (dumps(response)[:-1], text)
+    return b'{"resource":%b,"response":%b}' % (text, dumps(response))
+
+
+_PASSED_ON = ("Authorization", "Prefer", "Host")
+
+
+def _asked(entry: Entry) -> tuple[int, Any, bytes]:
+    """Status, headers and body of the entry asked as a request of its own."""
+    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    headers |= entry.headers | {"Accept": wire.FHIR_JSON, "X-Request-Id": g.request_id}
+    path, _, query = entry.url.partition("?")
+    builder = EnvironBuilder(
+        path=f"/fhir/{path}",
+        query_string=query,
+        method=entry.method,
+        headers=list(headers.items()),
+        data=entry.body,
+        content_type=entry.media if entry.body is not None else None,
+        environ_base={"REMOTE_ADDR": request.remote_addr or ""},
+        environ_overrides={"fhir_b12.inner": True},
+    )
+    app, allowed = current(current_app), g.get("access")
+    with app.app_context(), app.request_context(builder.get_environ()):
+        if allowed is not None:
+            g.access = allowed
+        response = app.full_dispatch_request()
+        return response.status_code, response.headers, response.get_data()
+
+
+ROUTES = (Route("transaction", ("POST",), "", bundle), Route("batch", ("POST",), "", bundle))

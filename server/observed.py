@@ -1,0 +1,140 @@
+"""What is seen of the server from outside: log, health, metrics; never a patient's data.
+
+A line of the log is JSON: request id, route template, status, milliseconds. Ids are hashed with a
+key that each process draws for itself, queries and bodies are not there.
+"""
+
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, MutableMapping
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from secrets import token_bytes, token_hex
+from typing import Any, TextIO
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+
+from fhir_b12.jsonio import dumps
+from fhir_b12.server.outcomes import refuse
+
+_KEY = token_bytes(32)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
+_log = structlog.get_logger()
+
+
+def set_up(stream: TextIO | None = None) -> None:
+    """Write the log as JSON lines, on standard error if no stream is given."""
+    structlog.configure(
+        processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _line],
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    return dumps(dict(event)).decode()
+
+
+def hashed(text: str) -> str:
+    """What stands for an id in the log: the same for the same id, in this process alone."""
+    return blake2b(text.encode("utf-8", "replace"), key=_KEY, digest_size=8).hexdigest()
+
+
+def watch(app: Flask) -> None:
+    """Log every request, answer for health, count where metrics are wanted."""
+    app.before_request(_begun)
+    app.after_request(_ended)
+    app.add_url_rule("/healthz", "healthz", healthy)
+    app.add_url_rule("/readyz", "readyz", ready)
+    config = app.extensions["fhir_b12"].config
+    if config.metrics:
+        app.extensions["fhir_b12_metrics"] = _metrics(app)
+
+
+def healthy() -> Response:
+    """`GET /healthz`: the process answers."""
+    return Response('{"status":"ok"}', mimetype="application/json")
+
+
+def ready() -> Response:
+    """`GET /readyz`: the store answers too."""
+    if not current_app.extensions["fhir_b12"].store.ready():
+        raise refuse(503, "transient", "the store does not answer; try again", Retry_After="5")
+    return healthy()
+
+
+def _begun() -> None:
+    named = request.headers.get("X-Request-Id", "")
+    g.request_id = named if _REQUEST_ID.match(named) else token_hex(16)
+    g.begun = time.perf_counter_ns()
+
+
+def _ended(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    if "fhir_b12.inner" not in request.environ:
+        took = (time.perf_counter_ns() - g.begun) / 1e6
+        _tell(response.status_code, took)
+        count = current_app.extensions.get("fhir_b12_metrics")
+        if count is not None:
+            count(template(), response.status_code, took)
+    return response
+
+
+def template() -> str:
+    """The route as it was registered, with its type: `/fhir/Patient/<name>/_history`."""
+    rule = request.url_rule
+    if rule is None:
+        return "unknown"
+    parts = request.view_args or {}
+    return _KINDS.sub(lambda found: str(parts.get(found[1], "")), rule.rule)
+
+
+_KINDS = re.compile(r"<(?:kept|stored|shipped|owner):(\w+)>")
+
+
+def _tell(status: int, took: float) -> None:
+    facts: dict[str, Any] = {
+        "request": g.request_id,
+        "method": request.method,
+        "route": template(),
+        "status": status,
+        "ms": round(took, 1),
+    }
+    if name := (request.view_args or {}).get("name"):
+        facts["id"] = hashed(name)
+    if (client := getattr(g.get("access"), "client", None)) is not None:
+        facts["client"] = hashed(str(client))
+    slow = current_app.extensions["fhir_b12"].config.slow
+    _log.info("slow" if took > slow else "request", **facts)
+
+
+def defect(error: Exception) -> None:
+    """Log where something failed; not what it says, which may be a patient's."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
+    _log.error("defect", request=g.get("request_id", ""), error=type(error).__name__, where=where)
+
+
+def _metrics(app: Flask) -> Callable[[str, int, float], None]:
+    """Counters for Prometheus at `/metrics`.  https://prometheus.io/docs/instrumenting/writing_exporters/"""
+    prometheus = import_module("prometheus_client")
+    registry = prometheus.CollectorRegistry()
+    seconds = prometheus.Histogram(
+        "fhir_b12_request_seconds",
+        "How long requests took",
+        ("method", "route", "status"),
+        registry=registry,
+    )
+
+    def show() -> Response:
+        return Response(prometheus.generate_latest(registry), mimetype="text/plain; version=0.0.4")
+
+    def count(route: str, status: int, took: float) -> None:
+        seconds.labels(request.method, route, str(status)).observe(took / 1000)
+
+    app.add_url_rule("/metrics", "metrics", show)
+    return count

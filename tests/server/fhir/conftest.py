@@ -1,0 +1,121 @@
+"""A server on SQLite in a folder of its own; every answer is held to R4 by our validator."""
+
+import json
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from fhir_b12.jsonio import loads
+from fhir_b12.server import serve
+from fhir_b12.server.app import create_app
+from fhir_b12.server.config import Config
+from fhir_b12.validation import Validator
+from tests.server.memory import IS_REAL
+
+BASE = "https://fhir.clinic.test/fhir"
+PATIENT = {"resourceType": "Patient", "active": True}
+_validator = Validator(plausibility=False)
+
+
+def observation(**more):
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2132-9"}]},
+    } | more
+
+
+class Client:
+    """Sends requests below the base and validates what comes back."""
+
+    def __init__(self, app):
+        self.app = app
+        self._client = app.test_client()
+
+    def __call__(self, method, path="", body=None, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if isinstance(body, dict | list):
+            body = json.dumps(body)
+        if body is not None:
+            named.setdefault("Content-Type", "application/fhir+json")
+        url = path if path.startswith(("/", "http")) else f"/fhir/{path}".rstrip("/")
+        url = url.removeprefix("https://fhir.clinic.test")
+        answer = self._client.open(url, method=method, data=body, headers=named)
+        check(answer)
+        return answer
+
+    def get(self, path, **headers):
+        return self("GET", path, **headers)
+
+    def post(self, path, body=None, **headers):
+        return self("POST", path, body, **headers)
+
+    def put(self, path, body=None, **headers):
+        return self("PUT", path, body, **headers)
+
+    def create(self, resource):
+        """The id of a resource that is now there."""
+        answer = self.post(resource["resourceType"], resource)
+        assert answer.status_code == 201, answer.data
+        return answer.json["id"]
+
+
+def check(answer):
+    """An answer is valid FHIR, and an error is an OperationOutcome."""
+    if not answer.data or "fhir+json" not in answer.content_type:
+        assert answer.status_code < 400 or not answer.data, answer.data
+        return
+    if answer.json["resourceType"] in {"Bundle", "OperationOutcome", "CapabilityStatement"}:
+        report = _validator.validate(loads(answer.data))
+        assert [str(issue) for issue in report if issue.is_error] == []
+    if answer.status_code >= 400:
+        assert answer.json["resourceType"] == "OperationOutcome"
+
+
+def found(answer):
+    """The ids on a page, in their order."""
+    assert answer.status_code == 200, answer.data
+    return [entry["resource"]["id"] for entry in answer.json.get("entry", [])]
+
+
+def links(answer):
+    return {link["relation"]: link["url"] for link in answer.json["link"]}
+
+
+def told(answer):
+    """Status, and the codes of the issues."""
+    return answer.status_code, [issue["code"] for issue in answer.json["issue"]]
+
+
+CONFIG = Config(open=True, public_url="https://fhir.clinic.test", audit=False)
+
+
+@pytest.fixture
+def serving(tmp_path):
+    """Makes a client of a server with settings of its own."""
+    stores = []
+    numbers = count()
+    ticks = count(1_767_225_600_000_000, 1_000_000)  # 2026, a second a write
+
+    def start(**settings):
+        config = replace(CONFIG, database=str(tmp_path / f"{next(numbers)}.db"), **settings)
+        stores.append(serve.opened(config))
+        return Client(create_app(config, stores[-1], clock=lambda: next(ticks)))
+
+    yield start
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def client(serving):
+    return serving()
+
+
+@pytest.fixture
+def searched(client):
+    """A client of a server that searches by more than the stand-in does."""
+    if not IS_REAL:
+        pytest.skip("server/search and server/store/sqlite are not there yet")
+    return client

@@ -1,0 +1,221 @@
+"""Input that is wrong, hostile or too much: the right status, and the next request works."""
+
+import gzip
+import json
+
+import pytest
+
+from fhir_b12.server.types import READ_ONLY, SHIPPED
+from tests.server.fhir.conftest import PATIENT, observation, told
+
+JSON = "application/fhir+json"
+
+
+@pytest.fixture(autouse=True)
+def _goes_on(client):
+    yield
+    assert client.post("Patient", PATIENT).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b'"Patient"', 400),
+        (b"{}", 400),
+        (b'{"resourceType":1}', 400),
+        (b'{"resourceType":"Patient","resourceType":"Patient"}', 400),
+        (b'{"resourceType":"Patient","active":true,"active":false}', 400),
+        (b'{"resourceType":"Patient","id":"\\ud800"}', 400),
+        (b'{"resourceType":"Patient","id":"\\u0000"}', 400),
+        (b'{"resourceType":"Patient","id":"\x00"}', 400),
+        (b'{"resourceType":"Patient","id":"\xff\xfe"}', 400),
+        (b'\xef\xbb\xbf{"resourceType":"Patient"', 400),
+        (b'{"resourceType":"Patient","multipleBirthInteger":NaN}', 400),
+        (b'{"resourceType":"Patient","multipleBirthInteger":1e999999999}', 400),
+        (b'{"resourceType":"Patient","multipleBirthInteger":' + b"9" * 100_000 + b"}", 400),
+        (b'{"resourceType":"Patient","a":' + b"[" * 100_000, 400),
+        (b'{"resourceType":"Patient","a":' + b"[" * 500 + b"]" * 500 + b"}", 400),
+        (b'{"resourceType":"Patient","multipleBirthInteger":1e400}', 422),
+        (b'{"resourceType":"Patient","multipleBirthInteger":1.5}', 422),
+        (b'{"resourceType":"Patient","active":"yes"}', 422),
+        (b'{"resourceType":"Patient","odd":1}', 422),
+    ],
+    ids=range(23),
+)  # fmt: skip
+def test_a_body_that_cannot_be_read_is_400_and_one_that_is_invalid_422(client, text, status):
+    assert client.post("Patient", text).status_code == status
+
+
+@pytest.mark.parametrize(
+    "media",
+    ["", "text/plain", "application/fhir+xml", "application/x-www-form-urlencoded", "json", "a/b/c",
+     "application/fhir+json; charset=iso-8859-1", "application/json-patch+json", "application/fhir+json/"],
+)  # fmt: skip
+def test_a_missing_or_wrong_media_type_or_charset_is_415(client, media):
+    answer = client.post("Patient", json.dumps(PATIENT), Content_Type=media)
+    assert told(answer) == (415, ["not-supported"])
+
+
+def test_a_patch_of_another_media_type_is_415(client):
+    name = client.create(PATIENT)
+    for media in (JSON, "application/merge-patch+json", ""):
+        assert told(client("PATCH", f"Patient/{name}", "[]", Content_Type=media)) == (
+            415,
+            ["not-supported"],
+        )
+
+
+def test_a_search_in_a_body_of_another_media_type_is_415(client):
+    assert told(client.post("Patient/_search", "{}", Content_Type=JSON)) == (415, ["not-supported"])
+
+
+def test_a_body_that_is_too_long_is_413(serving):
+    client = serving(max_body=1000)
+    long = PATIENT | {"language": "x" * 1000}
+    assert told(client.post("Patient", long)) == (413, ["too-long"])
+    assert client.post("Patient", PATIENT).status_code == 201
+
+
+def test_a_packed_body_is_unpacked(client):
+    packed = gzip.compress(json.dumps(PATIENT).encode())
+    assert client.post("Patient", packed, Content_Encoding="gzip").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding", "told_as"),
+    [
+        (gzip.compress(b" " * 30_000_000), "gzip", (413, ["too-long"])),
+        (gzip.compress(b"{}")[:-4], "gzip", (400, ["structure"])),
+        (gzip.compress(b"{}") * 2, "gzip", (400, ["structure"])),
+        (b"no gzip", "gzip", (400, ["structure"])),
+        (b"{}", "br", (415, ["not-supported"])),
+        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip", (415, ["not-supported"])),
+    ],
+    ids=["bomb", "cut short", "two", "none", "unknown", "twice"],
+)
+def test_a_hostile_packing_is_refused(client, packed, encoding, told_as):
+    assert told(client.post("Patient", packed, Content_Encoding=encoding)) == told_as
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("a=" + "x" * 20_000, 414),
+        ("&".join(f"a{n}=1" for n in range(1000)), 400),
+        ("family=%00", 400),
+        ("family=%FF", 400),
+        ("family=%ED%A0%80", 400),
+        ("_count=999999999999999999999", 400),
+        ("_count=-1", 400),
+        ("%00=1", 400),
+    ],
+    ids=["long", "many", "NUL", "no UTF-8", "surrogate", "huge", "negative", "NUL name"],
+)
+def test_a_query_that_floods_or_is_no_text_is_refused(client, query, status):
+    answer = client.get(f"Patient?{query}")
+    assert answer.status_code == status or (
+        query.startswith("_count=9") and answer.status_code == 200
+    )
+
+
+@pytest.mark.parametrize("query", [
+    "family=%25", "family=_", "family='; DROP TABLE resource;--", "family=(a%2B)%2B%24", "family=%5C",
+    "identifier=%7C", "family=" + "%F0%9F%92%A9" * 50, "name:exact=%27%22",
+])  # fmt: skip
+def test_metacharacters_are_letters_as_others(client, query):
+    assert client.get(f"Patient?{query}").status_code in {200, 400}
+
+
+@pytest.mark.parametrize("name", [
+    "a%00b", "%C3%A9", "%EF%BC%91", "a%2F..%2Fb", "a%20b", "%E2%80%AEx", "x" * 65, "a_b", "%FF", "1%0A",
+    "..%2f..%2fetc", "a%E2%80%8B", "%D9%A1",
+])  # fmt: skip
+def test_an_id_with_tricks_is_nobodys(client, name):
+    assert client.get(f"Patient/{name}").status_code == 404
+    assert client.get(f"Patient/{name}/_history").status_code == 404
+    assert client("DELETE", f"Patient/{name}").status_code == 404
+    assert client.put(f"Patient/{name}", PATIENT | {"id": name}).status_code in {400, 404}
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1.0", "%D9%A1", "9" * 40, "1%00"])
+def test_a_version_that_is_none_is_404(client, number):
+    name = client.create(PATIENT)
+    assert told(client.get(f"Patient/{name}/_history/{number}")) == (404, ["not-found"])
+
+
+@pytest.mark.parametrize("path", [
+    "/", "/nothing", "/fhir/Nothing", "/fhir/patient", "/fhir/Patient/1/2/3/4", "/fhir//Patient",
+    "/fhir/_history", "/fhir/Subscription", "/fhir/%50atient%00", "/fhir/Patient/1/_history/1/2",
+    "/fhir/Bundle/1", "/..%2f", "/fhir/$nothing", "/fhir/Patient/$nothing/x/y",
+])  # fmt: skip
+def test_an_unknown_path_is_404(client, path):
+    assert told(client.get(path)) == (404, ["not-found"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "metadata", "GET, HEAD, OPTIONS"),
+        ("GET", "", "OPTIONS, POST"),
+        ("DELETE", "Patient/1/_history", "GET, HEAD, OPTIONS"),
+        ("GET", "Patient/_search", "GET"),
+        ("SEIZE", "Patient", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+        ("POST", "Patient/1", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("TRACE", "Patient", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+    ],
+)
+def test_an_unknown_method_is_405_and_says_which_are_known(client, method, path, allowed):
+    answer = client(method, path)
+    if (method, path) == ("GET", "Patient/_search"):
+        assert answer.status_code == 404
+        return
+    assert (told(answer), answer.headers["Allow"]) == ((405, ["not-supported"]), allowed)
+
+
+@pytest.mark.parametrize("kind", [*READ_ONLY, *SHIPPED])
+def test_types_that_are_only_read_are_405_to_write(client, kind):
+    for method, path in (
+        ("POST", kind),
+        ("PUT", f"{kind}/a"),
+        ("DELETE", f"{kind}/a"),
+        ("PATCH", f"{kind}/a"),
+    ):
+        answer = client(method, path, {"resourceType": kind, "id": "a"})
+        assert (told(answer), answer.headers["Allow"]) == (
+            (405, ["not-supported"]),
+            "GET, HEAD, OPTIONS",
+        )
+
+
+def test_if_match_that_names_no_version_is_412(client):
+    name = client.create(PATIENT)
+    for spelling in ("x", 'W/"x"', '"', 'W/"1", W/"2"', "é"):
+        answer = client.put(f"Patient/{name}", PATIENT | {"id": name}, If_Match=spelling)
+        assert told(answer) == (412, ["conflict"])
+
+
+def test_odd_headers_do_no_harm(client):
+    name = client.create(PATIENT)
+    for header in (
+        "Accept",
+        "Prefer",
+        "If-None-Match",
+        "If-Modified-Since",
+        "X-Request-Id",
+        "Origin",
+    ):
+        for value in ("", ";;;,,,===", "é" * 100, "x" * 8000, '"' * 999, "q=;q=q"):
+            assert client.get(f"Patient/{name}", **{header: value}).status_code in {200, 304, 406}
+
+
+def test_what_is_invalid_is_told_at_once_and_without_a_value(client):
+    answer = client.post(
+        "Observation", observation(status="secret-1", effectiveDateTime="secret-2", odd="secret-3")
+    )
+    assert answer.status_code == 422
+    assert sum(issue["severity"] == "error" for issue in answer.json["issue"]) >= 3
+    assert b"secret" not in answer.data

@@ -1,0 +1,53 @@
+"""Browsers: CORS is off until it is asked for, and no page may name itself this machine.
+
+https://fetch.spec.whatwg.org/#http-cors-protocol
+"""
+
+import pytest
+
+from tests.server.fhir.conftest import told
+
+ORIGIN = "https://app.clinic.test"
+ASKED = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
+
+
+def shared(answer):
+    return {
+        name: value for name, value in answer.headers.items() if name.startswith("Access-Control")
+    }
+
+
+def test_options_tells_the_methods_and_shares_nothing_by_default(client):
+    answer = client("OPTIONS", "Patient", **ASKED)
+    assert (answer.status_code, shared(answer)) == (200, {})
+    assert set(answer.headers["Allow"].split(", ")) == {
+        "DELETE",
+        "GET",
+        "HEAD",
+        "OPTIONS",
+        "PATCH",
+        "POST",
+        "PUT",
+    }
+
+
+def test_pages_of_the_origins_named_may_call(serving):
+    client = serving(cors=(ORIGIN,))
+    answer = client("OPTIONS", "Patient", **ASKED)
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "If-Match" in answer.headers["Access-Control-Allow-Headers"]
+    assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
+    assert "ETag" in client.get("metadata", Origin=ORIGIN).headers["Access-Control-Expose-Headers"]
+    assert shared(client.get("metadata", Origin="https://other.test")) == {}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.test", "evil.test:8080", "127.0.0.1.evil.test", "", "[::1", "é"]
+)
+def test_an_open_server_answers_to_no_other_name(client, host):
+    assert told(client.get("metadata", Host=host)) == (421, ["security"])
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "fhir.clinic.test"])
+def test_an_open_server_answers_to_its_own_names(client, host):
+    assert client.get("metadata", Host=host).status_code == 200

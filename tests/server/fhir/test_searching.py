@@ -1,0 +1,160 @@
+"""Search as clients do it: links, pages, totals, strictness.  https://hl7.org/fhir/R4/search.html"""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.server.fhir.conftest import BASE, PATIENT, found, links, observation, told
+
+
+def some(client, number):
+    return [client.create(observation()) for _ in range(number)]
+
+
+def test_a_next_link_is_absolute_on_the_types_own_path_and_never_of_the_host(client):
+    some(client, 3)
+    answer = client.get("Observation?_count=2", Host="127.0.0.1")
+    following = links(answer)["next"]
+    assert following.partition("?")[0] == f"{BASE}/Observation"
+    assert dict(parse_qsl(urlsplit(following).query)).keys() == {"_count", "_page"}
+
+
+def test_pages_hold_every_match_once_though_others_are_written_meanwhile(client):
+    before = some(client, 7)
+    seen, answer = [], client.get("Observation?status=final&_count=3")
+    while True:
+        seen += found(answer)
+        client.create(observation(status="final"))
+        if "next" not in links(answer) or len(seen) > 20:
+            break
+        answer = client.get(links(answer)["next"])
+    assert seen[:7] == before
+    assert len(seen) == len(set(seen))
+
+
+def test_the_self_link_tells_only_what_was_understood(client):
+    name = client.create(observation())
+    answer = client.get("Observation?status=final&colour=blue&_format=json")
+    assert found(answer) == [name]
+    asked = dict(parse_qsl(urlsplit(links(answer)["self"]).query))
+    assert (asked.get("status"), asked.get("_format"), "colour" in asked) == (
+        "final",
+        "json",
+        False,
+    )
+
+
+def test_handling_strict_makes_unknown_parameters_an_error(client):
+    assert client.get("Observation?colour=blue", Prefer="handling=lenient").status_code == 200
+    assert client.get("Observation?colour=blue", Prefer="handling=strict").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query", ["date=yesterday", "value-quantity=much", "_lastUpdated=x", "_count=many"]
+)
+def test_a_malformed_value_is_400_and_all_are_told(searched, query):
+    assert searched.get(f"Observation?{query}").status_code == 400
+
+
+def test_total_accurate_counts_and_count_zero_shows_none(client):
+    some(client, 3)
+    answer = client.get("Observation?_total=accurate&_count=1")
+    assert (answer.json["total"], len(found(answer))) == (3, 1)
+    for query in ("_count=0", "_summary=count"):
+        answer = client.get(f"Observation?{query}")
+        assert (answer.json["total"], found(answer), "next" in links(answer)) == (3, [], False)
+
+
+def test_a_quantity_is_found_by_its_unit_not_by_its_number_alone(searched):
+    def measured(value, unit):
+        quantity = {
+            "value": value,
+            "unit": unit,
+            "system": "http://unitsofmeasure.org",
+            "code": unit,
+        }
+        return searched.create(observation(valueQuantity=quantity))
+
+    low, high, other = measured(180, "pg/mL"), measured(350, "pg/mL"), measured(300, "mg/dL")
+    query = "Observation?value-quantity=gt200|http://unitsofmeasure.org|"
+    assert found(searched.get(f"{query}pg/mL")) == [high] or found(
+        searched.get(f"{query}pg/mL")
+    ) == [
+        high,
+        other,
+    ]
+    assert low not in found(searched.get(f"{query}pg/mL"))
+    assert found(searched.get(f"{query}mm[Hg]")) == []
+
+
+def test_search_by_post_is_search_by_get(client):
+    some(client, 3)
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    answer = client.post("Observation/_search", "status=final&_count=2", **form)
+    assert answer.data == client.get("Observation?status=final&_count=2").data
+    both = client.post("Observation/_search?status=final", "_count=2", **form)
+    assert both.data == answer.data
+
+
+def test_a_search_in_a_compartment_finds_what_is_the_patients(searched):
+    one, two = searched.create(PATIENT), searched.create(PATIENT)
+    mine = [
+        searched.create(observation(subject={"reference": f"Patient/{one}"})),
+        searched.create(observation(performer=[{"reference": f"Patient/{one}"}])),
+    ]
+    searched.create(observation(subject={"reference": f"Patient/{two}"}))
+    answer = searched.get(f"Patient/{one}/Observation?_count=1")
+    assert found(answer) + found(searched.get(links(answer)["next"])) == mine
+    posted = searched.post(
+        f"Patient/{one}/Observation/_search",
+        "status=final",
+        Content_Type="application/x-www-form-urlencoded",
+    )
+    assert found(posted) == mine
+
+
+def test_included_resources_are_marked_and_stand_once(searched):
+    patient = searched.create(PATIENT)
+    for _ in range(2):
+        searched.create(observation(subject={"reference": f"Patient/{patient}"}))
+    answer = searched.get("Observation?_include=Observation:subject")
+    modes = [
+        (entry["resource"]["resourceType"], entry["search"]["mode"])
+        for entry in answer.json["entry"]
+    ]
+    assert modes == [("Observation", "match")] * 2 + [("Patient", "include")]
+
+
+def test_sorted_pages_go_on_in_their_order(searched):
+    days = ["2026-03-01", "2026-01-01", "2026-02-01"]
+    names = {day: searched.create(observation(effectiveDateTime=day)) for day in days}
+    answer = searched.get("Observation?_sort=-date&_count=2")
+    assert found(answer) == [names["2026-03-01"], names["2026-02-01"]]
+    assert found(searched.get(links(answer)["next"])) == [names["2026-01-01"]]
+
+
+def test_a_cursor_that_was_tampered_with_is_400(client):
+    some(client, 3)
+    assert client.get("Observation?_count=1&_page=tampered").status_code == 400
+
+
+def test_elements_and_summary_shape_the_entries(client):
+    client.create(observation(note=[{"text": "n"}]))
+    entry = client.get("Observation?_elements=status").json["entry"][0]["resource"]
+    assert set(entry) == {"resourceType", "id", "meta", "status", "code"}
+
+
+def test_a_bundle_can_be_pretty(client):
+    some(client, 1)
+    assert client.get("Observation?_pretty=true").data.count(b"\n") > 10
+
+
+def test_definitions_are_read_and_found_by_url_name_and_id(client):
+    profiles = client.get("StructureDefinition?_count=1000").json
+    first = profiles["entry"][0]["resource"]
+    assert client.get(f"StructureDefinition/{first['id']}").json == first
+    for query in (f"url={first['url']}", f"_id={first['id']}"):
+        assert found(client.get(f"StructureDefinition?{query}")) == [first["id"]]
+    assert first["id"] in found(client.get(f"StructureDefinition?name={first['name']}"))
+    assert found(client.get("ValueSet?url=urn:nothing")) == []
+    assert told(client.get("ValueSet/nothing")) == (404, ["not-found"])

@@ -1,0 +1,228 @@
+"""Batch and transaction.  https://hl7.org/fhir/R4/http.html#transaction"""
+
+import base64
+import json
+
+import pytest
+
+from tests.server.fhir.conftest import BASE, PATIENT, found, observation, told
+
+URN = "urn:uuid:4f5f1b1a-7d5c-4d7e-9d3f-0c2f7c0b9a11"
+
+
+def entry(method, url, resource=None, full_url=None, **request):
+    made = {"request": {"method": method, "url": url, **request}}
+    if resource is not None:
+        made["resource"] = resource
+    if full_url is not None:
+        made["fullUrl"] = full_url
+    return made
+
+
+def bundle(*entries, kind="transaction"):
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def statuses(answer):
+    assert answer.status_code == 200, answer.data
+    return [entry["response"]["status"].split()[0] for entry in answer.json["entry"]]
+
+
+def place(answer, index):
+    return (
+        answer.json["entry"][index]["response"]["location"]
+        .removeprefix(f"{BASE}/")
+        .split("/_history")[0]
+    )
+
+
+@pytest.mark.parametrize("path", ["/fhir", "/fhir/"])
+@pytest.mark.parametrize(
+    "media", ["application/json", "application/fhir+json", "application/fhir+json; charset=UTF-8"]
+)
+def test_a_transaction_is_taken_at_both_spellings_of_the_base(client, path, media):
+    answer = client.post(path, bundle(entry("POST", "Patient", PATIENT)), Content_Type=media)
+    assert statuses(answer) == ["201"]
+
+
+def test_the_answer_has_as_many_entries_in_the_same_order(client):
+    old = client.create(PATIENT)
+    answer = client.post("", bundle(
+        entry("GET", f"Patient/{old}"),
+        entry("PUT", "Patient/new", PATIENT | {"id": "new"}),
+        entry("POST", "Observation", observation(subject={"reference": URN})),
+        entry("POST", "Patient", PATIENT, URN),
+        entry("GET", "Patient?_total=accurate&_count=0"),
+        entry("DELETE", f"Patient/{old}"),
+    ))  # fmt: skip
+    assert statuses(answer) == ["410", "201", "201", "201", "200", "204"]
+    assert answer.json["type"] == "transaction-response"
+    assert answer.json["entry"][4]["resource"]["total"] == 2
+    subject = client.get(place(answer, 2)).json["subject"]["reference"]
+    assert subject == place(answer, 3)
+
+
+def test_names_of_entries_are_rewritten_in_references_and_narrative_not_in_canonicals(client):
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{URN}">p</a></div>'
+    made = observation(
+        subject={"reference": URN}, text={"status": "generated", "div": div},
+        extension=[{"url": "urn:x", "valueCanonical": URN}],
+    )  # fmt: skip
+    answer = client.post(
+        "", bundle(entry("POST", "Patient", PATIENT, URN), entry("POST", "Observation", made))
+    )
+    kept = client.get(place(answer, 1)).json
+    assert kept["subject"]["reference"] == place(answer, 0)
+    assert f'href="{place(answer, 0)}"' in kept["text"]["div"]
+    assert kept["extension"][0]["valueCanonical"] == URN
+
+
+def test_a_transaction_is_done_whole_or_not_at_all(client):
+    answer = client.post("", bundle(
+        entry("POST", "Patient", PATIENT),
+        entry("PUT", "Patient/a", PATIENT | {"id": "a"}, ifMatch='W/"3"'),
+    ))  # fmt: skip
+    assert answer.status_code == 412
+    assert client.get("Patient?_summary=count").json["total"] == 0
+
+
+def test_all_that_is_invalid_in_a_transaction_is_told_with_its_place(client):
+    answer = client.post("", bundle(
+        entry("POST", "Observation", observation(status="done")),
+        entry("POST", "Patient", PATIENT),
+        entry("POST", "Observation", {"resourceType": "Observation", "status": "final"}),
+    ))  # fmt: skip
+    places = {
+        issue["expression"][0] for issue in answer.json["issue"] if issue["severity"] == "error"
+    }
+    assert answer.status_code == 422
+    assert {each.partition(".resource")[0] for each in places} == {
+        "Bundle.entry[0]",
+        "Bundle.entry[2]",
+    }
+    assert client.get("Patient?_summary=count").json["total"] == 0
+
+
+def test_the_same_target_twice_fails(client):
+    twice = [entry("PUT", "Patient/a", PATIENT | {"id": "a"}), entry("DELETE", "Patient/a")]
+    assert told(client.post("", bundle(*twice))) == (400, ["duplicate", "duplicate"])
+    same = [entry("POST", "Patient", PATIENT, URN)] * 2
+    assert told(client.post("", bundle(*same))) == (400, ["duplicate", "duplicate"])
+    assert client.get("Patient?_summary=count").json["total"] == 0
+
+
+def test_a_transaction_sent_twice_with_if_none_exist_changes_nothing_the_second_time(client):
+    named = PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]}
+    sent = bundle(
+        entry("POST", "Patient", named, URN, ifNoneExist="identifier=urn:mrn|1"),
+        entry("POST", "Observation", observation(
+            subject={"reference": URN}, identifier=[{"system": "urn:lab", "value": "1"}],
+        ), ifNoneExist="identifier=urn:lab|1"),
+    )  # fmt: skip
+    first, second = client.post("", sent), client.post("", sent)
+    assert (statuses(first), statuses(second)) == (["201", "201"], ["200", "200"])
+    assert [place(first, n) for n in (0, 1)] == [place(second, n) for n in (0, 1)]
+
+
+def test_a_reference_by_search_becomes_the_one_that_is_found(client):
+    name = client.create(PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]})
+    by_search = observation(subject={"reference": "Patient?identifier=urn:mrn|1"})
+    answer = client.post("", bundle(entry("POST", "Observation", by_search)))
+    assert client.get(place(answer, 0)).json["subject"] == {"reference": f"Patient/{name}"}
+    nobody = observation(subject={"reference": "Patient?identifier=urn:mrn|2"})
+    assert told(client.post("", bundle(entry("POST", "Observation", nobody)))) == (
+        412,
+        ["processing"],
+    )
+
+
+def test_a_patch_travels_as_a_binary(client):
+    name = client.create(PATIENT)
+    data = base64.b64encode(
+        json.dumps([{"op": "replace", "path": "/active", "value": False}]).encode()
+    )
+    binary = {
+        "resourceType": "Binary",
+        "contentType": "application/json-patch+json",
+        "data": data.decode(),
+    }
+    for kind in ("transaction", "batch"):
+        answer = client.post("", bundle(entry("PATCH", f"Patient/{name}", binary), kind=kind))
+        assert statuses(answer) == ["200"]
+    assert client.get(f"Patient/{name}").json["active"] is False
+    broken = entry("PATCH", f"Patient/{name}", binary | {"data": "?"})
+    assert told(client.post("", bundle(broken))) == (400, ["invalid"])
+
+
+def test_prefer_representation_shows_what_was_made(client):
+    sent = bundle(entry("POST", "Patient", PATIENT))
+    assert "resource" not in client.post("", sent).json["entry"][0]
+    shown = client.post("", sent, Prefer="return=representation").json["entry"][0]
+    assert shown["resource"]["active"] is True
+
+
+def test_each_entry_of_a_batch_stands_by_itself(client):
+    answer = client.post("", bundle(
+        entry("POST", "Patient", PATIENT),
+        entry("POST", "Observation", observation(status="done")),
+        entry("GET", "Patient/nobody"),
+        entry("GET", "Patient?_count=1"),
+        entry("GET", "metadata"),
+        entry("DELETE", "Patient/nobody"),
+        kind="batch",
+    ))  # fmt: skip
+    assert statuses(answer) == ["201", "422", "404", "200", "200", "204"]
+    assert answer.json["entry"][2]["response"]["outcome"]["issue"][0]["code"] == "not-found"
+    assert answer.json["entry"][0]["response"]["etag"] == 'W/"1"'
+
+
+def test_the_form_asked_for_the_whole_is_not_that_of_the_entries(client):
+    client.create(observation(note=[{"text": "n"}]))
+    answer = client.post(
+        "/fhir?_pretty=true", bundle(entry("GET", "Observation?_elements=status"), kind="batch")
+    )
+    assert "note" not in answer.json["entry"][0]["resource"]["entry"][0]["resource"]
+
+
+@pytest.mark.parametrize("row", [
+    1, {}, {"request": 1}, {"request": {}}, {"request": {"method": "GET"}},
+    {"request": {"method": "SEIZE", "url": "Patient"}}, {"request": {"method": "POST", "url": "Patient"}},
+    {"request": {"method": "POST", "url": "Patient"}, "resource": 1},
+    {"request": {"method": "POST", "url": 1}, "resource": PATIENT},
+    {"request": {"method": "PUT", "url": "Patient/b"}, "resource": PATIENT | {"id": "a"}},
+    {"request": {"method": "POST", "url": "Patient/b"}, "resource": PATIENT},
+    {"request": {"method": "POST", "url": "Nothing"}, "resource": PATIENT},
+    {"request": {"method": "POST", "url": "Observation"}, "resource": PATIENT},
+    {"request": {"method": "PUT", "url": "https://elsewhere.test/fhir/Patient/a"}, "resource": PATIENT},
+    {"request": {"method": "POST", "url": "Patient", "ifNoneExist": 1}, "resource": PATIENT},
+    {"request": {"method": "POST", "url": "AuditEvent"}, "resource": {"resourceType": "AuditEvent"}},
+    {"request": {"method": "PUT", "url": "Patient/é"}, "resource": PATIENT | {"id": "é"}},
+])  # fmt: skip
+def test_an_entry_that_is_none_is_400_with_its_place(client, row):
+    answer = client.post("", bundle(entry("POST", "Patient", PATIENT), row))
+    assert answer.status_code == 400
+    assert answer.json["issue"][0]["expression"][0].startswith("Bundle.entry[1]")
+    assert found(client.get("Patient")) == []
+
+
+def test_what_is_no_batch_or_transaction_is_400(client):
+    assert told(client.post("", bundle(kind="collection"))) == (400, ["invalid"])
+    assert told(client.post("", PATIENT)) == (400, ["invalid"])
+    assert told(client.post("", {"resourceType": "Bundle", "type": "batch", "entry": 1})) == (
+        400,
+        ["structure"],
+    )
+
+
+def test_more_entries_than_the_limit_are_413(serving):
+    client = serving(max_entries=2)
+    assert told(client.post("", bundle(*[entry("POST", "Patient", PATIENT)] * 3))) == (
+        413,
+        ["too-costly"],
+    )
+
+
+def test_an_empty_transaction_does_nothing(client):
+    assert client.post("", {"resourceType": "Bundle", "type": "transaction"}).json == {
+        "resourceType": "Bundle", "type": "transaction-response",
+    }  # fmt: skip
