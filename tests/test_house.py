@@ -38,6 +38,37 @@ def floor(module):
     return next((number for number, names in enumerate(FLOORS) if first in names), None)
 
 
+SERVER = {
+    "fhir_b12.server."
+    + ".".join(path.relative_to(ROOT / "server").with_suffix("").parts).removesuffix(
+        ".__init__"
+    ): path
+    for path in sorted((ROOT / "server").rglob("*.py"))
+    if path != ROOT / "server" / "__init__.py"
+}
+#: The facade, from the ground up; longer names first where one begins another.
+SERVER_FLOORS = (
+    ("types", "outcomes"),
+    ("config",),
+    ("wire",),
+    ("store",),
+    ("search",),
+    ("store.",),
+    ("auth",),
+    ("fhir", "therapy", "openapi", "pages", "observed"),
+    ("app",),
+    ("serve", "upkeep"),
+)
+
+
+def server_floor(module):
+    name = module.removeprefix("fhir_b12.server.")
+    first, dot, _ = name.partition(".")
+    names = {first, f"{first}."} if dot else {first}
+    found = [number for number, row in enumerate(SERVER_FLOORS) if names & set(row)]
+    return max(found, default=None)
+
+
 def is_typing_only(node):
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
@@ -58,11 +89,12 @@ def targets(statement):
         return
     for alias in statement.names:
         inner = f"{statement.module}.{alias.name}"
-        yield inner if inner in MODULES else statement.module or ""
+        yield inner if inner in MODULES or inner in SERVER else statement.module or ""
 
 
 def imported(module):
-    for statement, _ in imports(ast.parse(MODULES[module].read_text("utf-8"))):
+    path = MODULES.get(module) or SERVER[module]
+    for statement, _ in imports(ast.parse(path.read_text("utf-8"))):
         yield from targets(statement)
 
 
@@ -74,7 +106,7 @@ def tracked():
     for name in filter(None, listed.stdout.decode().split("\0")):
         try:
             yield name, (ROOT / name).read_text("utf-8")
-        except (UnicodeDecodeError, FileNotFoundError):
+        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):  # or a link
             continue
 
 
@@ -110,6 +142,28 @@ def test_no_imports_run_in_a_circle():
 def test_the_library_never_imports_the_server(module):
     servers = ("server", "fhir_b12.server")
     assert [other for other in imported(module) if other.startswith(servers)] == []
+
+
+def test_every_module_of_the_server_has_its_floor():
+    assert [name for name in SERVER if server_floor(name) is None] == []
+
+
+@pytest.mark.parametrize("module", SERVER)
+def test_a_module_of_the_server_imports_from_its_own_floor_and_below(module):
+    above = [
+        other
+        for other in imported(module)
+        if other in SERVER and server_floor(other) > server_floor(module)
+    ]
+    assert above == []
+
+
+def test_no_imports_of_the_server_run_in_a_circle():
+    graph = {
+        name: {other for other in imported(name) if other in SERVER and other != name}
+        for name in SERVER
+    }
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("module", MODULES)
