@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/http.html
 """
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ def create_app(
     witness: Witness | None = None,
     clock: Callable[[], int] | None = None,
 ) -> Flask:
-    """A WSGI application over a store. Without a guard everybody may do everything."""
+    """A WSGI application over a store, guarded as the settings say if no guard is given."""
     app = Flask("fhir_b12.server", static_folder=None)
     app.response_class = wire.Answer
     app.url_map.strict_slashes = False
@@ -51,7 +52,7 @@ def create_app(
     app.extensions["fhir_b12"] = Facade(
         config=config,
         store=store,
-        guard=guard or Open(),
+        guard=guard or _guard(config, store),
         witness=witness,
         policy=Policy(config),
         routes=routes,
@@ -67,6 +68,14 @@ def create_app(
     app.after_request(_finished)
     app.register_error_handler(Exception, _failed)
     return app
+
+
+def _guard(config: Config, store: Store) -> Guard:
+    """Nobody but who shows a token; everybody, where that is asked for."""
+    if config.open:
+        return Open()
+    guard: Guard = import_module("fhir_b12.server.auth.guard").Guard(config, store)
+    return guard
 
 
 def _converter(kinds: Iterable[str]) -> type[BaseConverter]:

@@ -146,7 +146,7 @@ class Config:
                     found[field.name] = read(given) if isinstance(given, str) else given
             except ValueError as error:
                 wrong.append(f"{name}: {error}")
-        wrong += [f"{name}: there is no such setting" for name in options]
+        wrong += [f"{variable(name)}: there is no such setting" for name in options]
         if wrong:
             raise ConfigError("\n".join(wrong))
         return cls(**found)

@@ -168,6 +168,7 @@ def listening(app: Flask, config: Config) -> Any:
         connection_limit=1000,
         backlog=1024,
         channel_timeout=config.timeout,
+        cleanup_interval=max(1, min(30, config.timeout // 4)),
         max_request_header_size=config.max_header,
         max_request_body_size=config.max_body + 1,
         clear_untrusted_proxy_headers=False,  # believed from configured proxies alone, see `wire`

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fhir_b12.cli import hl7
+from fhir_b12.cli import hl7, server
 from fhir_b12.cli.streams import Findings, UsageError
 from fhir_b12.cli.version import Show
 from fhir_b12.data import TableError
@@ -117,6 +117,7 @@ def parser() -> Parser:
     _explaining(add)
     _answering(add)
     _validating(add)
+    server.add(add)
     return whole
 
 

@@ -11,11 +11,12 @@ from fhir_b12.jsonio import dumps
 from tests.cli.shell import call, observation
 
 COMMANDS = cli.parser()._subparsers._group_actions[0].choices
+SERVING = ("serve", "reindex", "backup", "restore")  #: see tests/cli/test_server.py
 EXAMPLES = [
     line.strip()
-    for command in COMMANDS.values()
+    for name, command in COMMANDS.items()
     for line in command.epilog.splitlines()
-    if line.startswith("  fhir-b12 ")
+    if line.startswith("  fhir-b12 ") and name not in SERVING
 ]
 
 

@@ -1,0 +1,149 @@
+"""Log, health and metrics; and that none of them shows a patient's data."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+
+from fhir_b12.jsonio import loads
+from fhir_b12.server import observed
+from fhir_b12.server.app import create_app
+from tests.server.fhir.conftest import CONFIG, PATIENT, Client, observation
+from tests.server.memory import Memory
+
+CANARY = "Zebedee"
+
+
+class Broken(Memory):
+    """Fails with what must not be told, and is not ready."""
+
+    def read(self, kind, name, access):  # noqa: ARG002
+        raise RuntimeError(f"{CANARY} {name}")
+
+    def ready(self):
+        return False
+
+
+@pytest.fixture
+def log():
+    stream = io.StringIO()
+    observed.set_up(stream)
+    return stream
+
+
+def client(store=None, **settings):
+    return Client(create_app(replace(CONFIG, **settings), store or Memory()))
+
+
+def lines(log):
+    return [loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_a_request_is_one_line_of_json(log):
+    client().get("Patient/one", X_Request_Id="asked-1")
+    (line,) = lines(log)
+    assert set(line) == {"event", "id", "method", "ms", "request", "route", "status", "timestamp"}
+    assert (line["event"], line["request"], line["method"], line["status"]) == (
+        "request",
+        "asked-1",
+        "GET",
+        404,
+    )
+    assert line["route"] == "/fhir/Patient/<name>"
+    assert re.fullmatch("[0-9a-f]{16}", line["id"])
+
+
+def test_the_log_never_shows_what_is_the_patients(log):
+    here = client()
+    named = PATIENT | {"name": [{"family": CANARY}], "identifier": [{"value": CANARY}]}
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    here.put(f"Patient/{CANARY}", named | {"id": CANARY})
+    here.post("Patient", named, If_None_Exist=f"identifier={CANARY}")
+    here.get(f"Patient?identifier={CANARY}&{CANARY}=1")
+    here.post("Patient/_search", f"identifier={CANARY}", **form)
+    here.get(f"Patient/{CANARY}/_history/{CANARY}")
+    here.post("Observation", observation(status=CANARY))
+    here.post("Patient", f'{{"{CANARY}"')
+    here.post("", {"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": f"Patient/{CANARY}"}},
+    ]})  # fmt: skip
+    here.get(
+        f"/{CANARY}", Authorization=CANARY, X_Request_Id=f"{CANARY} {CANARY}", User_Agent=CANARY
+    )
+    client(Broken()).get(f"Patient/{CANARY}")
+    assert len(lines(log)) == 11
+    assert CANARY.lower() not in log.getvalue().lower()
+
+
+def test_no_answer_to_what_is_wrong_repeats_it():
+    here = client()
+    answers = [
+        here.post("Observation", observation(status=CANARY, effectiveDateTime=CANARY)),
+        here.post("Patient", f'{{"resourceType":"Patient","gender":"{CANARY}'),
+        here.get(f"Patient/{CANARY}"),
+        here.put("Patient/x", PATIENT | {"id": CANARY}),
+        here.get(f"/{CANARY}"),
+        client(Broken()).get("Patient/x"),
+    ]
+    assert [answer.status_code for answer in answers] == [422, 400, 404, 400, 404, 500]
+    assert [answer for answer in answers if CANARY.encode() in answer.data] == []
+
+
+def test_a_defect_is_logged_by_its_kind_and_place(log):
+    answer = client(Broken()).get("Patient/x")
+    assert (answer.status_code, answer.json["issue"][0]["severity"]) == (500, "fatal")
+    defect, request = lines(log)
+    assert (defect["event"], defect["error"], defect["request"]) == (
+        "defect",
+        "RuntimeError",
+        request["request"],
+    )
+    assert all(re.fullmatch(r"\w+\.py:\d+", place) for place in defect["where"])
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", "a\tb", '"'])
+def test_a_request_id_that_is_none_is_replaced(given):
+    assert re.fullmatch(
+        "[0-9a-f]{32}", client().get("metadata", X_Request_Id=given).headers["X-Request-Id"]
+    )
+
+
+def test_a_request_id_comes_back():
+    assert client().get("metadata", X_Request_Id="a-1.b_2").headers["X-Request-Id"] == "a-1.b_2"
+
+
+def test_what_is_slow_is_marked_by_its_route(log):
+    client(slow=0).get("Patient?identifier=x")
+    (line,) = lines(log)
+    assert (line["event"], line["route"]) == ("slow", "/fhir/Patient")
+
+
+def test_health_and_readiness():
+    assert client().get("/healthz").json == {"status": "ok"}
+    assert client().get("/readyz").status_code == 200
+    answer = client(Broken()).get("/readyz")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+def test_metrics_count_by_route_and_show_no_id():
+    here = client(metrics=True)
+    here.get(f"Patient/{CANARY}?{CANARY}=1")
+    text = here.get("/metrics").get_data(as_text=True)
+    assert (
+        'fhir_b12_request_seconds_count{method="GET",route="/fhir/Patient/<name>",status="404"} 1.0'
+        in text
+    )
+    assert CANARY not in text
+
+
+def test_metrics_are_off_until_asked_for():
+    assert client().get("/metrics").status_code == 404
+
+
+def test_every_answer_is_neither_sniffed_nor_stored():
+    answer = client().get("metadata")
+    assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == (
+        "nosniff",
+        "no-store",
+    )
