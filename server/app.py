@@ -4,11 +4,12 @@ https://hl7.org/fhir/R4/http.html
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
@@ -34,6 +35,14 @@ _KINDS = {"kept": TYPES, "stored": STORED, "shipped": SHIPPED, "owner": _OWNERS}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+class Application(Flask):
+    """Flask without a look at each function for whether it is a coroutine; none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is."""
+        return func
+
+
 def create_app(
     config: Config,
     store: Store,
@@ -43,7 +52,7 @@ def create_app(
     clock: Callable[[], int] | None = None,
 ) -> Flask:
     """A WSGI application over a store, guarded as the settings say if no guard is given."""
-    app = Flask("fhir_b12.server", static_folder=None)
+    app = Application("fhir_b12.server", static_folder=None)
     app.response_class = wire.Answer
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -64,8 +73,8 @@ def create_app(
         rule = f"/fhir/{route.rule}" if route.rule else "/fhir"
         app.add_url_rule(rule, f"{route.code} {number}", route.handler, methods=route.methods)
     observed.watch(app)
-    app.before_request(_checked)
-    app.after_request(_finished)
+    app.before_request(_begin)
+    app.after_request(_end)
     app.register_error_handler(Exception, _failed)
     return app
 
@@ -82,35 +91,45 @@ def _converter(kinds: Iterable[str]) -> type[BaseConverter]:
     return type("Kind", (BaseConverter,), {"regex": "|".join(kinds)})
 
 
-def _checked() -> None:
+def _begin() -> None:
     """Refuse what no handler need see."""
     here = context.facade()
+    # a proxy of Flask is looked through once, not at each word
+    asked, state = context.current(request), context.current(g)
+    observed.begin(asked, state)
     if isinstance(here.guard, Open):
-        _check_host(here.config)
-    if request.path.startswith("/fhir"):
-        context.form()
+        host = asked.environ.get("HTTP_HOST", "")
+        if not _is_own(host, here.config.root):
+            raise refuse(421, "security", "this server answers by its own name only")
+    if asked.path.startswith("/fhir"):
+        state.form = wire.form(asked, here.config)
 
 
-def _check_host(config: Config) -> None:
-    """What is open to this machine is not open to web pages that name themselves its host.
+@lru_cache(maxsize=64)
+def _is_own(host: str, root: str) -> bool:
+    """False for pages on the web that name themselves this machine.
 
     https://owasp.org/www-community/attacks/DNS_Rebinding
     """
     try:
-        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+        name = urlsplit(f"//{host}").hostname
     except ValueError:
-        host = None
-    if host not in LOOPBACK | {urlsplit(config.root).hostname}:
-        raise refuse(421, "security", "this server answers by its own name only")
+        return False
+    return name in LOOPBACK | {urlsplit(root).hostname}
 
 
-def _finished(response: Response) -> Response:
-    """The headers of every answer.  https://owasp.org/www-project-secure-headers/"""
+def _end(response: Response) -> Response:
+    """The headers of every answer, and its line in the log.
+
+    https://owasp.org/www-project-secure-headers/
+    """
+    here = context.facade()
     headers = response.headers
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Cache-Control"] = "no-store"
-    if origins := context.facade().config.cors:
-        _share(response, origins)
+    headers.add("X-Content-Type-Options", "nosniff")
+    headers.add("Cache-Control", "no-store")
+    if here.config.cors:
+        _share(response, here.config.cors)
+    observed.end(context.current(request), context.current(g), response, here.config)
     return response
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -16,14 +17,14 @@ from secrets import token_bytes, token_hex
 from typing import Any, TextIO
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g
 
 from fhir_b12.jsonio import dumps
+from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import refuse
 
 _KEY = token_bytes(32)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
-_log = structlog.get_logger()
 
 
 def set_up(stream: TextIO | None = None) -> None:
@@ -46,8 +47,7 @@ def hashed(text: str) -> str:
 
 def watch(app: Flask) -> None:
     """Log every request, answer for health, count where metrics are wanted."""
-    app.before_request(_begun)
-    app.after_request(_ended)
+    app.extensions["fhir_b12_log"] = structlog.get_logger().bind()
     app.add_url_rule("/healthz", "healthz", healthy)
     app.add_url_rule("/readyz", "readyz", ready)
     config = app.extensions["fhir_b12"].config
@@ -67,59 +67,62 @@ def ready() -> Response:
     return healthy()
 
 
-def _begun() -> None:
-    named = request.headers.get("X-Request-Id", "")
-    g.request_id = named if _REQUEST_ID.match(named) else token_hex(16)
-    g.begun = time.perf_counter_ns()
+def begin(asked: Request, state: Any) -> None:
+    """Take the time; give the request an id, its own if it has one."""
+    named = asked.environ.get("HTTP_X_REQUEST_ID", "")
+    state.request_id = named if _REQUEST_ID.match(named) else token_hex(16)
+    state.begun = time.perf_counter_ns()
 
 
-def _ended(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
-    if "fhir_b12.inner" not in request.environ:
-        took = (time.perf_counter_ns() - g.begun) / 1e6
-        _tell(response.status_code, took)
-        count = current_app.extensions.get("fhir_b12_metrics")
-        if count is not None:
-            count(template(), response.status_code, took)
-    return response
+def end(asked: Request, state: Any, response: Response, config: Config) -> None:
+    """Log and count; what is asked within a batch is part of that."""
+    response.headers.add("X-Request-Id", state.request_id)
+    if "fhir_b12.inner" in asked.environ:
+        return
+    took = (time.perf_counter_ns() - state.begun) / 1e6
+    facts: dict[str, Any] = {
+        "request": state.request_id,
+        "method": asked.method,
+        "route": template(asked),
+        "status": response.status_code,
+        "ms": round(took, 1),
+    }
+    if name := (asked.view_args or {}).get("name"):
+        facts["id"] = hashed(name)
+    if (client := getattr(state.get("access"), "client", None)) is not None:
+        facts["client"] = hashed(str(client))
+    log = current_app.extensions["fhir_b12_log"]
+    log.info("slow" if took > config.slow else "request", **facts)
+    if config.metrics:
+        count = current_app.extensions["fhir_b12_metrics"]
+        count(facts["method"], facts["route"], facts["status"], took)
 
 
-def template() -> str:
+def template(asked: Request) -> str:
     """The route as it was registered, with its type: `/fhir/Patient/<name>/_history`."""
-    rule = request.url_rule
-    if rule is None:
+    if asked.url_rule is None:
         return "unknown"
-    parts = request.view_args or {}
-    return _KINDS.sub(lambda found: str(parts.get(found[1], "")), rule.rule)
+    parts = asked.view_args or {}
+    return _template(asked.url_rule.rule, parts.get("owner", ""), parts.get("kind", ""))
+
+
+@lru_cache(maxsize=1024)
+def _template(rule: str, owner: str, kind: str) -> str:
+    return _KINDS.sub(lambda found: owner if found[1] == "owner" else kind, rule)
 
 
 _KINDS = re.compile(r"<(?:kept|stored|shipped|owner):(\w+)>")
-
-
-def _tell(status: int, took: float) -> None:
-    facts: dict[str, Any] = {
-        "request": g.request_id,
-        "method": request.method,
-        "route": template(),
-        "status": status,
-        "ms": round(took, 1),
-    }
-    if name := (request.view_args or {}).get("name"):
-        facts["id"] = hashed(name)
-    if (client := getattr(g.get("access"), "client", None)) is not None:
-        facts["client"] = hashed(str(client))
-    slow = current_app.extensions["fhir_b12"].config.slow
-    _log.info("slow" if took > slow else "request", **facts)
 
 
 def defect(error: Exception) -> None:
     """Log where something failed; not what it says, which may be a patient's."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-    _log.error("defect", request=g.get("request_id", ""), error=type(error).__name__, where=where)
+    log = current_app.extensions["fhir_b12_log"]
+    log.error("defect", request=g.get("request_id", ""), error=type(error).__name__, where=where)
 
 
-def _metrics(app: Flask) -> Callable[[str, int, float], None]:
+def _metrics(app: Flask) -> Callable[[str, str, int, float], None]:
     """Counters for Prometheus at `/metrics`.  https://prometheus.io/docs/instrumenting/writing_exporters/"""
     prometheus = import_module("prometheus_client")
     registry = prometheus.CollectorRegistry()
@@ -133,8 +136,8 @@ def _metrics(app: Flask) -> Callable[[str, int, float], None]:
     def show() -> Response:
         return Response(prometheus.generate_latest(registry), mimetype="text/plain; version=0.0.4")
 
-    def count(route: str, status: int, took: float) -> None:
-        seconds.labels(request.method, route, str(status)).observe(took / 1000)
+    def count(method: str, route: str, status: int, took: float) -> None:
+        seconds.labels(method, route, str(status)).observe(took / 1000)
 
     app.add_url_rule("/metrics", "metrics", show)
     return count

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from flask import Request, Response
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date, parse_date
 
 from fhir_b12.definitions import children, element
@@ -174,9 +175,9 @@ def names_version(header: str, version: int) -> bool:
 
 def is_modified(request: Request, version: int, updated: int) -> bool:
     """False where the client has this version.  https://hl7.org/fhir/R4/http.html#cread"""
-    if (known := request.headers.get("If-None-Match")) is not None:
+    if (known := request.environ.get("HTTP_IF_NONE_MATCH")) is not None:
         return not names_version(known, version)
-    if (since := request.headers.get("If-Modified-Since")) is not None:
+    if (since := request.environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
         moment = parse_date(since)
         return moment is None or updated // 1_000_000 > moment.timestamp()
     return True
@@ -197,7 +198,7 @@ def preferences(header: str) -> dict[str, str]:
 
 def prefers(request: Request, name: str) -> str:
     """One preference of a request, empty where it has none."""
-    header = request.headers.get("Prefer")
+    header = request.environ.get("HTTP_PREFER")
     return preferences(header).get(name, "") if header else ""
 
 
@@ -223,8 +224,8 @@ _SUMMARIES = ("true", "text", "data", "count", "false")
 
 def form(request: Request, config: Config) -> Form:
     """The form that is asked for; 406 where it is not JSON."""
-    accept = request.headers.get("Accept", "")
-    query = request.query_string
+    accept = request.environ.get("HTTP_ACCEPT", "")
+    query = request.environ.get("QUERY_STRING", "")
     if not query:
         if not _accepts(accept):
             raise _not_acceptable()
@@ -341,6 +342,12 @@ class Answer(Response):
 
     default_mimetype = FHIR_JSON
 
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """The headers as they are: length and absolute places are there from the first."""
+        if self.status_code in {204, 304}:  # these have no length
+            return super().get_wsgi_headers(environ)
+        return self.headers
+
 
 def answer(
     value: bytes | dict[str, Any],
@@ -352,4 +359,4 @@ def answer(
     text = dumps(value) if isinstance(value, dict) else value
     if wanted.pretty and text:
         text = dumps(loads(text), indent=2)
-    return Answer(text, status, headers, content_type=_CONTENT_TYPE)
+    return Answer(text, status, {"Content-Type": _CONTENT_TYPE} | (headers or {}))

@@ -73,15 +73,14 @@ def facade() -> Facade:
 
 def access() -> Access:
     """What the sender of the request may do; asked of the guard once a request."""
-    if "access" not in g:
-        g.access = facade().guard.access(request)
-    return cast("Access", g.access)
+    state = current(g)
+    if "access" not in state:
+        state.access = facade().guard.access(current(request))
+    return cast("Access", state.access)
 
 
 def form() -> wire.Form:
     """The form of the answer that the request asks for."""
-    if "form" not in g:
-        g.form = wire.form(request, facade().config)
     return cast("wire.Form", g.form)
 
 
