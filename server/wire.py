@@ -173,6 +173,16 @@ def names_version(header: str, version: int) -> bool:
     return False
 
 
+def sender(request: Request, config: Config) -> str:
+    """The address a request comes from; what a proxy says of it only where that is a known one."""
+    address = request.environ.get("REMOTE_ADDR", "")
+    if address not in config.proxies:
+        return str(address)
+    passed = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",")]
+    behind = [each for each in passed if each and each not in config.proxies]
+    return behind[-1] if behind else str(address)
+
+
 def is_modified(request: Request, version: int, updated: int) -> bool:
     """False where the client has this version.  https://hl7.org/fhir/R4/http.html#cread"""
     if (known := request.environ.get("HTTP_IF_NONE_MATCH")) is not None:

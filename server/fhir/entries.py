@@ -136,9 +136,9 @@ def _entry(row: Any, place: str, config: Config) -> Entry:
         raise refuse(
             400, "invalid", f"method is none of {', '.join(_METHODS)}", f"{place}.request.method"
         )
-    if not isinstance(url, str) or "\0" in url or url.startswith("//"):
-        raise refuse(400, "invalid", "url is none", f"{place}.request.url")
-    url = url.removeprefix(config.base).lstrip("/")
+    url = url.removeprefix(config.base).lstrip("/") if isinstance(url, str) else ""
+    if not url or not url.isprintable():
+        raise refuse(400, "invalid", "the url names no type", f"{place}.request.url")
     resource = row.get("resource")
     needs = method in {"POST", "PUT", "PATCH"} and not url.partition("?")[0].endswith("_search")
     if needs and not (isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)):

@@ -8,6 +8,7 @@ import msgspec
 from fhir_b12.issues import Issue
 from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.types import TYPES
 from fhir_b12.validation import Validator
 
 #: what R4 itself forbids: stages, and rules of another stage; the rest is of profiles and codes
@@ -54,8 +55,11 @@ class Policy:
             raise Refusal(422, weighed)
         return tuple(weighed)
 
-    def hold(self, resource: dict[str, Any]) -> None:
+    def hold(self, resource: Any) -> None:
         """Refuse what may not be kept: the check of a store on what a patch made."""
+        kind = resource.get("resourceType") if isinstance(resource, dict) else None
+        if kind not in TYPES:
+            raise refuse(422, "structure", "the patch leaves no resource that is kept here")
         self.check(resource)
 
     def _issues(self, resource: dict[str, Any], rules: str) -> list[Issue]:

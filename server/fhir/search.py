@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from flask import request
+from msgspec.structs import replace
 
 from fhir_b12.definitions import compartment
 from fhir_b12.server import wire
@@ -47,9 +48,11 @@ def search_definitions_posted(kind: str) -> wire.Answer:
 
 def _posted() -> wire.Pairs:
     config = facade().config
-    wire.check_media(request, {wire.FORM})
     found = wire.pairs(request.query_string, config)
-    return found + wire.form_pairs(wire.body(request, config), config)
+    text = wire.body(request, config)
+    if text:
+        wire.check_media(request, {wire.FORM})
+    return found + wire.form_pairs(text, config)
 
 
 def _in_compartment(owner: str, name: str, kind: str, asked: wire.Pairs) -> wire.Answer:
@@ -65,7 +68,7 @@ def answered(kind: str, asked: wire.Pairs, owner: str = "") -> wire.Answer:
     wanted = wire.form_of(dict(reversed(asked)), request.headers.get("Accept", ""))
     query = parse(kind, [pair for pair in asked if pair[0] not in _SHAPE])
     if owner:
-        query = within(query, *owner.split("/")[:2])
+        query = replace(query, tests=(*query.tests, within(*owner.split("/")[:2])))
     page = here.store.search(query, allowed)
     seen((*page.matches, *page.included), query)
     path = f"{here.config.base}/{owner}{kind}"

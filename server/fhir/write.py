@@ -128,6 +128,9 @@ def _named(kind: str, name: str) -> str:
 
 
 def _if_match() -> int | None:
+    if "If-None-Match" in request.headers:
+        message = "If-None-Match is for reads; create on condition with PUT Type?query"
+        raise refuse(400, "not-supported", message)
     return wire.version_of(request.headers.get("If-Match"))
 
 

@@ -70,8 +70,8 @@ def parse(kind, pairs, *, strict, base):
         raise refuse(400, "value", "no number") from error
 
 
-def within(query, kind, name):
-    return msgspec.structs.replace(query, tests=(*query.tests, ("subject", f"{kind}/{name}")))
+def within(kind, name):
+    return ("subject", f"{kind}/{name}")
 
 
 def _matches(resource, name, value):

@@ -175,6 +175,9 @@ def test_a_patch_that_leaves_something_invalid_is_refused(client):
         ('[{"op":"remove","path":"/nothing"}]', 422),
         ('[{"op":"test","path":"/status","value":"amended"}]', 422),
         ('[{"op":"conquer","path":"/status"}]', 422),
+        ('[{"op":"remove","path":"/resourceType"}]', 422),
+        ('[{"op":"replace","path":"/resourceType","value":"Nothing"}]', 422),
+        ('[{"op":"replace","path":"","value":[]}]', 422),
     ],
 )
 def test_a_patch_that_cannot_be_done_is_refused(client, operations, status):
@@ -184,6 +187,15 @@ def test_a_patch_that_cannot_be_done_is_refused(client, operations, status):
     )
     assert answer.status_code == status
     assert client.get(f"Observation/{name}").headers["ETag"] == 'W/"1"'
+
+
+def test_a_write_with_if_none_match_is_refused_rather_than_done_without_it(client):
+    name = client.create(PATIENT)
+    answer = client.put(
+        f"Patient/{name}", PATIENT | {"id": name, "gender": "other"}, If_None_Match="*"
+    )
+    assert told(answer) == (400, ["not-supported"])
+    assert client.get(f"Patient/{name}").headers["ETag"] == 'W/"1"'
 
 
 def test_a_patch_of_what_is_not_there_is_404(client):

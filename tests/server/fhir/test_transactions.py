@@ -189,6 +189,8 @@ def test_the_form_asked_for_the_whole_is_not_that_of_the_entries(client):
     {"request": {"method": "SEIZE", "url": "Patient"}}, {"request": {"method": "POST", "url": "Patient"}},
     {"request": {"method": "POST", "url": "Patient"}, "resource": 1},
     {"request": {"method": "POST", "url": 1}, "resource": PATIENT},
+    {"request": {"method": "POST", "url": ""}, "resource": PATIENT},
+    {"request": {"method": "POST", "url": "/"}, "resource": PATIENT},
     {"request": {"method": "PUT", "url": "Patient/b"}, "resource": PATIENT | {"id": "a"}},
     {"request": {"method": "POST", "url": "Patient/b"}, "resource": PATIENT},
     {"request": {"method": "POST", "url": "Nothing"}, "resource": PATIENT},
