@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, MapAdapter
 
 from fhir_b12.definitions import compartment
 from fhir_b12.issues import Issue, outcome
@@ -35,8 +36,26 @@ _KINDS = {"kept": TYPES, "stored": STORED, "shipped": SHIPPED, "owner": _OWNERS}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+class _NoSessions(SessionInterface):
+    """Nobody logs in."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        """The same for all, and never written."""
+        return self._none
+
+
 class Application(Flask):
-    """Flask without a look at each function for whether it is a coroutine; none is."""
+    """Flask without what is not needed here: sessions, hosts, coroutines."""
+
+    session_interface = _NoSessions()
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Rules are for paths alone."""
+        if request is None:
+            return None
+        return MapAdapter(self.url_map, "", "/", "", "http", request.path, request.method)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The function as it is."""

@@ -4,11 +4,15 @@ A line of the log is JSON: request id, route template, status, milliseconds. Ids
 key that each process draws for itself, queries and bodies are not there.
 """
 
+import atexit
 import re
 import sys
+import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from importlib import import_module
@@ -16,28 +20,68 @@ from pathlib import Path
 from secrets import token_bytes, token_hex
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from flask import Flask, Request, Response, current_app, g
 
-from fhir_b12.jsonio import dumps
 from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import refuse
 
+PAUSE = 0.1  #: seconds for which lines are gathered
 _KEY = token_bytes(32)
+_encode = msgspec.json.Encoder().encode  # what is logged is short and ours, with nothing to check
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
 
 
 def set_up(stream: TextIO | None = None) -> None:
-    """Write the log as JSON lines, on standard error if no stream is given."""
+    """Write the log as JSON lines, at once to a stream given, soon to standard error if none is."""
+    lines = Lines(sys.stderr, PAUSE) if stream is None else Lines(stream, 0)
+    atexit.register(lines.flush)
     structlog.configure(
         processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _line],
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
 
 
 def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    return dumps(dict(event)).decode()
+    return _encode(event).decode()
+
+
+class Lines:
+    """Takes lines and writes them together: a write for each makes threads wait for each other."""
+
+    def __init__(self, stream: TextIO, pause: float) -> None:
+        self._stream, self._pause = stream, pause
+        self._lines: deque[str] = deque()
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def msg(self, line: str) -> None:
+        """Take a line."""
+        self._lines.append(line)
+        if not self._pause:
+            self.flush()
+        elif self._timer is None:
+            with self._lock:
+                if self._timer is None:
+                    self._timer = threading.Timer(self._pause, self._due)
+                    self._timer.daemon = True
+                    self._timer.start()
+
+    info = error = warning = msg
+
+    def _due(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken; that nobody reads the log is no reason to fail a request."""
+        with self._lock, suppress(OSError, ValueError):
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if lines:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
 
 
 def hashed(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,46 @@ def test_a_request_id_that_is_none_is_replaced(given):
 
 def test_a_request_id_comes_back():
     assert client().get("metadata", X_Request_Id="a-1.b_2").headers["X-Request-Id"] == "a-1.b_2"
+
+
+class Gathered(io.StringIO):
+    """Counts the writes."""
+
+    writes = 0
+
+    def write(self, text):
+        self.writes += 1
+        return super().write(text)
+
+
+def test_lines_are_gathered_and_none_is_lost():
+    stream = Gathered()
+    taken = observed.Lines(stream, 3600)
+    writers = [
+        threading.Thread(target=lambda: [taken.info("x") for _ in range(500)]) for _ in range(8)
+    ]
+    for writer in writers:
+        writer.start()
+    for _ in range(20):
+        taken.flush()
+    for writer in writers:
+        writer.join()
+    taken.flush()
+    assert stream.getvalue() == "x\n" * 4000
+    assert stream.writes <= 21
+
+
+def test_lines_are_written_without_another_that_pushes_them():
+    stream, written = io.StringIO(), threading.Event()
+    stream.flush = written.set
+    observed.Lines(stream, 0.01).info("x")
+    assert written.wait(20)
+    assert stream.getvalue() == "x\n"
+
+
+def test_a_log_that_nobody_reads_fails_no_request(log):
+    log.close()
+    assert client().get("metadata").status_code == 200
 
 
 def test_what_is_slow_is_marked_by_its_route(log):
