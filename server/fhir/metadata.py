@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+from flask import current_app
+
 from fhir_b12.definitions import search_parameters
 from fhir_b12.guide.definitions import profiles, settings
+from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
 from fhir_b12.server.fhir import shipped
 from fhir_b12.server.fhir.context import Facade, Open, Route, facade, form
@@ -25,9 +28,11 @@ _CONDITIONAL = {
 
 
 def metadata() -> wire.Answer:
-    """`GET metadata`"""
-    here = facade()
-    return wire.answer(capability_statement(here), wanted=form())
+    """`GET metadata`; made once, for nothing in it changes while the server runs."""
+    kept = current_app.extensions
+    if "fhir_b12_metadata" not in kept:
+        kept["fhir_b12_metadata"] = dumps(capability_statement(facade()))
+    return wire.answer(kept["fhir_b12_metadata"], wanted=form())
 
 
 def capability_statement(here: Facade) -> Resource:
