@@ -90,7 +90,8 @@ def create_app(
         app.url_map.converters[name] = _converter(kinds)
     for number, route in enumerate(routes):
         rule = f"/fhir/{route.rule}" if route.rule else "/fhir"
-        app.add_url_rule(rule, f"{route.code} {number}", route.handler, methods=route.methods)
+        endpoint = f"{context.PUBLIC if route.public else ''}{route.code} {number}"
+        app.add_url_rule(rule, endpoint, route.handler, methods=route.methods)
     observed.watch(app)
     app.before_request(_begin)
     app.after_request(_end)
@@ -111,7 +112,7 @@ def _converter(kinds: Iterable[str]) -> type[BaseConverter]:
 
 
 def _begin() -> None:
-    """Refuse what no handler need see."""
+    """Refuse what no handler need see: before a body is read, it is known who sends it."""
     here = context.facade()
     # a proxy of Flask is looked through once, not at each word
     asked, state = context.current(request), context.current(g)
@@ -122,6 +123,10 @@ def _begin() -> None:
             raise refuse(421, "security", "this server answers by its own name only")
     if asked.path.startswith("/fhir"):
         state.form = wire.form(asked, here.config)
+    rule = asked.url_rule
+    if rule and not rule.endpoint.startswith(context.PUBLIC) and asked.method != "OPTIONS":
+        known = asked.environ.get("fhir_b12.access")
+        state.access = here.guard.access(asked) if known is None else known
 
 
 @lru_cache(maxsize=64)

@@ -110,6 +110,9 @@ class Config:
     max_body: int = _setting(32 * _MIB, "bytes of a request's body, unpacked", _count)
     max_ratio: int = _setting(100, "how many times its size a packed body may unfold to", _count)
     max_entries: int = _setting(10_000, "entries of a batch or transaction", _count)
+    max_answer: int = _setting(
+        64 * _MIB, "bytes of an answer after which the entries of a batch are asked no more", _count
+    )
     max_header: int = _setting(32 * _KIB, "bytes of a request's headers", _count)
     max_query: int = _setting(16 * _KIB, "characters of a query", _count)
     max_parameters: int = _setting(200, "parameters of a query", _count)

@@ -92,8 +92,8 @@ def hashed(text: str) -> str:
 def watch(app: Flask) -> None:
     """Log every request, answer for health, count where metrics are wanted."""
     app.extensions["fhir_b12_log"] = structlog.get_logger().bind()
-    app.add_url_rule("/healthz", "healthz", healthy)
-    app.add_url_rule("/readyz", "readyz", ready)
+    app.add_url_rule("/healthz", "public healthz", healthy)
+    app.add_url_rule("/readyz", "public readyz", ready)
     config = app.extensions["fhir_b12"].config
     if config.metrics:
         app.extensions["fhir_b12_metrics"] = _metrics(app)
@@ -183,5 +183,5 @@ def _metrics(app: Flask) -> Callable[[str, str, int, float], None]:
     def count(method: str, route: str, status: int, took: float) -> None:
         seconds.labels(method, route, str(status)).observe(took / 1000)
 
-    app.add_url_rule("/metrics", "metrics", show)
+    app.add_url_rule("/metrics", "public metrics", show)
     return count

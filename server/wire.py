@@ -122,13 +122,14 @@ def pairs(query: bytes | str, config: Config) -> Pairs:
 
 def form_pairs(query: bytes | str, config: Config) -> Pairs:
     """As `pairs`, of a body: as long as a body may be."""
+    text = query.decode("latin-1") if isinstance(query, bytes) else query
+    if text.count("&") >= config.max_parameters:
+        raise refuse(400, "too-costly", f"more than {config.max_parameters} parameters; ask less")
     try:
-        text = query.decode("ascii") if isinstance(query, bytes) else query
+        text.encode("ascii")  # all else is percent-encoded
         found = parse_qsl(text, keep_blank_values=True, errors="strict")
     except ValueError as error:
         raise refuse(400, "invalid", "the query is not percent-encoded UTF-8") from error
-    if len(found) > config.max_parameters:
-        raise refuse(400, "too-costly", f"more than {config.max_parameters} parameters; ask less")
     if any("\0" in name or "\0" in value for name, value in found):
         raise refuse(400, "value", "the character U+0000 stands in the query; remove it")
     return found

@@ -43,6 +43,9 @@ class Open:
         return Everything()
 
 
+PUBLIC = "public "  #: how the endpoint of what needs no token begins
+
+
 class Route(NamedTuple):
     """One interaction or operation: where it is asked for, and who answers."""
 
@@ -51,6 +54,7 @@ class Route(NamedTuple):
     rule: str  #: below the base; `<kept:kind>` is a type that may be written
     handler: Callable[..., wire.Answer]
     definition: str = ""  #: canonical url of an operation
+    public: bool = False  #: answered to who has no token; nothing of a patient is there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +76,8 @@ def facade() -> Facade:
 
 
 def access() -> Access:
-    """What the sender of the request may do; asked of the guard once a request."""
-    state = current(g)
-    if "access" not in state:
-        state.access = facade().guard.access(current(request))
-    return cast("Access", state.access)
+    """What the sender of the request may do; the guard was asked before the handler was."""
+    return cast("Access", g.access)
 
 
 def form() -> wire.Form:

@@ -165,4 +165,4 @@ def _owner(rule: str, kind: str | None) -> bool:
     return first == kind or kind in _ANSWERED.get(first, ())
 
 
-ROUTES = (Route("capabilities", ("GET",), "metadata", metadata),)
+ROUTES = (Route("capabilities", ("GET",), "metadata", metadata, public=True),)

@@ -37,5 +37,5 @@ def definition(kind: str, name: str) -> wire.Answer:
 ROUTES = (
     Route("read", ("GET",), "<stored:kind>/<name>", read),
     Route("vread", ("GET",), "<stored:kind>/<name>/_history/<number>", vread),
-    Route("read", ("GET",), "<shipped:kind>/<name>", definition),
+    Route("read", ("GET",), "<shipped:kind>/<name>", definition, public=True),
 )

@@ -113,6 +113,8 @@ ROUTES = (
     Route("search-type", ("POST",), "<stored:kind>/_search", search_posted),
     Route("search-compartment", ("GET",), _WITHIN, search_within),
     Route("search-compartment", ("POST",), f"{_WITHIN}/_search", search_within_posted),
-    Route("search-type", ("GET",), "<shipped:kind>", search_definitions),
-    Route("search-type", ("POST",), "<shipped:kind>/_search", search_definitions_posted),
+    Route("search-type", ("GET",), "<shipped:kind>", search_definitions, public=True),
+    Route(
+        "search-type", ("POST",), "<shipped:kind>/_search", search_definitions_posted, public=True
+    ),
 )

@@ -14,7 +14,7 @@ from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
 from fhir_b12.server.fhir import answers, conditional
-from fhir_b12.server.fhir.context import Route, apply, current, facade, form
+from fhir_b12.server.fhir.context import Route, access, apply, current, facade, form
 from fhir_b12.server.fhir.entries import Entry, entries_of
 from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.store import Done
@@ -31,37 +31,55 @@ def bundle() -> wire.Answer:
         message = "only a batch or a transaction can be posted to the base"
         raise refuse(400, "invalid", message, "Bundle.type")
     entries = entries_of(value, here.config)
-    results = _together(entries) if kind == "transaction" else map(_alone, entries)
-    made = {"resourceType": "Bundle", "type": f"{kind}-response"}
-    return _response(made["type"], list(results))
+    told = _together(entries) if kind == "transaction" else {}
+    results = b",".join(_answers(entries, told))
+    head = b'{"resourceType":"Bundle","type":"%b-response"' % kind.encode()
+    return wire.answer(
+        b'%b,"entry":[%b]}' % (head, results) if results else head + b"}", wanted=form()
+    )
 
 
-def _response(kind: str, results: Sequence[bytes]) -> wire.Answer:
-    head = b'{"resourceType":"Bundle","type":"%b"' % kind.encode()
-    whole = b'%b,"entry":[%b]}' % (head, b",".join(results)) if results else head + b"}"
-    return wire.answer(whole, wanted=form())
+def _answers(entries: Sequence[Entry], told: dict[int, bytes]) -> Iterator[bytes]:
+    """The answer of each entry in their order, of what is done already or asked now.
+
+    A small question may have a large answer: from a limit on no more is asked.
+    """
+    left = facade().config.max_answer
+    for index, entry in enumerate(entries):
+        text = told.get(index) or (_alone(entry) if left > 0 else _TOO_MUCH)
+        left -= len(text)
+        yield text
+
+
+_TOO_MUCH = dumps(
+    {
+        "response": {
+            "status": "413",
+            "outcome": outcome(
+                [Issue("error", "too-costly", "", "the answer is long enough; ask this again")]
+            ),
+        }
+    }
+)
 
 
 # --- all or none
 
 
-def _together(entries: Sequence[Entry]) -> Iterator[bytes]:
-    """Every write in one transaction, then the reads; the answers in the order of the entries.
+def _together(entries: Sequence[Entry]) -> dict[int, bytes]:
+    """Every write in one transaction; what became of each, by its place. Reads come after.
 
     What is written is written: a read that cannot be done says so in its own answer.
     """
-    writes = [entry for entry in entries if entry.method not in _READS]
+    places = [index for index, entry in enumerate(entries) if entry.method not in _READS]
+    writes = [entries[index] for index in places]
     _refuse_doubles(writes)
     changes = [entry.change() for entry in writes]
     conditional.resolve(writes)
     advice = _checked(writes)
     dones = apply(changes, check=facade().policy.hold)
-    told = {
-        id(entry): _written(done, found)
-        for entry, done, found in zip(writes, dones, advice, strict=True)
-    }
-    for entry in entries:
-        yield told[id(entry)] if id(entry) in told else _alone(entry)
+    told = map(_written, dones, advice)
+    return dict(zip(places, told, strict=True))
 
 
 def _refuse_doubles(entries: Sequence[Entry]) -> None:
@@ -138,7 +156,7 @@ def _alone(entry: Entry) -> bytes:
     return b'{"resource":%b,"response":%b}' % (text, dumps(response))
 
 
-_PASSED_ON = ("Authorization", "Prefer", "Host")
+_PASSED_ON = ("Prefer", "Host")
 
 
 def _asked(entry: Entry) -> tuple[int, Any, bytes]:
@@ -154,12 +172,10 @@ def _asked(entry: Entry) -> tuple[int, Any, bytes]:
         data=entry.body,
         content_type=entry.media if entry.body is not None else None,
         environ_base={"REMOTE_ADDR": request.remote_addr or ""},
-        environ_overrides={"fhir_b12.inner": True},
+        environ_overrides={"fhir_b12.inner": True, "fhir_b12.access": access()},
     )
-    app, allowed = current(current_app), g.get("access")
+    app = current(current_app)
     with app.app_context(), app.request_context(builder.get_environ()):
-        if allowed is not None:
-            g.access = allowed
         response = app.full_dispatch_request()
         return response.status_code, response.headers, response.get_data()
 

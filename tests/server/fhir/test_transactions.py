@@ -224,6 +224,15 @@ def test_more_entries_than_the_limit_are_413(serving):
     )
 
 
+def test_from_a_length_of_the_answer_on_no_more_is_asked(serving):
+    client = serving(max_answer=1000)
+    asked = [entry("GET", "metadata"), entry("GET", "metadata"), entry("POST", "Patient", PATIENT)]
+    answer = client.post("", bundle(*asked, kind="batch"))
+    assert statuses(answer) == ["200", "413", "413"]
+    assert statuses(client.post("", bundle(*asked))) == ["200", "413", "201"]
+    assert len(found(client.get("Patient"))) == 1
+
+
 def test_an_empty_transaction_does_nothing(client):
     assert client.post("", {"resourceType": "Bundle", "type": "transaction"}).json == {
         "resourceType": "Bundle", "type": "transaction-response",
