@@ -122,11 +122,11 @@ def pairs(query: bytes | str, config: Config) -> Pairs:
 
 def form_pairs(query: bytes | str, config: Config) -> Pairs:
     """As `pairs`, of a body: as long as a body may be."""
-    text = query.decode("latin-1") if isinstance(query, bytes) else query
-    if text.count("&") >= config.max_parameters:
-        raise refuse(400, "too-costly", f"more than {config.max_parameters} parameters; ask less")
     try:
-        text.encode("ascii")  # all else is percent-encoded
+        text = query.decode("ascii") if isinstance(query, bytes) else query
+        if text.count("&") >= config.max_parameters:
+            message = f"more than {config.max_parameters} parameters; ask less"
+            raise refuse(400, "too-costly", message)
         found = parse_qsl(text, keep_blank_values=True, errors="strict")
     except ValueError as error:
         raise refuse(400, "invalid", "the query is not percent-encoded UTF-8") from error
@@ -146,7 +146,7 @@ def criteria(text: str, kind: str, config: Config) -> Pairs:
     named = path.rstrip("/").rpartition("/")[2]
     if mark and named not in {"", kind}:
         raise refuse(400, "invalid", f"the condition is a search for another type than {kind}")
-    found = pairs(query.encode("ascii", "ignore") if query.isascii() else query, config)
+    found = pairs(query, config)
     if not found:
         raise refuse(412, "incomplete", "the condition is empty; name what must match")
     return found
@@ -242,7 +242,7 @@ def form(request: Request, config: Config) -> Form:
             raise _not_acceptable()
         return PLAIN
     asked: dict[str, str] = {}
-    for name, value in pairs(query, config):
+    for name, value in pairs(query.encode("latin-1"), config):
         asked.setdefault(name, value)
     return form_of(asked, accept)
 

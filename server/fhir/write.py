@@ -20,7 +20,10 @@ def create(kind: str) -> wire.Answer:
     """`POST Type`, with If-None-Exist only if nothing matches."""
     here = facade()
     resource = wire.resource(request, here.config, kind)
-    condition = none_exist(request.headers.get("If-None-Exist"), kind)
+    header = request.headers.get("If-None-Exist")
+    if header is not None and not header.isascii():
+        raise refuse(400, "invalid", "If-None-Exist is not percent-encoded")
+    condition = none_exist(header, kind)
     advice = here.policy.check(resource)
     change = Change(method="POST", type=kind, resource=resource, criteria=condition)
     return answers.written(apply([change])[0], advice)

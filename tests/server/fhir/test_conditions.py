@@ -28,6 +28,18 @@ def test_if_none_exist_is_read_as_query_as_type_and_query_and_as_encoded_url(cli
     assert again.json == first.json
 
 
+def test_letters_of_a_condition_are_percent_encoded_in_a_header_and_may_stand_in_an_entry(client):
+    named = PATIENT | {"identifier": [{"system": "urn:mrn", "value": "Müller"}]}
+    query = "identifier=urn:mrn|Müller"
+    assert told(client.post("Patient", named, If_None_Exist=query)) == (400, ["invalid"])
+    sent = {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": named, "request": {"method": "POST", "url": "Patient", "ifNoneExist": query}}
+    ]}  # fmt: skip
+    statuses = [client.post("", sent).json["entry"][0]["response"]["status"] for _ in range(2)]
+    encoded = client.post("Patient", named, If_None_Exist="identifier=urn:mrn|M%C3%BCller")
+    assert (statuses, encoded.status_code) == (["201 Created", "200 OK"], 200)
+
+
 def test_a_condition_that_several_match_is_412(client):
     client.create(NAMED)
     client.create(NAMED)
