@@ -64,13 +64,14 @@ class Application(Flask):
 
 def create_app(
     config: Config,
-    store: Store,
+    store: Store | None = None,
     *,
     guard: Guard | None = None,
     witness: Witness | None = None,
     clock: Callable[[], int] | None = None,
 ) -> Flask:
-    """A WSGI application over a store, guarded as the settings say if no guard is given."""
+    """A WSGI application; store and guard are those that the settings name, if none are given."""
+    store = store or opened(config)
     app = Application("fhir_b12.server", static_folder=None)
     app.response_class = wire.Answer
     app.url_map.strict_slashes = False
@@ -97,6 +98,14 @@ def create_app(
     app.after_request(_end)
     app.register_error_handler(Exception, _failed)
     return app
+
+
+def opened(config: Config) -> Store:
+    """The store that the settings name; the module of another one is not loaded."""
+    kind = "postgres" if config.database.startswith("postgresql://") else "sqlite"
+    module = import_module(f"fhir_b12.server.store.{kind}")
+    store: Store = module.opened(config)
+    return store
 
 
 def _guard(config: Config, store: Store) -> Guard:

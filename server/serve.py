@@ -24,9 +24,8 @@ from waitress.utilities import Error
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import observed
-from fhir_b12.server.app import create_app
+from fhir_b12.server.app import create_app, opened
 from fhir_b12.server.config import Config, ConfigError, variable
-from fhir_b12.server.store import Store
 from fhir_b12.server.wire import FHIR_JSON
 
 _BANNER = """
@@ -80,14 +79,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def opened(config: Config) -> Store:
-    """The store that the settings name; the module of another one is not loaded."""
-    kind = "postgres" if config.database.startswith("postgresql://") else "sqlite"
-    module = import_module(f"fhir_b12.server.store.{kind}")
-    store: Store = module.opened(config)
-    return store
 
 
 # --- one process

@@ -6,8 +6,8 @@ from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 
+from fhir_b12.server.app import opened
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.serve import opened
 
 
 def reindex(arguments: Namespace) -> int:

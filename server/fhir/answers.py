@@ -70,7 +70,12 @@ def _deleted(version: Version | None) -> wire.Answer:
 
 
 def bundle(
-    kind: str, entries: Iterable[bytes], *, total: int | None = None, links: dict[str, str]
+    kind: str,
+    entries: Iterable[bytes],
+    *,
+    total: int | None = None,
+    links: dict[str, str],
+    wanted: wire.Form,
 ) -> wire.Answer:
     """A Bundle made of texts; no resource in it is read.  https://hl7.org/fhir/R4/bundle.html"""
     parts = [b'{"resourceType":"Bundle","type":"', kind.encode(), b'"']
@@ -79,7 +84,7 @@ def bundle(
     parts += [b',"link":', dumps([{"relation": n, "url": u} for n, u in links.items()])]
     if joined := b",".join(entries):
         parts += [b',"entry":[', joined, b"]"]
-    return wire.answer(b"".join((*parts, b"}")), wanted=form())
+    return wire.answer(b"".join((*parts, b"}")), wanted=wanted)
 
 
 def match(version: Version, mode: str, wanted: wire.Form) -> bytes:

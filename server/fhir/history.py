@@ -44,7 +44,7 @@ def _history(kind: str, name: str | None) -> wire.Answer:
     if page.next is not None:
         links["next"] = _link(path, known | {"_page": page.next})
     entries = (answers.past(version, wanted) for version in page.matches)
-    return answers.bundle("history", entries, total=page.total, links=links)
+    return answers.bundle("history", entries, total=page.total, links=links, wanted=wanted)
 
 
 _KNOWN = ("_since", "_at", "_count", "_page", "_format", "_pretty", "_summary", "_elements")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from fhir_b12.definitions import compartment
 from fhir_b12.server import wire
 from fhir_b12.server.fhir import answers, shipped
-from fhir_b12.server.fhir.context import Route, access, facade, form, parse, seen
+from fhir_b12.server.fhir.context import Route, access, facade, parse, seen
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Page
 
@@ -65,7 +65,7 @@ def answered(kind: str, asked: wire.Pairs, owner: str = "") -> wire.Answer:
     """A page of what matches; `owner` is the compartment, `Patient/1/`."""
     here, allowed = facade(), access()
     shape = [pair for pair in asked if pair[0] in _SHAPE]
-    wanted = wire.form_of(dict(reversed(asked)), request.headers.get("Accept", ""))
+    wanted = _form(asked)
     query = parse(kind, [pair for pair in asked if pair[0] not in _SHAPE])
     if owner:
         query = replace(query, tests=(*query.tests, within(*owner.split("/")[:2])))
@@ -73,7 +73,13 @@ def answered(kind: str, asked: wire.Pairs, owner: str = "") -> wire.Answer:
     seen((*page.matches, *page.included), query)
     path = f"{here.config.base}/{owner}{kind}"
     links = _links(path, [*query.pairs, *shape], page)
-    return answers.bundle("searchset", _entries(page, wanted), total=page.total, links=links)
+    return answers.bundle(
+        "searchset", _entries(page, wanted), total=page.total, links=links, wanted=wanted
+    )
+
+
+def _form(asked: wire.Pairs) -> wire.Form:
+    return wire.form_of(dict(reversed(asked)), request.environ.get("HTTP_ACCEPT", ""))
 
 
 def _links(path: str, asked: wire.Pairs, page: Page) -> dict[str, str]:
@@ -100,11 +106,11 @@ def _entries(page: Page, wanted: wire.Form) -> Iterator[bytes]:
 def _of_definitions(kind: str, asked: wire.Pairs) -> wire.Answer:
     matches, known = shipped.found(kind, asked)
     known += [pair for pair in asked if pair[0] in (*_SHAPE, "_summary", "_elements")]
-    wanted = form()
+    wanted = _form(asked)
     shown = () if wanted.summary == "count" else matches
     entries = (answers.match(version, "match", wanted) for version in shown)
     links = {"self": _link(f"{facade().config.base}/{kind}", known)}
-    return answers.bundle("searchset", entries, total=len(matches), links=links)
+    return answers.bundle("searchset", entries, total=len(matches), links=links, wanted=wanted)
 
 
 _WITHIN = "<owner:owner>/<name>/<stored:kind>"

@@ -36,7 +36,7 @@ def install():
     module = types.ModuleType("fhir_b12.server.search.query")
     module.Query, module.parse, module.within = Query, parse, within
     sys.modules[module.__name__] = search.query = module
-    import_module("fhir_b12.server.serve").opened = lambda config: Memory()
+    import_module("fhir_b12.server.app").opened = lambda config: Memory()
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

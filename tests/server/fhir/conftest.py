@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server import serve
+from fhir_b12.server import app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from fhir_b12.validation import Validator
@@ -29,9 +29,8 @@ def observation(**more):
 class Client:
     """Sends requests below the base and validates what comes back."""
 
-    def __init__(self, app):
-        self.app = app
-        self._client = app.test_client()
+    def __init__(self, served):
+        self._client = served.test_client()
 
     def __call__(self, method, path="", body=None, **headers):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -100,7 +99,7 @@ def serving(tmp_path):
 
     def start(**settings):
         config = replace(CONFIG, database=str(tmp_path / f"{next(numbers)}.db"), **settings)
-        stores.append(serve.opened(config))
+        stores.append(app.opened(config))
         return Client(create_app(config, stores[-1], clock=lambda: next(ticks)))
 
     yield start

@@ -146,7 +146,10 @@ def test_elements_and_summary_shape_the_entries(client):
 
 def test_a_bundle_can_be_pretty(client):
     some(client, 1)
-    assert client.get("Observation?_pretty=true").data.count(b"\n") > 10
+    pretty = client.get("Observation?_pretty=true")
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert pretty.data.count(b"\n") > 10
+    assert client.post("Observation/_search", "_pretty=true", **form).data == pretty.data
 
 
 def test_definitions_are_read_and_found_by_url_name_and_id(client):
