@@ -17,13 +17,18 @@ from fhir_b12.server.store import Change
 
 
 def create(kind: str) -> wire.Answer:
-    """`POST Type`, with If-None-Exist only if nothing matches."""
+    """`POST Type`, with If-None-Exist only if nothing matches.
+
+    fhirpy writes the condition as the query of the url; making a second one would do harm.
+    """
     here = facade()
     resource = wire.resource(request, here.config, kind)
     header = request.headers.get("If-None-Exist")
     if header is not None and not header.isascii():
         raise refuse(400, "invalid", "If-None-Exist is not percent-encoded")
     condition = none_exist(header, kind)
+    if condition is None and (asked := _asked()):
+        condition = the_one(kind, asked)
     advice = here.policy.check(resource)
     change = Change(method="POST", type=kind, resource=resource, criteria=condition)
     return answers.written(apply([change])[0], advice)
@@ -138,7 +143,7 @@ def _if_match() -> int | None:
 
 
 def _asked() -> wire.Pairs:
-    shape = {"_format", "_pretty"}
+    shape = {"_format", "_pretty", "_summary", "_elements"}
     found = wire.pairs(request.query_string, facade().config)
     return [pair for pair in found if pair[0] not in shape]
 

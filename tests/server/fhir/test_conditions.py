@@ -40,6 +40,12 @@ def test_letters_of_a_condition_are_percent_encoded_in_a_header_and_may_stand_in
     assert (statuses, encoded.status_code) == (["201 Created", "200 OK"], 200)
 
 
+def test_a_create_with_a_query_in_its_url_makes_no_second_one(client):
+    first, again = (client.post(f"Patient?{QUERY}&_format=json", NAMED) for _ in range(2))
+    assert (first.status_code, again.status_code, again.json) == (201, 200, first.json)
+    assert told(client.post("Patient?colour=blue", NAMED)) == (400, ["not-supported"])
+
+
 def test_a_condition_that_several_match_is_412(client):
     client.create(NAMED)
     client.create(NAMED)
