@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -63,7 +63,7 @@ class Facade:
 
     config: Config
     store: Store
-    guard: Guard = field(default_factory=Open)
+    guard: Guard
     witness: Witness | None = None
     policy: Policy
     routes: tuple[Route, ...] = ()
