@@ -15,6 +15,8 @@ _EXTRAS = {
     "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
     "prometheus_client": "metrics",
 }  # fmt: skip
+#: what this version has no more of than its protocol
+_ABSENT = ("fhir_b12.server.store", "fhir_b12.server.search")
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -45,8 +47,12 @@ def _called(module: str, name: str, arguments: argparse.Namespace) -> Any:
     """Call a function of the facade, which the library does not import."""
     try:
         return getattr(import_module(f"fhir_b12.server.{module}"), name)(arguments)
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+    except ImportError as error:
+        missing = error.name or ""
+        if missing.startswith(_ABSENT):
+            message = f"{arguments.run.__name__} needs the server's store and search, "
+            raise UsageError(message + "which this version does not have yet") from error
+        extra = _EXTRAS.get(missing.partition(".")[0])
         if extra is None:
             raise
         message = f"{error.name} is not installed; pip install 'fhir-b12[{extra}]'"
@@ -62,8 +68,8 @@ def add(add: Add) -> None:
     made = add(
         "serve",
         serve,
-        "A FHIR R4 server for therapy data, and the same data as plain records. Everything can be\n"
-        "set by FHIR_B12_… variables too; docs/server.md lists them.",
+        "A FHIR R4 server for therapy data. It does not start yet: store and search are missing.\n"
+        "Everything can be set by FHIR_B12_… variables too; docs/server.md lists them.",
         "--open",
         "--open --database clinic.db --port 8081",
         "--database postgresql://localhost/clinic --workers 4 --public-url https://fhir.clinic.org",

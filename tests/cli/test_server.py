@@ -1,6 +1,7 @@
 """The commands of the server: understood, and found when they are needed."""
 
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -71,3 +72,19 @@ def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
 )
 def test_settings_that_cannot_be_used_are_told_without_a_traceback(inside, line, said):
     assert call(*line.split()) == (2, "", f"fhir-b12: {said}\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["serve --open", "reindex", "backup copy.db", "restore copy.db --database clinic.db"]
+)
+def test_a_command_that_needs_what_is_not_there_yet_says_so(tmp_path, line):
+    # in a process of its own, where no store of the tests stands in
+    done = subprocess.run(
+        [sys.executable, "-m", "fhir_b12", *line.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = f"{line.split()[0]} needs the server's store and search, which this version does not"
+    assert (done.returncode, done.stderr) == (2, f"fhir-b12: {said} have yet\n")
