@@ -205,8 +205,10 @@ def _broken(path: str) -> str:
 
 
 def _link(url: str | None, before: str = "") -> str:
-    if not url or not url.startswith(("https://", "http://")):
+    if not url:
         return ""
+    if not url.startswith(("https://", "http://")):
+        return f"{before}<small>Source: {escape(url)}</small>"
     return f'{before}<a href="{escape(url)}" rel="noreferrer">Specification</a>'
 
 

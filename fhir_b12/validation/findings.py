@@ -89,11 +89,20 @@ def rules() -> Mapping[str, Rule]:
         for name, facts in _parsed(stage, text).items():
             if name in known:
                 raise data.TableError(f"rules/{stage}.toml: {name} stands in another file too")
+            own = {"id": name, "stage": stage}
+            if stage == "plausibility" and "source" not in facts:
+                own["source"] = _source(name)
             try:
-                known[name] = msgspec.convert(facts | {"id": name, "stage": stage}, Rule)
+                known[name] = msgspec.convert(facts | own, Rule)
             except msgspec.ValidationError as error:
                 raise data.TableError(f"rules/{stage}.toml: {name}: {error}") from error
     return known
+
+
+def _source(name: str) -> str:
+    """Where the numbers of advice are from; "OBS-03-text" is OBS-03 in other words."""
+    source: str = data.toml("plausibility.toml")[name[:6]]["source"]
+    return source
 
 
 def _parsed(stage: str, text: str) -> dict[str, Any]:
