@@ -14,12 +14,22 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, MapAdapter
 
-from fhir_b12.definitions import compartment
+from fhir_b12.definitions import compartment, resource_types
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError
 from fhir_b12.server import observed, wire
 from fhir_b12.server.config import Config
-from fhir_b12.server.fhir import context, history, metadata, read, search, transaction, write
+from fhir_b12.server.fhir import (
+    context,
+    history,
+    metadata,
+    read,
+    search,
+    terminology,
+    transaction,
+    validate,
+    write,
+)
 from fhir_b12.server.fhir.context import Facade, Guard, Open, Witness
 from fhir_b12.server.fhir.policy import Policy
 from fhir_b12.server.outcomes import Refusal, refuse
@@ -27,12 +37,18 @@ from fhir_b12.server.store import Store
 from fhir_b12.server.types import SHIPPED, STORED, TYPES
 
 #: one file an interaction; the CapabilityStatement tells of these
-INTERACTIONS = (metadata, read, write, history, search, transaction)
+INTERACTIONS = (metadata, read, write, history, search, transaction, validate, terminology)
 _OWNERS = tuple(
     name for name in ("Device", "Encounter", "Patient", "Practitioner") if compartment(name)
 )
 #: which types a rule is for: `<kept:kind>`
-_KINDS = {"kept": TYPES, "stored": STORED, "shipped": SHIPPED, "owner": _OWNERS}
+_KINDS = {
+    "kept": TYPES,
+    "stored": STORED,
+    "shipped": SHIPPED,
+    "owner": _OWNERS,
+    "resource": sorted(resource_types(), key=len, reverse=True),
+}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

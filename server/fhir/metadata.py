@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import current_app
 
-from fhir_b12.definitions import search_parameters
+from fhir_b12.definitions import resource_types, search_parameters
 from fhir_b12.guide.definitions import profiles, settings
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
@@ -15,7 +15,12 @@ from fhir_b12.server.types import READ_ONLY, SHIPPED, STORED, TYPES
 
 Resource = dict[str, Any]
 #: which types a route answers for, by the converter in its rule
-_ANSWERED = {"<kept:kind>": TYPES, "<stored:kind>": STORED, "<shipped:kind>": SHIPPED}
+_ANSWERED = {
+    "<kept:kind>": TYPES,
+    "<stored:kind>": STORED,
+    "<shipped:kind>": SHIPPED,
+    "<resource:kind>": resource_types(),
+}
 #: https://hl7.org/fhir/R4/valueset-type-restful-interaction.html
 _INTERACTIONS = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",

@@ -1,6 +1,8 @@
 """What is asked of a resource before it is kept.  https://hl7.org/fhir/R4/validation.html"""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -62,16 +64,22 @@ class Policy:
             raise refuse(422, "structure", "the patch leaves no resource that is kept here")
         self.check(resource)
 
-    def _issues(self, resource: dict[str, Any], rules: str) -> list[Issue]:
+    @contextmanager
+    def validator(self, rules: str = "profile") -> Iterator[Validator]:
+        """A validator that nobody else has for now."""
         idle = self._idle[rules]
         try:
             validator = idle.pop()
         except IndexError:
             validator = _KINDS[rules](packages=self._config.packages)
         try:
-            return list(validator.validate(resource))
+            yield validator
         finally:
             idle.append(validator)
+
+    def _issues(self, resource: dict[str, Any], rules: str) -> list[Issue]:
+        with self.validator(rules) as validator:
+            return list(validator.validate(resource))
 
     def _weighed(self, issue: Issue, kind: str, rules: str, place: str) -> Issue | None:
         """An issue as grave as the settings say."""
