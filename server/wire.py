@@ -12,6 +12,7 @@ from flask import Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date, parse_date
 
+from fhir_b12.dates import DateTime
 from fhir_b12.definitions import children, element
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.config import Config
@@ -150,6 +151,18 @@ def criteria(text: str, kind: str, config: Config) -> Pairs:
     if not found:
         raise refuse(412, "incomplete", "the condition is empty; name what must match")
     return found
+
+
+def moment(text: str, name: str) -> int:
+    """The µs since 1970 of a dateTime, where it begins; a `+` may have come as a space."""
+    try:
+        first, _ = DateTime(text.replace(" ", "+")).interval
+    except ValueError as error:
+        raise refuse(400, "value", f"{name} is no moment, 2026-03-09T09:15:00Z") from error
+    return int((first - _EPOCH) * 1_000_000)
+
+
+_EPOCH = DateTime("1970-01-01T00:00:00Z").interval[0]
 
 
 def version_of(header: str | None) -> int | None:

@@ -1,12 +1,13 @@
 """What every interaction has at hand: settings, store, guard, policy; the routes it answers."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
-from flask import Request, current_app, g, request
+from flask import Request, Response, current_app, g, request
+from msgspec.structs import replace
 
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config
@@ -52,7 +53,7 @@ class Route(NamedTuple):
     code: str  #: of https://hl7.org/fhir/R4/valueset-type-restful-interaction.html, or `$name`
     methods: tuple[str, ...]
     rule: str  #: below the base; `<kept:kind>` is a type that may be written
-    handler: Callable[..., wire.Answer]
+    handler: Callable[..., Response]
     definition: str = ""  #: canonical url of an operation
     public: bool = False  #: answered to who has no token; nothing of a patient is there
 
@@ -68,6 +69,20 @@ class Facade:
     policy: Policy
     routes: tuple[Route, ...] = ()
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000 * 1000  #: µs since 1970
+
+    def pages(
+        self, allowed: Access, kind: str, asked: wire.Pairs, *tests: Any
+    ) -> Iterator[Version]:
+        """All that matches, read page by page; `tests` are compartments."""
+        whole = [*asked, ("_count", str(self.config.max_count))]
+        cursor: str | None = None
+        while True:
+            pairs = [*whole, ("_page", cursor)] if cursor else whole
+            query = queries.parse(kind, pairs, strict=True, base=self.config.base)
+            page = self.store.search(replace(query, tests=(*query.tests, *tests)), allowed)
+            yield from page.matches
+            if (cursor := page.next) is None:
+                return
 
 
 def facade() -> Facade:

@@ -4,7 +4,6 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from fhir_b12.dates import DateTime
 from fhir_b12.server import wire
 from fhir_b12.server.fhir import answers
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
@@ -55,17 +54,7 @@ def _link(path: str, asked: dict[str, str]) -> str:
 
 
 def _moment(asked: dict[str, str], name: str) -> int | None:
-    """Microseconds since 1970; a `+` may have come as a space."""
-    if name not in asked:
-        return None
-    try:
-        first, _ = DateTime(asked[name].replace(" ", "+")).interval
-    except ValueError as error:
-        raise refuse(400, "value", f"{name} is no moment, 2026-03-09T09:15:00Z") from error
-    return int((first - _EPOCH) * 1_000_000)
-
-
-_EPOCH = DateTime("1970-01-01T00:00:00Z").interval[0]
+    return wire.moment(asked[name], name) if name in asked else None
 
 
 def _count(asked: dict[str, str]) -> int:

@@ -22,6 +22,9 @@ class Inputs:
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self._pairs = pairs
 
+    def __contains__(self, name: str) -> bool:
+        return bool(self.every(name))
+
     def every(self, name: str) -> list[Any]:
         """All values of a name."""
         return [value for known, value in self._pairs if known == name]

@@ -1,0 +1,160 @@
+"""`$export`: all of a server, of its patients or of a group, as NDJSON, made in the background.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html
+"""
+
+from typing import Any
+
+from flask import Response, request, send_file
+
+from fhir_b12.definitions import compartment
+from fhir_b12.jsonio import dumps
+from fhir_b12.server import wire
+from fhir_b12.server.fhir import answers, exporting
+from fhir_b12.server.fhir.context import Route, access, facade, parse
+from fhir_b12.server.fhir.everything import wanted_types
+from fhir_b12.server.fhir.inputs import Inputs, inputs
+from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.types import TYPES
+
+_KNOWN = ("_outputFormat", "_since", "_type", "_typeFilter")
+_FORMATS = {None, "application/fhir+ndjson", "application/ndjson", "ndjson"}
+_OF_PATIENTS = tuple(name for name in TYPES if name in compartment("Patient"))
+
+
+def export_all() -> wire.Answer:
+    """`GET or POST $export`: every resource that the sender may read."""
+    return _begun(inputs(_KNOWN), TYPES)
+
+
+def export_patients() -> wire.Answer:
+    """`GET or POST Patient/$export`: the types of which a patient's compartment is made."""
+    return _begun(inputs(_KNOWN), _OF_PATIENTS)
+
+
+def export_group(name: str) -> wire.Answer:
+    """`GET or POST Group/id/$export`: the compartments of the group's patients."""
+    asked = inputs(_KNOWN)
+    group = facade().store.read("Group", name, access()) if wire.is_id(name) else None
+    if group is None:
+        raise answers.unknown("Group")
+    if group.body is None:
+        raise answers.gone(group)
+    members: Any = answers.as_value(group).get("member", [])
+    patients = [
+        text.partition("/")[2]
+        for each in members
+        if not each.get("inactive")
+        and isinstance(text := each.get("entity", {}).get("reference"), str)
+        and text.startswith("Patient/")
+    ]
+    return _begun(asked, _OF_PATIENTS, patients)
+
+
+def _begun(asked: Inputs, kinds: tuple[str, ...], patients: list[str] | None = None) -> wire.Answer:
+    """Note the job, set it going, and say where its state is told."""
+    here, allowed = facade(), access()
+    if "respond-async" not in wire.preferences(request.headers.get("Prefer", "")):
+        raise refuse(400, "required", "an export is asynchronous; send Prefer: respond-async")
+    if asked.text("_outputFormat") not in _FORMATS:
+        raise refuse(400, "not-supported", "_outputFormat is application/fhir+ndjson here")
+    filters = _filters(asked)
+    chosen = wanted_types(asked.text("_type")) if "_type" in asked else frozenset(TYPES)
+    wanted = [kind for kind in kinds if kind in chosen and allowed.limits(kind, "r") is not None]
+    if not wanted:
+        raise refuse(403, "forbidden", "none of these types may be exported with this token")
+    since = asked.text("_since")
+    plan = exporting.Plan(
+        kinds=tuple(wanted),
+        filters=filters,
+        since=None if since is None else wire.moment(since, "_since"),
+        patients=patients,
+    )
+    name = exporting.begin(here, allowed, request.url, plan)
+    return wire.answer(b"", 202, {"Content-Location": f"{here.config.base}/$export-status/{name}"})
+
+
+def _filters(asked: Inputs) -> dict[str, list[wire.Pairs]]:
+    """The searches of `_typeFilter` by type; a resource is exported if one of its type finds it."""
+    found: dict[str, list[wire.Pairs]] = {}
+    for text in asked.every("_typeFilter"):
+        for part in str(text).split(","):
+            kind, _, query = part.partition("?")
+            if kind not in TYPES or not query:
+                raise refuse(400, "value", "_typeFilter is searches, Type?query, by commas")
+            pairs = wire.pairs(query, facade().config)
+            parse(kind, pairs, strict=True)
+            found.setdefault(kind, []).append(pairs)
+    return found
+
+
+# --- what becomes of it  https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-status-request
+
+
+def status(name: str) -> Response:
+    """`GET $export-status/job`: 202 with how far it is, or 200 with its files."""
+    job = _mine(name)
+    here = facade()
+    if job["state"] == "failed":
+        raise refuse(500, "exception", "the export failed; ask for it anew")
+    if job["state"] == "running":
+        if here.clock() - job["beat"] > exporting.DEAD:
+            raise refuse(500, "exception", "the export was ended with its server; ask for it anew")
+        told = f"{job['done']} resources, {job['kinds_done']} of {job['kinds']} types"
+        return wire.answer(b"", 202, {"X-Progress": told, "Retry-After": "1"})
+    files = f"{here.config.base}/$export-file/{name}"
+    manifest = {
+        "transactionTime": wire.instant(job["began"]),
+        "request": job["request"],
+        "requiresAccessToken": not here.config.open,
+        "output": [each | {"url": f"{files}/{each['url']}"} for each in job["output"]],
+        "error": [each | {"url": f"{files}/{each['url']}"} for each in job["error"]],
+    }
+    answer = wire.answer(dumps(manifest), 200)
+    answer.mimetype = "application/json"
+    answer.headers["Expires"] = wire.last_modified(job["expires"] // 1_000_000)
+    return answer
+
+
+def cancel(name: str) -> Response:
+    """`DELETE $export-status/job`: ends it, and takes its files away."""
+    _mine(name)
+    exporting.forget(facade(), name)
+    return wire.answer(b"", 202)
+
+
+def file(name: str, part: str) -> Response:
+    """`GET $export-file/job/Observation.ndjson`, as it lies on the disk."""
+    job = _mine(name)
+    known = {each["url"] for each in (*job["output"], *job["error"])}
+    path = exporting.folder(facade().config) / name / part
+    if part not in known or not path.is_file():
+        raise answers.unknown("file")
+    return send_file(path, mimetype="application/fhir+ndjson", conditional=True)
+
+
+def _mine(name: str) -> dict[str, Any]:
+    """The job, if the one who asks began it and it is not too old."""
+    here = facade()
+    job = here.store.job(name)
+    if job is None or job["owner"] != exporting.owner(access()):
+        raise answers.unknown("export")
+    if job["expires"] < here.clock():
+        exporting.forget(here, name)
+        raise answers.unknown("export")
+    return job
+
+
+def _routes(rule: str, handler: Any, definition: str) -> Route:
+    url = f"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/{definition}"
+    return Route("$export", ("GET", "POST"), rule, handler, url)
+
+
+ROUTES = (
+    _routes("$export", export_all, "export"),
+    _routes("Patient/$export", export_patients, "patient-export"),
+    _routes("Group/<name>/$export", export_group, "group-export"),
+    Route("export-status", ("GET",), "$export-status/<name>", status),
+    Route("export-status", ("DELETE",), "$export-status/<name>", cancel),
+    Route("export-file", ("GET",), "$export-file/<name>/<part>", file),
+)
