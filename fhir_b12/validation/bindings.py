@@ -152,6 +152,14 @@ def _said(coding: Json, context: Context) -> "Said":
     return said
 
 
+def _is_wrong(coding: Json, context: Context) -> bool:
+    """True where it is in no value set; a display of white space alone says nothing of that."""
+    display = coding.get("display")
+    if isinstance(display, str) and not display.strip():
+        coding = {name: value for name, value in coding.items() if name != "display"}
+    return _said(coding, context).is_wrong
+
+
 def _report(said: "Said", coding: Json, found: list[Finding], *path: str | int) -> None:
     for remark in said.remarks:
         steps = (*path, remark.step) if remark.step else path
@@ -251,7 +259,7 @@ def _bind_coding(
 
 def _is_inside(coding: Json, value_set: str, context: Context) -> bool | None:
     """Whether a coding with a system is right and in a value set; None: cannot be told."""
-    if _said(coding, context).is_wrong:
+    if _is_wrong(coding, context):
         return False
     code = coding.get("code")
     if code is None:
@@ -316,7 +324,7 @@ def _without_codings(
 def _holds(codings: list[Json], value_set: str, context: Context) -> bool | None:
     """Whether one of several codings is in a value set and none is wrong; None: cannot be told."""
     answers = [_of_one(each, value_set, context) for each in codings]
-    wrong = any("system" in each and _said(each, context).is_wrong for each in codings)
+    wrong = any("system" in each and _is_wrong(each, context) for each in codings)
     if wrong:
         terminology: Terminology = context.validator.terminology
         return False if terminology.value_set(value_set) is not None else None

@@ -334,6 +334,9 @@ def _is_base(url: str, base: Element | None) -> bool:
 def _spellings(parent: str | None, name: str) -> tuple[Keys, Element | None]:
     """The JSON names of an element and the type of each, and what R4 says of it."""
     where = parent or "Element"
+    known = definitions.element(where)
+    if known is not None and any(map(definitions.is_primitive, known.types)):
+        where = "Element"  # what a primitive has beside its value stands in its companion
     base = definitions.element(f"{where}.{name}")
     if base is None:
         return [], None

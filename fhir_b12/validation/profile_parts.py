@@ -57,7 +57,8 @@ class Part:
         if self.groups and not isinstance(inside, dict):
             if len(found) > mark:
                 _place(found, mark, name, index)
-            mark, name, inside = len(found), f"_{name}", item.companion
+            # a primitive without companion may lack an extension that it must have
+            mark, name, inside = len(found), f"_{name}", item.companion or {}
         if isinstance(inside, dict):
             for group in self.groups:
                 group.check(inside, context, found)

@@ -8,6 +8,7 @@ from tests.validation.profiling import (
     extension,
     observation,
     patient,
+    profile,
     sliced,
     told,
     types,
@@ -226,3 +227,50 @@ def test_extensions_of_contained_resources_stand_in_those():
     }
     resource = patient(contained=[clinic], managingOrganization={"reference": "#g"})
     assert told(resource, used) == []
+
+
+WITNESSED = extension("witnessed", value("code"), where=["Patient.birthDate", "string"])
+
+
+def of_primitive(name, place):
+    """A profile that asks for one extension, and one only, beside the value of a primitive."""
+    slice_ = element(
+        f"{place}.extension:w", min=1, max="1",
+        type=types("Extension", profile=[HOME + "witnessed"]),
+    )  # fmt: skip
+    return profile(name, "Patient", sliced(f"{place}.extension", ("value", "url")), slice_)
+
+
+@pytest.mark.parametrize(
+    ("companion", "found"),
+    [
+        ({"extension": [has("witnessed", valueCode="a")]}, []),
+        (None, [("profile-slice-min", "Patient.birthDate")]),
+        ({"id": "a"}, [("profile-slice-min", "Patient.birthDate")]),
+        (
+            {"extension": [has("witnessed", valueCode="a"), has("witnessed", valueCode="b")]},
+            [("profile-slice-max", "Patient.birthDate")],
+        ),
+    ],
+)
+def test_a_profile_is_held_to_beside_the_value_of_a_primitive(companion, found):
+    facts = {"birthDate": "2000-01-01"} | ({"_birthDate": companion} if companion else {})
+    definitions = (WITNESSED, of_primitive("dated", "Patient.birthDate"))
+    assert told(patient(**facts), *definitions, against=["dated"]) == found
+
+
+def test_each_item_of_a_list_of_primitives_is_held_to_it():
+    name = {
+        "family": "f",
+        "given": ["a", "b"],
+        "_given": [{"extension": [has("witnessed", valueCode="a")]}, None],
+    }
+    definitions = (WITNESSED, of_primitive("named", "Patient.name.given"))
+    assert told(patient(name=[name]), *definitions, against=["named"]) == [
+        ("profile-slice-min", "Patient.name[0].given[1]")
+    ]
+
+
+def test_what_is_not_there_lacks_no_extension():
+    definitions = (WITNESSED, of_primitive("dated", "Patient.birthDate"))
+    assert told(patient(), *definitions, against=["dated"]) == []

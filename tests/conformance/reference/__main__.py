@@ -4,23 +4,52 @@ import argparse
 import json
 import random
 import tarfile
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from fhir_b12 import jsonio
+from fhir_b12.guide import package
+from fhir_b12.mapping.lens import to_fhir
 from fhir_b12.validation import Validator
 from tests.conformance.mutations import mutant
 from tests.conformance.outcomes import Row, Tally, place
 from tests.conformance.reference import Reference
 from tests.conftest import fixtures_root
+from tests.test_profiles_of_ours import KINDS, drawn, profile_of
 
-#: what it says of a value set whose code systems are in absent packages
+#: what it says where it fell over a null of its own, and looked no further
 _STUMBLED = "Cannot invoke"
 US_CORE, IPS = "hl7.fhir.us.core-6.1.0.tgz", "hl7.fhir.uv.ips-1.1.0.tgz"
 
 
 def sources(fixtures: Path, name: str):
-    """Resources to change: official examples, US Core's, IPS's."""
+    """Resources to change, each with the profiles to hold it to.
+
+    Official examples, US Core's, IPS's, and what we write of records of every kind.
+    """
+    if name == "ours":
+        return written()
+    return [(each, ()) for each in examples(fixtures, name)]
+
+
+def written():
+    """What our tables write of 20 records of each kind, and the examples of our package."""
+    found = [
+        (json.loads(jsonio.dumps(to_fhir(record))), (profile_of(kind),))
+        for kind in KINDS
+        for record in drawn(kind, 20)
+    ]
+    found += [
+        (json.loads(text), ())
+        for name, text in sorted(package.files().items())
+        if "example/" in name and not name.endswith((".index.json", "package.json"))
+    ]
+    return found
+
+
+def examples(fixtures: Path, name: str):
     if name == "base":
         files = sorted((fixtures / "r4-examples").rglob("*.json"))
         return [json.loads(file.read_text("utf-8")) for file in files]
@@ -34,35 +63,43 @@ def sources(fixtures: Path, name: str):
 
 
 def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
-    packages = {"base": [], "us-core": [US_CORE], "ips": [IPS]}[name]
-    packages = [fixtures / "packages" / each for each in packages]
+    packages = {"us-core": [fixtures / "packages" / US_CORE], "ips": [fixtures / "packages" / IPS]}
+    packages = packages.get(name, [])
+    if name == "ours":
+        packages = [Path(tempfile.mkdtemp()) / package.file_name()]
+        packages[0].write_bytes(package.packed(package.files()))
     draw = random.Random(f"{name} {seed}")
-    found = [each for each in sources(fixtures, name) if len(json.dumps(each)) < 20_000]
+    found = [each for each in sources(fixtures, name) if len(json.dumps(each[0])) < 20_000]
     tally, ours_us, theirs_us, crashes = Tally(), 0.0, 0.0, 0
     validator = Validator((), packages, plausibility=False)
     with Reference(packages) as reference:
         while tally.total < number:
-            made = mutant(draw.choice(found), draw)
+            source, profiles = draw.choice(found)
+            made = mutant(source, draw)
             if made is None:
                 continue
             operator, path, resource = made
             text = json.dumps(resource)
-            answer = reference.ask(text)
-            if "crash" in answer:
+            answer = reference.ask(text, profiles)
+            if "crash" in answer or any(_STUMBLED in str(i) for i in answer["issues"]):
                 crashes += 1
                 continue
             where = ".".join(map(str, path))
             row = Row(
-                f"{name}-{seed}-{tally.total} {where}", text, (), tuple(answer["issues"]), operator
+                f"{name}-{seed}-{tally.total} {where}",
+                text,
+                profiles,
+                tuple(answer["issues"]),
+                operator,
             )
             began = time.perf_counter()
-            report = validator.validate(text)
+            report = validator.validate(text, profiles=profiles)
             ours_us += (time.perf_counter() - began) * 1e6
             theirs_us += answer["microseconds"]
             tally.add(row, report)
     print(
         f"{name}: {tally.total} mutants of seed {seed}: verdicts {tally.verdicts / tally.total:.2%}, "
-        f"places {tally.places / tally.total:.2%}; {crashes} crashed it; "
+        f"places {tally.places / tally.total:.2%}; {crashes} it fell over; "
         f"{theirs_us / ours_us:.0f} times as fast"
     )
     return tally
@@ -72,7 +109,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--of", nargs="*", default=["base", "us-core", "ips"])
+    parser.add_argument("--of", nargs="*", default=["base", "us-core", "ips", "ours"])
     parser.add_argument("--save", type=Path, help="write the differing rows here, as NDJSON")
     asked = parser.parse_args()
     fixtures = fixtures_root()
@@ -86,7 +123,7 @@ def main():
                 counted["- " + ", ".join(sorted(row.errors[each]))] += 1
             for each in extra:
                 counted[f"+ {rules[each]}"] += 1
-            differing.append({"name": row.name, "operator": row.operator, "missing": sorted(missing),
+            differing.append({"name": row.name, "operator": row.operator, "profiles": row.profiles, "missing": sorted(missing),
                               "extra": {each: rules[each] for each in extra}, "issues": row.issues,
                               "text": row.text})  # fmt: skip
         for what, often in counted.most_common(40):
