@@ -5,6 +5,7 @@ An entry names the rules of the reference that we do not report (`missing`), our
 is a defect, and so is an entry that covers nothing.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -31,6 +32,28 @@ class Difference:
         )
 
 
+def _is_of(entry, row: Row | None) -> bool:
+    if row is None:
+        return True
+    path = row.name.partition(" ")[2]
+    rules = {str(issue.get("rule")) for issue in row.issues if issue["severity"] in _GRAVE}
+    return (
+        row.operator in entry.get("operator", [row.operator])
+        and re.search(entry.get("path", ""), path) is not None
+        and rules >= set(entry.get("with", ()))
+        and (not entry.get("blank") or _is_blank(json.loads(row.text), path))
+    )
+
+
+_GRAVE = {"error", "fatal"}
+
+
+def _is_blank(value, path: str) -> bool:
+    for step in path.split("."):
+        value = value[int(step)] if isinstance(value, list) else value.get(step)
+    return isinstance(value, str) and not value.strip()
+
+
 def differences(row: Row, report) -> Iterator[Difference]:
     theirs = row.errors
     ours: dict[str, set[str]] = {}
@@ -44,15 +67,21 @@ def differences(row: Row, report) -> Iterator[Difference]:
 
 
 class Listed:
-    """The entries of the file, and which of them were met."""
+    """The entries of files, and which of them were met."""
 
-    def __init__(self) -> None:
-        self.entries = tomllib.loads(FILE.read_text("utf-8"))["differs"]
+    def __init__(self, *files: Path) -> None:
+        self.entries = [
+            entry
+            for file in (FILE, *files)
+            for entry in tomllib.loads(file.read_text("utf-8"))["differs"]
+            if not files or file is not FILE or "rows" not in entry
+        ]
         self._met = [False] * len(self.entries)
 
-    def covers(self, difference: Difference) -> bool:
+    def covers(self, difference: Difference, row: Row | None = None) -> bool:
+        """`row` is the mutant, for entries that say which kinds of mutants they are about."""
         for index, entry in enumerate(self.entries):
-            if self._fits(entry, difference):
+            if self._fits(entry, difference) and _is_of(entry, row):
                 self._met[index] = True
                 return True
         return False
