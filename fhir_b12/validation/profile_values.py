@@ -42,6 +42,8 @@ def fixed(wanted: Any, profile: str) -> ValueTest:
     def test(item: Item, _context: Context, found: Found) -> None:
         if item.value is not None and (isinstance(wanted, dict) or not same(item.value, wanted)):
             check_fixed(item.value, wanted, item.kind, profile, found)
+        if isinstance(item.companion, dict) and "extension" in item.companion:
+            found.append(Finding("profile-fixed-extension", profile=profile))
 
     return test
 

@@ -71,6 +71,8 @@ class Structure:
                 checks[name] = _all([_not_allowed(name), self._late(checks, member, member)])
         if form.is_resource:
             checks["resourceType"] = _nothing
+        elif "id" in checks:
+            checks["id"] = _all([_once, checks["id"]])
         walk = _walker(
             form,
             checks,
@@ -89,8 +91,8 @@ class Structure:
         for name, member in form.members.items():
             if member.many or member.json != "string" or self._invariants_at(member.element):
                 continue
-            if name in form.choices:  # a second one must be seen
-                continue
+            if name in form.choices or (name == "id" and not form.is_resource):
+                continue  # a second one must be seen
             text, bound = CHECKS[member.type], self._binding(member)
             if bound:
                 codes = member.element.codes if member.is_required_code else None
@@ -269,6 +271,14 @@ def _not_allowed(name: str) -> Check:
         found.append(Finding("max", name=name))
 
     return check
+
+
+def _once(value: Any, context: Context, found: Found) -> None:
+    """The id of an element, which no other element of the resource has."""
+    known = context.memo.setdefault(_once, set())
+    if value in known:
+        found.append(Finding("element-id-twice"))
+    known.add(value)
 
 
 def _nothing(_: Any, __: Context, ___: Found) -> None:
