@@ -153,9 +153,8 @@ def _said(coding: Json, context: Context) -> "Said":
 
 
 def _is_wrong(coding: Json, context: Context) -> bool:
-    """True where it is in no value set; a display of white space alone says nothing of that."""
-    display = coding.get("display")
-    if isinstance(display, str) and not display.strip():
+    """True where it is in no value set; that its display is another's does not move the code."""
+    if "display" in coding:
         coding = {name: value for name, value in coding.items() if name != "display"}
     return _said(coding, context).is_wrong
 

@@ -42,7 +42,8 @@ def fixed(wanted: Any, profile: str) -> ValueTest:
     def test(item: Item, _context: Context, found: Found) -> None:
         if item.value is not None and (isinstance(wanted, dict) or not same(item.value, wanted)):
             check_fixed(item.value, wanted, item.kind, profile, found)
-        if isinstance(item.companion, dict) and "extension" in item.companion:
+        beside = item.companion if item.value is not None else None
+        if isinstance(beside, dict) and "extension" in beside:
             found.append(Finding("profile-fixed-extension", profile=profile))
 
     return test

@@ -93,7 +93,10 @@ class Listed:
             return False
         if "place" in entry and not re.search(entry["place"], difference.place):
             return False
-        return difference.rules <= set(rules)
+        return all(
+            any(each == rule or re.fullmatch(each, rule) for each in rules)
+            for rule in difference.rules
+        )
 
     def unmet(self) -> list[str]:
         return [
