@@ -21,6 +21,17 @@ def systems() -> dict[str, str]:
 
 
 @cache
+def cased_units() -> dict[str, str]:
+    """UCUM codes of ours in lower case -> as they are written, where only one is alike."""
+    codes = data.toml("units.toml")["spellings"]
+    found: dict[str, str] = {}
+    for code in codes:
+        folded = code.lower()
+        found[folded] = "" if folded in found else code
+    return {folded: code for folded, code in found.items() if code}
+
+
+@cache
 def units() -> dict[str, str]:
     """Every known unit text -> the UCUM code it stands for."""
     spellings: dict[str, list[str]] = data.toml("units.toml")["spellings"]

@@ -43,6 +43,13 @@ def rules() -> list[tuple[str, str]]:
     ]
 
 
+@cache
+def invariant_words() -> dict[str, str]:
+    """R4's invariants by key, in plainer words than R4's."""
+    text = files("fhir_b12.validation.invariants").joinpath("words.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
 def read(folder: Traversable, name: str) -> bytes:
     """The bytes of one file.
 

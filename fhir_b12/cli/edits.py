@@ -150,7 +150,7 @@ def _edits(text: str, root: Span, step: dict[str, Any]) -> list[Edit]:
                 raise EditError("the text is another")
             return []
         case "replace":
-            return [_replaced(text, _at(root, parts), step["value"])]
+            return _replacing(text, _at(root, parts), step["value"])
         case "remove":
             return [_removed(_at(root, parts[:-1]), parts[-1])]
         case "add":
@@ -181,6 +181,17 @@ def _index(items: Sequence[Span], part: str) -> int:
     if not part.isdecimal() or int(part) >= len(items):
         raise EditError("no such item")
     return int(part)
+
+
+def _replacing(text: str, span: Span, value: Any) -> list[Edit]:
+    """One edit, or the two brackets where a value becomes a list of itself."""
+    if (
+        isinstance(value, list)
+        and len(value) == 1
+        and loads(text[span.start : span.end]) == value[0]
+    ):
+        return [Edit(span.start, span.start, "["), Edit(span.end, span.end, "]")]
+    return [_replaced(text, span, value)]
 
 
 def _replaced(text: str, span: Span, value: Any) -> Edit:

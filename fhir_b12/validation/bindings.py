@@ -167,6 +167,8 @@ def _report(said: "Said", coding: Json, found: list[Finding], *path: str | int) 
             fix = _replaced(remark.values["display"])
         elif remark.rule == "code-case":
             fix = _replaced(remark.values["code"])
+        elif remark.rule == "unknown-code" and remark.values["near"]:
+            fix = _replaced(remark.values["near"])
         value = coding.get(remark.step or "code")
         found.append(_finding(remark, value, *steps, fix=fix))
 

@@ -54,6 +54,20 @@ class Entries:
                     self._by_url.setdefault(url, []).append(index)
             self.contexts.append(here)
 
+    def again(self) -> Iterator[tuple[int, int]]:
+        """The entries whose fullUrl and version an earlier one has, and which that is."""
+        for indices in self._by_url.values():
+            if len(indices) < 2:
+                continue
+            first: dict[Any, int] = {}
+            for index in indices:
+                here = self.contexts[index]
+                assert here is not None
+                version = here.resource.get("meta", {}).get("versionId")
+                if version in first:
+                    yield index, first[version]
+                first.setdefault(version, index)
+
     def of(self, resource: dict[str, Any]) -> Context:
         """The surroundings of the resource of one of the entries."""
         return self._by_resource[id(resource)]
@@ -161,6 +175,11 @@ def check_bundle(bundle: dict[str, Any], entries: Entries, found: list[Finding])
     _check_links(bundle, found)
     if kind == "searchset":
         _check_search(bundle, found)
+    if kind != "history":
+        found += [
+            Finding("fullurl-again", "entry", index, "fullUrl", first=first)
+            for index, first in entries.again()
+        ]
     first = _FIRST.get(kind or "")
     if first is None:
         return

@@ -149,6 +149,12 @@ class CodeSystem:
             return None if right is None else self.concepts[right]
         return found
 
+    def near(self, code: str) -> str | None:
+        """The one code that differs from a text by case and outer white space alone."""
+        folded = code.strip().lower()
+        found = [each for each in self.concepts if each.lower() == folded]
+        return found[0] if len(found) == 1 else None
+
     def below(self, code: str) -> frozenset[str]:
         """A code and all that are kinds of it; none where there is no such code."""
         if code not in self.concepts:

@@ -52,7 +52,7 @@ class Finding:
         """`Finding("min", "component", 0, name="code")`: the path is given first step first.
 
         `severity` is for rules whose gravity the data decides, `fix` a JSON Patch whose paths start
-        at the place: `{"op": "replace", "path": "", "value": "final"}`.
+        at the place: `{"op": "replace", "path": "", "value": "final"}`; "../b" stands beside it.
         The value `key` names the rule more exactly than its id does: "obs-6".
         """
         self.rule = rule

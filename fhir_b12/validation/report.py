@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import issues
+from fhir_b12 import data, issues
 from fhir_b12.issues import Issue, Severity
 from fhir_b12.validation import places
 from fhir_b12.validation.findings import Finding, Path, rules
@@ -115,6 +115,8 @@ class Telling:
         if not self._show_values:
             hidden = _HIDDEN | _HIDDEN_OF.get(rule.stage, {})
             values |= {name: text for name, text in hidden.items() if name in values}
+        if rule.id == "invariant":
+            values |= {"human": data.invariant_words().get(values["key"], values["human"])}
         named = _named(path, rule.at)
         written = self._written(path)
         place = self._line(written)
@@ -130,7 +132,7 @@ class Telling:
             source=finding.values.get("source") or rule.source,
             stage=rule.stage,
             pointer=pointer,
-            fix=tuple(each | {"path": pointer + each["path"]} for each in finding.fix),
+            fix=tuple(_at(each, pointer) for each in finding.fix),
         )
 
     def _expression(self, path: Path) -> str:
@@ -146,6 +148,16 @@ class Telling:
             if place is not None:
                 return place
         return None
+
+
+def _at(step: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """A step of a fix with whole pointers: "../b" stands beside the place, all else below it."""
+    beside = pointer.rpartition("/")[0]
+    return step | {
+        key: f"{beside}/{step[key][3:]}" if step[key].startswith("../") else pointer + step[key]
+        for key in ("path", "from")
+        if key in step
+    }
 
 
 def _named(path: Path, at: str) -> Path:

@@ -6,6 +6,7 @@ thing (an object where a list of one belongs) and keeps all else, so that the la
 element as its type has it.
 """
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -14,6 +15,9 @@ from fhir_b12.validation.findings import Finding, Path
 from fhir_b12.validation.shapes import ELEMENT, Member, Shape, shape
 
 _NOTHING = object()
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?\Z")
+_SHORTEST = 5  #: letters of a name of which one may be wrong
+_REMOVED = ({"op": "remove", "path": ""},)
 _SIMPLE = (str, bool, int, float, Decimal)
 _CLASSES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -46,8 +50,10 @@ class Shaping:
         rest = {key: value for key, value in node.items() if key != "resourceType"}
         return {"resourceType": name} | self._object(rest, shape(name), path, name)
 
-    def _add(self, rule: str, path: Path, **values: Any) -> None:
-        self.found.append(Finding(rule, *path, **values))
+    def _add(
+        self, rule: str, path: Path, *, fix: tuple[dict[str, Any], ...] = (), **values: Any
+    ) -> None:
+        self.found.append(Finding(rule, *path, fix=fix, **values))
 
     def _object(
         self, node: dict[str, Any], form: Shape, path: Path, type_name: str
@@ -64,9 +70,11 @@ class Shaping:
                 self._add("no-companion", (*path, name[1:]), name=name[1:65])
                 continue
             if member is None:
+                near = _near(form, name)
                 self._add(
-                    "unknown-element", here, type=type_name, name=name[:64], hint=_hint(form, name)
-                )
+                    "unknown-element", here, type=type_name, name=name[:64], hint=_hint(near),
+                    fix=_renamed(name, near, value, node, form),
+                )  # fmt: skip
                 continue
             stem = form.choices.get(name)
             if stem is not None:
@@ -92,15 +100,15 @@ class Shaping:
             return self._item(value, member, path)
         if not isinstance(value, list):
             if value is None:
-                self._add("not-null", path, name=member.name)
+                self._add("not-null", path, name=member.name, fix=_REMOVED)
                 return _NOTHING
-            self._add("not-list", path, name=member.name)
+            self._add("not-list", path, name=member.name, fix=_replaced([value]))
             self.wrapped.add(path)
             value = [value]
             kept = self._item(value[0], member, path)
             return _NOTHING if kept is _NOTHING else [kept]
         if not value:
-            self._add("empty-list", path, name=member.name)
+            self._add("empty-list", path, name=member.name, fix=_REMOVED)
             return _NOTHING
         return self._items(value, member, path)
 
@@ -150,8 +158,10 @@ class Shaping:
         classes = _CLASSES[kind]
         if isinstance(value, classes) and (kind == "boolean" or not isinstance(value, bool)):
             return value
-        self._add("wrong-kind", path, name=member.name, kind=kind, found=_kind(value))
-        return _converted(value, kind)
+        converted = _converted(value, kind)
+        fix = _replaced(converted) if _is_same(value, converted) else ()
+        self._add("wrong-kind", path, name=member.name, kind=kind, found=_kind(value), fix=fix)
+        return converted
 
     def _align(self, made: dict[str, Any], name: str, path: Path) -> None:
         """Give a list of primitives and that of their companions one length, no null in both."""
@@ -192,8 +202,50 @@ def _kind(value: Any) -> str:
     return "a string" if isinstance(value, str) else "a number"
 
 
-def _hint(form: Shape, name: str) -> str:
-    near = definitions.suggest(f"{form.key}.{name[:64]}")
+def _is_same(value: Any, converted: Any) -> bool:
+    """Whether a value of the wrong kind can mean nothing else: "0.52" for 0.52, but not "1e3"."""
+    if converted is _NOTHING or (isinstance(value, bool) and isinstance(converted, str)):
+        return False
+    return not isinstance(value, str) or isinstance(converted, bool) or bool(_NUMBER.match(value))
+
+
+def _replaced(value: Any) -> tuple[dict[str, Any], ...]:
+    return ({"op": "replace", "path": "", "value": value},)
+
+
+def _renamed(
+    name: str, near: str | None, value: Any, node: dict[str, Any], form: Shape
+) -> tuple[dict[str, Any], ...]:
+    """The right name for one that is a slip away from it, if it is free and the value fits."""
+    right = (near or "").rpartition(".")[2]
+    member = form.members.get(right)
+    if member is None or right in node or not _is_slip(name, right):
+        return ()
+    if form.choices.get(right) in {form.choices.get(each) for each in node if each in form.choices}:
+        return ()
+    inner = value[0] if member.many and isinstance(value, list) and value else value
+    fits = isinstance(inner, _SIMPLE) if member.json else isinstance(inner, dict)
+    return ({"op": "move", "from": "", "path": f"../{right}"},) if fits else ()
+
+
+def _is_slip(name: str, right: str) -> bool:
+    """One letter more, less or other, two that changed places, or another case."""
+    if name.lower() == right.lower():
+        return True
+    if abs(len(name) - len(right)) > 1 or len(right) < _SHORTEST:
+        return False
+    pairs = enumerate(zip(name, right, strict=False))
+    same = next((index for index, (a, b) in pairs if a != b), min(len(name), len(right)))
+    rest, other = name[same:], right[same:]
+    swapped = rest[1::-1] + rest[2:]
+    return other in {rest[1:], swapped} or other[1:] in {rest, rest[1:]}
+
+
+def _near(form: Shape, name: str) -> str | None:
+    return definitions.suggest(f"{form.key}.{name[:64]}")
+
+
+def _hint(near: str | None) -> str:
     if near is None:
         return "; take it out or carry it in an extension"
     last = near.rpartition(".")[2]

@@ -318,7 +318,8 @@ class Terminology:
         if grammar is not None:
             known = None if code is None else grammar.knows(code)
             if known is False:
-                return Said((Remark("unknown-code", "code", True, {"system": url}),))
+                about = {"system": url, "hint": "", "near": ""}
+                return Said((Remark("unknown-code", "code", True, about),))
             is_told = code is None or (known and not grammar.is_trusted)
             return Said() if is_told else Said((), Unchecked(url, grammar.reason))
         system = self.system(url, version)
@@ -350,7 +351,9 @@ def _of_concept(
     concept = system.find(code)
     if concept is None:
         if system.is_complete:
-            yield Remark("unknown-code", "code", True, about)
+            near = system.near(code)
+            hint = {"hint": ", for its case or white space" if near else "", "near": near or ""}
+            yield Remark("unknown-code", "code", True, about | hint)
         else:
             yield Remark("code-outside-fragment", "code", False, about)
         return

@@ -97,10 +97,15 @@ def say_spelling(
 @lru_cache(maxsize=1024)
 def spelling(unit: str) -> str | None:
     """The UCUM code a unit stands for that is none; None where it is one, or unknown."""
-    meant = canonical.units().get(unit)
+    meant = _meant(unit)
     if meant is None or meant == unit or _parsed(unit) is not None:
         return None
     return meant
+
+
+def _meant(unit: str) -> str | None:
+    """The UCUM code of a spelling we know, or of a code in capitals."""
+    return canonical.units().get(unit) or canonical.cased_units().get(unit.lower())
 
 
 def _parsed(unit: str) -> Unit | None:
@@ -113,8 +118,7 @@ def _parsed(unit: str) -> Unit | None:
 @lru_cache(maxsize=4096)
 def _trouble(test: str | None, unit: str) -> Trouble | None:
     """What is wrong with this unit for this test; None where nothing is, or nobody can tell."""
-    meant = canonical.units().get(unit)
-    parsed = _parsed(unit)
+    meant, parsed = _meant(unit), _parsed(unit)
     if parsed is None and meant is None:
         return None
     wanted = None if test is None else codes.table("lab_tests")[test]
