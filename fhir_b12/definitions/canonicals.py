@@ -25,6 +25,8 @@ NESTED = 40  #: definitions that build on each other; published ones are fewer t
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
+_MOST_FOUND = 10_000  #: urls with versions that are remembered
+
 
 class Canonicals:
     """Everything that is defined, by `url` or `url|version`.
@@ -51,6 +53,7 @@ class Canonicals:
             for entry in package.archive.entries:
                 self._known.setdefault(entry.url, []).append((package, entry))
         self._decoded: dict[tuple[int, Entry], Json] = {}
+        self._found: dict[tuple[str, str | None], Json] = {}
         self._structures: dict[str, Json | DefinitionError | None] = {}
         self._making: list[str] = []  # the snapshots being made just now
 
@@ -61,8 +64,13 @@ class Canonicals:
             DefinitionError: it is known and cannot be read.
 
         """
-        url, _, version = canonical.partition("|")
-        return self._find(url, version, kind)
+        known = self._found.get((canonical, kind))
+        if known is None:
+            url, _, version = canonical.partition("|")
+            known = self._find(url, version, kind)
+            if known is not None and len(self._found) < _MOST_FOUND:
+                self._found[canonical, kind] = known
+        return known
 
     def structure(self, canonical: str) -> Json | None:
         """The StructureDefinition of that url, with a snapshot; None if unknown.

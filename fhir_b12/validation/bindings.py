@@ -139,14 +139,14 @@ def check_identifier(identifier: Json, context: Context, found: list[Finding]) -
         found.append(Finding("identifier-uri"))
 
 
-def _said(coding: Json, context: Context) -> "Said":
-    """All that is said of a coding with a system."""
+def _said(coding: Json, context: Context, *, display: bool = True) -> "Said":
+    """All that is said of a coding with a system, its display left aside if asked for."""
     language = context.resource.get("language") or context.root.resource.get("language")
     said: Said = context.validator.terminology.remarks(
         coding["system"],
         coding.get("code"),
         version=coding.get("version"),
-        display=coding.get("display"),
+        display=coding.get("display") if display else None,
         language=language,
     )
     return said
@@ -154,9 +154,7 @@ def _said(coding: Json, context: Context) -> "Said":
 
 def _is_wrong(coding: Json, context: Context) -> bool:
     """True where it is in no value set; that its display is another's does not move the code."""
-    if "display" in coding:
-        coding = {name: value for name, value in coding.items() if name != "display"}
-    return _said(coding, context).is_wrong
+    return _said(coding, context, display=False).is_wrong
 
 
 def _report(said: "Said", coding: Json, found: list[Finding], *path: str | int) -> None:

@@ -1,6 +1,7 @@
 """Run all stages over what is given.  https://hl7.org/fhir/R4/validation.html"""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO
 
@@ -186,7 +187,7 @@ class Validator:
     def _unchecked(self, value: Any) -> tuple[Issue, ...]:
         root = value.get("resourceType", "$this") if isinstance(value, dict) else "$this"
         return tuple(
-            not_checked(f"{each.canonical}: {each.reason}", root)
+            _left_unchecked(each.canonical, each.reason, root)
             for each in self.terminology.unchecked
         )
 
@@ -286,6 +287,12 @@ class Validator:
         mark = len(found)
         self._resource(Context(node, self, hasty=holder.hasty), found)
         under(found, mark, *steps)
+
+
+@lru_cache(maxsize=1024)
+def _left_unchecked(canonical: str, reason: str, root: str) -> Issue:
+    """The same few are left out of most reports."""
+    return not_checked(f"{canonical}: {reason}", root)
 
 
 def _too_deep() -> Issue:
