@@ -21,6 +21,8 @@ from fhir_b12.server import observed, wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.fhir import (
     context,
+    everything,
+    export,
     history,
     metadata,
     read,
@@ -37,7 +39,9 @@ from fhir_b12.server.store import Store
 from fhir_b12.server.types import SHIPPED, STORED, TYPES
 
 #: one file an interaction; the CapabilityStatement tells of these
-INTERACTIONS = (metadata, read, write, history, search, transaction, validate, terminology)
+INTERACTIONS = (
+    metadata, read, write, history, search, transaction, validate, terminology, everything, export,
+)  # fmt: skip
 _OWNERS = tuple(
     name for name in ("Device", "Encounter", "Patient", "Practitioner") if compartment(name)
 )

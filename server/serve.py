@@ -42,11 +42,11 @@ def run(arguments: Namespace) -> int:
     given = {name: value for name, value in vars(arguments).items() if name in names}
     config = checked(Config.from_environment(os.environ, **given))
     observed.set_up()
-    if config.open:
-        sys.stderr.write(_BANNER)
     if config.workers > 1:
         return _several(config)
     store = opened(config)
+    if config.open:
+        sys.stderr.write(_BANNER)
     try:
         return embedded(create_app(config, store), config)
     finally:

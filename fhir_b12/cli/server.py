@@ -15,8 +15,11 @@ _EXTRAS = {
     "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
     "prometheus_client": "metrics",
 }  # fmt: skip
-#: what this version has no more of than its protocol
-_ABSENT = ("fhir_b12.server.store", "fhir_b12.server.search")
+#: what this version does not have
+_ABSENT = {
+    "fhir_b12.server.auth": "authorization; use --open, for trying it out on this machine",
+    "fhir_b12.server.store.postgres": "PostgreSQL; name a SQLite file",
+}
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -49,9 +52,9 @@ def _called(module: str, name: str, arguments: argparse.Namespace) -> Any:
         return getattr(import_module(f"fhir_b12.server.{module}"), name)(arguments)
     except ImportError as error:
         missing = error.name or ""
-        if missing.startswith(_ABSENT):
-            message = f"{arguments.run.__name__} needs the server's store and search, "
-            raise UsageError(message + "which this version does not have yet") from error
+        absent = next((what for name, what in _ABSENT.items() if missing.startswith(name)), None)
+        if absent is not None:
+            raise UsageError(f"this version does not have {absent}") from error
         extra = _EXTRAS.get(missing.partition(".")[0])
         if extra is None:
             raise
@@ -68,7 +71,7 @@ def add(add: Add) -> None:
     made = add(
         "serve",
         serve,
-        "A FHIR R4 server for therapy data. It does not start yet: store and search are missing.\n"
+        "A FHIR R4 server for therapy data, with --open only: it knows no tokens yet.\n"
         "Everything can be set by FHIR_B12_… variables too; docs/server.md lists them.",
         "--open",
         "--open --database clinic.db --port 8081",

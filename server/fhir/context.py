@@ -78,7 +78,9 @@ class Facade:
         cursor: str | None = None
         while True:
             pairs = [*whole, ("_page", cursor)] if cursor else whole
-            query = queries.parse(kind, pairs, strict=True, base=self.config.base)
+            query = queries.parse(
+                kind, pairs, strict=True, base=self.config.base, most=self.config.max_count
+            )
             page = self.store.search(replace(query, tests=(*query.tests, *tests)), allowed)
             yield from page.matches
             if (cursor := page.next) is None:
@@ -126,4 +128,7 @@ def parse(kind: str, asked: wire.Pairs, *, strict: bool | None = None) -> Query:
     """A query of the type; what it asks for in an unknown way is refused where it is strict."""
     if strict is None:
         strict = wire.prefers(request, "handling") == "strict"
-    return queries.parse(kind, asked, strict=strict, base=facade().config.base)
+    config = facade().config
+    return queries.parse(
+        kind, asked, strict=strict, base=config.base, count=config.count, most=config.max_count
+    )

@@ -1,18 +1,20 @@
 """The commands of the server: understood, and found when they are needed."""
 
 import shlex
-import subprocess
+import sqlite3
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from fhir_b12 import cli
 from fhir_b12.cli import server
+from fhir_b12.server.config import Config
+from fhir_b12.server.store import Change, Everything
+from fhir_b12.server.store.sqlite import opened
 from tests.cli.shell import call
 from tests.cli.test_demo import COMMANDS, SERVING
-from tests.server.memory import install
-
-install()
 
 EXAMPLES = [
     line.strip()
@@ -75,16 +77,45 @@ def test_settings_that_cannot_be_used_are_told_without_a_traceback(inside, line,
 
 
 @pytest.mark.parametrize(
-    "line", ["serve --open", "reindex", "backup copy.db", "restore copy.db --database clinic.db"]
+    ("line", "said"),
+    [
+        ("serve", "authorization; use --open, for trying it out on this machine"),
+        ("serve --open --database postgresql://x", "PostgreSQL; name a SQLite file"),
+    ],
 )
-def test_a_command_that_needs_what_is_not_there_yet_says_so(tmp_path, line):
-    # in a process of its own, where no store of the tests stands in
-    done = subprocess.run(
-        [sys.executable, "-m", "fhir_b12", *line.split()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+def test_what_is_not_there_yet_is_told(inside, line, said):
+    assert call(*line.split()) == (2, "", f"fhir-b12: this version does not have {said}\n")
+
+
+def test_a_database_is_copied_put_back_and_indexed_anew(inside):
+    store = opened(Config(database="clinic.db"))
+    change = Change(method="POST", type="Patient", resource={"resourceType": "Patient"})
+    store.apply([change], Everything(), now=0)
+    assert call("backup", "copy.db", "--database", "clinic.db")[::2] == (
+        0,
+        f"copy.db: {Path('copy.db').stat().st_size} bytes\n",
     )
-    said = f"{line.split()[0]} needs the server's store and search, which this version does not"
-    assert (done.returncode, done.stderr) == (2, f"fhir-b12: {said} have yet\n")
+    store.close()
+    said = "back.db is as copy.db was\n"
+    assert call("restore", "copy.db", "--database", "back.db") == (0, "", said)
+    assert call("reindex", "--database", "back.db") == (0, "", "1 resources indexed\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"no database" * 1000, "cannot be opened as a SQLite database"),
+        (None, "was written by a newer version of fhir-b12; use that one"),
+        ("CREATE TABLE other (a)", "is a database of something else; name another file"),
+    ],
+)
+def test_what_is_no_database_of_ours_is_told_and_left_alone(inside, content, said):
+    path = Path("odd.db")
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(content or "PRAGMA user_version = 99; CREATE TABLE a (b);")
+    before = path.read_bytes()
+    code, _, err = call("reindex", "--database", "odd.db")
+    assert (code, said in err, path.read_bytes()) == (2, True, before)

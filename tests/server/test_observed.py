@@ -11,12 +11,12 @@ from fhir_b12.jsonio import loads
 from fhir_b12.server import observed
 from fhir_b12.server.app import create_app
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, observation
-from tests.server.memory import Memory
+from tests.server.temporary import Temporary
 
 CANARY = "Zebedee"
 
 
-class Broken(Memory):
+class Broken(Temporary):
     """Fails with what must not be told, and is not ready."""
 
     def read(self, kind, name, access):  # noqa: ARG002
@@ -34,7 +34,7 @@ def log():
 
 
 def client(store=None, **settings):
-    return Client(create_app(replace(CONFIG, **settings), store or Memory()))
+    return Client(create_app(replace(CONFIG, **settings), store or Temporary()))
 
 
 def lines(log):

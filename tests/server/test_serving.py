@@ -20,7 +20,7 @@ from fhir_b12.server import serve
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.validation import validate
-from tests.server.memory import Memory
+from tests.server.temporary import Temporary
 
 CONFIG = Config(open=True, port=0, max_body=100_000, max_header=8192, threads=4, timeout=2)
 PATIENT = json.dumps({"resourceType": "Patient", "active": True})
@@ -29,7 +29,7 @@ HEAD = b"Host: localhost\r\nContent-Type: application/fhir+json\r\n"
 
 @pytest.fixture
 def port():
-    server = serve.listening(create_app(CONFIG, Memory()), CONFIG)
+    server = serve.listening(create_app(CONFIG, Temporary()), CONFIG)
     stop = serve.Stop(server, 5)
     running = threading.Thread(target=stop.loop)
     running.start()
@@ -147,7 +147,7 @@ def test_a_silent_connection_is_closed(port):
         assert sender.recv(100) == b""
 
 
-class Slow(Memory):
+class Slow(Temporary):
     """Takes its time to write."""
 
     begun = threading.Event()
@@ -182,13 +182,12 @@ def test_stopping_finishes_what_was_begun_and_takes_nothing_new():
 
 
 _PROGRAM = """
-from tests.server.memory import Memory, install
-install()
+from tests.server.temporary import Temporary
 from fhir_b12.server import serve
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 config = Config(open=True, port=0)
-serve.embedded(create_app(config, Memory()), config, started=lambda port: print(port, flush=True))
+serve.embedded(create_app(config, Temporary()), config, started=lambda port: print(port, flush=True))
 print("ended", flush=True)
 """
 

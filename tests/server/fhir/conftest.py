@@ -11,7 +11,6 @@ from fhir_b12.server import app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from fhir_b12.validation import Validator
-from tests.server.memory import IS_REAL
 
 BASE = "https://fhir.clinic.test/fhir"
 PATIENT = {"resourceType": "Patient", "active": True}
@@ -110,11 +109,3 @@ def serving(tmp_path):
 @pytest.fixture
 def client(serving):
     return serving()
-
-
-@pytest.fixture
-def searched(client):
-    """A client of a server that searches by more than the stand-in does."""
-    if not IS_REAL:
-        pytest.skip("server/search and server/store/sqlite are not there yet")
-    return client

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fhir_b12.server.app import create_app
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, observation
-from tests.server.memory import Memory
+from tests.server.temporary import Temporary
 
 QUIET = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 SCALARS = (
@@ -70,7 +70,7 @@ OPERATIONS = st.lists(st.fixed_dictionaries({}, optional={
 
 @pytest.fixture(scope="module")
 def client():
-    return Client(create_app(CONFIG, Memory()))
+    return Client(create_app(CONFIG, Temporary()))
 
 
 def served(client, *asked, **headers):

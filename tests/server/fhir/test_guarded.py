@@ -7,7 +7,7 @@ from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import refuse
 from tests.server.fhir.conftest import PATIENT, Client, told
-from tests.server.memory import Memory
+from tests.server.temporary import Temporary
 
 
 class Nobody:
@@ -31,24 +31,15 @@ class Witness:
         self.told.append((request.method, [version.id for version in versions]))
 
 
-class Audited(Memory):
-    """Asks for what is to be kept beside the changes, in a thread of its own as a store may."""
-
-    def apply(self, changes, access, *, now, check=None, audit=None):
-        dones = super().apply(changes, access, now=now, check=check)
-        audit(dones)
-        return dones
-
-
 @pytest.fixture(scope="module")
 def client():
-    return Client(create_app(Config(), Memory(), guard=Nobody()))
+    return Client(create_app(Config(), Temporary(), guard=Nobody()))
 
 
 def rules():
     return [
         (rule.rule, method, rule.endpoint)
-        for rule in create_app(Config(), Memory(), guard=Nobody()).url_map.iter_rules()
+        for rule in create_app(Config(), Temporary(), guard=Nobody()).url_map.iter_rules()
         for method in sorted(rule.methods - {"OPTIONS"})
     ]
 
@@ -83,7 +74,7 @@ def test_a_preflight_needs_no_token(client):
 
 def test_what_is_read_and_written_has_its_witness():
     witness = Witness()
-    client = Client(create_app(Config(open=True), Audited(), witness=witness))
+    client = Client(create_app(Config(open=True), Temporary(), witness=witness))
     name = client.create(PATIENT)
     client.get(f"Patient/{name}")
     client.get("Patient")

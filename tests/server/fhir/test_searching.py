@@ -52,8 +52,8 @@ def test_handling_strict_makes_unknown_parameters_an_error(client):
 @pytest.mark.parametrize(
     "query", ["date=yesterday", "value-quantity=much", "_lastUpdated=x", "_count=many"]
 )
-def test_a_malformed_value_is_400_and_all_are_told(searched, query):
-    assert searched.get(f"Observation?{query}").status_code == 400
+def test_a_malformed_value_is_400_and_all_are_told(client, query):
+    assert client.get(f"Observation?{query}").status_code == 400
 
 
 def test_total_accurate_counts_and_count_zero_shows_none(client):
@@ -65,7 +65,7 @@ def test_total_accurate_counts_and_count_zero_shows_none(client):
         assert (answer.json["total"], found(answer), "next" in links(answer)) == (3, [], False)
 
 
-def test_a_quantity_is_found_by_its_unit_not_by_its_number_alone(searched):
+def test_a_quantity_is_found_by_its_unit_not_by_its_number_alone(client):
     def measured(value, unit):
         quantity = {
             "value": value,
@@ -73,18 +73,16 @@ def test_a_quantity_is_found_by_its_unit_not_by_its_number_alone(searched):
             "system": "http://unitsofmeasure.org",
             "code": unit,
         }
-        return searched.create(observation(valueQuantity=quantity))
+        return client.create(observation(valueQuantity=quantity))
 
     low, high, other = measured(180, "pg/mL"), measured(350, "pg/mL"), measured(300, "mg/dL")
     query = "Observation?value-quantity=gt200|http://unitsofmeasure.org|"
-    assert found(searched.get(f"{query}pg/mL")) == [high] or found(
-        searched.get(f"{query}pg/mL")
-    ) == [
+    assert found(client.get(f"{query}pg/mL")) == [high] or found(client.get(f"{query}pg/mL")) == [
         high,
         other,
     ]
-    assert low not in found(searched.get(f"{query}pg/mL"))
-    assert found(searched.get(f"{query}mm[Hg]")) == []
+    assert low not in found(client.get(f"{query}pg/mL"))
+    assert found(client.get(f"{query}mm[Hg]")) == []
 
 
 def test_search_by_post_is_search_by_get(client):
@@ -96,16 +94,16 @@ def test_search_by_post_is_search_by_get(client):
     assert both.data == answer.data
 
 
-def test_a_search_in_a_compartment_finds_what_is_the_patients(searched):
-    one, two = searched.create(PATIENT), searched.create(PATIENT)
+def test_a_search_in_a_compartment_finds_what_is_the_patients(client):
+    one, two = client.create(PATIENT), client.create(PATIENT)
     mine = [
-        searched.create(observation(subject={"reference": f"Patient/{one}"})),
-        searched.create(observation(performer=[{"reference": f"Patient/{one}"}])),
+        client.create(observation(subject={"reference": f"Patient/{one}"})),
+        client.create(observation(performer=[{"reference": f"Patient/{one}"}])),
     ]
-    searched.create(observation(subject={"reference": f"Patient/{two}"}))
-    answer = searched.get(f"Patient/{one}/Observation?_count=1")
-    assert found(answer) + found(searched.get(links(answer)["next"])) == mine
-    posted = searched.post(
+    client.create(observation(subject={"reference": f"Patient/{two}"}))
+    answer = client.get(f"Patient/{one}/Observation?_count=1")
+    assert found(answer) + found(client.get(links(answer)["next"])) == mine
+    posted = client.post(
         f"Patient/{one}/Observation/_search",
         "status=final",
         Content_Type="application/x-www-form-urlencoded",
@@ -113,11 +111,11 @@ def test_a_search_in_a_compartment_finds_what_is_the_patients(searched):
     assert found(posted) == mine
 
 
-def test_included_resources_are_marked_and_stand_once(searched):
-    patient = searched.create(PATIENT)
+def test_included_resources_are_marked_and_stand_once(client):
+    patient = client.create(PATIENT)
     for _ in range(2):
-        searched.create(observation(subject={"reference": f"Patient/{patient}"}))
-    answer = searched.get("Observation?_include=Observation:subject")
+        client.create(observation(subject={"reference": f"Patient/{patient}"}))
+    answer = client.get("Observation?_include=Observation:subject")
     modes = [
         (entry["resource"]["resourceType"], entry["search"]["mode"])
         for entry in answer.json["entry"]
@@ -125,12 +123,12 @@ def test_included_resources_are_marked_and_stand_once(searched):
     assert modes == [("Observation", "match")] * 2 + [("Patient", "include")]
 
 
-def test_sorted_pages_go_on_in_their_order(searched):
+def test_sorted_pages_go_on_in_their_order(client):
     days = ["2026-03-01", "2026-01-01", "2026-02-01"]
-    names = {day: searched.create(observation(effectiveDateTime=day)) for day in days}
-    answer = searched.get("Observation?_sort=-date&_count=2")
+    names = {day: client.create(observation(effectiveDateTime=day)) for day in days}
+    answer = client.get("Observation?_sort=-date&_count=2")
     assert found(answer) == [names["2026-03-01"], names["2026-02-01"]]
-    assert found(searched.get(links(answer)["next"])) == [names["2026-01-01"]]
+    assert found(client.get(links(answer)["next"])) == [names["2026-01-01"]]
 
 
 def test_a_cursor_that_was_tampered_with_is_400(client):

@@ -1,0 +1,296 @@
+"""What a change does, in a transaction of whichever database.
+
+https://hl7.org/fhir/R4/http.html#update https://hl7.org/fhir/R4/http.html#trules
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+import jsonpatch
+
+from fhir_b12.issues import Issue
+from fhir_b12.jsonio import JsonError, loads
+from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.search import sql
+from fhir_b12.server.search.parameters import indexed
+from fhir_b12.server.store import Access, Change, Done, Everything, Resource, Version
+from fhir_b12.server.store.bodies import Prepared, prepared, renamed
+from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT
+from fhir_b12.server.types import STORED
+
+ORDER = ("DELETE", "POST", "PUT", "PATCH")  #: in which the changes of a transaction are done
+_HERE = re.compile(rf"(?:{'|'.join(STORED)})/[A-Za-z0-9\-.]{{1,64}}\Z")
+
+
+class Connection(Protocol):
+    """A transaction that writes."""
+
+    def execute(self, sql: str, args: Sequence[Any] = ..., /) -> Any:
+        """The rows; values stand for `?`."""
+
+    def executemany(self, sql: str, args: Any, /) -> Any:
+        """One statement for many rows of values."""
+
+
+class Work:
+    """The changes of one request: what can be done before the transaction, and in it."""
+
+    def __init__(
+        self,
+        changes: Sequence[Change],
+        access: Access,
+        *,
+        now: int,
+        base: str,
+        integrity: bool,
+        check: Callable[[Resource], None] | None = None,
+        audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
+    ) -> None:
+        self._changes, self._access = changes, access
+        self._now, self._base, self._integrity = now, base, integrity
+        self._check, self._audit = check, audit
+        self._names = [each.id or str(uuid.uuid4()) for each in changes]
+        self._ready: dict[int, Prepared] = {}
+        self._touched: set[int] = set()
+        for each in changes:
+            self._allowed(each)
+        if not any(each.criteria for each in changes):
+            self._prepare({})
+
+    def _allowed(self, change: Change) -> None:
+        action = {"POST": "c", "DELETE": "d"}.get(change.method, "u")
+        if self._access.limits(change.type, action) is None:
+            message = f"{change.type} may not be written so with this token"
+            raise refuse(403, "forbidden", message)
+
+    def _prepare(self, matched: dict[int, Version]) -> None:
+        places = {
+            each.full_url: f"{each.type}/{matched[index].id if index in matched else name}"
+            for index, (each, name) in enumerate(zip(self._changes, self._names, strict=True))
+            if each.full_url
+        }
+        for index, each in enumerate(self._changes):
+            if each.resource is not None and not (index in matched and each.method == "POST"):
+                name = matched[index].id if index in matched else self._names[index]
+                resource = renamed(each.resource, places)
+                self._ready[index] = prepared(resource, name, self._base)
+
+    # --- in the transaction
+
+    def carry_out(self, connection: Connection) -> list[Done]:
+        """All of it; an exception means that nothing of it may stay."""
+        matched: dict[int, Version] = {}
+        if any(each.criteria for each in self._changes):
+            for index, each in enumerate(self._changes):
+                if (version := self._match(connection, each)) is not None:
+                    matched[index] = version
+            self._prepare(matched)
+        numbers = range(len(self._changes))
+        order = sorted(numbers, key=lambda index: ORDER.index(self._changes[index].method))
+        dones = {index: self._do(connection, index, matched.get(index)) for index in order}
+        told = [dones[index] for index in numbers]
+        if self._integrity:
+            _hold_together(connection, self._ready, told)
+        for event in self._audit(told) if self._audit else ():
+            name = str(uuid.uuid4())
+            body = prepared(event, name, self._base)
+            self._write(connection, "POST", event["resourceType"], name, None, body)
+        return told
+
+    def _match(self, connection: Connection, change: Change) -> Version | None:
+        """What a condition finds: nothing, or the one."""
+        if change.criteria is None:
+            return None
+        names = sql.found(connection, change.criteria, self._access, 2)
+        if len(names) > 1:
+            message = "the condition finds more than one; say more exactly which"
+            raise refuse(412, "multiple-matches", message)
+        return self._current(connection, names[0]) if names else None
+
+    def _current(self, connection: Connection, name: str) -> Version | None:
+        where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"
+        row = next(iter(connection.execute(where, (name,))), None)
+        return None if row is None else sql.version_of(row)
+
+    def _do(self, connection: Connection, index: int, match: Version | None) -> Done:
+        change = self._changes[index]
+        if match is not None and change.method == "POST":
+            return Done(version=match, what="found")
+        if match is not None and change.id not in {None, match.id}:
+            raise refuse(400, "invalid", "the id is not that of the resource the condition finds")
+        if change.criteria is not None and match is None and change.method in {"DELETE", "PATCH"}:
+            if change.method == "PATCH":
+                raise refuse(404, "not-found", "the condition finds nothing to patch")
+            return Done(version=None, what="absent")
+        name = self._names[index] if match is None else match.id
+        old = self._current(connection, f"{change.type}/{name}")
+        self._hold_version(change, old)
+        if old is not None and old.body is not None:
+            self._hold_sight(connection, change, name)
+        if change.method == "DELETE":
+            if old is None or old.body is None:
+                return Done(version=old, what="absent")
+            gone = self._write(connection, "DELETE", change.type, name, old, None)
+            return Done(version=gone, what="deleted")
+        if change.method == "PATCH":
+            self._ready[index] = self._patched(change, name, old)
+        return self._put(connection, change, name, old, self._ready[index])
+
+    def _hold_version(self, change: Change, old: Version | None) -> None:
+        if change.if_match is not None and (old is None or old.version != change.if_match):
+            message = "another version is there by now; read it, and change that"
+            raise refuse(412, "conflict", message)
+
+    def _hold_sight(self, connection: Connection, change: Change, name: str) -> None:
+        """What may not be seen may not be written over, and is as if it were not there."""
+        action = "d" if change.method == "DELETE" else "u"
+        limits = self._access.limits(change.type, action)
+        if limits and not _is_within(connection, change.type, name, limits):
+            raise refuse(404, "not-found", f"there is no such {change.type}")
+
+    def _put(
+        self, connection: Connection, change: Change, name: str, old: Version | None, body: Prepared
+    ) -> Done:
+        place = f"{change.type}/{name}"
+        if old is not None and old.body is not None:
+            row = connection.execute("SELECT digest FROM resource WHERE name = ?", (place,))
+            if bytes(next(iter(row))[0]) == body.digest:
+                return Done(version=old, what="same")
+        version = self._write(connection, change.method, change.type, name, old, body)
+        limits = self._access.limits(change.type, "c" if old is None else "u")
+        if limits and not _is_within(connection, change.type, name, limits):
+            raise refuse(403, "forbidden", "this would be outside of what the token allows")
+        created = old is None or old.body is None
+        return Done(version=version, what="created" if created else "updated")
+
+    def _patched(self, change: Change, name: str, old: Version | None) -> Prepared:
+        if old is None:
+            raise refuse(404, "not-found", f"there is no such {change.type}")
+        if old.body is None:
+            raise refuse(410, "deleted", f"this {change.type} was deleted")
+        try:
+            made = jsonpatch.apply_patch(loads(old.body), change.patch or [])
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+            message = "the patch does not fit the resource as it is now"
+            raise refuse(422, "processing", message) from error
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+            raise refuse(400, "structure", "the patch is no JSON Patch") from error
+        if self._check is not None:
+            self._check(made)
+        if made.get("resourceType") != change.type or made.get("id") != name:
+            raise refuse(422, "business-rule", "a patch cannot change the id or the type")
+        try:
+            return prepared(made, name, self._base)
+        except JsonError as error:
+            raise Refusal(422, error.issues) from error
+
+    def _write(  # noqa: PLR0917 - what a version is
+        self,
+        connection: Connection,
+        method: str,
+        kind: str,
+        name: str,
+        old: Version | None,
+        body: Prepared | None,
+    ) -> Version:
+        """A new version in the place of the old one, which goes to the past."""
+        number = 1 if old is None else old.version + 1
+        # time goes on from version to version, whatever the clock says
+        updated = self._now if old is None else max(self._now, old.updated)
+        text = None if body is None else body.body(number, updated)
+        place, digest = f"{kind}/{name}", None if body is None else body.digest
+        if old is None:
+            add = (
+                "INSERT INTO resource (name, type, version, updated, method, digest, body)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING rid"
+            )
+            given = (place, kind, number, updated, method, digest, text)
+            rid = next(iter(connection.execute(add, given)))[0]
+        else:
+            rid = next(
+                iter(connection.execute("SELECT rid FROM resource WHERE name = ?", (place,)))
+            )[0]
+            _keep_past(connection, rid)
+            change = (
+                "UPDATE resource SET version = ?, updated = ?, method = ?, digest = ?, body = ?"
+                " WHERE rid = ?"
+            )
+            connection.execute(change, (number, updated, method, digest, text, rid))
+        if body is not None:
+            add_rows(connection, rid, body)
+        return Version(
+            type=kind, id=name, version=number, updated=updated, method=method, body=text
+        )
+
+
+def add_rows(connection: Connection, rid: int, body: Prepared) -> None:
+    """The rows by which a resource is found."""
+    connection.executemany(ADD_TEXT, [(*row, rid) for row in body.rows.texts])
+    connection.executemany(ADD_RANGE, [(*row, rid) for row in body.rows.ranges])
+
+
+def drop_rows(connection: Connection, rid: int) -> None:
+    """None of them."""
+    connection.execute("DELETE FROM text_index WHERE rid = ?", (rid,))
+    connection.execute("DELETE FROM range_index WHERE rid = ?", (rid,))
+
+
+def _keep_past(connection: Connection, rid: int) -> None:
+    connection.execute(
+        "INSERT INTO past (rid, version, updated, method, body)"
+        " SELECT rid, version, updated, method, body FROM resource WHERE rid = ?",
+        (rid,),
+    )
+    drop_rows(connection, rid)
+
+
+def _is_within(connection: Connection, kind: str, name: str, limits: Any) -> bool:
+    bound, args = sql.holds([each.tests for each in limits], kind)
+    where = f"SELECT 1 FROM resource r WHERE r.name = ? AND ({bound})"
+    return bool([*connection.execute(where, (f"{kind}/{name}", *args))])
+
+
+# --- referential integrity
+
+
+def _hold_together(
+    connection: Connection, ready: dict[int, Prepared], dones: Sequence[Done]
+) -> None:
+    """Refuse references to what is not here, and the delete of what is referred to."""
+    wrong: list[Issue] = []
+    asked = {
+        value
+        for body in ready.values()
+        for key, value, _, _ in body.rows.texts
+        if key in _references() and _HERE.match(value)
+    }
+    for name in sorted(asked):
+        row = connection.execute("SELECT body IS NOT NULL FROM resource WHERE name = ?", (name,))
+        found = next(iter(row), None)
+        if found is None or not found[0]:
+            message = f"a reference leads to a {name.partition('/')[0]} that is not here"
+            wrong.append(Issue("error", "not-found", "", message))
+    for done in dones:
+        if done.what == "deleted" and done.version is not None:
+            name = f"{done.version.type}/{done.version.id}"
+            keys = ", ".join(map(str, sorted(_references())))
+            where = f"SELECT 1 FROM text_index WHERE param IN ({keys}) AND value = ? LIMIT 1"
+            if [*connection.execute(where, (name,))]:
+                message = f"other resources refer to the {done.version.type}; change them first"
+                wrong.append(Issue("error", "conflict", "", message))
+    if wrong:
+        raise Refusal(409, wrong)
+
+
+@cache
+def _references() -> frozenset[int]:
+    return frozenset(
+        path.key for kind in STORED for path in indexed(kind) if path.kind == "reference"
+    )
+
+
+#: for what the server itself keeps
+UNBOUND = Everything()

@@ -1,1 +1,0 @@
-"""The schema, from every released one forward."""
