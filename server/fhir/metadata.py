@@ -11,6 +11,7 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
 from fhir_b12.server.fhir import shipped
 from fhir_b12.server.fhir.context import Facade, Open, Route, facade, form
+from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.types import READ_ONLY, SHIPPED, STORED, TYPES
 
 Resource = dict[str, Any]
@@ -128,7 +129,9 @@ def _searches(kind: str) -> Resource:
     if kind in SHIPPED:
         rows = [{"name": name, "type": what} for name, what in shipped.PARAMETERS.items()]
         return {"searchParam": rows}
-    known = [each for _, each in sorted(search_parameters(kind).items()) if _is_known(each.code)]
+    known = [
+        each for _, each in sorted(search_parameters(kind).items()) if _is_known(kind, each.code)
+    ]
     row: Resource = {
         "searchInclude": ["*", *_includes(kind)],
         "searchRevInclude": sorted(
@@ -141,15 +144,17 @@ def _searches(kind: str) -> Resource:
     return {name: value for name, value in row.items() if value}
 
 
-def _is_known(code: str) -> bool:
-    return code not in {"_content", "_text", "_query", "_list", "_filter"}
+def _is_known(kind: str, code: str) -> bool:
+    return code in {"_id", "_lastUpdated"} or code in parameters(kind)
 
 
 def _includes(kind: str, target: str | None = None) -> list[str]:
     return [
         f"{kind}:{code}"
         for code, each in sorted(search_parameters(kind).items())
-        if each.type == "reference" and (target is None or target in each.target)
+        if each.type == "reference"
+        and code in parameters(kind)
+        and (target is None or target in each.target)
     ]
 
 

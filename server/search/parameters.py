@@ -65,11 +65,13 @@ def key_of(text: str, kind: str, aspect: str = "") -> int:
 @cache
 def parameters(kind: str) -> Mapping[str, Parameter]:
     """The parameters of a type that can be searched by, without `_id` and `_lastUpdated`."""
-    return MappingProxyType({
+    found = {
         code: _parameter(kind, each)
         for code, each in definitions.search_parameters(kind).items()
         if code not in _COLUMNS | UNANSWERED
-    })  # fmt: skip
+    }
+    # R4 gives two parameters of Patient no expression that begins there
+    return MappingProxyType({code: each for code, each in found.items() if each.paths})
 
 
 def _parameter(kind: str, each: SearchParameter) -> Parameter:

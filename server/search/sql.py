@@ -305,9 +305,10 @@ def _key(each: Sort) -> str:
     column = {"text": "value", "range": "high" if each.descending else "low"}[each.table]
     which = "max" if each.descending else "min"
     keys = ", ".join(map(str, each.keys))
+    as_sent = " AND s.unit = ''" if each.table == "range" else ""  # not in base units
     return (
         f"(SELECT {which}(s.{column}) FROM {each.table}_index s"
-        f" WHERE s.param IN ({keys}) AND s.rid = r.rid)"
+        f" WHERE s.param IN ({keys}) AND s.rid = r.rid{as_sent})"
     )
 
 

@@ -1,0 +1,159 @@
+"""Searches over some resources find what the specification says.  https://hl7.org/fhir/R4/search.html"""
+
+from urllib.parse import quote
+
+import pytest
+
+from fhir_b12.server.app import create_app
+from tests.server.fhir.conftest import CONFIG, Client, found, links, told
+from tests.server.search.cases import CASES, ORDERS, RESOURCES
+from tests.server.temporary import Temporary
+
+_DEEP = "Observation?_id=moles&_include=Observation:patient&_include:iterate=Patient:organization"
+ALL = [(kind, query, ids) for kind, cases in CASES.items() for query, ids in cases]
+
+
+@pytest.fixture(scope="module")
+def client():
+    store = Temporary(CONFIG)
+    client = Client(create_app(CONFIG, store))
+    for each in RESOURCES:
+        answer = client.put(f"{each['resourceType']}/{each['id']}", each)
+        assert answer.status_code == 201, answer.data
+    yield client
+    store.close()
+
+
+def asked(client, url):
+    return client.get(quote(url, safe="?&=:|/$,%-+@\\ ").replace(" ", "%20").replace("\\", "%5C"))
+
+
+@pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
+def test_a_search_finds(client, kind, query, ids):
+    assert sorted(found(asked(client, f"{kind}?{query}"))) == sorted(ids)
+
+
+@pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
+def test_pages_of_one_give_every_match_once_in_the_same_order(client, kind, query, ids):
+    whole = found(asked(client, f"{kind}?{query}"))
+    seen, answer = [], asked(client, f"{kind}?{query}&_count=1")
+    while True:
+        seen += found(answer)
+        if "next" not in links(answer):
+            break
+        assert len(seen) <= len(whole)
+        answer = client.get(links(answer)["next"])
+    assert seen == whole
+
+
+@pytest.mark.parametrize(("url", "ids"), ORDERS)
+def test_an_order_holds_over_pages(client, url, ids):
+    assert found(client.get(url)) == ids
+    for size in (1, 2):
+        seen, answer = [], client.get(f"{url}&_count={size}")
+        seen += found(answer)
+        while "next" in links(answer) and len(seen) <= len(ids):
+            answer = client.get(links(answer)["next"])
+            seen += found(answer)
+        assert seen == ids
+
+
+@pytest.mark.parametrize(
+    "name", ["code", "date", "value-quantity", "performer", "subject", "value-string", "_tag"]
+)
+def test_what_has_a_value_and_what_has_none_are_all_together(client, name):
+    there, lacking = (
+        found(client.get(f"Observation?{name}:missing={x}")) for x in ("false", "true")
+    )
+    assert sorted(there + lacking) == sorted(found(client.get("Observation")))
+
+
+@pytest.mark.parametrize(
+    ("query", "included"),
+    [
+        ("Observation?_id=low&_include=Observation:subject", {"Patient/one"}),
+        ("Observation?_id=low&_include=Observation:patient", {"Patient/one"}),
+        ("Observation?_id=low,high&_include=Observation:patient:Group", set()),
+        ("Observation?_id=moles&_include=*", {"Patient/two", "Organization/clinic"}),
+        (_DEEP,
+         {"Patient/two", "Organization/clinic"}),
+        (f"{_DEEP}&_include:iterate=Organization:partof",
+         {"Patient/two", "Organization/clinic", "Organization/group"}),
+        ("Patient?_id=one&_revinclude=Observation:patient",
+         {"Observation/low", "Observation/high", "Observation/panel"}),
+        ("Organization?_id=group&_revinclude:iterate=Organization:partof&_revinclude:iterate=Patient:organization",
+         {"Organization/clinic", "Patient/two"}),
+        ("Organization?_revinclude:iterate=Organization:partof&_include:iterate=Organization:partof", set()),
+    ],
+)  # fmt: skip
+def test_what_is_shown_beside(client, query, included):
+    entries = client.get(query).json["entry"]
+    names = [
+        (e["search"]["mode"], f"{e['resource']['resourceType']}/{e['resource']['id']}")
+        for e in entries
+    ]
+    assert {name for mode, name in names if mode == "include"} == included
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("Observation?date=yesterday&value-quantity=much&_count=many&_sort=nothing", 4),
+        ("Observation?date=2026-13", 1),
+        ("Observation?date=2026-02-30", 1),
+        ("Observation?code=a|b|c", 1),
+        ("Observation?code:below=a", 1),
+        ("Observation?code:missing=perhaps", 1),
+        ("Observation?value-quantity=1|2", 1),
+        ("Observation?value-quantity=1e999999", 1),
+        ("Observation?code-value-quantity=a", 1),
+        ("Observation?code=", 1),
+        ("Observation?_include=Observation", 1),
+        ("Observation?_include=Observation:code", 1),
+        ("Observation?_include=Nothing:subject", 1),
+        ("Observation?code.name=a", 1),
+        ("Observation?subject:Nothing.name=a", 1),
+        ("Patient?organization.partof.partof.partof.partof.name=a", 1),
+        ("Patient?_has:Observation=a", 1),
+        ("Patient?_has:Observation:code:status=final", 1),
+        ("Patient?_page=AAAA", 1),
+        ("Patient?_sort=name&_page=WzFd", 1),
+        ("Observation?code:in=http://nothing.test", 1),
+    ],
+)
+def test_what_cannot_be_understood_is_told_at_once_and_repeats_no_value(client, query, number):
+    answer = client.get(query)
+    assert told(answer)[0] == 400
+    assert len(answer.json["issue"]) == number
+    assert not any(each in answer.text for each in ("yesterday", "much", "many", "perhaps"))
+
+
+@pytest.mark.parametrize(
+    "query", ["nothing=a", "_content=a", "_text=a", "_filter=a", "subject.nothing=a", "near=1"]
+)
+def test_what_is_not_known_is_left_out_or_refused_where_asked_to_be_strict(client, query):
+    assert len(found(client.get(f"Observation?{query}"))) == 6
+    assert query.split("=")[0] not in links(client.get(f"Observation?{query}"))["self"]
+    assert told(client.get(f"Observation?{query}", Prefer="handling=strict")) == (
+        400,
+        ["not-supported"],
+    )
+
+
+def test_a_compartment_holds_what_is_the_patients(client):
+    assert sorted(found(client.get("Patient/one/Observation"))) == ["high", "low", "panel"]
+    assert found(client.get("Patient/one/Observation?code=2132-9&_count=1")) == ["low"]
+    assert found(client.get("Patient/none/Observation")) == []
+
+
+def test_everything_of_a_patient_is_the_compartment_and_what_it_refers_to(client):
+    entries = client.get("Patient/two/$everything").json["entry"]
+    names = {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in entries}
+    assert names == {
+        "Patient/two", "Observation/moles", "Observation/below", "Organization/clinic",
+    }  # fmt: skip
+    some = client.get("Patient/two/$everything?_type=Observation&start=2026-01-01")
+    assert found(some) == ["moles"]
+    assert client.get("Patient/none/$everything").status_code == 404
+    assert client.get("Patient/two/$everything?_type=Nothing").status_code == 400
