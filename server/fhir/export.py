@@ -70,7 +70,8 @@ def _begun(asked: Inputs, kinds: tuple[str, ...], patients: list[str] | None = N
         since=None if since is None else wire.moment(since, "_since"),
         patients=patients,
     )
-    name = exporting.begin(here, allowed, request.url, plan)
+    asked_for = here.config.base + request.full_path.removeprefix("/fhir").rstrip("?")
+    name = exporting.begin(here, allowed, asked_for, plan)
     return wire.answer(b"", 202, {"Content-Location": f"{here.config.base}/$export-status/{name}"})
 
 

@@ -1,0 +1,147 @@
+"""Bulk export.  https://hl7.org/fhir/uv/bulkdata/STU2/export.html"""
+
+import time
+
+import pytest
+
+from fhir_b12.jsonio import loads
+from fhir_b12.server.fhir import exporting
+from tests.server.fhir.conftest import BASE, observation, told
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture
+def client(serving, tmp_path):
+    client = serving(export_folder=str(tmp_path / "files"))
+    for name in ("one", "two"):
+        client.put(f"Patient/{name}", {"resourceType": "Patient", "id": name})
+        for number, status in enumerate(("final", "amended")):
+            resource = observation(
+                id=f"{name}-{number}", status=status, subject={"reference": f"Patient/{name}"}
+            )
+            client.put(f"Observation/{name}-{number}", resource)
+    client.put("Organization/o", {"resourceType": "Organization", "id": "o", "name": "Clinic"})
+    member = [
+        {"entity": {"reference": "Patient/two"}},
+        {"entity": {"reference": "Patient/one"}, "inactive": True},
+    ]
+    group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": member}
+    assert client.put("Group/g", group).status_code == 201
+    return client
+
+
+def finished(client, answer):
+    """The manifest of an export, when it is there."""
+    assert answer.status_code == 202, answer.data
+    place = answer.headers["Content-Location"]
+    for _ in range(200):
+        state = client.get(place)
+        if state.status_code != 202:
+            assert state.status_code == 200, state.data
+            return state
+        assert "resources" in state.headers["X-Progress"]
+        time.sleep(0.02)
+    raise AssertionError("it does not end")
+
+
+def exported(client, path):
+    """The ids by type of all that an export holds, with the manifest."""
+    manifest = finished(client, client.get(path, **ASYNC)).json
+    found = {}
+    for each in manifest["output"]:
+        answer = client.get(each["url"])
+        assert answer.mimetype == "application/fhir+ndjson"
+        lines = [loads(line) for line in answer.data.splitlines()]
+        assert len(lines) == each["count"]
+        assert {line["resourceType"] for line in lines} == {each["type"]}
+        found[each["type"]] = [line["id"] for line in lines]
+    return found
+
+
+def test_everything_is_exported_as_it_is_kept(client):
+    assert exported(client, "$export") == {
+        "Patient": ["one", "two"], "Observation": ["one-0", "one-1", "two-0", "two-1"],
+        "Organization": ["o"], "Group": ["g"],
+    }  # fmt: skip
+    manifest = finished(client, client.get("$export?_type=Patient", **ASYNC))
+    assert manifest.json["request"] == f"{BASE}/$export?_type=Patient"
+    assert manifest.json["error"] == []
+    assert "Expires" in manifest.headers
+    kept = client.get("Patient/one").data
+    assert client.get(manifest.json["output"][0]["url"]).data.splitlines()[0] == kept
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("Patient/$export?_type=Patient,Organization", {"Patient": ["one", "two"]}),
+        ("Group/g/$export?_type=Patient,Observation", {"Patient": ["two"], "Observation": ["two-0", "two-1"]}),
+        ("$export?_type=Observation&_typeFilter=Observation%3Fstatus%3Damended", {"Observation": ["one-1", "two-1"]}),
+        ("$export?_type=Observation&_typeFilter=Observation%3Fstatus%3Damended,Observation%3F_id%3Done-0",
+         {"Observation": ["one-1", "two-1", "one-0"]}),
+        ("Group/g/$export?_typeFilter=Observation%3Fstatus%3Damended&_type=Observation", {"Observation": ["two-1"]}),
+        ("$export?_type=Patient&_since=2030-01-01T00:00:00Z", {}),
+        ("$export?_type=Device", {}),
+    ],
+)  # fmt: skip
+def test_a_part_is_exported(client, path, expected):
+    assert exported(client, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("$export", {}, (400, ["required"])),
+        ("$export?_outputFormat=text/csv", ASYNC, (400, ["not-supported"])),
+        ("$export?_type=Nothing", ASYNC, (400, ["value"])),
+        ("$export?_since=yesterday", ASYNC, (400, ["value"])),
+        ("$export?_typeFilter=status%3Dfinal", ASYNC, (400, ["value"])),
+        ("$export?_typeFilter=Observation%3Fcolour%3Dblue", ASYNC, (400, ["not-supported"])),
+        ("$export?patient=one", ASYNC, (400, ["not-supported"])),
+        ("Group/none/$export", ASYNC, (404, ["not-found"])),
+        ("$export-status/none", {}, (404, ["not-found"])),
+        ("$export-file/none/Patient.ndjson", {}, (404, ["not-found"])),
+    ],
+)
+def test_what_cannot_be_exported_is_told(client, path, headers, expected):
+    assert told(client.get(path, **headers)) == expected
+
+
+def test_only_the_files_of_the_manifest_are_given(client):
+    manifest = finished(client, client.get("$export?_type=Patient", **ASYNC)).json
+    place = manifest["output"][0]["url"].rpartition("/")[0]
+    for name in ("Observation.ndjson", "../../secret", "..%2F..%2Fsecret", "%00"):
+        assert client.get(f"{place}/{name}").status_code == 404
+
+
+def test_what_was_taken_back_is_gone(client, tmp_path):
+    answer = client.get("$export", **ASYNC)
+    finished(client, answer)
+    place = answer.headers["Content-Location"]
+    assert client("DELETE", place).status_code == 202
+    assert client.get(place).status_code == 404
+    assert [*(tmp_path / "files").iterdir()] == []
+
+
+def test_what_is_too_old_is_forgotten(serving, tmp_path):
+    client = serving(export_folder=str(tmp_path / "files"), export_seconds=0)
+    client.put("Patient/one", {"resourceType": "Patient", "id": "one"})
+    answer = client.get("$export", **ASYNC)
+    time.sleep(0.2)
+    assert client.get(answer.headers["Content-Location"]).status_code == 404
+
+
+def test_a_job_that_fails_says_so_and_no_more(client, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("Zebedee")
+
+    monkeypatch.setattr(exporting, "_wanted", broken)
+    place = client.get("$export", **ASYNC).headers["Content-Location"]
+    for _ in range(200):
+        answer = client.get(place)
+        if answer.status_code != 202:
+            break
+        time.sleep(0.02)
+    assert told(answer) == (500, ["exception"])
+    assert "Zebedee" not in answer.text

@@ -1,0 +1,375 @@
+"""What a store keeps, whatever happens.  https://hl7.org/fhir/R4/http.html"""
+
+import threading
+from itertools import pairwise
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
+
+from fhir_b12.jsonio import loads
+from fhir_b12.server import wire
+from fhir_b12.server.config import Config
+from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.search.query import parse, within
+from fhir_b12.server.store import Change, Everything
+from tests.server.temporary import Temporary
+
+ALL = Everything()
+BASE = "https://fhir.clinic.test/fhir"
+
+
+@pytest.fixture
+def store():
+    found = Temporary(Config(public_url="https://fhir.clinic.test"))
+    yield found
+    found.close()
+
+
+def patient(**more):
+    return {"resourceType": "Patient", "active": True} | more
+
+
+def post(resource, **more):
+    return Change(method="POST", type=resource["resourceType"], resource=resource, **more)
+
+
+def put(name, resource, **more):
+    return Change(method="PUT", type=resource["resourceType"], id=name, resource={**resource, "id": name}, **more)  # fmt: skip
+
+
+def query(text, kind="Patient"):
+    pairs = [tuple(each.split("=", 1)) for each in text.split("&")]
+    return parse(kind, pairs, strict=True, base=BASE)
+
+
+def names(store, kind="Patient", access=ALL):
+    return [each.id for each in store.search(query("_count=1000", kind), access).matches]
+
+
+class OfOne:
+    """May do what is in one patient's compartment."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def limits(self, type, action):  # noqa: A002, ARG002
+        found = parse(type, [], strict=True, base=BASE)
+        return (replace(found, tests=(within("Patient", self.name),)),)
+
+
+def test_a_text_is_kept_digit_for_digit_in_its_order(store):
+    text = b'{"resourceType":"Observation","status":"final","valueQuantity":{"value":1.50},"x":[1E+3,0.10]}'
+    done = store.apply([post(loads(text))], ALL, now=1_000_000)[0]
+    body = store.read("Observation", done.version.id, ALL).body
+    assert body.endswith(b',"status":"final","valueQuantity":{"value":1.50},"x":[1E+3,0.10]}')
+    assert loads(body)["meta"] == {"versionId": "1", "lastUpdated": wire.instant(1_000_000)}
+
+
+def test_the_other_elements_of_meta_stay_and_ours_are_the_servers(store):
+    meta = {
+        "versionId": "99",
+        "source": "urn:a",
+        "lastUpdated": "2000-01-01T00:00:00Z",
+        "tag": [{"code": "t"}],
+    }
+    done = store.apply([post(patient(meta=meta))], ALL, now=0)[0]
+    found = loads(done.version.body)["meta"]
+    assert (found["versionId"], found["source"], found["tag"]) == ("1", "urn:a", [{"code": "t"}])
+
+
+def test_all_changes_are_done_or_none(store):
+    changes = [post(patient()), put("a", patient()), put("b", patient(), if_match=7)]
+    with pytest.raises(Refusal) as refused:
+        store.apply(changes, ALL, now=0)
+    assert refused.value.status == 412
+    assert names(store) == []
+
+
+def test_a_request_that_is_refused_leaves_those_written_with_it(store):
+    refused = []
+
+    def write(index):
+        try:
+            store.apply(
+                [put(f"p{index}", patient(), if_match=9 if index % 2 else None)], ALL, now=0
+            )
+        except Refusal as error:
+            refused.append(error.status)
+
+    threads = [threading.Thread(target=write, args=(index,)) for index in range(40)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(names(store)) == sorted(f"p{index}" for index in range(0, 40, 2))
+    assert refused == [412] * 20
+
+
+def test_64_increments_with_if_match_make_64(store):
+    store.apply([put("n", patient(multipleBirthInteger=0))], ALL, now=0)
+
+    def increment():
+        while True:
+            old = store.read("Patient", "n", ALL)
+            number = loads(old.body)["multipleBirthInteger"]
+            change = put("n", patient(multipleBirthInteger=number + 1), if_match=old.version)
+            try:
+                store.apply([change], ALL, now=0)
+            except Refusal:
+                continue
+            return
+
+    threads = [threading.Thread(target=increment) for _ in range(64)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    last = store.read("Patient", "n", ALL)
+    assert (loads(last.body)["multipleBirthInteger"], last.version) == (64, 65)
+    page = store.history("Patient", "n", since=None, at=None, count=100, cursor=None, access=ALL)
+    assert [each.version for each in page.matches] == list(range(65, 0, -1))
+
+
+def test_a_conditional_create_of_many_at_once_makes_one(store):
+    made = []
+
+    def create():
+        found = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
+        change = post(found, criteria=query("identifier=urn:mrn|1"))
+        made.append(store.apply([change], ALL, now=0)[0].what)
+
+    threads = [threading.Thread(target=create) for _ in range(16)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(made) == ["created"] + ["found"] * 15
+    assert len(names(store)) == 1
+
+
+def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
+    known = patient(identifier=[{"value": "k"}])
+    store.apply([put("known", known)], ALL, now=0)
+    observation = {
+        "resourceType": "Observation",
+        "subject": {"reference": "urn:uuid:1"},
+        "performer": [{"reference": "urn:uuid:2"}],
+        "text": {"div": "<div><a href='urn:uuid:1'>x</a></div>"},
+    }
+    changes = [
+        post(observation, full_url="urn:uuid:0"),
+        post(known, full_url="urn:uuid:1", criteria=query("identifier=k")),
+        put("o", {"resourceType": "Organization"}, full_url="urn:uuid:2"),
+    ]
+    dones = store.apply(changes, ALL, now=0)
+    assert [each.what for each in dones] == ["created", "found", "created"]
+    made = loads(dones[0].version.body)
+    assert made["subject"] == {"reference": "Patient/known"}
+    assert made["performer"] == [{"reference": "Organization/o"}]
+    assert made["text"]["div"] == "<div><a href='Patient/known'>x</a></div>"
+    assert observation["subject"] == {"reference": "urn:uuid:1"}  # what was given is not changed
+
+
+def test_what_changes_nothing_makes_no_version(store):
+    first = store.apply([put("a", patient())], ALL, now=0)[0]
+    again = store.apply([put("a", patient(meta={"versionId": "7"}))], ALL, now=5_000_000)[0]
+    assert (again.what, again.version) == ("same", first.version)
+
+
+def test_what_was_deleted_is_gone_and_can_be_made_again(store):
+    store.apply([put("a", patient())], ALL, now=0)
+    gone = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, now=1_000_000)[0]
+    assert (gone.what, gone.version.version, gone.version.body) == ("deleted", 2, None)
+    assert store.read("Patient", "a", ALL).body is None
+    assert names(store) == []
+    again = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, now=2_000_000)[0]
+    assert again.what == "absent"
+    back = store.apply([put("a", patient())], ALL, now=3_000_000)[0]
+    assert (back.what, back.version.version) == ("created", 3)
+    assert store.vread("Patient", "a", 1, ALL).body is not None
+    assert store.vread("Patient", "a", 9, ALL) is None
+
+
+def test_history_since_and_at(store):
+    for number in range(4):
+        store.apply([put("a", patient(multipleBirthInteger=number))], ALL, now=number * 10)
+
+    def versions(**asked):
+        named = {"since": None, "at": None, "count": 10, "cursor": None} | asked
+        page = store.history("Patient", "a", **named, access=ALL)
+        return [each.version for each in page.matches]
+
+    assert versions() == [4, 3, 2, 1]
+    assert versions(since=10) == [4, 3, 2]
+    assert versions(at=15) == [2]
+    assert versions(at=30) == [4]
+    first = store.history("Patient", None, since=None, at=None, count=3, cursor=None, access=ALL)
+    rest = store.history(
+        "Patient", None, since=None, at=None, count=3, cursor=first.next, access=ALL
+    )
+    assert [each.version for each in (*first.matches, *rest.matches)] == [4, 3, 2, 1]
+    assert (first.total, rest.next) == (4, None)
+
+
+def test_a_scan_gives_everything_once(store):
+    for number in range(1203):
+        store.apply([put(f"p{number}", patient())], ALL, now=number)
+    found = [
+        each.id
+        for each in store.scan(["Patient", "Observation"], since=None, access=ALL, limits=())
+    ]
+    assert found == [f"p{number}" for number in range(1203)]
+    later = [each.id for each in store.scan(["Patient"], since=1200, access=ALL, limits=())]
+    assert later == ["p1200", "p1201", "p1202"]
+
+
+def test_bounds_hold_for_reading_searching_history_and_writing(store):
+    mine, other = OfOne("one"), OfOne("two")
+    result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
+    store.apply([put("one", patient()), put("two", patient()), put("r", result)], ALL, now=0)
+    assert (names(store, access=mine), names(store, "Observation", access=other)) == (["one"], [])
+    assert store.read("Patient", "two", mine) is None
+    assert store.read("Observation", "r", other) is None
+    assert store.vread("Observation", "r", 1, other) is None
+    page = store.history(
+        "Observation", "r", since=None, at=None, count=9, cursor=None, access=other
+    )
+    assert page.matches == ()
+    assert [
+        each.id for each in store.scan(["Observation"], since=None, access=other, limits=())
+    ] == []
+    for change, status in (
+        (Change(method="DELETE", type="Observation", id="r"), 404),
+        (put("r", result | {"status": "final"}), 404),
+        (Change(method="PATCH", type="Observation", id="r", patch=[]), 404),
+        (post(result), 403),
+    ):
+        with pytest.raises(Refusal) as refused:
+            store.apply([change], other, now=1)
+        assert refused.value.status == status
+    moved = put("r", result | {"subject": {"reference": "Patient/two"}})
+    with pytest.raises(Refusal):
+        store.apply([moved], mine, now=1)  # out of the compartment
+    store.apply([moved], ALL, now=1)
+    assert store.vread("Observation", "r", 1, other) is None  # it was another patient's then
+    assert store.vread("Observation", "r", 2, other) is not None
+
+
+def test_integrity_refuses_what_leads_nowhere_and_the_delete_of_what_is_led_to():
+    store = Temporary(Config(integrity=True, public_url="https://fhir.clinic.test"))
+    result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
+    with pytest.raises(Refusal) as refused:
+        store.apply([put("r", result)], ALL, now=0)
+    assert refused.value.status == 409
+    store.apply([put("r", result), put("one", patient())], ALL, now=0)
+    with pytest.raises(Refusal) as refused:
+        store.apply([Change(method="DELETE", type="Patient", id="one")], ALL, now=0)
+    assert refused.value.status == 409
+    both = [
+        Change(method="DELETE", type=kind, id=name)
+        for kind, name in (("Patient", "one"), ("Observation", "r"))
+    ]
+    store.apply(both, ALL, now=0)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("patch", "status"),
+    [
+        ([{"op": "replace", "path": "/nothing/0", "value": 1}], 422),
+        ([{"op": "test", "path": "/active", "value": False}], 422),
+        ([{"op": "odd", "path": "/active"}], 422),
+        ([{"path": "/active"}], 422),
+        ([{"op": "add", "path": 1, "value": 1}], 400),
+        ([{"op": "remove", "path": ""}], 400),
+        ([{"op": "replace", "path": "/id", "value": "b"}], 422),
+        ([{"op": "replace", "path": "/resourceType", "value": "Group"}], 422),
+    ],
+)
+def test_a_patch_that_does_not_fit_changes_nothing(store, patch, status):
+    store.apply([put("a", patient())], ALL, now=0)
+    with pytest.raises(Refusal) as refused:
+        store.apply([Change(method="PATCH", type="Patient", id="a", patch=patch)], ALL, now=1)
+    assert refused.value.status in {status, 422, 400}
+    assert store.read("Patient", "a", ALL).version == 1
+
+
+def test_a_key_is_used_once_until_its_time_is_over(store):
+    assert [store.use_once("a", 2**40), store.use_once("a", 2**40)] == [True, False]
+    assert [store.use_once("b", 1), store.use_once("c", 2**40), store.use_once("b", 1)] == [
+        True,
+        True,
+        True,
+    ]
+
+
+def test_the_index_made_anew_is_the_index(store):
+    store.apply(
+        [post(patient(name=[{"family": "a"}])), post({"resourceType": "Observation"})], ALL, now=0
+    )
+
+    def tables():
+        connection = store._reader()
+        return [
+            connection.execute(f"SELECT * FROM {each} ORDER BY 1, 2, 3, 4").fetchall()
+            for each in ("text_index", "range_index")
+        ]
+
+    before = tables()
+    assert store.reindex() == 2
+    assert tables() == before
+
+
+class Written(RuleBasedStateMachine):
+    """A dict beside a store: after any writes both hold the same, and versions count without gaps."""
+
+    IDS = st.sampled_from(["a", "b", "c"])
+
+    def __init__(self):
+        super().__init__()
+        self.store = Temporary(Config())
+        self.known, self.count = {}, {}
+
+    @rule(name=IDS, number=st.integers(0, 3))
+    def put(self, name, number):
+        done = self.store.apply([put(name, patient(multipleBirthInteger=number))], ALL, now=0)[0]
+        if self.known.get(name) != number:
+            self.count[name] = self.count.get(name, 0) + 1
+        self.known[name] = number
+        assert done.version.version == self.count[name]
+
+    @rule(name=IDS)
+    def delete(self, name):
+        self.store.apply([Change(method="DELETE", type="Patient", id=name)], ALL, now=0)
+        if self.known.pop(name, None) is not None:
+            self.count[name] += 1
+
+    @rule(name=IDS, number=st.integers(0, 3))
+    def fail(self, name, number):
+        changes = [put(name, patient(multipleBirthInteger=number)), put("z", patient(), if_match=1)]
+        with pytest.raises(Refusal):
+            self.store.apply(changes, ALL, now=0)
+
+    @invariant()
+    def holds_the_same(self):
+        rows = self.store.search(query("_count=100"), ALL).matches
+        assert {
+            each.id: int(loads(each.body)["multipleBirthInteger"]) for each in rows
+        } == self.known
+        for name, last in self.count.items():
+            page = self.store.history(
+                "Patient", name, since=None, at=None, count=99, cursor=None, access=ALL
+            )
+            numbers = [each.version for each in page.matches]
+            assert numbers == list(range(last, 0, -1))
+            assert all(a.updated >= b.updated for a, b in pairwise(page.matches))
+
+    def teardown(self):
+        self.store.close()
+
+
+TestWritten = Written.TestCase
+TestWritten.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
