@@ -10,7 +10,8 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import fields
+from contextlib import closing
+from dataclasses import fields, replace
 from importlib import import_module
 from ipaddress import ip_address
 from typing import Any
@@ -40,7 +41,7 @@ def run(arguments: Namespace) -> int:
     """`fhir-b12 serve`"""
     names = {field.name for field in fields(Config)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    config = checked(Config.from_environment(os.environ, **given))
+    config = _with_port(checked(Config.from_environment(os.environ, **given)))
     observed.set_up()
     if config.workers > 1:
         return _several(config)
@@ -51,6 +52,14 @@ def run(arguments: Namespace) -> int:
         return embedded(create_app(config, store), config)
     finally:
         store.close()
+
+
+def _with_port(config: Config) -> Config:
+    """With a free port in the place of 0: links name it, so it is chosen before anything else."""
+    if config.port:
+        return config
+    with closing(socket.create_server((config.host, 0))) as free:
+        return replace(config, port=free.getsockname()[1])
 
 
 def checked(config: Config) -> Config:

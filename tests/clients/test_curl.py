@@ -1,0 +1,66 @@
+"""curl, as README and docs/server.md would have it used."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here"),
+]
+JSON = ("-H", "Content-Type: application/fhir+json")
+
+
+def curl(*arguments):
+    """Status, and the body read."""
+    command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", *arguments]
+    text, _, status = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.rpartition("\n")
+    return int(status), json.loads(text) if text else None
+
+
+def test_a_day_of_a_resource(base):
+    body = {"resourceType": "Patient", "identifier": [{"system": "urn:curl", "value": "1"}]}
+    status, made = curl(*JSON, "-d", json.dumps(body), f"{base}/Patient")
+    assert status == 201
+    place = f"{base}/Patient/{made['id']}"
+    assert curl(place) == (200, made)
+    assert curl(*JSON, "-X", "PUT", "-d", json.dumps({**made, "active": True}), place)[0] == 200
+    condition = f"{base}/Patient?identifier=urn:curl|1"
+    assert (
+        curl(*JSON, "-X", "PUT", "-d", json.dumps({**body, "gender": "other"}), condition)[0] == 200
+    )
+    assert (
+        curl(
+            *JSON,
+            "-H",
+            "If-None-Exist: identifier=urn:curl|1",
+            "-d",
+            json.dumps(body),
+            f"{base}/Patient",
+        )[0]
+        == 200
+    )
+    status, page = curl("-d", "identifier=urn:curl|1", f"{base}/Patient/_search")
+    assert (status, len(page["entry"])) == (200, 1)
+    status, history = curl(f"{place}/_history")
+    assert (status, history["total"]) == (200, 3)
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"request": {"method": "DELETE", "url": f"Patient/{made['id']}"}},
+    ]}  # fmt: skip
+    assert curl(*JSON, "-d", json.dumps(bundle), base)[0] == 200
+    status, outcome = curl(place)
+    assert (status, outcome["resourceType"]) == (410, "OperationOutcome")
+
+
+def test_a_packed_body_and_one_in_pieces(base, tmp_path):
+    file = tmp_path / "patient.json"
+    file.write_text('{"resourceType": "Patient"}')
+    subprocess.run(["gzip", "-k", file], check=True)
+    packed = ("-H", "Content-Encoding: gzip", "--data-binary", f"@{file}.gz")
+    assert curl(*JSON, *packed, f"{base}/Patient")[0] == 201
+    pieces = ("-H", "Transfer-Encoding: chunked", "--data-binary", f"@{file}")
+    assert curl(*JSON, *pieces, f"{base}/Patient")[0] == 201

@@ -1,0 +1,32 @@
+"""@medplum/core, fhir-kit-client and fhirclient (npm), by `node/clients.mjs`."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "node"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not here"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("node")
+    for file in HERE.iterdir():
+        shutil.copy(file, place)
+    command = ["npm", "install", "--silent", "--no-package-lock", "--no-audit", "--no-fund"]
+    subprocess.run(command, cwd=place, check=True)
+    return place
+
+
+def test_three_clients_do_what_an_ehr_does(base, folder):
+    command = ["node", "clients.mjs", base]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == {"medplum": "ok", "fhirKit": "ok", "smart": "ok"}
