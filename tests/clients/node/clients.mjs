@@ -83,18 +83,18 @@ async function smart() {
   const client = new Client(base);
   const made = await client.create(patient("smart"));
   const { id } = made;
-  assert.equal((await client.request(`Patient/${id}`)).id, id);
+  assert.equal((await client.fhirRequest(`Patient/${id}`)).id, id);
   assert.equal((await client.update({ ...made, gender: "male" })).meta.versionId, "2");
   const patched = await client.patch(`Patient/${id}`, [{ op: "replace", path: "/gender", value: "female" }]);
   assert.equal(patched.gender, "female");
   for (let i = 0; i < 3; i++) await client.create(observation(id));
-  const page = await client.request(`Observation?subject=Patient/${id}&_count=2&_include=Observation:subject`);
+  const page = await client.fhirRequest(`Observation?subject=Patient/${id}&_count=2&_include=Observation:subject`);
   assert.equal(page.entry.length, 3);
   const next = page.link.find((each) => each.relation === "next").url;
-  assert.equal((await client.request(next)).entry.filter((e) => e.search.mode === "match").length, 1);
-  assert.equal((await client.request(`Patient/${id}/_history`)).entry.length, 3);
+  assert.equal((await client.fhirRequest(next)).entry.filter((e) => e.search.mode === "match").length, 1);
+  assert.equal((await client.fhirRequest(`Patient/${id}/_history`)).entry.length, 3);
   await client.delete(`Patient/${id}`);
-  await assert.rejects(client.request(`Patient/${id}`));
+  await assert.rejects(client.fhirRequest(`Patient/${id}`));
 }
 
 for (const [name, run] of Object.entries({ medplum, fhirKit, smart })) {
