@@ -32,7 +32,7 @@ from fhir_b12.server.fhir import (
     validate,
     write,
 )
-from fhir_b12.server.fhir.context import Facade, Guard, Open, Witness
+from fhir_b12.server.fhir.context import Facade, Guard, Open, Witness, now
 from fhir_b12.server.fhir.policy import Policy
 from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.store import Store
@@ -101,7 +101,7 @@ def create_app(
     app.extensions["fhir_b12"] = Facade(
         config=config,
         store=store,
-        guard=guard or _guard(config, store),
+        guard=guard or _guard(config, store, clock or now),
         witness=witness,
         policy=Policy(config),
         routes=routes,
@@ -113,6 +113,8 @@ def create_app(
         rule = f"/fhir/{route.rule}" if route.rule else "/fhir"
         endpoint = f"{context.PUBLIC if route.public else ''}{route.code} {number}"
         app.add_url_rule(rule, endpoint, route.handler, methods=route.methods)
+    if (known := app.extensions["fhir_b12"].guard) and hasattr(known, "serve"):
+        known.serve(app, context.PUBLIC)
     observed.watch(app)
     app.before_request(_begin)
     app.after_request(_end)
@@ -128,11 +130,11 @@ def opened(config: Config) -> Store:
     return store
 
 
-def _guard(config: Config, store: Store) -> Guard:
+def _guard(config: Config, store: Store, clock: Callable[[], int]) -> Guard:
     """Nobody but who shows a token; everybody, where that is asked for."""
     if config.open:
         return Open()
-    guard: Guard = import_module("fhir_b12.server.auth.guard").Guard(config, store)
+    guard: Guard = import_module("fhir_b12.server.auth.guard").Guard(config, store, clock)
     return guard
 
 

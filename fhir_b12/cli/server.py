@@ -17,7 +17,6 @@ _EXTRAS = {
 }  # fmt: skip
 #: what this version does not have
 _ABSENT = {
-    "fhir_b12.server.auth": "authorization; use --open, for trying it out on this machine",
     "fhir_b12.server.store.postgres": "PostgreSQL; name a SQLite file",
 }
 
@@ -46,6 +45,12 @@ def restore(arguments: argparse.Namespace) -> int:
     return code
 
 
+def clients(arguments: argparse.Namespace) -> int:
+    """Register clients, list them, take them away, make a key."""
+    code: int = _called("upkeep", "clients", arguments)
+    return code
+
+
 def _called(module: str, name: str, arguments: argparse.Namespace) -> Any:
     """Call a function of the facade, which the library does not import."""
     try:
@@ -71,7 +76,7 @@ def add(add: Add) -> None:
     made = add(
         "serve",
         serve,
-        "A FHIR R4 server for therapy data, with --open only: it knows no tokens yet.\n"
+        "A FHIR R4 server for therapy data. Clients need a token, unless it is --open.\n"
         "Everything can be set by FHIR_B12_… variables too; docs/server.md lists them.",
         "--open",
         "--open --database clinic.db --port 8081",
@@ -88,6 +93,24 @@ def add(add: Add) -> None:
     option("--validation", metavar="RULES", help="off, base, profile; base,Observation=profile")
     option("--plausibility", metavar="ADVICE", help="off, advice, error; likewise")
     option("--metrics", action="store_true", default=None, help="serve /metrics for Prometheus")
+
+    made = add(
+        "clients",
+        clients,
+        "Who may ask for tokens: the id, the public keys (JWKS) and the scopes of each client.\n"
+        "`key` makes a new private key in a file, and writes its JWKS.",
+        "key --jwks ehr.json > jwks.json",
+        "add ehr --jwks jwks.json --scope 'system/*.rs system/Observation.cud'",
+        "list",
+    )
+    made.add_argument("what", choices=("add", "list", "remove", "key"), help="what to do")
+    made.add_argument("name", nargs="?", help="the client's id")
+    made.add_argument(
+        "--jwks", dest="file", metavar="FILE", help="its public keys; of key: the new file"
+    )
+    made.add_argument("--scope", metavar="SCOPES", help="system/Observation.rs …, by blanks")
+    made.add_argument("--patient", metavar="ID", help="of a client of one patient: whose")
+    _database(made)
 
     made = add("reindex", reindex, "Make the search indexes of a database again.", "")
     _database(made)

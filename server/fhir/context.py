@@ -58,6 +58,11 @@ class Route(NamedTuple):
     public: bool = False  #: answered to who has no token; nothing of a patient is there
 
 
+def now() -> int:
+    """µs since 1970, in whole milliseconds as FHIR's instants have them here."""
+    return time.time_ns() // 1_000_000 * 1000
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facade:
     """One server: `current_app.extensions["fhir_b12"]`."""
@@ -68,7 +73,7 @@ class Facade:
     witness: Witness | None = None
     policy: Policy
     routes: tuple[Route, ...] = ()
-    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000 * 1000  #: µs since 1970
+    clock: Callable[[], int] = now  #: µs since 1970
 
     def pages(
         self, allowed: Access, kind: str, asked: wire.Pairs, *tests: Any

@@ -25,7 +25,7 @@ from fhir_b12.server.search.conditions import (
 )
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Include, Query, Sort
-from fhir_b12.server.store import Access, Page, Version
+from fhir_b12.server.store import Access, Everything, Page, Version
 
 #: the columns of a version, in the order of `version_of`
 COLUMNS = "r.type, r.name, r.version, r.updated, r.method, r.body"
@@ -95,7 +95,7 @@ def found(connection: Connection, query: Query, access: Access, most: int) -> li
 
 def holds(tests: Iterable[tuple[Test, ...]], kind: str) -> Sql:
     """The condition that one of several groups of tests holds of `r`."""
-    made = _Making(kind)
+    made = _Making(kind, Everything())
     parts = [made.every(group, "r") for group in tests]
     return " OR ".join(f"({sql})" for sql, _ in parts), tuple(a for _, args in parts for a in args)
 
@@ -104,14 +104,14 @@ def _whole(connection: Connection, query: Query, access: Access) -> Sql:
     limits = access.limits(query.type, "s")
     if limits is None:
         raise refuse(403, "forbidden", f"{query.type} may not be searched with this token")
-    made = _Making(query.type)
+    made = _Making(query.type, access)
     parts: list[Sql] = [("r.type = ?", (query.type,)), ("r.body IS NOT NULL", ())]
     tests = [made.resolved(each) for each in query.tests]
     leader = _leader(connection, tests)
     for index, each in enumerate(tests):
         parts.append(made.leading(each) if index == leader else made.one(each, "r"))
     if limits:
-        parts.append(made.bounds(limits))
+        parts.append(made.bounds(limits, "r"))
     return (
         " AND ".join(f"({sql})" for sql, _ in parts),
         tuple(arg for _, args in parts for arg in args),
@@ -146,9 +146,9 @@ def _candidates(match: Match) -> Sql:
 class _Making:
     """Conditions on resources of a type, each row of an index by an alias of its own."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._numbers = count()
+    def __init__(self, kind: str, access: Access, numbers: "count[int] | None" = None) -> None:
+        self.kind, self._access = kind, access
+        self._numbers = count() if numbers is None else numbers
 
     def every(self, tests: Iterable[Test], r: str) -> Sql:
         parts = [self.one(self.resolved(each), r) for each in tests]
@@ -157,9 +157,9 @@ class _Making:
             tuple(arg for _, args in parts for arg in args),
         )
 
-    def bounds(self, limits: Sequence[Query]) -> Sql:
+    def bounds(self, limits: Sequence[Query], r: str) -> Sql:
         """One of the queries that bound an access holds."""
-        parts = [self.every(each.tests, "r") for each in limits]
+        parts = [self.every(each.tests, r) for each in limits]
         return (
             " OR ".join(f"({sql})" for sql, _ in parts),
             tuple(arg for _, args in parts for arg in args),
@@ -227,30 +227,34 @@ class _Making:
 
     def _linked(self, each: Linked, r: str) -> Sql:
         t, x = self._alias(), self._alias()
-        sql, args = _Making.one(_Nested(each.type, self._numbers), each.test, x)
+        sql, args = self._beyond(each.type, each.test, x)
         where = (
             f"{t}.param = {each.key} AND {t}.rid = {r}.rid AND {x}.name = {t}.value"
             f" AND {x}.type = '{each.type}' AND {x}.body IS NOT NULL AND {sql}"
         )
         return f"EXISTS (SELECT 1 FROM text_index {t}, resource {x} WHERE {where})", args
 
+    def _beyond(self, kind: str, test: Test, x: str) -> Sql:
+        """A test of a resource at the end of a chain, which must be one that may be searched."""
+        limits = self._access.limits(kind, "s")
+        if limits is None:
+            raise refuse(403, "forbidden", f"{kind} may not be searched with this token")
+        made = _Making(kind, self._access, self._numbers)
+        sql, args = made.one(made.resolved(test), x)
+        if not limits:
+            return sql, args
+        bound, more = made.bounds(limits, x)
+        return f"{sql} AND ({bound})", (*args, *more)
+
     def _reverse(self, each: Reverse, r: str) -> Sql:
         t, x = self._alias(), self._alias()
         keys = ", ".join(map(str, each.keys))
-        sql, args = _Making.one(_Nested(each.type, self._numbers), each.test, x)
+        sql, args = self._beyond(each.type, each.test, x)
         where = (
             f"{t}.param IN ({keys}) AND {t}.value = {r}.name AND {x}.rid = {t}.rid"
             f" AND {x}.body IS NOT NULL AND {sql}"
         )
         return f"EXISTS (SELECT 1 FROM text_index {t}, resource {x} WHERE {where})", args
-
-
-class _Nested(_Making):
-    """The same, of a resource at the end of a chain."""
-
-    def __init__(self, kind: str, numbers: "count[int]") -> None:
-        super().__init__(kind)
-        self._numbers = numbers
 
 
 def _compartment(kind: str, each: Within) -> Test:
@@ -394,7 +398,7 @@ def _visible(connection: Connection, names: Sequence[str], access: Access) -> It
             limits = access.limits(kind, "r") if kind.isalpha() else None
             if limits is None:
                 continue
-            bound, args = _Making(kind).bounds(limits) if limits else ("1 = 1", ())
+            bound, args = holds([each.tests for each in limits], kind) if limits else ("1 = 1", ())
             marks = ", ".join("?" * len(listed))
             sql = (
                 f"SELECT {COLUMNS} FROM resource r WHERE r.name IN ({marks})"

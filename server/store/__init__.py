@@ -133,6 +133,12 @@ class Store(Protocol):
     def use_once(self, key: str, until: int) -> bool:
         """True the first time that a key is used."""
 
+    def put_token(self, key: str, until: int, value: Resource) -> None:
+        """Keep what a token allows, until seconds since 1970."""
+
+    def token(self, key: str) -> Resource | None:
+        """What a token allows, with `until`; None where there is none."""
+
     def clients(self) -> list[Resource]:
         """Every registered client."""
 

@@ -61,10 +61,11 @@ class Work:
             self._prepare({})
 
     def _allowed(self, change: Change) -> None:
-        action = {"POST": "c", "DELETE": "d"}.get(change.method, "u")
-        if self._access.limits(change.type, action) is None:
-            message = f"{change.type} may not be written so with this token"
-            raise refuse(403, "forbidden", message)
+        # a patch shows what it was made on
+        actions = {"POST": "c", "DELETE": "d", "PATCH": "ur"}.get(change.method, "u")
+        for action in actions:
+            if self._access.limits(change.type, action) is None:
+                raise _forbidden(change.type)
 
     def _prepare(self, matched: dict[int, Version]) -> None:
         places = {
@@ -146,10 +147,10 @@ class Work:
 
     def _hold_sight(self, connection: Connection, change: Change, name: str) -> None:
         """What may not be seen may not be written over, and is as if it were not there."""
-        action = "d" if change.method == "DELETE" else "u"
-        limits = self._access.limits(change.type, action)
-        if limits and not _is_within(connection, change.type, name, limits):
-            raise refuse(404, "not-found", f"there is no such {change.type}")
+        for action in {"DELETE": "d", "PATCH": "ur"}.get(change.method, "u"):
+            limits = self._access.limits(change.type, action)
+            if limits and not _is_within(connection, change.type, name, limits):
+                raise refuse(404, "not-found", f"there is no such {change.type}")
 
     def _put(
         self, connection: Connection, change: Change, name: str, old: Version | None, body: Prepared
@@ -159,11 +160,13 @@ class Work:
             row = connection.execute("SELECT digest FROM resource WHERE name = ?", (place,))
             if bytes(next(iter(row))[0]) == body.digest:
                 return Done(version=old, what="same")
+        created = old is None or old.body is None
+        limits = self._access.limits(change.type, "c" if created else "u")
+        if limits is None:
+            raise _forbidden(change.type)
         version = self._write(connection, change.method, change.type, name, old, body)
-        limits = self._access.limits(change.type, "c" if old is None else "u")
         if limits and not _is_within(connection, change.type, name, limits):
             raise refuse(403, "forbidden", "this would be outside of what the token allows")
-        created = old is None or old.body is None
         return Done(version=version, what="created" if created else "updated")
 
     def _patched(self, change: Change, name: str, old: Version | None) -> Prepared:
@@ -224,6 +227,10 @@ class Work:
         return Version(
             type=kind, id=name, version=number, updated=updated, method=method, body=text
         )
+
+
+def _forbidden(kind: str) -> Exception:
+    return refuse(403, "forbidden", f"{kind} may not be written so with this token")
 
 
 def add_rows(connection: Connection, rid: int, body: Prepared) -> None:

@@ -309,6 +309,22 @@ class Sqlite:
 
         return bool(self._do(job))
 
+    def put_token(self, key: str, until: int, value: Resource) -> None:
+        """Keep what a token allows, until seconds since 1970."""
+        text = msgspec.json.encode(value | {"until": until})
+
+        def job(connection: sqlite3.Connection) -> None:
+            old = "DELETE FROM kept WHERE kind = 'token' AND until < ?"
+            connection.execute(old, (int(time.time()),))
+            add = "INSERT INTO kept (kind, key, until, value) VALUES ('token', ?, ?, ?)"
+            connection.execute(add, (key, until, text))
+
+        self._do(job)
+
+    def token(self, key: str) -> Resource | None:
+        """What a token allows, with `until`; None where there is none."""
+        return self._row("token", key)
+
     def clients(self) -> list[Resource]:
         """Every registered client."""
         return self._rows("client")

@@ -11,7 +11,7 @@ from fhir_b12.jsonio import dumps
 from tests.cli.shell import call, observation
 
 COMMANDS = cli.parser()._subparsers._group_actions[0].choices
-SERVING = ("serve", "reindex", "backup", "restore")  #: see tests/cli/test_server.py
+SERVING = ("serve", "clients", "reindex", "backup", "restore")  #: see tests/cli/test_server.py
 EXAMPLES = [
     line.strip()
     for name, command in COMMANDS.items()

@@ -1,0 +1,127 @@
+"""A server that asks for tokens, with some patients, and clients with keys of their own."""
+
+import json
+import time
+from itertools import count
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from fhir_b12.server.app import create_app
+from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.config import Config
+from fhir_b12.server.store import Change, Everything
+from tests.server.fhir.conftest import Client
+from tests.server.temporary import Temporary
+
+ROOT = "https://fhir.clinic.test"
+TOKEN = f"{ROOT}/auth/token"
+KEY = ECKey.generate_key("P-384", {"kid": "one"})
+RSA = RSAKey.generate_key(2048, {"kid": "two"})
+STRANGER = ECKey.generate_key("P-384", {"kid": "one"})
+JWKS = {"keys": [KEY.as_dict(private=False), RSA.as_dict(private=False)]}
+_jti = count()
+
+
+def observation(name, patient, category, **more):
+    return {
+        "resourceType": "Observation", "id": name, "status": "final", "code": {"text": "B12"},
+        "category": [{"coding": [{"code": category}]}],
+        "subject": {"reference": f"Patient/{patient}"},
+    } | more  # fmt: skip
+
+
+RESOURCES = [
+    {"resourceType": "Patient", "id": "one", "name": [{"family": "Zebedee"}],
+     "managingOrganization": {"reference": "Organization/o"}},
+    {"resourceType": "Patient", "id": "two", "name": [{"family": "Yolanda"}]},
+    {"resourceType": "Organization", "id": "o", "name": "Clinic"},
+    observation("lab1", "one", "laboratory"),
+    observation("vital1", "one", "vital-signs"),
+    observation("lab2", "two", "laboratory"),
+]  # fmt: skip
+CLIENTS = {
+    "reader": ("system/*.rs", None),
+    "first": ("system/Observation.read", None),
+    "writer": ("system/Observation.cud system/Patient.cu", None),
+    "all": ("system/*.cruds", None),
+    "labs": ("system/Observation.cruds?category=laboratory", None),
+    "results": ("system/Observation.rs", None),
+    "of-one": ("patient/*.cruds", "one"),
+}
+
+
+class Server:
+    """Served, with the store behind it and a clock that a test may turn."""
+
+    def __init__(self):
+        self.config = Config(public_url=ROOT, audit=False, validation="off")
+        self.store = Temporary(self.config)
+        self.shift = 0
+        changes = [
+            Change(method="PUT", type=each["resourceType"], id=each["id"], resource=each)
+            for each in RESOURCES
+        ]
+        self.store.apply(changes, Everything(), now=0)
+        for name, (scope, patient) in CLIENTS.items():
+            self.store.put_client(registered(name, scope, JWKS, patient))
+        self.app = create_app(self.config, self.store, clock=self.clock)
+        self.client = Client(self.app)
+
+    def clock(self):
+        return (int(time.time()) + self.shift) * 1_000_000
+
+    def ask(self, **form):
+        """The answer of the token endpoint."""
+        return self.app.test_client().post("/auth/token", data=form)
+
+    def token(self, name, scope=None):
+        answer = self.ask(**form(name, scope=scope or CLIENTS[name][0]))
+        assert answer.status_code == 200, answer.data
+        return answer.json["access_token"]
+
+    def as_(self, name, scope=None):
+        """Requests with a client's token."""
+        headers = {"Authorization": f"Bearer {self.token(name, scope)}"}
+
+        def asked(method, path, body=None, **more):
+            return self.client(method, path, body, **headers, **more)
+
+        return asked
+
+
+@pytest.fixture(scope="module")
+def server():
+    found = Server()
+    yield found
+    found.store.close()
+
+
+@pytest.fixture
+def fresh():
+    found = Server()
+    yield found
+    found.store.close()
+
+
+def claims(name, **more):
+    now = int(time.time())
+    told = {"iss": name, "sub": name, "aud": TOKEN, "exp": now + 240, "jti": f"j{next(_jti)}"}
+    return {key: value for key, value in (told | more).items() if value is not None}
+
+
+def signed(told, key=KEY, alg="ES384", **header):
+    return jwt.encode({"alg": alg, "kid": "one"} | header, told, key, algorithms=[alg])
+
+
+def form(name, scope="system/*.rs", assertion=None, **more):
+    return {
+        "grant_type": "client_credentials", "scope": scope,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": assertion or signed(claims(name)),
+    } | more  # fmt: skip
+
+
+def body(value):
+    return json.dumps(value)

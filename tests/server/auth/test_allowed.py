@@ -1,0 +1,129 @@
+"""What clients with the right token may do."""
+
+import json
+
+import pytest
+
+from fhir_b12.server.auth.scopes import ScopeError, grants, narrowed
+from tests.server.auth.conftest import RSA, TOKEN, claims, form, signed
+from tests.server.fhir.conftest import found
+
+
+def test_a_token_lives_five_minutes_and_tells_what_it_allows(server):
+    answer = server.ask(**form("reader"))
+    told = answer.json
+    assert (answer.status_code, told["token_type"], told["expires_in"], told["scope"]) == (
+        200,
+        "bearer",
+        300,
+        "system/*.rs",
+    )
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_rsa_and_ec_keys_are_taken(server):
+    assertion = signed(claims("reader"), RSA, "RS384", kid="two")
+    assert server.ask(**form("reader", assertion=assertion)).status_code == 200
+
+
+def test_the_audience_may_be_a_list_of_one(server):
+    assertion = signed(claims("reader", aud=[TOKEN]))
+    assert server.ask(**form("reader", assertion=assertion)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "given"),
+    [
+        ("reader", "system/Observation.rs", "system/Observation.rs"),
+        ("reader", "system/Observation.cruds", "system/Observation.rs"),
+        ("reader", "system/Observation.read", "system/Observation.rs"),
+        ("all", "system/*.*", "system/*.cruds"),
+        ("writer", "system/*.cruds", "system/Observation.cud system/Patient.cu"),
+        ("labs", "system/Observation.rs", "system/Observation.rs?category=laboratory"),
+        ("labs", "system/Observation.rs?status=final", "system/Observation.rs?category=laboratory&status=final"),
+        ("of-one", "patient/Observation.rs", "patient/Observation.rs"),
+    ],
+)  # fmt: skip
+def test_a_scope_is_narrowed_to_what_is_registered(server, name, asked, given):
+    assert server.ask(**form(name, scope=asked)).json["scope"] == given
+
+
+def test_reading_and_searching(server):
+    asked = server.as_("reader")
+    assert asked("GET", "Patient/one").status_code == 200
+    assert sorted(found(asked("GET", "Observation"))) == ["lab1", "lab2", "vital1"]
+    assert asked("GET", "Patient/one/$everything").status_code == 200
+    assert (
+        asked("POST", "Observation/$validate", {"resourceType": "Observation"}).status_code == 200
+    )
+
+
+def test_a_restriction_bounds_what_is_found_and_written(fresh):
+    asked = fresh.as_("labs")
+    assert sorted(found(asked("GET", "Observation"))) == ["lab1", "lab2"]
+    assert asked("GET", "Observation?_total=accurate").json["total"] == 2
+    own = {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+           "category": [{"coding": [{"code": "laboratory"}]}]}  # fmt: skip
+    assert asked("POST", "Observation", own).status_code == 201
+
+
+def test_a_client_of_one_patient_sees_that_patient(fresh):
+    asked = fresh.as_("of-one")
+    assert found(asked("GET", "Patient")) == ["one"]
+    assert sorted(found(asked("GET", "Observation"))) == ["lab1", "vital1"]
+    own = {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+           "subject": {"reference": "Patient/one"}}  # fmt: skip
+    assert asked("POST", "Observation", own).status_code == 201
+
+
+def test_it_says_truthfully_what_it_can(server):
+    for path in ("/.well-known/smart-configuration", "/fhir/.well-known/smart-configuration"):
+        told = server.client("GET", path).json
+        assert told["token_endpoint"] == TOKEN
+        assert told["token_endpoint_auth_signing_alg_values_supported"] == ["ES384", "RS384"]
+    statement = server.client("GET", "metadata").json
+    assert statement["rest"][0]["security"]["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+
+
+def test_an_export_belongs_to_who_began_it(fresh):
+    mine, other = fresh.as_("all"), fresh.as_("reader")
+    place = mine("GET", "$export", Prefer="respond-async").headers["Content-Location"]
+    assert mine("GET", place).status_code in {200, 202}
+    assert other("GET", place).status_code == 404
+    assert other("DELETE", place).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "openid", "system/Observation", "system/Observation.sr", "system/Observation.", "user/Observation.rs",
+     "system/observation.rs", "system/Nothing.rs", "system/*.rs?category=a", "system/Observation.rs?",
+     "system/Observation.rs?colour=blue", "system/Observation.rs?_count=1", "system/Observation.rs?subject.name=a",
+     "system/Observation.rs?_has:Observation:subject:code=a", "system/Observation.r s",
+     " ".join(["system/*.rs"] * 51)],
+)  # fmt: skip
+def test_what_is_no_scope_is_told(text):
+    with pytest.raises(ScopeError):
+        grants(text)
+
+
+def test_narrowing_never_adds():
+    every = grants(
+        "system/*.cruds system/Observation.rs?category=a patient/Patient.r system/Patient.cu"
+    )
+    for one in every:
+        for other in every:
+            for made in narrowed([one], [other]):
+                assert set(made.letters) <= set(one.letters) & set(other.letters)
+                assert set(made.query) == set(one.query) | set(other.query)
+                assert made.level == one.level == other.level
+
+
+def test_no_secret_and_no_patient_is_in_the_log(fresh, capsys):
+    token = fresh.token("reader")
+    fresh.client("GET", "Patient?name=Zebedee", Authorization=f"Bearer {token}")
+    fresh.client("GET", f"Patient/one?access_token={token}")
+    written = "".join(capsys.readouterr())
+    assert token not in written
+    assert "Zebedee" not in written
+    kept = b"".join(json.dumps(each).encode() for each in fresh.store.clients())
+    assert token.encode() not in kept
