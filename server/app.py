@@ -102,7 +102,7 @@ def create_app(
         config=config,
         store=store,
         guard=guard or _guard(config, store, clock or now),
-        witness=witness,
+        witness=witness or _witness(config, store, clock or now),
         policy=Policy(config),
         routes=routes,
         **given,
@@ -136,6 +136,14 @@ def _guard(config: Config, store: Store, clock: Callable[[], int]) -> Guard:
         return Open()
     guard: Guard = import_module("fhir_b12.server.auth.guard").Guard(config, store, clock)
     return guard
+
+
+def _witness(config: Config, store: Store, clock: Callable[[], int]) -> Witness | None:
+    """Who did what is written down, unless nobody is asked who it is."""
+    if config.open or not config.audit:
+        return None
+    made: Witness = import_module("fhir_b12.server.auth.audit").Auditor(config, store, clock)
+    return made
 
 
 def _converter(kinds: Iterable[str]) -> type[BaseConverter]:

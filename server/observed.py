@@ -115,6 +115,7 @@ def begin(asked: Request, state: Any) -> None:
     """Take the time; give the request an id, its own if it has one."""
     named = asked.environ.get("HTTP_X_REQUEST_ID", "")
     state.request_id = named if _REQUEST_ID.match(named) else token_hex(16)
+    asked.environ["fhir_b12.request_id"] = state.request_id
     state.begun = time.perf_counter_ns()
 
 

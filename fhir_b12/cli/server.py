@@ -99,7 +99,7 @@ def add(add: Add) -> None:
         clients,
         "Who may ask for tokens: the id, the public keys (JWKS) and the scopes of each client.\n"
         "`key` makes a new private key in a file, and writes its JWKS.",
-        "key --jwks ehr.json > jwks.json",
+        "key --jwks ehr.json",
         "add ehr --jwks jwks.json --scope 'system/*.rs system/Observation.cud'",
         "list",
     )

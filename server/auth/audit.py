@@ -1,0 +1,152 @@
+"""AuditEvents: who did what to which patient's data.  https://profiles.ihe.net/ITI/BALP/
+
+What is written has its event in the same transaction; of what is shown one is kept before it goes
+out.
+"""
+
+import base64
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from flask import Request
+
+from fhir_b12.definitions import compartment
+from fhir_b12.jsonio import loads
+from fhir_b12.server import wire
+from fhir_b12.server.config import Config
+from fhir_b12.server.search.extract import rows
+from fhir_b12.server.search.parameters import parameters
+from fhir_b12.server.search.query import Query
+from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version
+
+Event = dict[str, Any]
+_INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
+#: how a change is called: the action, and the interaction
+_WRITTEN = {
+    "created": ("C", "create"), "updated": ("U", "update"), "deleted": ("D", "delete"),
+    "found": ("R", "read"),
+}  # fmt: skip
+_MOST = 100  #: resources that one event of a search names
+
+
+class Auditor:
+    """Makes the events, and keeps those of what is shown."""
+
+    def __init__(self, config: Config, store: Store, clock: Callable[[], int]) -> None:
+        self._config, self._store, self._clock = config, store, clock
+
+    def written(self, request: Request, access: Access, dones: Sequence[Done]) -> list[Event]:
+        """The events of changes; what changed nothing and showed nothing has none."""
+        found = []
+        for done in dones:
+            if done.version is not None and done.what in _WRITTEN:
+                action, code = _WRITTEN[done.what]
+                if done.version.method == "PATCH" and done.what == "updated":
+                    code = "patch"
+                entities = self._data((done.version,), request)
+                found.append(self._event(request, access, action, code, entities))
+        return found
+
+    def seen(
+        self, request: Request, access: Access, versions: Sequence[Version], query: Query | None
+    ) -> None:
+        """Keep the event of what is about to be shown."""
+        code = request.url_rule.endpoint.split()[0] if request.url_rule else "read"
+        code = "search" if code == "search-compartment" else code
+        action = "E" if query is not None or code.startswith("$") else "R"
+        entities = self._data(versions[:_MOST], request)
+        if query is not None:
+            asked = f"{request.path}?{request.query_string.decode('latin-1')}"
+            text = base64.b64encode(asked.encode()).decode()
+            entities.append({
+                "type": _coding("object"), "role": _coding("query"), "query": text,
+            })  # fmt: skip
+        event = self._event(
+            request, access, action, "operation" if code.startswith("$") else code, entities
+        )
+        change = Change(method="POST", type="AuditEvent", resource=event)
+        self._store.apply([change], Everything(), now=self._clock())
+
+    def _event(
+        self, request: Request, access: Access, action: str, code: str, entities: list[Event]
+    ) -> Event:
+        client = str(getattr(access, "client", ""))
+        own = {"display": self._config.root}
+        return {
+            "resourceType": "AuditEvent",
+            "type": _coding("rest"),
+            "subtype": [{"system": _INTERACTIONS, "code": code}],
+            "action": action,
+            "recorded": wire.instant(self._clock()),
+            "outcome": "0",
+            "agent": [
+                {
+                    "type": {"coding": [_coding("client")]},
+                    "who": {"identifier": {"value": client}},
+                    "requestor": True,
+                    "network": {"address": wire.sender(request, self._config), "type": "2"},
+                },
+                {
+                    "type": {"coding": [_coding("server")]},
+                    "who": own,
+                    "requestor": False,
+                },
+            ],
+            "source": {"observer": own, "type": [_coding("application")]},
+            **({"entity": entities} if entities else {}),
+        }
+
+    def _data(self, versions: Iterable[Version], request: Request) -> list[Event]:
+        """The resources, and the patients whose they are."""
+        found: list[Event] = []
+        patients: dict[str, None] = {}
+        for version in versions:
+            name = f"{version.type}/{version.id}"
+            found.append({
+                "what": {"reference": f"{name}/_history/{version.version}"},
+                "type": _coding("object"), "role": _coding("resource"),
+            })  # fmt: skip
+            patients |= dict.fromkeys(self._patients(version, name))
+        found += [
+            {
+                "what": {"reference": each},
+                "type": _coding("person"),
+                "role": _coding("patient"),
+            }
+            for each in patients
+        ]
+        number = request.environ.get("fhir_b12.request_id")
+        if number and found:
+            found[0]["detail"] = [{"type": "X-Request-Id", "valueString": number}]
+        return found
+
+    def _patients(self, version: Version, name: str) -> Iterator[str]:
+        if version.type == "Patient":
+            yield name
+        keys = _keys(version.type)
+        if version.body is None or not keys:
+            return
+        for key, value, _, _ in rows(loads(version.body), self._config.base).texts:
+            if key in keys and value.startswith("Patient/"):
+                yield value
+
+
+@cache
+def _keys(kind: str) -> frozenset[int]:
+    """Of the references that put a resource in a patient's compartment."""
+    known = parameters(kind)
+    codes = compartment("Patient").get(kind, ())
+    return frozenset(key for code in codes if code in known for key in known[code].keys)
+
+
+@cache
+def _codes() -> dict[str, list[str]]:
+    return tomllib.loads(files("fhir_b12.server.auth").joinpath("audit.toml").read_text("utf-8"))
+
+
+def _coding(name: str) -> dict[str, str]:
+    system, code = _codes()[name]
+    return {"system": system, "code": code}

@@ -1,0 +1,108 @@
+"""Each access leaves an AuditEvent, with the client, the patient and the request.  https://profiles.ihe.net/ITI/BALP/"""
+
+import base64
+from dataclasses import replace
+
+import pytest
+
+from fhir_b12.jsonio import loads
+from fhir_b12.server.app import create_app
+from fhir_b12.server.search.query import parse
+from fhir_b12.server.store import Everything
+from fhir_b12.validation import Validator
+from tests.server.auth.conftest import observation
+from tests.server.fhir.conftest import Client
+
+VALIDATOR = Validator(plausibility=False)
+
+
+@pytest.fixture
+def audited(fresh):
+    fresh.config = replace(fresh.config, audit=True)
+    fresh.app = create_app(fresh.config, fresh.store, clock=fresh.clock)
+    fresh.client = Client(fresh.app)
+    return fresh
+
+
+def events(server):
+    """Every event: action, interaction, client, and the names it tells, oldest first."""
+    query = parse("AuditEvent", [("_count", "1000")], strict=True, base="")
+    found = []
+    for version in server.store.search(query, Everything()).matches:
+        event = loads(version.body)
+        assert [str(each) for each in VALIDATOR.validate(event) if each.is_error] == []
+        names = [each["what"]["reference"] for each in event.get("entity", ()) if "what" in each]
+        client = event["agent"][0]["who"]["identifier"]["value"]
+        found.append((event["action"], event["subtype"][0]["code"], client, names))
+    return found
+
+
+def test_reads_searches_and_writes(audited):
+    asked = audited.as_("all")
+    asked("GET", "Observation/lab1")
+    asked("GET", "Observation/lab1/_history/1")
+    asked("GET", "Observation?code=x&subject=Patient/two")
+    asked("PUT", "Observation/lab1", observation("lab1", "one", "laboratory", status="amended"))
+    asked("PUT", "Observation/lab1", observation("lab1", "one", "laboratory", status="amended"))
+    patch = [{"op": "replace", "path": "/status", "value": "final"}]
+    asked("PATCH", "Observation/lab1", patch, Content_Type="application/json-patch+json")
+    asked("DELETE", "Observation/lab1")
+    asked("GET", "Patient/two/$everything?_type=Patient")
+    assert events(audited) == [
+        ("R", "read", "all", ["Observation/lab1/_history/1", "Patient/one"]),
+        ("R", "vread", "all", ["Observation/lab1/_history/1", "Patient/one"]),
+        ("E", "search-type", "all", []),
+        ("U", "update", "all", ["Observation/lab1/_history/2", "Patient/one"]),
+        ("U", "patch", "all", ["Observation/lab1/_history/3", "Patient/one"]),
+        ("D", "delete", "all", ["Observation/lab1/_history/4"]),
+        ("E", "operation", "all", ["Patient/two/_history/1", "Patient/two"]),
+    ]
+
+
+def test_the_query_and_the_request_are_in_it_and_the_value_is_not_in_the_log(audited, capsys):
+    audited.as_("all")("GET", "Patient?name=Zebedee", X_Request_Id="asked-1")
+    query = parse("AuditEvent", [], strict=True, base="")
+    event = loads(audited.store.search(query, Everything()).matches[0].body)
+    asked = next(each["query"] for each in event["entity"] if "query" in each)
+    assert base64.b64decode(asked) == b"/fhir/Patient?name=Zebedee"
+    assert event["entity"][0]["detail"] == [{"type": "X-Request-Id", "valueString": "asked-1"}]
+    assert "Zebedee" not in "".join(capsys.readouterr())
+
+
+def test_what_is_refused_or_rolled_back_has_no_event(audited):
+    asked = audited.as_("of-one")
+    asked("POST", "Observation", observation("x", "two", "laboratory"))
+    asked("GET", "Observation/lab2")
+    entry = [
+        {"resource": observation("a", "one", "laboratory"), "request": {"method": "POST", "url": "Observation"}},
+        {"resource": observation("b", "two", "laboratory"), "request": {"method": "POST", "url": "Observation"}},
+    ]  # fmt: skip
+    asked("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry})
+    assert events(audited) == []
+
+
+def test_a_transaction_has_an_event_for_each_of_its_changes(audited):
+    entry = [{"resource": observation(name, "one", "laboratory"), "request": {"method": "POST", "url": "Observation"}} for name in "ab"]  # fmt: skip
+    answer = audited.as_("all")(
+        "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry}
+    )
+    assert answer.status_code == 200
+    assert [each[:3] for each in events(audited)] == [("C", "create", "all")] * 2
+
+
+def test_events_are_found_by_the_patient_and_cannot_be_changed(audited):
+    asked = audited.as_("all")
+    asked("GET", "Observation/lab1")
+    page = asked("GET", "AuditEvent?patient=Patient/one").json
+    assert len(page["entry"]) == 1
+    name = page["entry"][0]["resource"]["id"]
+    assert asked("DELETE", f"AuditEvent/{name}").status_code in {403, 405}
+    assert asked("PUT", f"AuditEvent/{name}", page["entry"][0]["resource"]).status_code in {
+        403,
+        405,
+    }
+
+
+def test_nothing_is_written_down_where_the_setting_says_so(fresh):
+    fresh.as_("all")("GET", "Observation/lab1")
+    assert events(fresh) == []
