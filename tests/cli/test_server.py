@@ -1,5 +1,6 @@
 """The commands of the server: understood, and found when they are needed."""
 
+import re
 import shlex
 import sqlite3
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from fhir_b12 import cli
 from fhir_b12.cli import server
+from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from fhir_b12.server.store import Change, Everything
 from fhir_b12.server.store.sqlite import opened
@@ -113,3 +115,45 @@ def test_what_is_no_database_of_ours_is_told_and_left_alone(inside, content, sai
     before = path.read_bytes()
     code, _, err = call("reindex", "--database", "odd.db")
     assert (code, said in err, path.read_bytes()) == (2, True, before)
+
+
+def test_a_client_is_registered_listed_and_removed(inside):
+    code, keys, err = call("clients", "key", "--jwks", "private.json")
+    assert (code, err) == (0, "private.json is the private key: keep it where the client runs\n")
+    assert '"d"' not in keys
+    assert Path("private.json").stat().st_mode & 0o777 == 0o600
+    Path("jwks.json").write_text(keys, "utf-8")
+    again = call("clients", "key", "--jwks", "private.json")
+    assert again == (2, "", "fhir-b12: private.json is there already; name another file\n")
+    add = ("clients", "add", "ehr", "--jwks", "jwks.json", "--scope", "system/*.rs")
+    assert call(*add) == (0, "", "")
+    assert call("clients", "list") == (0, "ehr\tsystem/*.rs\n", "")
+    private = ("clients", "add", "a", "--jwks", "private.json", "--scope", "system/*.rs")
+    assert call(*private)[0] == 2
+    assert call("clients", "remove", "ehr") == (0, "", "")
+    assert call("clients", "remove", "ehr") == (2, "", "fhir-b12: there is no such client\n")
+
+
+def test_the_paper_on_authorization_leads_to_a_token(inside):
+    text = (Path(__file__).parents[2] / "docs" / "authorization.md").read_text("utf-8")
+    shell = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    for line in shell.splitlines():
+        command, _, target = line.partition(" > ")
+        code, out, _ = call(*shlex.split(command)[1:])
+        assert code == 0
+        if target:
+            Path(target).write_text(out, "utf-8")
+    found = {}
+    snippet = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    exec(compile(snippet, "authorization.md", "exec"), found)
+    config = Config(public_url="https://fhir.clinic.test")
+    store = opened(config)
+    client = create_app(config, store).test_client()
+    url = client.get("/.well-known/smart-configuration").json["token_endpoint"]
+    signed = found["assertion"]("ehr", url, Path("private-key.json").read_text("utf-8"))
+    answer = client.post("/auth/token", data=found["form"] | {"client_assertion": signed})
+    assert (answer.status_code, answer.json["scope"]) == (200, "system/Observation.rs")
+    headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
+    assert client.get("/fhir/Observation", headers=headers).status_code == 200
+    assert client.get("/fhir/Patient", headers=headers).status_code == 403
+    store.close()
