@@ -59,7 +59,7 @@ clean:
 $(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("fhir-b12 needs Python 3.11 or newer and this is %d.%d: make PYTHON=/path/to/python3.11" % v[:2] if v < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --editable .
+	@$(PIP) install --editable '.[server]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

@@ -57,7 +57,7 @@ SERVER_FLOORS = (
     ("auth",),
     ("fhir", "therapy", "openapi", "pages", "observed"),
     ("app",),
-    ("serve", "upkeep"),
+    ("demo", "serve", "upkeep"),
 )
 
 

@@ -42,6 +42,8 @@ def main() -> int:
         empty = folder / "empty"
         empty.mkdir()
         run(empty, str(python.with_name("fhir-b12")), "demo")
+        run(folder, str(python), "-m", "pip", "install", *options, f"{wheel}[server]")
+        run(empty, str(python.with_name("fhir-b12")), "demo")
         print(f"{wheel.name} and {sdist.name} are whole: the demo runs from an empty folder")
     return 0
 

@@ -6,6 +6,8 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ class Proof:
     def state(self, what: str, *, holds: bool, how: str = "") -> None:
         """A claim with its proof."""
         self.held &= holds
-        self.say(f"  {what:<35} {'yes' if holds else 'NO'}{': ' if how else ''}{how}")
+        self.say(f"  {what:<40} {'yes' if holds else 'NO'}{': ' if how else ''}{how}")
 
 
 def run(arguments: Namespace) -> int:
@@ -50,6 +52,7 @@ def run(arguments: Namespace) -> int:
     bundle = to_bundle(record)
     _ours(proof, record, bundle)
     _leaf(proof, record)
+    _between(proof, record, bundle)
     if arguments.save:
         folder = Path(arguments.save)
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +142,17 @@ def _leaf(proof: Proof, record: TherapyRecord) -> None:
     written = f'"value":{digits},' in text.decode()
     proof.say(f'  as JSON   {"" if written else "NOT "}"value":{digits}')
     proof.state("read back, digit for digit", holds=written and _digits(back) == digits)
+
+
+def _between(proof: Proof, record: TherapyRecord, bundle: dict[str, Any]) -> None:
+    """Two systems and the server between them, where it is installed."""
+    proof.say()
+    proof.say("Two systems exchange it, over the FHIR server")
+    if any(find_spec(name) is None for name in ("flask", "joserfc", "waitress")):
+        proof.say("  it is not installed; pip install 'fhir-b12[server]'")
+        return
+    for what, holds, how in import_module("fhir_b12.server.demo").exchange(record, bundle):
+        proof.state(what, holds=holds, how=how)
 
 
 def _digits(result: LabResult) -> str:

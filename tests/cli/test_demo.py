@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fhir_b12 import cli, records
-from fhir_b12.cli import exchange
+from fhir_b12.cli import demo, exchange
 from fhir_b12.jsonio import dumps
 from tests.cli.shell import call, observation
 
@@ -30,12 +30,25 @@ def test_the_demo_proves_what_it_claims_and_fits_on_a_screen(inside):
         "every leaf is accounted for once",
         "valid FHIR R4, and by our profiles",
         "read back, digit for digit",
+        "without a token nobody reads",
+        "the clinic sends it: all or nothing",
+        "a search knows units",
+        "the record at the other end is the same",
+        "the hospital may not write",
+        "all of it in files",
+        "who did what is written down",
     ]
     assert "180.00" in out
     assert "A Bundle nobody here wrote: none is at hand" in out
-    assert len(out.splitlines()) <= 45
+    assert len(out.splitlines()) <= 54
     kinds = {record.__name__ for record in records.RECORDS}
     assert kinds <= {line.split()[1] for line in out.splitlines() if line[:5].strip().isdigit()}
+
+
+def test_without_the_server_the_demo_says_how_to_get_it(inside, monkeypatch):
+    monkeypatch.setattr(demo, "find_spec", lambda _: None)
+    code, out, _ = call("demo")
+    assert (code, "pip install 'fhir-b12[server]'" in out, "NO" in out) == (0, True, False)
 
 
 def test_the_demo_takes_a_bundle_of_ones_own(inside):
