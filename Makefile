@@ -46,6 +46,7 @@ reference: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.validation
+	$(BIN)/python -m benchmarks.facade
 
 wheel: $(VENV)/.dev
 	$(BIN)/python tools/check_wheel.py

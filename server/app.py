@@ -17,7 +17,7 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from fhir_b12.definitions import compartment, resource_types
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError
-from fhir_b12.server import observed, wire
+from fhir_b12.server import observed, therapy, wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.fhir import (
     context,
@@ -113,6 +113,11 @@ def create_app(
         rule = f"/fhir/{route.rule}" if route.rule else "/fhir"
         endpoint = f"{context.PUBLIC if route.public else ''}{route.code} {number}"
         app.add_url_rule(rule, endpoint, route.handler, methods=route.methods)
+    for path in therapy.PATHS:
+        app.add_url_rule(
+            path.rule, f"therapy {path.handler.__name__}", path.handler, methods=[path.method]
+        )
+    app.add_url_rule("/openapi.json", f"{context.PUBLIC}openapi", therapy.openapi)
     if (known := app.extensions["fhir_b12"].guard) and hasattr(known, "serve"):
         known.serve(app, context.PUBLIC)
     observed.watch(app)

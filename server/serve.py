@@ -3,6 +3,7 @@
 https://docs.pylonsproject.org/projects/waitress https://github.com/emmett-framework/granian
 """
 
+import logging
 import os
 import signal
 import socket
@@ -156,6 +157,8 @@ def embedded(app: Flask, config: Config, started: Callable[[int], None] | None =
 
 def listening(app: Flask, config: Config) -> Any:
     """A waitress server that listens."""
+    # that a thread was busy for a moment is no line of the log
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     family, *_, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -30,10 +30,21 @@ def everything(name: str) -> wire.Answer:
         raise answers.unknown("Patient")
     if patient.body is None:
         raise answers.gone(patient)
-    kinds = wanted_types(asked.text("_type"))
+    found = versions(patient, wanted_types(asked.text("_type")), asked)
+    seen(found)
+    entries = (answers.match(version, "match", form()) for version in found)
+    links = {"self": f"{answers.url(patient)}/$everything"}
+    return answers.bundle("searchset", entries, total=len(found), links=links, wanted=form())
+
+
+def versions(
+    patient: Version, kinds: frozenset[str] = frozenset(TYPES), asked: Inputs | None = None
+) -> list[Version]:
+    """The patient, the compartment, and what these refer to."""
     room = facade().config.max_answer
     found: dict[tuple[str, str], Version] = {}
-    for version in chain(_own(patient, kinds), _compartment(name, kinds, asked)):
+    own = _compartment(patient.id, kinds, asked or Inputs([]))
+    for version in chain(_own(patient, kinds), own):
         found[version.type, version.id] = version
         room -= len(version.body or b"")
         if room < 0:
@@ -41,11 +52,7 @@ def everything(name: str) -> wire.Answer:
             raise refuse(413, "too-costly", message)
     for version in _referred(list(found.values()), kinds):
         found.setdefault((version.type, version.id), version)
-    versions = list(found.values())
-    seen(versions)
-    entries = (answers.match(version, "match", form()) for version in versions)
-    links = {"self": f"{answers.url(patient)}/$everything"}
-    return answers.bundle("searchset", entries, total=len(versions), links=links, wanted=form())
+    return list(found.values())
 
 
 def wanted_types(text: str | None) -> frozenset[str]:

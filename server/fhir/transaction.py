@@ -39,6 +39,12 @@ def bundle() -> wire.Answer:
     )
 
 
+def carried_out(bundle: dict[str, Any]) -> list[bytes]:
+    """The answer of each entry of a transaction of writes."""
+    told = _together(entries_of(bundle, facade().config))
+    return [told[index] for index in sorted(told)]
+
+
 def _answers(entries: Sequence[Entry], told: dict[int, bytes]) -> Iterator[bytes]:
     """The answer of each entry in their order, of what is done already or asked now.
 

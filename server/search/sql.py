@@ -123,11 +123,12 @@ def _leader(connection: Connection, tests: Sequence[Test]) -> int | None:
     able = [index for index, each in enumerate(tests) if isinstance(each, Match)]
     if len(able) < 2:
         return able[0] if able else None
-    best, least = None, _MOST_COUNTED
+    best, least = able[0], _MOST_COUNTED + 1
     for index in able:
         match = tests[index]
         assert isinstance(match, Match)
         sql, args = _candidates(match)
+        # what is not rare is counted no further; of several such the first leads
         counted = f"SELECT count(*) FROM ({sql} LIMIT {_MOST_COUNTED}) t"
         number = int(next(iter(connection.execute(counted, args)))[0])
         if number < least:

@@ -61,6 +61,9 @@ class Client:
 
 def check(answer):
     """An answer is valid FHIR, and an error is an OperationOutcome."""
+    if answer.mimetype == "application/problem+json":
+        assert answer.status_code >= 400
+        return
     if not answer.data or "fhir+json" not in answer.content_type:
         assert answer.status_code < 400 or not answer.data, answer.data
         return

@@ -1,0 +1,178 @@
+"""Plain records by HTTP: in, out, to FHIR and back, and what is wrong with them."""
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from fhir_b12 import data, plain
+from fhir_b12.bundles import from_bundle, to_bundle
+from fhir_b12.jsonio import dumps, loads
+from fhir_b12.server import therapy
+from fhir_b12.server.app import create_app
+from tests.server.auth.conftest import Server
+from tests.server.fhir.conftest import CONFIG
+from tests.server.temporary import Temporary
+
+COURSE = loads(data.read(data.mappings().joinpath("demo"), "course.json"))
+RECORD = plain.from_plain(COURSE)[0]
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def client():
+    store = Temporary(CONFIG)
+    yield create_app(CONFIG, store).test_client()
+    store.close()
+
+
+def post(client, path, value, **headers):
+    body = value if isinstance(value, bytes) else dumps(value)
+    return client.post(path, data=body, headers=JSON | headers)
+
+
+def schema(name):
+    """A validator of one of the schemas that the document names."""
+    whole = therapy.document("https://fhir.clinic.test")
+    return Draft202012Validator({**whole, "$ref": f"#/components/schemas/{name}"})
+
+
+def nameless(value):
+    """Without the ids that the server gave."""
+    if isinstance(value, list):
+        return sorted(
+            (nameless(each) for each in value), key=lambda each: json.dumps(each, default=str)
+        )
+    if isinstance(value, dict):
+        return {key: nameless(each) for key, each in value.items() if key != "id"}
+    return value
+
+
+def test_a_record_is_kept_and_comes_back_the_same(client):
+    answer = post(client, "/therapy/records", COURSE)
+    assert answer.status_code == 201
+    assert schema("Kept").is_valid(answer.json)
+    made = {row["resource"].partition("/")[0] for row in answer.json["resources"]}
+    assert {"Patient", "Observation", "MedicationAdministration", "Provenance"} <= made
+    name = next(
+        row["resource"]
+        for row in answer.json["resources"]
+        if row["resource"].startswith("Patient/")
+    )
+    back = client.get(f"/therapy/patients/{name.partition('/')[2]}")
+    told = loads(back.data)
+    assert (back.status_code, told["issues"], len(told["records"])) == (200, [], 1)
+    assert nameless(told["records"][0]) == nameless(plain.to_plain(RECORD))
+
+
+def test_provenance_says_what_came_by_mapping(client):
+    answer = post(client, "/therapy/records", COURSE)
+    kept = client.get("/fhir/Provenance").json["entry"][0]["resource"]
+    named = {each["reference"] for each in kept["target"]}
+    assert named == {
+        row["resource"] for row in answer.json["resources"] if "Provenance" not in row["resource"]
+    }
+
+
+def test_sent_again_it_changes_nothing_but_what_r4_cannot_find(client):
+    post(client, "/therapy/records", COURSE)
+    answer = post(client, "/therapy/records", COURSE)
+    again = {
+        row["resource"].partition("/")[0]
+        for row in answer.json["resources"]
+        if row["status"].startswith("201")
+    }
+    assert again == {"AdverseEvent", "Provenance"}
+
+
+def test_to_fhir_and_from_fhir_keep_nothing(client):
+    answer = post(client, "/therapy/to-fhir", COURSE)
+    assert (answer.status_code, answer.data) == (200, dumps(to_bundle(RECORD)))
+    back = post(client, "/therapy/from-fhir", answer.data)
+    told = loads(back.data)
+    assert (told["records"], told["issues"], told["residue"]) == ([plain.to_plain(RECORD)], [], [])
+    assert schema("Records").is_valid({**back.json, "records": []})
+    assert "entry" not in client.get("/fhir/Patient").json
+
+
+def test_what_no_record_holds_is_named(client):
+    value = {"resourceType": "Patient", "gender": "female", "photo": [{"title": "x"}]}
+    told = post(client, "/therapy/from-fhir", value).json
+    reading = from_bundle(value)
+    assert told["residue"] == [each.path for each in reading.ledger if each.kind == "residue"]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "pointers"),
+    [
+        (b"{", 400, 1),
+        (b"", 400, 1),
+        (b'{"a": 1, "a": 2}', 400, 1),
+        (b'{"patient": "\\ud800"}', 400, 1),
+        (b'{"patient": "\\u0000"}', 400, 1),
+        (b"[" * 5000, 400, 1),
+        (b'{"patient": 1e999999999}', 400, 1),
+        (b"\xff\xfe", 400, 1),
+        ([], 422, 1),
+        (None, 422, 1),
+        ({"patient": 7, "labResults": {}, "nothing": 1}, 422, 3),
+        ({"labResults": [{"status": "final"}, {"value": "x"}]}, 422, 2),
+        ({"patient": {"birthDate": "2026-02-30"}}, 422, 1),
+    ],
+    ids=str,
+)
+def test_everything_that_is_wrong_is_told_at_once_as_a_problem(client, value, status, pointers):
+    answer = post(client, "/therapy/records", value)
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+    assert schema("Problem").is_valid(answer.json), answer.json
+    assert len(answer.json["errors"]) >= pointers
+    assert "entry" not in client.get("/fhir/Patient").json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/therapy/patients/none", 404), ("GET", "/therapy/patients/a b", 404),
+        ("GET", "/therapy/nothing", 404), ("DELETE", "/therapy/records", 405),
+        ("POST", "/therapy/patients/one", 405),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_a_problem_too(client, method, path, status):
+    answer = client.open(path, method=method)
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+
+
+def test_only_json_is_taken(client):
+    answer = client.post("/therapy/records", data=b"{}", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 415
+
+
+def test_the_token_bounds_records_as_it_bounds_fhir():
+    server = Server()
+    asked = {
+        name: {"Authorization": f"Bearer {server.token(name)}"}
+        for name in ("of-one", "reader", "results")
+    }
+    client = server.app.test_client()
+    assert client.get("/therapy/patients/one").status_code == 401
+    assert client.get("/therapy/patients/one", headers=asked["of-one"]).status_code == 200
+    assert client.get("/therapy/patients/two", headers=asked["of-one"]).status_code == 404
+    assert client.get("/therapy/patients/one", headers=asked["results"]).status_code == 403
+    assert post(client, "/therapy/records", COURSE, **asked["reader"]).status_code == 403
+    assert post(client, "/therapy/to-fhir", COURSE, **asked["reader"]).status_code == 200
+    server.store.close()
+
+
+def test_the_document_names_every_route_and_its_schemas_are_schemas(client):
+    told = client.get("/openapi.json").json
+    assert told["openapi"] == "3.1.0"
+    rules = {
+        (rule.rule.replace("<name>", "{name}"), method.lower())
+        for rule in client.application.url_map.iter_rules()
+        if rule.rule.startswith("/therapy")
+        for method in rule.methods - {"OPTIONS", "HEAD"}
+    }
+    assert {(path, method) for path, each in told["paths"].items() for method in each} == rules
+    for name in told["components"]["schemas"]:
+        Draft202012Validator.check_schema(told["components"]["schemas"][name])
+    assert schema("TherapyRecord").is_valid(json.loads(json.dumps(COURSE, default=float)))
