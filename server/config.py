@@ -73,11 +73,7 @@ class Config:
     public_url: str = _setting(
         "", "how clients reach the server, before `/fhir`; if empty, host and port", _maybe_url
     )
-    database: str = _setting("fhir-b12.db", "path of the SQLite file, or `postgresql://…`")
-    upstream: str = _setting(
-        "", "base of a FHIR server to forward to; no database then", _maybe_url
-    )
-    workers: int = _setting(1, "processes; more than one needs PostgreSQL", _count)
+    database: str = _setting("fhir-b12.db", "path of the SQLite file")
     threads: int = _setting(8, "threads of each process", _count)
     proxies: tuple[str, ...] = _setting(
         (), "addresses of proxies whose X-Forwarded headers are believed", _names
@@ -85,9 +81,6 @@ class Config:
     # --- who
     open: bool = _setting(False, "no authorization at all; only on loopback", _truth)
     token_seconds: int = _setting(300, "how long an access token lives", _count)
-    jwks_hosts: tuple[str, ...] = _setting(
-        (), "hosts from which keys of clients may be fetched", _names
-    )
     audit: bool = _setting(True, "write an AuditEvent for each access", _truth)
     cors: tuple[str, ...] = _setting(
         (), "origins of pages that may call from a browser; `*` for any", _names

@@ -1,7 +1,4 @@
-"""Run the server: waitress in one process, granian in several over PostgreSQL.
-
-https://docs.pylonsproject.org/projects/waitress https://github.com/emmett-framework/granian
-"""
+"""Run the server: waitress, in one process.  https://docs.pylonsproject.org/projects/waitress"""
 
 import logging
 import os
@@ -13,7 +10,6 @@ from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields, replace
-from importlib import import_module
 from ipaddress import ip_address
 from typing import Any
 
@@ -44,8 +40,6 @@ def run(arguments: Namespace) -> int:
     given = {name: value for name, value in vars(arguments).items() if name in names}
     config = _with_port(checked(Config.from_environment(os.environ, **given)))
     observed.set_up()
-    if config.workers > 1:
-        return _several(config)
     store = opened(config)
     if config.open:
         sys.stderr.write(_BANNER)
@@ -73,10 +67,8 @@ def checked(config: Config) -> Config:
     wrong = []
     if config.open and not _is_loopback(config.host):
         wrong.append(f"{variable('open')}: only on loopback; listen on 127.0.0.1")
-    if config.workers > 1 and not config.database.startswith("postgresql://"):
-        wrong.append(f"{variable('workers')}: more than one needs PostgreSQL")
-    if not 1 <= config.threads <= 256 or not 1 <= config.workers <= 256:
-        wrong.append(f"{variable('threads')}, {variable('workers')}: 1 to 256")
+    if not 1 <= config.threads <= 256:
+        wrong.append(f"{variable('threads')}: 1 to 256")
     if not 0 <= config.port <= 65535:
         wrong.append(f"{variable('port')}: 0 to 65535")
     if wrong:
@@ -212,41 +204,3 @@ class Stop:
     def _is_busy(self) -> bool:
         channels = list(self._server.active_channels.values())
         return any(each.requests or each.total_outbufs_len for each in channels)
-
-
-# --- several processes
-
-
-def _several(config: Config) -> int:
-    """Serve by granian; each process makes its own application of the same settings."""
-    for field in fields(Config):
-        value = getattr(config, field.name)
-        text = ",".join(value) if isinstance(value, tuple) else str(value).strip()
-        os.environ[variable(field.name)] = text
-    granian = import_module("granian")
-    http = import_module("granian.http")
-    server = granian.Granian(
-        "fhir_b12.server.serve:application",
-        address=config.host,
-        port=config.port,
-        interface="wsgi",
-        workers=config.workers,
-        blocking_threads=config.threads,
-        factory=True,
-        log_access=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=config.grace,
-        http="1",
-        http1_settings=http.HTTP1Settings(
-            header_read_timeout=config.timeout * 1000, max_buffer_size=max(config.max_header, 8192)
-        ),
-    )
-    server.serve()
-    return 0
-
-
-def application() -> Flask:
-    """The application of one process of several."""
-    observed.set_up()
-    config = checked(Config.from_environment(os.environ))
-    return create_app(config, opened(config))

@@ -55,7 +55,7 @@ SERVER_FLOORS = (
     ("search",),
     ("store.",),
     ("auth",),
-    ("fhir", "therapy", "openapi", "pages", "observed"),
+    ("fhir", "therapy", "observed"),
     ("app",),
     ("demo", "serve", "upkeep"),
 )

@@ -11,8 +11,7 @@ Add = Callable[..., argparse.ArgumentParser]
 #: what the extras bring; another missing module is a defect
 _EXTRAS = {
     "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
-    "joserfc": "server", "alembic": "server", "requests": "server", "werkzeug": "server",
-    "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
+    "joserfc": "server", "werkzeug": "server",
     "prometheus_client": "metrics",
 }  # fmt: skip
 #: what this version does not have
@@ -80,7 +79,7 @@ def add(add: Add) -> None:
         "Everything can be set by FHIR_B12_… variables too; docs/server.md lists them.",
         "--open",
         "--open --database clinic.db --port 8081",
-        "--database postgresql://localhost/clinic --workers 4 --public-url https://fhir.clinic.org",
+        "--database clinic.db --port 8081 --public-url https://fhir.clinic.org",
     )
     _database(made)
     option = made.add_argument
@@ -88,7 +87,6 @@ def add(add: Add) -> None:
     option("--port", help="port to listen on; 8080 if not given")
     option("--public-url", metavar="URL", help="how clients reach it, before /fhir")
     option("--open", action="store_true", default=None, help="no authorization; only on loopback")
-    option("--workers", help="processes; more than one needs PostgreSQL")
     option("--threads", help="threads of each process")
     option("--validation", metavar="RULES", help="off, base, profile; base,Observation=profile")
     option("--plausibility", metavar="ADVICE", help="off, advice, error; likewise")
@@ -130,4 +128,4 @@ def add(add: Add) -> None:
 
 
 def _database(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--database", help="SQLite file, or postgresql://…; fhir-b12.db if not given")
+    made.add_argument("--database", help="SQLite file; fhir-b12.db if not given")

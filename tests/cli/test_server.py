@@ -43,8 +43,7 @@ def test_what_is_not_given_is_left_to_the_variables():
     [
         ("flask", "server"),
         ("waitress.server", "server"),
-        ("psycopg", "postgres"),
-        ("granian", "postgres"),
+        ("joserfc.jwk", "server"),
     ],
 )
 def test_a_missing_extra_is_named(inside, monkeypatch, missing, extra):
@@ -68,7 +67,6 @@ def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
     [
         ("serve --open --host 0.0.0.0", "FHIR_B12_OPEN: only on loopback; listen on 127.0.0.1"),
         ("serve --port x", "FHIR_B12_PORT: write a whole number"),
-        ("serve --open --workers 2", "FHIR_B12_WORKERS: more than one needs PostgreSQL"),
         ("backup bundle.json", "bundle.json is there already; name another file"),
         ("restore x --database bundle.json", "bundle.json is there already; name another file"),
         ("restore x --database postgresql://x", "pg_restore puts a PostgreSQL backup in its place"),

@@ -11,8 +11,8 @@ PAPER = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 
 def test_options_come_before_variables_and_those_before_defaults():
     environ = {"FHIR_B12_PORT": "8081", "FHIR_B12_HOST": "::1", "OTHER": "x"}
-    config = Config.from_environment(environ, port="8082", workers=None, open=True)
-    assert (config.port, config.host, config.workers, config.open) == (8082, "::1", 1, True)
+    config = Config.from_environment(environ, port="8082", threads=None, open=True)
+    assert (config.port, config.host, config.threads, config.open) == (8082, "::1", 8, True)
 
 
 def test_lists_are_written_with_commas():

@@ -211,7 +211,6 @@ def test_a_signal_ends_it_in_good_order(number):
         ({"open": True, "host": "0.0.0.0"}, "FHIR_B12_OPEN"),
         ({"open": True, "host": "::"}, "FHIR_B12_OPEN"),
         ({"open": True, "host": "127.0.0.1.evil.test"}, "FHIR_B12_OPEN"),
-        ({"workers": 2}, "FHIR_B12_WORKERS"),
         ({"threads": 0}, "FHIR_B12_THREADS"),
         ({"port": 70000}, "FHIR_B12_PORT"),
     ],

@@ -1,1 +1,0 @@
-"""What a browser is shown; nothing in it comes from the network."""
