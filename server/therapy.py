@@ -18,7 +18,7 @@ from fhir_b12.records import TherapyRecord
 from fhir_b12.server import wire
 from fhir_b12.server.fhir import answers, everything, transaction
 from fhir_b12.server.fhir.context import access, facade, seen
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.store import Version
 
 _JSON = {"application/json"}
@@ -34,6 +34,7 @@ class Path(NamedTuple):
     takes: str = ""  #: the schema of the body
     gives: str = ""  #: the schema of the answer
     status: int = 200
+    media: str = "application/json"
 
 
 def keep() -> Response:
@@ -44,6 +45,8 @@ def keep() -> Response:
     """
     record = _record()
     bundle = _bundle(record)
+    if "entry" not in bundle:
+        raise refuse(422, "required", "the record is empty; there is nothing to keep", "$")
     names = [entry["fullUrl"] for entry in bundle["entry"]]
     bundle["entry"].append(_provenance(names))
     told = [loads(each)["response"] for each in transaction.carried_out(bundle)]
@@ -97,7 +100,7 @@ def openapi() -> Response:
 PATHS = (
     Path("/therapy/records", "POST", keep, "TherapyRecord", "Kept", 201),
     Path("/therapy/patients/<name>", "GET", read, "", "Records"),
-    Path("/therapy/to-fhir", "POST", as_fhir, "TherapyRecord", "Bundle"),
+    Path("/therapy/to-fhir", "POST", as_fhir, "TherapyRecord", "Bundle", 200, wire.FHIR_JSON),
     Path("/therapy/from-fhir", "POST", as_records, "Bundle", "Records"),
 )
 
@@ -190,7 +193,7 @@ def _paths() -> dict[str, Any]:
             "operationId": path.handler.__name__,
             "summary": first,
             "description": " ".join(rest.split()),
-            "responses": {str(path.status): _content(path.gives, "what was asked for")}
+            "responses": {str(path.status): _content(path.gives, "what was asked for", path.media)}
             | {
                 status: _content("Problem", why, "application/problem+json") for status, why in _WHY
             },

@@ -114,6 +114,8 @@ def test_what_no_record_holds_is_named(client):
         (b'{"patient": 1e999999999}', 400, 1),
         (b"\xff\xfe", 400, 1),
         ([], 422, 1),
+        ({}, 422, 1),
+        ({"patient": None, "labResults": []}, 422, 1),
         (None, 422, 1),
         ({"patient": 7, "labResults": {}, "nothing": 1}, 422, 3),
         ({"labResults": [{"status": "final"}, {"value": "x"}]}, 422, 2),
