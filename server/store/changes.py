@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#update https://hl7.org/fhir/R4/http.html#trule
 
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.parameters import indexed
-from fhir_b12.server.store import Access, Change, Done, Everything, Resource, Version
+from fhir_b12.server.store import Access, Change, Done, Resource, Version
 from fhir_b12.server.store.bodies import Prepared, prepared, renamed
 from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT
 from fhir_b12.server.types import STORED
@@ -33,6 +33,12 @@ class Connection(Protocol):
 
     def executemany(self, sql: str, args: Any, /) -> Any:
         """One statement for many rows of values."""
+
+    def hold(self, names: Iterable[str], *, shared: bool = False) -> bool:
+        """Let nobody else write what has these names until this is over.
+
+        False where nobody else could have written since it was read.
+        """
 
 
 class Work:
@@ -54,7 +60,6 @@ class Work:
         self._check, self._audit = check, audit
         self._names = [each.id or str(uuid.uuid4()) for each in changes]
         self._ready: dict[int, Prepared] = {}
-        self._touched: set[int] = set()
         for each in changes:
             self._allowed(each)
         if not any(each.criteria for each in changes):
@@ -83,6 +88,9 @@ class Work:
 
     def carry_out(self, connection: Connection) -> list[Done]:
         """All of it; an exception means that nothing of it may stay."""
+        # conditions of a type wait for each other: what one makes the other may find
+        named = {f"{each.type}/{each.id}" for each in self._changes if each.id}
+        connection.hold(named | {f"{each.type}?" for each in self._changes if each.criteria})
         matched: dict[int, Version] = {}
         if any(each.criteria for each in self._changes):
             for index, each in enumerate(self._changes):
@@ -106,6 +114,8 @@ class Work:
         if change.criteria is None:
             return None
         names = sql.found(connection, change.criteria, self._access, 2)
+        while len(names) == 1 and connection.hold(names):
+            names = sql.found(connection, change.criteria, self._access, 2)
         if len(names) > 1:
             message = "the condition finds more than one; say more exactly which"
             raise refuse(412, "multiple-matches", message)
@@ -274,6 +284,7 @@ def _hold_together(
         for key, value, _, _ in body.rows.texts
         if key in _references() and _HERE.match(value)
     }
+    connection.hold(asked, shared=True)
     for name in sorted(asked):
         row = connection.execute("SELECT body IS NOT NULL FROM resource WHERE name = ?", (name,))
         found = next(iter(row), None)
@@ -297,7 +308,3 @@ def _references() -> frozenset[int]:
     return frozenset(
         path.key for kind in STORED for path in indexed(kind) if path.kind == "reference"
     )
-
-
-#: for what the server itself keeps
-UNBOUND = Everything()

@@ -8,30 +8,30 @@ connection of its own and is never waited for.
 import shutil
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import msgspec
-
-from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.search import sql
-from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version
-from fhir_b12.server.store import past as history_of
-from fhir_b12.server.store.bodies import prepared
-from fhir_b12.server.store.changes import Work, add_rows, drop_rows
+from fhir_b12.server.store.changes import Connection
+from fhir_b12.server.store.relational import Relational, T
 from fhir_b12.server.store.schema import TABLES, VERSION
 
 _TOGETHER = 256  #: requests that are made durable by one sync
-_CHUNK = 500  #: resources that a scan reads at a time
-Job = Callable[[sqlite3.Connection], Any]
+Job = Callable[[Any], Any]
+
+
+class _Writing(sqlite3.Connection):
+    """The one connection that writes."""
+
+    def hold(self, names: Iterable[str], *, shared: bool = False) -> bool:  # noqa: ARG002
+        """False: nobody else writes."""
+        return False
 
 
 def opened(config: Config) -> "Sqlite":
@@ -81,11 +81,12 @@ def _version_of(connection: sqlite3.Connection, path: Path) -> int:
     return found
 
 
-class Sqlite:
+class Sqlite(Relational):
     """A store in one file."""
 
     def __init__(self, path: Path, config: Config) -> None:
-        self._path, self._config = path, config
+        super().__init__(config)
+        self._path = path
         self._own = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -104,7 +105,11 @@ class Sqlite:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=512
+            self._path,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+            factory=_Writing,
         )
         for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL",
                        "cache_size = -32768", "temp_store = MEMORY"):  # fmt: skip
@@ -120,11 +125,12 @@ class Sqlite:
 
     # --- writing
 
-    def _do(self, job: Job) -> Any:
-        """What a job gives, once it is durable."""
+    def _do(self, job: Callable[[Connection], T]) -> T:
+        """What a job that writes gives, once it is durable."""
         future: Future[Any] = Future()
         self._jobs.put((job, future))
-        return future.result()
+        found: T = future.result()
+        return found
 
     def _write(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -169,23 +175,6 @@ class Sqlite:
         self._writer.execute("RELEASE one")
         return value, None
 
-    def apply(
-        self,
-        changes: Sequence[Change],
-        access: Access,
-        *,
-        now: int,
-        check: Callable[[Resource], None] | None = None,
-        audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
-    ) -> list[Done]:
-        """Do all changes or none; see the protocol."""
-        work = Work(
-            changes, access, now=now, base=self._config.base, integrity=self._config.integrity,
-            check=check, audit=audit,
-        )  # fmt: skip
-        dones: list[Done] = self._do(work.carry_out)
-        return dones
-
     # --- reading
 
     def _reader(self) -> sqlite3.Connection:
@@ -197,165 +186,16 @@ class Sqlite:
                 self._readers.append(found)
         return found
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """One state of the database for several statements."""
+    def _ask(self, job: Callable[[sql.Connection], T], *, snapshot: bool = False) -> T:
+        """What a job that reads gives."""
         connection = self._reader()
+        if not snapshot:
+            return job(connection)
         connection.execute("BEGIN")
         try:
-            yield connection
+            return job(connection)
         finally:
             connection.execute("COMMIT")
-
-    def read(self, type: str, id: str, access: Access) -> Version | None:  # noqa: A002
-        """The current version; None where it never was or is not visible."""
-        limits = access.limits(type, "r")
-        if limits is None:
-            raise refuse(403, "forbidden", f"{type} may not be read with this token")
-        connection, args = self._reader(), (f"{type}/{id}",)
-        where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"
-        if limits:
-            bound, more = sql.holds([each.tests for each in limits], type)
-            where, args = f"{where} AND ({bound})", (*args, *more)
-        row = connection.execute(where, args).fetchone()
-        return None if row is None else sql.version_of(row)
-
-    def vread(
-        self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
-        access: Access,
-    ) -> Version | None:
-        """One version; None as for `read`."""
-        return history_of.vread(self._reader(), type, id, version, access, self._config.base)
-
-    def history(
-        self,
-        type: str,  # noqa: A002
-        id: str | None,  # noqa: A002
-        *,
-        since: int | None,
-        at: int | None,
-        count: int,
-        cursor: str | None,
-        access: Access,
-    ) -> Page:
-        """Versions, the newest first."""
-        asked = history_of.Asked(type, id, since, at, count, cursor)
-        with self._snapshot() as connection:
-            return history_of.history(connection, asked, access, self._config.base)
-
-    def search(self, query: Query, access: Access) -> Page:
-        """A page of what matches."""
-        with self._snapshot() as connection:
-            return sql.run(connection, query, access)
-
-    def scan(
-        self,
-        types: Sequence[str],
-        *,
-        since: int | None,
-        access: Access,
-        limits: Sequence[Query],
-    ) -> Iterator[Version]:
-        """Everything of these types, in constant memory."""
-        for kind in types:
-            own = access.limits(kind, "r")
-            if own is None:
-                continue
-            bound, args = "1 = 1", ()
-            for each in filter(None, (own, [query for query in limits if query.type == kind])):
-                more, given = sql.holds([query.tests for query in each], kind)
-                bound, args = f"{bound} AND ({more})", (*args, *given)
-            where = (
-                f"SELECT {sql.COLUMNS}, r.rid FROM resource r WHERE r.type = ? AND r.rid > ?"
-                f" AND r.updated >= ? AND r.body IS NOT NULL AND {bound}"
-                f" ORDER BY r.rid LIMIT {_CHUNK}"
-            )
-            last = 0
-            while rows := self._reader().execute(where, (kind, last, since or 0, *args)).fetchall():
-                yield from map(sql.version_of, rows)
-                last = rows[-1][6]
-
-    # --- what else is kept
-
-    def _rows(self, kind: str) -> list[Resource]:
-        where = "SELECT value FROM kept WHERE kind = ? ORDER BY key"
-        return [loads(row[0]) for row in self._reader().execute(where, (kind,)).fetchall()]
-
-    def _row(self, kind: str, key: str) -> Resource | None:
-        where = "SELECT value FROM kept WHERE kind = ? AND key = ?"
-        row = self._reader().execute(where, (kind, key)).fetchone()
-        return None if row is None else loads(row[0])
-
-    def _put(self, kind: str, value: Resource) -> None:
-        text = msgspec.json.encode(value)
-        add = "INSERT OR REPLACE INTO kept (kind, key, until, value) VALUES (?, ?, 0, ?)"
-        self._do(lambda connection: connection.execute(add, (kind, value["id"], text)).rowcount)
-
-    def _delete(self, kind: str, key: str) -> bool:
-        gone = "DELETE FROM kept WHERE kind = ? AND key = ?"
-        return bool(self._do(lambda connection: connection.execute(gone, (kind, key)).rowcount))
-
-    def use_once(self, key: str, until: int) -> bool:
-        """True the first time that a key is used; `until` is in seconds since 1970."""
-
-        def job(connection: sqlite3.Connection) -> bool:
-            old = "DELETE FROM kept WHERE kind = 'jti' AND until < ?"
-            connection.execute(old, (int(time.time()),))
-            add = "INSERT OR IGNORE INTO kept (kind, key, until) VALUES ('jti', ?, ?)"
-            return connection.execute(add, (key, until)).rowcount == 1
-
-        return bool(self._do(job))
-
-    def put_token(self, key: str, until: int, value: Resource) -> None:
-        """Keep what a token allows, until seconds since 1970."""
-        text = msgspec.json.encode(value | {"until": until})
-
-        def job(connection: sqlite3.Connection) -> None:
-            old = "DELETE FROM kept WHERE kind = 'token' AND until < ?"
-            connection.execute(old, (int(time.time()),))
-            add = "INSERT INTO kept (kind, key, until, value) VALUES ('token', ?, ?, ?)"
-            connection.execute(add, (key, until, text))
-
-        self._do(job)
-
-    def token(self, key: str) -> Resource | None:
-        """What a token allows, with `until`; None where there is none."""
-        return self._row("token", key)
-
-    def clients(self) -> list[Resource]:
-        """Every registered client."""
-        return self._rows("client")
-
-    def client(self, id: str) -> Resource | None:  # noqa: A002
-        """One registered client."""
-        return self._row("client", id)
-
-    def put_client(self, client: Resource) -> None:
-        """Register or change a client."""
-        self._put("client", client)
-
-    def delete_client(self, id: str) -> bool:  # noqa: A002
-        """Forget a client; False where there was none."""
-        return self._delete("client", id)
-
-    def put_job(self, job: Resource) -> None:
-        """Keep the state of an export."""
-        self._put("job", job)
-
-    def job(self, id: str) -> Resource | None:  # noqa: A002
-        """The state of one export."""
-        return self._row("job", id)
-
-    def jobs(self) -> list[Resource]:
-        """The states of all exports."""
-        return self._rows("job")
-
-    def delete_job(self, id: str) -> bool:  # noqa: A002
-        """Forget an export; False where there was none."""
-        return self._delete("job", id)
 
     # --- upkeep
 
@@ -365,28 +205,6 @@ class Sqlite:
             return bool(self._reader().execute("SELECT 1").fetchone() and self._thread.is_alive())
         except sqlite3.Error:
             return False
-
-    def reindex(self) -> int:
-        """Make the search indexes again; how many resources they are of."""
-        done, last = 0, 0
-        where = (
-            "SELECT rid, name, body FROM resource WHERE rid > ? AND body IS NOT NULL"
-            f" ORDER BY rid LIMIT {_CHUNK}"
-        )
-        while rows := self._reader().execute(where, (last,)).fetchall():
-            made = [
-                (rid, prepared(loads(body), name.partition("/")[2], self._config.base))
-                for rid, name, body in rows
-            ]
-
-            def job(connection: sqlite3.Connection, made: Any = made) -> None:
-                for rid, each in made:
-                    drop_rows(connection, rid)
-                    add_rows(connection, rid, each)
-
-            self._do(job)
-            done, last = done + len(rows), rows[-1][0]
-        return done
 
     def backup(self, path: Path) -> None:
         """Write a copy while others read and write."""

@@ -312,9 +312,8 @@ def test_the_index_made_anew_is_the_index(store):
     )
 
     def tables():
-        connection = store._reader()
         return [
-            connection.execute(f"SELECT * FROM {each} ORDER BY 1, 2, 3, 4").fetchall()
+            store._rows(f"SELECT * FROM {each} ORDER BY 1, 2, 3, 4", ())
             for each in ("text_index", "range_index")
         ]
 
