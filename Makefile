@@ -2,6 +2,7 @@
 #
 #   make demo               a whole therapy course to FHIR and back; INPUT=bundle.json for your own
 #   make test               the tests
+#   make test-postgres      those of the server on PostgreSQL, if its programs are here
 #   make agreement          how far the validator agrees with HL7's, on its recorded outcomes
 #   make reference          the same on fresh mutants, with HL7's validator running (Java, Maven)
 #   make check              all that CI runs
@@ -15,7 +16,7 @@ CORES  ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test slow lint types laws agreement reference bench wheel check clean
+.PHONY: demo test test-postgres slow lint types laws agreement reference bench wheel check clean
 
 demo: $(VENV)/.core
 	@$(BIN)/python -m fhir_b12 demo $(if $(INPUT),"$(INPUT)")
@@ -25,6 +26,10 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m slow
+
+test-postgres: $(VENV)/.dev
+	$(BIN)/python -m tests.server.cluster $(BIN)/python -m pytest -n $(CORES) --dist worksteal \
+		-m "slow or not slow" tests/server tests/clients
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

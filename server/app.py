@@ -128,11 +128,15 @@ def create_app(
 
 
 def opened(config: Config) -> Store:
-    """The store that the settings name; the module of another one is not loaded."""
-    kind = "postgres" if config.database.startswith("postgresql://") else "sqlite"
-    module = import_module(f"fhir_b12.server.store.{kind}")
-    store: Store = module.opened(config)
+    """The store that the settings name."""
+    store: Store = module(config).opened(config)
     return store
+
+
+def module(config: Config) -> Any:
+    """The module of the store that the settings name; those of others are not loaded."""
+    kind = "postgres" if config.is_postgres else "sqlite"
+    return import_module(f"fhir_b12.server.store.{kind}")
 
 
 def _guard(config: Config, store: Store, clock: Callable[[], int]) -> Guard:

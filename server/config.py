@@ -73,7 +73,8 @@ class Config:
     public_url: str = _setting(
         "", "how clients reach the server, before `/fhir`; if empty, host and port", _maybe_url
     )
-    database: str = _setting("fhir-b12.db", "path of the SQLite file")
+    database: str = _setting("fhir-b12.db", "path of the SQLite file, or `postgresql://…`")
+    workers: int = _setting(1, "processes; more than one needs PostgreSQL", _count)
     threads: int = _setting(8, "threads of each process", _count)
     proxies: tuple[str, ...] = _setting(
         (), "addresses of proxies whose X-Forwarded headers are believed", _names
@@ -146,6 +147,11 @@ class Config:
         if wrong:
             raise ConfigError("\n".join(wrong))
         return cls(**found)
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the database is one of PostgreSQL's, not a file."""
+        return self.database.startswith(("postgresql://", "postgres://"))
 
     @property
     def base(self) -> str:

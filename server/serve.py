@@ -1,4 +1,7 @@
-"""Run the server: waitress, in one process.  https://docs.pylonsproject.org/projects/waitress"""
+"""Run the server: waitress in one process, granian in several over PostgreSQL.
+
+https://docs.pylonsproject.org/projects/waitress https://github.com/emmett-framework/granian
+"""
 
 import logging
 import os
@@ -10,6 +13,8 @@ from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields, replace
+from functools import partial
+from importlib import import_module
 from ipaddress import ip_address
 from typing import Any
 
@@ -43,6 +48,9 @@ def run(arguments: Namespace) -> int:
     store = opened(config)
     if config.open:
         sys.stderr.write(_BANNER)
+    if config.workers > 1:
+        store.close()  # each process has its own; the tables are there now
+        return _several(config)
     try:
         return embedded(create_app(config, store), config)
     finally:
@@ -67,8 +75,10 @@ def checked(config: Config) -> Config:
     wrong = []
     if config.open and not _is_loopback(config.host):
         wrong.append(f"{variable('open')}: only on loopback; listen on 127.0.0.1")
-    if not 1 <= config.threads <= 256:
-        wrong.append(f"{variable('threads')}: 1 to 256")
+    if config.workers > 1 and not config.is_postgres:
+        wrong.append(f"{variable('workers')}: more than one needs PostgreSQL")
+    if not 1 <= config.threads <= 256 or not 1 <= config.workers <= 256:
+        wrong.append(f"{variable('threads')}, {variable('workers')}: 1 to 256")
     if not 0 <= config.port <= 65535:
         wrong.append(f"{variable('port')}: 0 to 65535")
     if wrong:
@@ -81,6 +91,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _say(config: Config, port: int) -> None:
+    sys.stderr.write(f"fhir-b12 serves {config.root}/fhir on {config.host} port {port}\n")
+    sys.stderr.flush()
 
 
 # --- one process
@@ -140,7 +155,7 @@ def embedded(app: Flask, config: Config, started: Callable[[int], None] | None =
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
     port = server.effective_port
-    sys.stderr.write(f"fhir-b12 serves {config.root}/fhir on {config.host} port {port}\n")
+    _say(config, port)
     if started is not None:
         started(port)
     stop.loop()
@@ -204,3 +219,41 @@ class Stop:
     def _is_busy(self) -> bool:
         channels = list(self._server.active_channels.values())
         return any(each.requests or each.total_outbufs_len for each in channels)
+
+
+# --- several processes
+
+
+def _several(config: Config) -> int:
+    """Serve by granian; each process makes its own application of the same settings."""
+    for field in fields(Config):
+        value = getattr(config, field.name)
+        text = ",".join(value) if isinstance(value, tuple) else str(value).strip()
+        os.environ[variable(field.name)] = text
+    granian = import_module("granian")
+    server = granian.Granian(
+        "fhir_b12.server.serve:application",
+        address=config.host,
+        port=config.port,
+        interface="wsgi",
+        workers=config.workers,
+        blocking_threads=config.threads,
+        factory=True,
+        log_level=import_module("granian.log").LogLevels.error,
+        respawn_failed_workers=True,
+        workers_kill_timeout=config.grace,
+        http="1",
+        http1_settings=import_module("granian.http").HTTP1Settings(
+            header_read_timeout=config.timeout * 1000, max_buffer_size=max(config.max_header, 8192)
+        ),
+    )
+    server.on_startup(partial(_say, config, config.port))
+    server.serve()
+    return 0
+
+
+def application() -> Flask:
+    """The application of one process of several."""
+    observed.set_up()
+    config = checked(Config.from_environment(os.environ))
+    return create_app(config, opened(config))

@@ -4,14 +4,13 @@ import json
 import os
 import sys
 from argparse import Namespace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from joserfc.jwk import ECKey
 
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server.app import opened
+from fhir_b12.server.app import module, opened
 from fhir_b12.server.auth.clients import registered
 from fhir_b12.server.config import Config, ConfigError
 
@@ -39,13 +38,10 @@ def backup(arguments: Namespace) -> int:
 
 
 def restore(arguments: Namespace) -> int:
-    """`fhir-b12 restore FILE`: SQLite alone; PostgreSQL has pg_restore."""
+    """`fhir-b12 restore FILE`"""
     config = _settings(arguments)
-    if config.database.startswith("postgresql://"):
-        raise ConfigError("pg_restore puts a PostgreSQL backup in its place")
-    path = _free(config.database)
-    import_module("fhir_b12.server.store.sqlite").restore(Path(arguments.file), path)
-    sys.stderr.write(f"{config.database} is as {arguments.file} was\n")
+    module(config).restore(Path(arguments.file), config)
+    sys.stderr.write(f"the database is as {arguments.file} was\n")
     return 0
 
 

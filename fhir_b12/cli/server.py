@@ -12,12 +12,9 @@ Add = Callable[..., argparse.ArgumentParser]
 _EXTRAS = {
     "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
     "joserfc": "server", "werkzeug": "server",
+    "alembic": "postgres", "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
     "prometheus_client": "metrics",
 }  # fmt: skip
-#: what this version does not have
-_ABSENT = {
-    "fhir_b12.server.store.postgres": "PostgreSQL; name a SQLite file",
-}
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -55,11 +52,7 @@ def _called(module: str, name: str, arguments: argparse.Namespace) -> Any:
     try:
         return getattr(import_module(f"fhir_b12.server.{module}"), name)(arguments)
     except ImportError as error:
-        missing = error.name or ""
-        absent = next((what for name, what in _ABSENT.items() if missing.startswith(name)), None)
-        if absent is not None:
-            raise UsageError(f"this version does not have {absent}") from error
-        extra = _EXTRAS.get(missing.partition(".")[0])
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         message = f"{error.name} is not installed; pip install 'fhir-b12[{extra}]'"
@@ -79,7 +72,7 @@ def add(add: Add) -> None:
         "Everything can be set by FHIR_B12_… variables too; docs/server.md lists them.",
         "--open",
         "--open --database clinic.db --port 8081",
-        "--database clinic.db --port 8081 --public-url https://fhir.clinic.org",
+        "--database postgresql://localhost/clinic --workers 4 --public-url https://fhir.clinic.org",
     )
     _database(made)
     option = made.add_argument
@@ -87,6 +80,7 @@ def add(add: Add) -> None:
     option("--port", help="port to listen on; 8080 if not given")
     option("--public-url", metavar="URL", help="how clients reach it, before /fhir")
     option("--open", action="store_true", default=None, help="no authorization; only on loopback")
+    option("--workers", help="processes; more than one needs PostgreSQL")
     option("--threads", help="threads of each process")
     option("--validation", metavar="RULES", help="off, base, profile; base,Observation=profile")
     option("--plausibility", metavar="ADVICE", help="off, advice, error; likewise")
@@ -120,7 +114,7 @@ def add(add: Add) -> None:
     _database(made)
 
     made = add(
-        "restore", restore, "Put a copy where the database is to be, which must not exist.",
+        "restore", restore, "Put a copy where the database is to be: a file not there, or empty.",
         "copy.db --database clinic.db",
     )  # fmt: skip
     made.add_argument("file", metavar="FILE", help="the copy")
@@ -128,4 +122,4 @@ def add(add: Add) -> None:
 
 
 def _database(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--database", help="SQLite file; fhir-b12.db if not given")
+    made.add_argument("--database", help="SQLite file, or postgresql://…; fhir-b12.db if not given")

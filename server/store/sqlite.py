@@ -41,11 +41,14 @@ def opened(config: Config) -> "Sqlite":
         ConfigError: it cannot be opened, is no database of ours, or one of a newer version.
 
     """
-    return Sqlite(Path(config.database), config)
+    return Sqlite(config)
 
 
-def restore(copy: Path, path: Path) -> None:
+def restore(copy: Path, config: Config) -> None:
     """Put a copy in the place of a database that is not there yet."""
+    path = Path(config.database)
+    if path.exists():
+        raise ConfigError(f"{path} is there already; name another file")
     try:
         with _connected(copy, read_only=True) as connection:
             _version_of(connection, copy)
@@ -84,9 +87,9 @@ def _version_of(connection: sqlite3.Connection, path: Path) -> int:
 class Sqlite(Relational):
     """A store in one file."""
 
-    def __init__(self, path: Path, config: Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self._path = path
+        path = self._path = Path(config.database)
         self._own = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()

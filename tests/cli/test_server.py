@@ -44,6 +44,8 @@ def test_what_is_not_given_is_left_to_the_variables():
         ("flask", "server"),
         ("waitress.server", "server"),
         ("joserfc.jwk", "server"),
+        ("psycopg_pool", "postgres"),
+        ("granian", "postgres"),
     ],
 )
 def test_a_missing_extra_is_named(inside, monkeypatch, missing, extra):
@@ -69,16 +71,16 @@ def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
         ("serve --port x", "FHIR_B12_PORT: write a whole number"),
         ("backup bundle.json", "bundle.json is there already; name another file"),
         ("restore x --database bundle.json", "bundle.json is there already; name another file"),
-        ("restore x --database postgresql://x", "pg_restore puts a PostgreSQL backup in its place"),
     ],
 )
 def test_settings_that_cannot_be_used_are_told_without_a_traceback(inside, line, said):
     assert call(*line.split()) == (2, "", f"fhir-b12: {said}\n")
 
 
-def test_what_is_not_there_yet_is_told(inside):
-    said = "fhir-b12: this version does not have PostgreSQL; name a SQLite file\n"
-    assert call("serve", "--open", "--database", "postgresql://x") == (2, "", said)
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(inside):
+    url = "postgresql://someone:secret@127.0.0.1:1/none"
+    code, _, err = call("serve", "--open", "--database", url)
+    assert (code, "the database cannot be used" in err, "secret" in err) == (2, True, False)
 
 
 def test_a_database_is_copied_put_back_and_indexed_anew(inside):
@@ -90,7 +92,7 @@ def test_a_database_is_copied_put_back_and_indexed_anew(inside):
         f"copy.db: {Path('copy.db').stat().st_size} bytes\n",
     )
     store.close()
-    said = "back.db is as copy.db was\n"
+    said = "the database is as copy.db was\n"
     assert call("restore", "copy.db", "--database", "back.db") == (0, "", said)
     assert call("reindex", "--database", "back.db") == (0, "", "1 resources indexed\n")
 

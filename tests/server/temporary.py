@@ -1,18 +1,43 @@
-"""The embedded store in a folder that goes with it."""
+"""A new database for a test: a SQLite file, or a schema where FHIR_B12_TEST_POSTGRES says.
 
+The variable is the url of a PostgreSQL database that has nothing else in it.
+"""
+
+import os
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fhir_b12.server.config import Config
-from fhir_b12.server.store.sqlite import Sqlite
+
+POSTGRES = os.environ.get("FHIR_B12_TEST_POSTGRES", "")
+
+if POSTGRES:
+    import psycopg
+
+    from fhir_b12.server.store.postgres import Postgres as Kept
+else:
+    from fhir_b12.server.store.sqlite import Sqlite as Kept
 
 
-class Temporary(Sqlite):
+def database(folder):
+    """Where a new database may be made."""
+    name = f"t{uuid.uuid4().hex}"
+    if not POSTGRES:
+        return str(Path(folder) / f"{name}.db")
+    with psycopg.connect(POSTGRES) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    joint = "&" if "?" in POSTGRES else "?"
+    return f"{POSTGRES}{joint}options=-csearch_path%3D{name}"
+
+
+class Temporary(Kept):
     """A new database; what a test lets go is closed with it."""
 
     def __init__(self, config=None):
         self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
-        super().__init__(Path(self._folder.name) / "try.db", config or Config())
+        super().__init__(replace(config or Config(), database=database(self._folder.name)))
 
     def close(self):
         super().close()

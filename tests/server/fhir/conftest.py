@@ -1,4 +1,4 @@
-"""A server on SQLite in a folder of its own; every answer is held to R4 by our validator."""
+"""A server on a database of its own; every answer is held to R4 by our validator."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,7 @@ from fhir_b12.server import app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from fhir_b12.validation import Validator
+from tests.server import temporary
 
 BASE = "https://fhir.clinic.test/fhir"
 PATIENT = {"resourceType": "Patient", "active": True}
@@ -96,11 +97,10 @@ CONFIG = Config(open=True, public_url="https://fhir.clinic.test", audit=False)
 def serving(tmp_path):
     """Makes a client of a server with settings of its own."""
     stores = []
-    numbers = count()
     ticks = count(1_767_225_600_000_000, 1_000_000)  # 2026, a second a write
 
     def start(**settings):
-        config = replace(CONFIG, database=str(tmp_path / f"{next(numbers)}.db"), **settings)
+        config = replace(CONFIG, database=temporary.database(tmp_path), **settings)
         stores.append(app.opened(config))
         return Client(create_app(config, stores[-1], clock=lambda: next(ticks)))
 
