@@ -25,6 +25,8 @@ _HEADERS = {
     "ifModifiedSince": "If-Modified-Since",
     "ifNoneExist": "If-None-Exist",
 }
+#: of what was read and is sent back: HAPI's client names the version in the url
+_VERSIONED = re.compile(r"([A-Za-z]+/[^/?]+)/_history/([^/?]+)\Z")
 _TARGET = re.compile(r"([A-Za-z]+)(?:/([^/?]+))?(?:\?(.*))?\Z", re.DOTALL)
 
 
@@ -136,20 +138,32 @@ def _entry(row: Any, place: str, config: Config) -> Entry:
         raise refuse(
             400, "invalid", f"method is none of {', '.join(_METHODS)}", f"{place}.request.method"
         )
+    resource = row.get("resource")
+    if url is None and isinstance(resource, dict):
+        url = _url_of(resource, method)
     url = url.removeprefix(config.base).lstrip("/") if isinstance(url, str) else ""
     if not url or not url.isprintable():
         raise refuse(400, "invalid", "the url names no type", f"{place}.request.url")
-    resource = row.get("resource")
     needs = method in {"POST", "PUT", "PATCH"} and not url.partition("?")[0].endswith("_search")
     if needs and not (isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)):
         raise refuse(400, "required", "the entry has no resource", f"{place}.resource")
     headers = {header: asked[name] for name, header in _HEADERS.items() if name in asked}
+    if method == "PUT" and (found := _VERSIONED.match(url)):
+        url = found[1]
+        headers.setdefault("If-Match", found[2])
     full_url = row.get("fullUrl")
     if not all(
         isinstance(each, str) and each.isprintable() for each in (*headers.values(), full_url or "")
     ):
         raise refuse(400, "invalid", "conditions and fullUrl are texts", place)
     return Entry(place, method, url, resource if needs else None, full_url, headers)
+
+
+def _url_of(resource: dict[str, Any], method: str) -> str:
+    """Where a resource is written; HAPI's client leaves the url of its entries to the server."""
+    parts = {"POST": ("resourceType",), "PUT": ("resourceType", "id")}.get(method, ())
+    names: list[Any] = [resource.get(part) for part in parts]
+    return "/".join(names) if all(isinstance(name, str) for name in names) else ""
 
 
 def _operations(binary: dict[str, Any], place: str) -> list[Any]:

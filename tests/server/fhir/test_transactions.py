@@ -77,6 +77,26 @@ def test_names_of_entries_are_rewritten_in_references_and_narrative_not_in_canon
     assert kept["extension"][0]["valueCanonical"] == URN
 
 
+def test_an_entry_without_url_is_written_where_its_resource_says(client):
+    rows = entry("POST", None, PATIENT), entry("PUT", None, PATIENT | {"id": "own"})
+    for row in rows:
+        del row["request"]["url"]
+    assert statuses(client.post("", bundle(*rows))) == ["201", "201"]
+    assert client.get("Patient/own").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_the_version_in_the_url_of_an_update_must_be_the_one_that_is_there(client, kind):
+    place = "Patient/" + client.create(PATIENT)
+    changed = PATIENT | {"id": place.partition("/")[2], "active": False}
+    row = entry("PUT", f"{place}/_history/1", changed)
+    assert statuses(client.post("", bundle(row, kind=kind))) == ["200"]
+    changed["gender"] = "other"
+    answer = client.post("", bundle(row, kind=kind))
+    assert (statuses(answer) if kind == "batch" else [str(answer.status_code)]) == ["412"]
+    assert "gender" not in client.get(place).json
+
+
 def test_a_transaction_is_done_whole_or_not_at_all(client):
     answer = client.post("", bundle(
         entry("POST", "Patient", PATIENT),
@@ -189,6 +209,9 @@ def test_the_form_asked_for_the_whole_is_not_that_of_the_entries(client):
     {"request": {"method": "SEIZE", "url": "Patient"}}, {"request": {"method": "POST", "url": "Patient"}},
     {"request": {"method": "POST", "url": "Patient"}, "resource": 1},
     {"request": {"method": "POST", "url": 1}, "resource": PATIENT},
+    {"request": {"method": "POST"}}, {"request": {"method": "POST"}, "resource": {"resourceType": 1}},
+    {"request": {"method": "PUT"}, "resource": PATIENT}, {"request": {"method": "DELETE"}, "resource": PATIENT},
+    {"request": {"method": "DELETE", "url": "Patient/a/_history/1"}},
     {"request": {"method": "POST", "url": ""}, "resource": PATIENT},
     {"request": {"method": "POST", "url": "/"}, "resource": PATIENT},
     {"request": {"method": "PUT", "url": "Patient/b"}, "resource": PATIENT | {"id": "a"}},
