@@ -9,6 +9,7 @@ import msgspec
 from fhir_b12 import data
 from fhir_b12.data import TableError
 from fhir_b12.datatypes import CodeableConcept, Coding
+from fhir_b12.once import learned
 
 Pair = tuple[str, str]  # (system URI, code)
 _BASE = "https://fhir-b12.org"
@@ -170,7 +171,7 @@ def _entry(key: str, row: Any, slips: list[str]) -> Entry | None:
         if name in row and row[name] not in list(data.toml(where)):
             wrong.append(f"{key}: no {name} {row[name]!r}; there are {', '.join(data.toml(where))}")
     try:
-        entry = None if wrong else msgspec.convert(made, Entry)
+        entry = None if wrong else msgspec.convert(made, learned(Entry))
     except msgspec.ValidationError as error:
         entry, wrong = None, [f"{key}: {error}"]
     if entry is not None:

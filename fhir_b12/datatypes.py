@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 
 from fhir_b12 import canonical
 from fhir_b12.dates import Date, DateTime, Instant
+from fhir_b12.once import learned
 
 if TYPE_CHECKING:
     Number = Decimal
@@ -289,7 +290,7 @@ def convert(value: Any, kind: Any) -> Any:
         msgspec.ValidationError: it is not one, e.g. a decimal written as a string or a float.
 
     """
-    return msgspec.convert(value, kind, builtin_types=_AS_THEY_ARE, dec_hook=_from_json)
+    return msgspec.convert(value, learned(kind), builtin_types=_AS_THEY_ARE, dec_hook=_from_json)
 
 
 _AS_THEY_ARE = (Decimal,)  #: so that a string or a binary float is no decimal

@@ -19,6 +19,7 @@ from types import MappingProxyType
 import msgspec
 
 from fhir_b12 import data
+from fhir_b12.once import learned
 
 Codes = MappingProxyType[str, frozenset[str]]  #: code system url -> codes
 
@@ -156,7 +157,7 @@ def invariants(name: str) -> tuple[Invariant, ...]:
     Those of its elements' types are asked for by that type: ele-1 stands with Element.
     """
     raw = _section("invariants").get(name)
-    own = () if raw is None else msgspec.json.decode(raw, type=tuple[Invariant, ...])
+    own = () if raw is None else msgspec.json.decode(raw, type=learned(tuple[Invariant, ...]))
     above = base(name)
     return own + (invariants(above) if above else ())
 
@@ -210,7 +211,7 @@ def compartment(name: str) -> Mapping[str, tuple[str, ...]]:
 def _search_parameters() -> dict[str, list[SearchParameter]]:
     found: dict[str, list[SearchParameter]] = {}
     for raw in _section("search_parameters").values():
-        each = msgspec.json.decode(raw, type=SearchParameter)
+        each = msgspec.json.decode(raw, type=learned(SearchParameter))
         for base in each.base:
             found.setdefault(base, []).append(each)
     return found
@@ -257,14 +258,17 @@ def _section(name: str) -> dict[str, msgspec.Raw]:
 
 @cache
 def _types() -> dict[str, _Type]:
-    return {name: msgspec.json.decode(raw, type=_Type) for name, raw in _section("types").items()}
+    return {
+        name: msgspec.json.decode(raw, type=learned(_Type))
+        for name, raw in _section("types").items()
+    }
 
 
 @cache
 def _tree(name: str) -> dict[str, dict[str, _Named]]:
     """A type's elements: place of the parent below the type -> JSON name -> definition."""
     tree: dict[str, dict[str, _Named]] = {}
-    rows = msgspec.json.decode(_section("elements")[name], type=dict[str, _Row])
+    rows = msgspec.json.decode(_section("elements")[name], type=learned(dict[str, _Row]))
     for place, row in rows.items():
         if place and row.max != "0":
             parent, _, last = place.rpartition(".")

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from fhir_b12.once import learned
+
 _GZIP = 31  #: zlib's wbits for a gzip header
 _INDEX_CAP = 64 << 20  #: bytes of an unpacked index
 
@@ -106,7 +108,7 @@ class Archive:
         inflate = zlib.decompressobj(_GZIP)
         try:
             text = inflate.decompress(content, _INDEX_CAP)
-            index = msgspec.json.decode(text, type=_Index)
+            index = msgspec.json.decode(text, type=learned(_Index))
         except (zlib.error, msgspec.MsgspecError) as error:
             raise ArchiveError(f"the index cannot be read: {error}") from error
         self._body = inflate.unused_data
@@ -122,7 +124,7 @@ class Archive:
     def about(self, kind: Any) -> Any:
         """What `pack` was told of the whole, read as that type."""
         try:
-            return msgspec.json.decode(self._index.about, type=kind)
+            return msgspec.json.decode(self._index.about, type=learned(kind))
         except msgspec.MsgspecError as error:
             raise ArchiveError(f"what the index says of the whole: {error}") from error
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.once import learned
 
 Json = dict[str, Any]
 Step = tuple[str, str]  #: name below the parent, slice ("" where it is none)
@@ -133,7 +134,7 @@ def checked(definition: Json, view: str) -> list[Json]:
     if len(elements) > ELEMENTS:
         raise DefinitionError(f"{name}: has more than {ELEMENTS:,} elements")
     try:
-        parsed = msgspec.convert(elements, list[_Element], builtin_types=(Decimal,))
+        parsed = msgspec.convert(elements, learned(list[_Element]), builtin_types=(Decimal,))
     except (msgspec.ValidationError, RecursionError) as error:
         raise DefinitionError(f"{name}: {view}: {error}") from error
     for each in parsed:

@@ -16,6 +16,7 @@ import msgspec
 from fhir_b12.definitions import from_xml, kept, unpacked
 from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
 from fhir_b12.definitions.faults import PackageError
+from fhir_b12.once import learned
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -267,7 +268,7 @@ def _packed(
 
 def _manifest(name: str, text: bytes) -> Manifest:
     try:
-        return msgspec.json.decode(text, type=Manifest)
+        return msgspec.json.decode(text, type=learned(Manifest))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"{name}: package.json cannot be read: {error}") from error
 
@@ -278,7 +279,7 @@ def _source(place: str, text: bytes, problems: list[str]) -> Source | None:
     try:
         if place.endswith(".xml"):
             text = from_xml.as_json(text) or b"{}"
-        head = msgspec.json.decode(text, type=_Head)
+        head = msgspec.json.decode(text, type=learned(_Head))
     except (ValueError, RecursionError) as error:  # that of msgspec is one
         problems.append(f"{place}: cannot be read: {error}")
         return None

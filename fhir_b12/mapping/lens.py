@@ -17,6 +17,7 @@ from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
 from fhir_b12.models import as_resource
+from fhir_b12.once import once
 from fhir_b12.paths import at
 from fhir_b12.records import Record
 
@@ -346,7 +347,7 @@ def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
     }
 
 
-@cache
+@once
 def lens(name: str) -> Lens:
     """The lens of `mappings/NAME.toml`, compiled once."""
     return Lens(tables.load(name))

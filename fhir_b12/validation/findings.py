@@ -18,6 +18,7 @@ import msgspec
 
 from fhir_b12 import data
 from fhir_b12.issues import Severity
+from fhir_b12.once import learned
 
 Path = tuple[str | int, ...]  #: JSON names and indices: ("component", 0, "valueQuantity")
 
@@ -93,7 +94,7 @@ def rules() -> Mapping[str, Rule]:
             if stage == "plausibility" and "source" not in facts:
                 own["source"] = _source(name)
             try:
-                known[name] = msgspec.convert(facts | own, Rule)
+                known[name] = msgspec.convert(facts | own, learned(Rule))
             except msgspec.ValidationError as error:
                 raise data.TableError(f"rules/{stage}.toml: {name}: {error}") from error
     return known

@@ -6,18 +6,21 @@ resource on. It says no more than yes or no: what is wrong is for `fhir_b12.vali
 
 import sys
 from collections.abc import Iterator
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
 from fhir_b12 import definitions
+from fhir_b12.once import learned
 from fhir_b12.validation.shapes import ELEMENT, Member, shape
 
 # The structs name each other, and msgspec looks names up in a module.
 _MODULE = ModuleType("fhir_b12.validation.fitting.structs")
 _MODULE.__dict__["Any"] = Any
 sys.modules[_MODULE.__name__] = _MODULE
+_MAKING = Lock()
 _ANNOTATIONS = {"string": "str", "boolean": "bool", "number": "int"}
 _TEMPLATES = {
     (False, False): "{0}",
@@ -103,7 +106,12 @@ def _struct(key: str) -> type[msgspec.Struct]:
 
 
 def _made(key: str) -> type[msgspec.Struct]:
-    """The struct of a shape, and those of all it can hold: all are there before one is used."""
+    """The struct of a resource; those of all it can hold are there before others see it."""
+    with _MAKING:
+        return _made_alone(key)
+
+
+def _made_alone(key: str) -> type[msgspec.Struct]:
     waiting = [key]
     made: dict[str, list[tuple[str, str, bool]]] = {}
     while waiting:
@@ -115,8 +123,10 @@ def _made(key: str) -> type[msgspec.Struct]:
         waiting += [_key(member) for member in members if _key(member)]
         if shape(each).is_resource:
             made[each].append(("resourceType", "str", True))
-    for each, fields in made.items():
-        setattr(_MODULE, _name(each), _defined(each, fields))
+    # the resource itself comes last: who finds it finds all that it holds
+    for each, fields in reversed(made.items()):
+        kind = _defined(each, fields)
+        setattr(_MODULE, _name(each), learned(kind) if each == key else kind)
     found: type[msgspec.Struct] = getattr(_MODULE, _name(key))
     return found
 

@@ -9,6 +9,7 @@ import msgspec
 
 from fhir_b12 import codes, data, units
 from fhir_b12.data import TableError
+from fhir_b12.once import learned
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
 
@@ -82,7 +83,7 @@ def all_facts() -> Mapping[str, Facts]:
 
 def _facts(row: Any) -> Facts:
     # TOML has whole numbers and others; a limit is a Decimal either way
-    return msgspec.convert(row, Facts, builtin_types=(Decimal,), strict=False)
+    return msgspec.convert(row, learned(Facts), builtin_types=(Decimal,), strict=False)
 
 
 def _slips(facts: Facts) -> Iterator[str]:
