@@ -29,7 +29,7 @@ def database(folder):
     with psycopg.connect(POSTGRES) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
     joint = "&" if "?" in POSTGRES else "?"
-    return f"{POSTGRES}{joint}options=-csearch_path%3D{name}"
+    return f"{POSTGRES}{joint}options=-csearch_path%3D{name}&application_name={name}"
 
 
 class Temporary(Kept):

@@ -1,0 +1,133 @@
+"""Several processes on one PostgreSQL: to who asks they are one server."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from fhir_b12.server.app import opened
+from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.config import Config
+from tests.server.auth.conftest import JWKS, claims, signed
+from tests.server.auth.conftest import form as filled
+from tests.server.durability import kill, serve
+from tests.server.temporary import POSTGRES, database
+from tests.server.test_serving import HEAD, SMUGGLED, is_outcome, raw
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not POSTGRES, reason="see `make test-postgres`"),
+]
+PATIENT = {"resourceType": "Patient", "active": True}
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    process, found = serve(database(tmp_path_factory.mktemp("served")), workers=4)
+    yield found
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+@pytest.fixture
+def base(port):
+    return f"http://127.0.0.1:{port}/fhir"
+
+
+def at_once(count, job):
+    with ThreadPoolExecutor(count) as pool:
+        return [each.result() for each in [pool.submit(job) for _ in range(count)]]
+
+
+def test_64_increments_with_if_match_make_64(base):
+    place = f"{base}/Patient/n"
+    requests.put(place, json=PATIENT | {"id": "n", "multipleBirthInteger": 0}, timeout=10)
+
+    def increment():
+        while True:
+            old = requests.get(place, timeout=10)
+            changed = old.json() | {"multipleBirthInteger": old.json()["multipleBirthInteger"] + 1}
+            headers = {"If-Match": old.headers["ETag"]}
+            answer = requests.put(place, json=changed, headers=headers, timeout=30)
+            if answer.status_code == 200:
+                return
+            assert answer.status_code == 412
+
+    at_once(64, increment)
+    last = requests.get(place, timeout=10).json()
+    assert (last["multipleBirthInteger"], last["meta"]["versionId"]) == (64, "65")
+
+
+def test_what_one_process_acknowledged_every_other_shows_at_once(base):
+    for _ in range(40):
+        made = requests.post(f"{base}/Patient", json=PATIENT, timeout=10)
+        place = made.headers["Location"].partition("/_history")[0]
+        assert requests.get(place, timeout=10).json() == made.json()
+
+
+def test_an_export_is_told_of_and_given_by_every_process(base):
+    requests.post(f"{base}/Patient", json=PATIENT, timeout=10)
+    begun = requests.get(
+        f"{base}/$export?_type=Patient", headers={"Prefer": "respond-async"}, timeout=10
+    )
+    place = begun.headers["Content-Location"]
+    while (told := requests.get(place, timeout=10)).status_code == 202:
+        time.sleep(0.05)
+    (file,) = told.json()["output"]
+    for _ in range(20):
+        assert requests.get(place, timeout=10).json() == told.json()
+        lines = requests.get(file["url"], timeout=10).text.splitlines()
+        assert len(lines) == file["count"]
+    assert requests.delete(place, timeout=10).status_code == 202
+    assert [requests.get(place, timeout=10).status_code for _ in range(8)] == [404] * 8
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
+        b"Content-Length: -1\r\n\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=range(4),
+)
+def test_nothing_is_smuggled_in_behind_a_request_with_odd_lengths(port, lengths):
+    status, _, more = raw(port, b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + lengths + SMUGGLED)
+    assert (400 <= status < 500, more) == (True, False)
+
+
+def test_a_body_too_long_is_413(base):
+    headers = {"Content-Type": "application/fhir+json"}
+    answer = requests.post(f"{base}/Patient", data=b" " * 40_000_000, headers=headers, timeout=30)
+    assert (answer.status_code, is_outcome(answer.content)) == (413, True)
+
+
+def test_stopping_finishes_what_was_begun(tmp_path):
+    process, port = serve(database(tmp_path), workers=2)
+    base, answers = f"http://127.0.0.1:{port}/fhir", []
+    entry = [{"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}] * 2000
+    whole = {"resourceType": "Bundle", "type": "transaction", "entry": entry}
+    sending = threading.Thread(
+        target=lambda: answers.append(requests.post(base, json=whole, timeout=60).status_code)
+    )
+    sending.start()
+    time.sleep(0.3)
+    process.terminate()
+    sending.join()
+    assert (answers, process.wait(30)) == ([200], 0)
+
+
+def test_an_assertion_gives_one_token_to_many_who_send_it(tmp_path):
+    place = database(tmp_path)
+    store = opened(Config(database=place))
+    store.put_client(registered("reader", "system/*.rs", JWKS, None))
+    store.close()
+    process, port = serve(place, workers=4, is_open=False)
+    url = f"http://127.0.0.1:{port}/auth/token"
+    form = filled("reader", assertion=signed(claims("reader", aud=url)))
+    told = at_once(32, lambda: requests.post(url, data=form, timeout=10).status_code)
+    assert sorted(told) == [200] + [401] * 31
+    kill(process)
