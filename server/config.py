@@ -82,6 +82,9 @@ class Config:
     # --- who
     open: bool = _setting(False, "no authorization at all; only on loopback", _truth)
     token_seconds: int = _setting(300, "how long an access token lives", _count)
+    jwks_hosts: tuple[str, ...] = _setting(
+        (), "hosts from which the keys of clients may be fetched", _names
+    )
     audit: bool = _setting(True, "write an AuditEvent for each access", _truth)
     cors: tuple[str, ...] = _setting(
         (), "origins of pages that may call from a browser; `*` for any", _names

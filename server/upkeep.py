@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey
 from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.server.app import module, opened
 from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.auth.jwks import check
 from fhir_b12.server.config import Config, ConfigError
 
 
@@ -63,7 +64,8 @@ def clients(arguments: Namespace) -> int:
     """`fhir-b12 clients add|list|remove|key`"""
     if arguments.what == "key":
         return _new_key(Path(arguments.file or "private-key.json"))
-    store = opened(_settings(arguments))
+    config = _settings(arguments)
+    store = opened(config)
     try:
         if arguments.what == "list":
             for each in store.clients():
@@ -78,7 +80,10 @@ def clients(arguments: Namespace) -> int:
             return 0
         if arguments.scope is None or arguments.file is None:
             raise ConfigError("give --scope and --jwks")
-        keys = _read(Path(arguments.file))
+        if arguments.file.startswith("https://"):
+            check(keys := arguments.file, config.jwks_hosts)
+        else:
+            keys = _read(Path(arguments.file))
         store.put_client(registered(arguments.name, arguments.scope, keys, arguments.patient))
     finally:
         store.close()

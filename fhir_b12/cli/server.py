@@ -11,7 +11,7 @@ Add = Callable[..., argparse.ArgumentParser]
 #: what the extras bring; another missing module is a defect
 _EXTRAS = {
     "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
-    "joserfc": "server", "werkzeug": "server",
+    "joserfc": "server", "werkzeug": "server", "requests": "server",
     "alembic": "postgres", "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
     "prometheus_client": "metrics",
 }  # fmt: skip
@@ -98,7 +98,10 @@ def add(add: Add) -> None:
     made.add_argument("what", choices=("add", "list", "remove", "key"), help="what to do")
     made.add_argument("name", nargs="?", help="the client's id")
     made.add_argument(
-        "--jwks", dest="file", metavar="FILE", help="its public keys; of key: the new file"
+        "--jwks",
+        dest="file",
+        metavar="FILE",
+        help="its public keys, or their url; of key: the new file",
     )
     made.add_argument("--scope", metavar="SCOPES", help="system/Observation.rs …, by blanks")
     made.add_argument("--patient", metavar="ID", help="of a client of one patient: whose")

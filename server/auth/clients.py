@@ -55,7 +55,7 @@ def key_of(value: dict[str, Any]) -> RSAKey | ECKey:
 
 
 def registered(name: str, scope: str, keys: Any, patient: str | None) -> dict[str, Any]:
-    """A client as it is kept.
+    """A client as it is kept; its keys are a JWKS, or the url of one.
 
     Raises:
         ConfigError: something of it cannot be used.
@@ -73,5 +73,6 @@ def registered(name: str, scope: str, keys: Any, patient: str | None) -> dict[st
         raise ConfigError(message)
     if patient is not None and not is_id(patient):
         raise ConfigError("the patient is named by the id alone")
-    client = {"id": name, "scope": scope, "keys": checked_keys(keys)}
+    client: dict[str, Any] = {"id": name, "scope": scope}
+    client |= {"jwks_uri": keys} if isinstance(keys, str) else {"keys": checked_keys(keys)}
     return client | ({"patient": patient} if patient else {})

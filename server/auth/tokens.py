@@ -18,6 +18,7 @@ from joserfc.errors import JoseError
 
 from fhir_b12.server import wire
 from fhir_b12.server.auth.clients import ALGORITHMS, key_of
+from fhir_b12.server.auth.jwks import Jwks
 from fhir_b12.server.auth.scopes import ScopeError, grants, narrowed
 from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import Refusal
@@ -48,6 +49,7 @@ class Endpoint:
 
     def __init__(self, config: Config, store: Store, clock: Callable[[], int]) -> None:
         self._config, self._store, self._clock = config, store, clock
+        self._jwks = Jwks(config.jwks_hosts)
         self.url = f"{config.root}/auth/token"
 
     def answer(self) -> Response:
@@ -111,7 +113,9 @@ class Endpoint:
         client = self._store.client(name) if isinstance(name, str) else None
         if client is None:
             _unknown()
-        key = next((each for each in client["keys"] if each["kid"] == header.get("kid")), None)
+        kid = header.get("kid")
+        keys = client.get("keys") or self._jwks.keys(client["jwks_uri"], kid)
+        key = next((each for each in keys if each["kid"] == kid), None)
         if key is None or header.get("alg") != ALGORITHMS[key["kty"]] or "crit" in header:
             _unknown()
         try:

@@ -1,0 +1,196 @@
+"""Keys that are fetched: from a real https server, and from nowhere they should not be."""
+
+import datetime as dt
+import ipaddress
+import json
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc.jwk import ECKey
+
+from fhir_b12.server.app import create_app
+from fhir_b12.server.auth import jwks
+from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.config import Config, ConfigError
+from tests.server.auth.conftest import JWKS, KEY, ROOT, claims, form, signed
+from tests.server.temporary import Temporary
+
+OTHER = ECKey.generate_key("P-384", {"kid": "other"})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers what the test says, and counts."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        status, headers, body = self.server.told
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def certificate(folder):
+    """One for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    day = dt.timedelta(days=1)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(serialization.Encoding.PEM, form, plain)
+    path = folder / "both.pem"
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """An https server whose certificate is trusted, on an address taken for a public one."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    path = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.asked, server.told = [], (200, {}, json.dumps(JWKS).encode())
+    server.netloc = f"127.0.0.1:{server.server_port}"
+    server.url = f"https://{server.netloc}/jwks.json"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    monkeypatch.setattr(jwks, "is_public", lambda address: address == "127.0.0.1")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def clock():
+    class Clock:
+        now = 1000.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+def test_a_client_whose_keys_are_elsewhere_gets_a_token(site):
+    config = Config(public_url=ROOT, jwks_hosts=(site.netloc,))
+    store = Temporary(config)
+    store.put_client(registered("far", "system/*.rs", site.url, None))
+    client = create_app(config, store).test_client()
+
+    def ask(**header):
+        assertion = signed(claims("far"), header.pop("key", KEY), **header)
+        return client.post("/auth/token", data=form("far", assertion=assertion)).status_code
+
+    assert [ask(), ask(), len(site.asked)] == [200, 200, 1]
+    assert [ask(key=OTHER), ask(key=OTHER, kid="other"), len(site.asked)] == [401, 401, 1]
+    store.close()
+
+
+def test_a_new_key_is_found_but_nobody_makes_the_server_ask_more_than_once_a_minute(site, clock):
+    found = jwks.Jwks((site.netloc,), clock)
+    assert [each["kid"] for each in found.keys(site.url, "one")] == ["one", "two"]
+    site.told = (200, {}, json.dumps({"keys": [OTHER.as_dict(private=False)]}).encode())
+    for _ in range(20):
+        found.keys(site.url, "other")
+    assert len(site.asked) == 1
+    clock.now += 61
+    assert [each["kid"] for each in found.keys(site.url, "other")] == ["other"]
+    assert (found.keys(site.url, "one"), len(site.asked)) == (found.keys(site.url, "other"), 2)
+
+
+def test_keys_are_believed_for_ten_minutes_also_where_the_address_fails(site, clock):
+    found = jwks.Jwks((site.netloc,), clock)
+    assert found.keys(site.url, "one")
+    site.told = (503, {}, b"")
+    clock.now += 300
+    assert [len(found.keys(site.url, "other")), len(site.asked)] == [2, 2]
+    assert found.keys(site.url, "one")
+    clock.now += 301
+    assert [found.keys(site.url, "one"), len(site.asked)] == [[], 3]
+
+
+def test_of_many_who_want_the_keys_one_asks(site):
+    found = jwks.Jwks((site.netloc,))
+    threads = [threading.Thread(target=found.keys, args=(site.url, "one")) for _ in range(16)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(site.asked) == 1
+
+
+ANSWERS = {
+    "a redirect": (302, {"Location": "/elsewhere"}, b""),
+    "a page": (200, {}, b"<html></html>"),
+    "nothing": (200, {}, b""),
+    "an error": (500, {}, json.dumps(JWKS).encode()),
+    "no keys": (200, {}, b'{"keys": []}'),
+    "a private key": (200, {}, json.dumps({"keys": [KEY.as_dict(private=True)]}).encode()),
+    "keys without names": (200, {}, json.dumps({"keys": [KEY.as_dict(private=False) | {"kid": None}]}).encode()),
+    "too much": (200, {}, json.dumps(JWKS).encode() + b" " * 100_000),
+    "other bytes than its header says": (200, {"Content-Encoding": "gzip"}, json.dumps(JWKS).encode()),
+    "half": (200, {"Content-Length": "9999"}, json.dumps(JWKS).encode()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_no_key_is_taken_from(site, name):
+    site.told = ANSWERS[name]
+    assert jwks.Jwks((site.netloc,)).keys(site.url, "one") == []
+    assert site.asked == ["/jwks.json"]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_believed(site, monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    assert jwks.Jwks((site.netloc,)).keys(site.url, "one") == []
+    assert site.asked == []
+
+
+def test_an_address_within_this_network_is_not_asked(site, monkeypatch):
+    monkeypatch.undo()
+    assert jwks.Jwks((site.netloc,)).keys(site.url, "one") == []
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("address", [
+    "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+    "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "224.0.0.1",
+])  # fmt: skip
+def test_addresses_that_are_not_of_the_internet(address):
+    assert not jwks.is_public(address)
+
+
+@pytest.mark.parametrize("url", [
+    "http://ehr.test/jwks", "https://other.test/jwks", "https://ehr.test.other.test/", "https://ehr.test:8443/",
+    "https://ehr.test@other.test/", "https://user@ehr.test/", "https://ehr.test/#a", "https:ehr.test", "https://",
+    "file:///etc/passwd", "//ehr.test/",
+])  # fmt: skip
+def test_addresses_that_the_site_does_not_trust(url):
+    jwks.check("https://ehr.test/jwks", ("ehr.test",))
+    with pytest.raises(ConfigError):
+        jwks.check(url, ("ehr.test",))
