@@ -27,6 +27,7 @@ from fhir_b12.server.store.relational import Relational, T
 
 _TRIES = 8  #: of a job that others stand in the way of, or whose connection is lost
 _MOST_HELD = 500  #: names that are held one by one; more are held as all at once
+_ROWS = 50  #: of one INSERT: a round trip for many
 _ALL = 0  #: the lock that stands for every name
 _MIGRATING = 1
 _EACH = (
@@ -168,8 +169,12 @@ class _Held:
 
     def executemany(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """One statement for many rows of values."""
-        if rows:
-            self._connection.cursor().executemany(_percent(text), rows)
+        head, _, values = text.partition("VALUES ")
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS]
+            marks = ", ".join([values] * len(part))
+            args = [value for row in part for value in row]
+            self._connection.execute(_percent(f"{head}VALUES {marks}"), args)
 
     def hold(self, names: Iterable[str], *, shared: bool = False) -> bool:
         """Wait for who writes these names, and let nobody else; False if they are held already."""
