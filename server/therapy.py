@@ -94,7 +94,8 @@ def as_records() -> Response:
 
 def openapi() -> Response:
     """What can be asked here, as OpenAPI has it.  https://spec.openapis.org/oas/v3.1.0"""
-    return _answer(document(facade().config.root))
+    config = facade().config
+    return _answer(document(config.root, is_open=config.open))
 
 
 PATHS = (
@@ -166,7 +167,7 @@ def _answer(value: Any, status: int = 200, media: str = "application/json") -> R
 # --- OpenAPI
 
 
-def document(root: str) -> dict[str, Any]:
+def document(root: str, *, is_open: bool = False) -> dict[str, Any]:
     """The OpenAPI document, made of the routes and of the records' own schema."""
     return {
         "openapi": "3.1.0",
@@ -181,7 +182,7 @@ def document(root: str) -> dict[str, Any]:
             "schemas": _schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "security": [{"token": []}],
+        "security": [] if is_open else [{"token": []}],
     }
 
 

@@ -93,6 +93,7 @@ class Sqlite(Relational):
         self._own = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._is_closed = False
         self._jobs: SimpleQueue[tuple[Job, Future[Any]] | None] = SimpleQueue()
         try:
             if path.is_file() and path.stat().st_size:  # what is not ours is not even opened
@@ -131,7 +132,10 @@ class Sqlite(Relational):
     def _do(self, job: Callable[[Connection], T]) -> T:
         """What a job that writes gives, once it is durable."""
         future: Future[Any] = Future()
-        self._jobs.put((job, future))
+        with self._lock:
+            if self._is_closed:  # an export may outlive its server; nobody would answer it
+                raise refuse(503, "transient", "the server is stopping", Retry_After="5")
+            self._jobs.put((job, future))
         found: T = future.result()
         return found
 
@@ -219,9 +223,10 @@ class Sqlite(Relational):
 
     def close(self) -> None:
         """End; what was acknowledged is kept."""
-        if self._thread.is_alive():
+        with self._lock:
+            self._is_closed = True
             self._jobs.put(None)
-            self._thread.join()
+        self._thread.join()
         for connection in (*self._readers, self._writer):
             connection.close()
 

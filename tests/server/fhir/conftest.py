@@ -1,4 +1,4 @@
-"""A server on a database of its own; every answer is held to R4 by our validator."""
+"""A server on a database of its own."""
 
 import json
 from dataclasses import replace
@@ -6,16 +6,13 @@ from itertools import count
 
 import pytest
 
-from fhir_b12.jsonio import loads
 from fhir_b12.server import app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
-from fhir_b12.validation import Validator
 from tests.server import temporary
 
 BASE = "https://fhir.clinic.test/fhir"
 PATIENT = {"resourceType": "Patient", "active": True}
-_validator = Validator(plausibility=False)
 
 
 def observation(**more):
@@ -27,7 +24,7 @@ def observation(**more):
 
 
 class Client:
-    """Sends requests below the base and validates what comes back."""
+    """Sends requests below the base; what comes back is FHIR, or a problem beside it."""
 
     def __init__(self, served):
         self._client = served.test_client()
@@ -61,16 +58,13 @@ class Client:
 
 
 def check(answer):
-    """An answer is valid FHIR, and an error is an OperationOutcome."""
+    """An error is an OperationOutcome; that it is valid is seen to for every test."""
     if answer.mimetype == "application/problem+json":
         assert answer.status_code >= 400
         return
     if not answer.data or "fhir+json" not in answer.content_type:
         assert answer.status_code < 400 or not answer.data, answer.data
         return
-    if answer.json["resourceType"] in {"Bundle", "OperationOutcome", "CapabilityStatement"}:
-        report = _validator.validate(loads(answer.data))
-        assert [str(issue) for issue in report if issue.is_error] == []
     if answer.status_code >= 400:
         assert answer.json["resourceType"] == "OperationOutcome"
 

@@ -372,3 +372,11 @@ class Written(RuleBasedStateMachine):
 
 TestWritten = Written.TestCase
 TestWritten.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+def test_who_writes_after_the_end_is_refused_and_does_not_wait(store):
+    store.close()
+    with pytest.raises(Refusal) as refused:
+        store.put_job({"id": "late"})
+    assert refused.value.status == 503
+    store.close()

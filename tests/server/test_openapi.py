@@ -1,0 +1,84 @@
+"""The OpenAPI document is true: schemathesis asks whatever it allows, and what it forbids.
+
+https://schemathesis.readthedocs.io
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import schemathesis
+
+from fhir_b12.bundles import to_bundle
+from fhir_b12.jsonio import dumps
+from fhir_b12.server import therapy
+from fhir_b12.server.app import create_app
+from tests.server.durability import serve
+from tests.server.fhir.conftest import CONFIG
+from tests.server.temporary import Temporary
+from tests.server.test_therapy import COURSE, JSON, RECORD
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+#: one body of each schema that the document names; as JSON has them, without our decimals
+BODIES = {"TherapyRecord": json.loads(dumps(COURSE)), "Bundle": json.loads(dumps(to_bundle(RECORD)))}  # fmt: skip
+
+
+def run(root, document, folder, *options):
+    """What schemathesis found wrong, empty for nothing."""
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [program, "run", document, "--url", root, "--checks", CHECKS, "--seed", "1",
+               "--suppress-health-check", "all", "--no-shrink", "--no-color", *options]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)  # noqa: PLW1510
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return done.stdout[-8000:] if done.returncode else ""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    process, port = serve(tmp_path_factory.mktemp("served") / "try.db")
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+
+
+#: every boundary of a schema; those of a record are tens of thousands, which are drawn from instead
+COVERAGE = ("--phases", "coverage", "--exclude-path", "/therapy/records", "--exclude-path", "/therapy/to-fhir")  # fmt: skip
+DRAWN = ("--phases", "fuzzing", "--max-examples", "20")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [COVERAGE, DRAWN], ids=["coverage", "drawn"])
+def test_whatever_is_asked_is_answered_as_the_document_says(root, tmp_path, options):
+    assert run(root, f"{root}/openapi.json", tmp_path, *options) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["200", "415"])
+def test_a_document_that_leaves_out_a_status_is_found_untrue(root, tmp_path, status):
+    told = json.loads(dumps(therapy.document(root, is_open=True)))
+    del told["paths"]["/therapy/from-fhir"]["post"]["responses"][status]
+    (tmp_path / "untrue.json").write_text(json.dumps(told), "utf-8")
+    found = run(root, "untrue.json", tmp_path, *COVERAGE, "--include-path", "/therapy/from-fhir")
+    assert f"Received: {status}\n" in found
+
+
+def test_each_path_answers_the_demo_as_the_document_says():
+    store = Temporary(CONFIG)
+    app = create_app(CONFIG, store)
+    kept = app.test_client().post("/therapy/records", data=dumps(COURSE), headers=JSON).json
+    patients = [row["resource"] for row in kept["resources"] if "Patient/" in row["resource"]]
+    known = {"name": patients[0].partition("/")[2]}
+    statuses = {}
+    for each in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations():
+        operation = each.ok()
+        given = {"path_parameters": known} if "{name}" in operation.path else {}
+        if takes := operation.definition.raw.get("requestBody"):
+            schema = takes["content"]["application/json"]["schema"]["$ref"]
+            given |= {"body": BODIES[schema.rpartition("/")[2]], "media_type": "application/json"}
+        answer = operation.Case(**given).call_and_validate()
+        statuses[operation.label] = answer.status_code
+    assert len(statuses) == len(therapy.PATHS)
+    assert {label: status for label, status in statuses.items() if status >= 400} == {}
+    store.close()
