@@ -92,7 +92,7 @@ def create_app(
 ) -> Flask:
     """A WSGI application; store and guard are those that the settings name, if none are given."""
     store = store or opened(config)
-    app = Application("fhir_b12.server", static_folder=None)
+    app = Application("fhir_b12.server", static_folder=None, template_folder="therapy")
     app.response_class = wire.Answer
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -114,10 +114,10 @@ def create_app(
         endpoint = f"{context.PUBLIC if route.public else ''}{route.code} {number}"
         app.add_url_rule(rule, endpoint, route.handler, methods=route.methods)
     for path in therapy.PATHS:
-        app.add_url_rule(
-            path.rule, f"therapy {path.handler.__name__}", path.handler, methods=[path.method]
-        )
+        endpoint = f"{path.code} {path.handler.__name__}"
+        app.add_url_rule(path.rule, endpoint, path.handler, methods=[path.method])
     app.add_url_rule("/openapi.json", f"{context.PUBLIC}openapi", therapy.openapi)
+    app.add_url_rule("/therapy", f"{context.PUBLIC}therapy", therapy.page)
     if (known := app.extensions["fhir_b12"].guard) and hasattr(known, "serve"):
         known.serve(app, context.PUBLIC)
     observed.watch(app)

@@ -22,7 +22,7 @@ FLOORS = (
     ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "canonical", "once"),
     ("datatypes",),
     ("records", "references"),
-    ("units", "models"),
+    ("units", "models", "wording"),
     ("codes", "definitions"),
     ("mapping", "fhirpath"),
     ("plain", "bundles", "explained", "guide", "validation"),

@@ -23,6 +23,8 @@ NEEDED = (
     "fhir_b12/mappings/infusion.toml",
     "fhir_b12/mappings/codes/lab_tests.toml",
     "fhir_b12/definitions/types.json.gz",
+    "fhir_b12/server/therapy/timeline.html",
+    "fhir_b12/server/therapy/try.js",
 )
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import data, plain
+from fhir_b12 import data, plain, wording
 from fhir_b12.bundles import BundleReading, from_bundle, to_bundle
-from fhir_b12.cli import exchange, wording
+from fhir_b12.cli import exchange
 from fhir_b12.cli.accounts import Sums
 from fhir_b12.cli.streams import counted, printable, read, write
 from fhir_b12.issues import Issue

@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import definitions, plain
+from fhir_b12 import definitions, plain, wording
 from fhir_b12.bundles import BundleReading, Kind, from_bundle, resources, to_bundle, update_bundle
-from fhir_b12.cli import wording
 from fhir_b12.cli.streams import (
     Findings,
     UsageError,

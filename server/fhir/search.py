@@ -72,7 +72,7 @@ def answered(kind: str, asked: wire.Pairs, owner: str = "") -> wire.Answer:
     page = here.store.search(query, allowed)
     seen((*page.matches, *page.included), query)
     path = f"{here.config.base}/{owner}{kind}"
-    links = _links(path, [*query.pairs, *shape], page)
+    links = linked(path, [*query.pairs, *shape], page)
     return answers.bundle(
         "searchset", _entries(page, wanted), total=page.total, links=links, wanted=wanted
     )
@@ -82,7 +82,7 @@ def _form(asked: wire.Pairs) -> wire.Form:
     return wire.form_of(dict(reversed(asked)), request.environ.get("HTTP_ACCEPT", ""))
 
 
-def _links(path: str, asked: wire.Pairs, page: Page) -> dict[str, str]:
+def linked(path: str, asked: wire.Pairs, page: Page) -> dict[str, str]:
     """Where this page is, and the next; only what was understood stands there."""
     links = {"self": _link(path, asked)}
     if page.next is not None:

@@ -59,6 +59,16 @@ def test_reads_searches_and_writes(audited):
     ]
 
 
+def test_plain_records_are_seen_no_less(audited):
+    asked = audited.as_("all")
+    asked("GET", "/therapy/patients/two/timeline")
+    asked("GET", "/therapy/patients?family=Yolanda")
+    operation, search = events(audited)
+    assert operation[:2] == ("E", "operation")
+    assert {"Patient/two", "Observation/lab2/_history/1"} <= set(operation[3])
+    assert search == ("E", "search-type", "all", ["Patient/two/_history/1", "Patient/two"])
+
+
 def test_the_query_and_the_request_are_in_it_and_the_value_is_not_in_the_log(audited, capsys):
     audited.as_("all")("GET", "Patient?name=Zebedee", X_Request_Id="asked-1")
     query = parse("AuditEvent", [], strict=True, base="")

@@ -4,8 +4,20 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from fhir_b12.datatypes import CodeableConcept, DateTime, HumanName, Period, Quantity
-from fhir_b12.records import Medication, Record, names
+from fhir_b12.datatypes import (
+    Annotation,
+    CodeableConcept,
+    Coding,
+    DateTime,
+    Dosage,
+    HumanName,
+    Period,
+    Quantity,
+    Range,
+    Ratio,
+    Reference,
+)
+from fhir_b12.records import Component, Medication, Observed, Record, ReferenceRange, names
 
 #: Where a record says it; the first that holds something is taken.
 _WHAT = ("name", "test", "bag", "drug", "code", "event", "type", "description")
@@ -55,10 +67,52 @@ def words(value: Any) -> str | None:
         case Quantity() if value.value is not None:
             return f"{value.comparator or ''}{value.value} {value.unit or value.code or ''}".strip()
         case CodeableConcept():
-            coded = (coding.display or coding.code for coding in value.coding)
+            coded = (words(coding) for coding in value.coding)
             return value.text or next(filter(None, coded), None)
+        case Coding() | Reference():
+            return value.display or getattr(value, "code", None)
         case HumanName():
             return value.text or " ".join(filter(None, [*value.given, value.family])) or None
         case Medication():
             return words(value.code)
+        case Annotation() | Dosage():
+            return value.text
     return None
+
+
+def whole(value: Any) -> str | None:
+    """A value in words with all of its parts: both ends of a span, each of several."""
+    match value:
+        case tuple():
+            return ", ".join(filter(None, map(whole, value))) or None
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return str(value)
+        case Period():
+            return _span(value.start, value.end)
+        case Range():
+            return _span(value.low, value.high)
+        case ReferenceRange():
+            return value.text or _span(value.low, value.high)
+        case Ratio():
+            return " per ".join(filter(None, map(words, (value.numerator, value.denominator))))
+        case Component():
+            return " ".join(filter(None, (words(value.code), result(value)))) or None
+        case Dosage() if value.text is None:
+            doses = value.dose_and_rate
+            return whole(tuple(each.dose_quantity or each.dose_range for each in doses))
+    return words(value)
+
+
+def result(observed: Observed | Component) -> str | None:
+    """What was found, in whichever of its types it is said; None where no value is there."""
+    fields = (name for name in observed.__struct_fields__ if name.partition("_")[0] == "value")
+    return " ".join(filter(None, (whole(getattr(observed, name)) for name in fields))) or None
+
+
+def _span(first: Any, last: Any) -> str | None:
+    start, end = words(first), words(last)
+    if start and end:
+        return f"{start} to {end}"
+    return (start and f"from {start}") or (end and f"up to {end}")
