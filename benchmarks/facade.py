@@ -1,261 +1,179 @@
-"""What the server's answers cost, in one run, client and server on the same cores.
+"""What the server's answers cost, in one run, clients and servers on the same cores.
 
-    python -m benchmarks.facade [--stored 2000] [--growth]
+    python -m benchmarks.facade [--stored 2000] [--exported 50000] [--peer VENV] [--growth SIZE ...]
 
-Ratios: reading and `$validate` to a Flask view that answers a constant of the same size through the
-same server; creates to a bare loop of durable inserts that are made durable together, likewise.
-Rounds take turns.
+Each server is a process of its own. Ratios: reading and `$validate` to a Flask view that answers a
+constant of the same size through the same server; creates to a bare loop of inserts that are made
+durable together, likewise; transactions and searches to sekmet-fhir, if `--peer` names a virtual
+environment for it. Rounds take turns, the best counts.
 """
 
 import argparse
-import http.client
-import io
 import json
-import resource
-import sqlite3
 import subprocess
-import sys
 import tempfile
-import threading
 import time
+import timeit
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from flask import Flask, request
-
-from fhir_b12.server import observed, serve
-from fhir_b12.server.app import create_app
+from benchmarks import served
+from benchmarks.served import SEARCH, SECONDS, Question, ask, observation, rate, transaction, waits
 from fhir_b12.server.config import Config
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import parse
-from fhir_b12.server.store import Change, Everything
+from fhir_b12.server.store import Everything
 from fhir_b12.server.store.sqlite import opened
 
-ROUNDS, SECONDS, CLIENTS = 5, 0.6, 8
-JSON = {"Content-Type": "application/fhir+json"}
+ROUNDS = 5
+#: of patients about whom nothing is asked
+ONE = [json.dumps(observation(10_000_000 + number)) for number in range(0, 2000, 40)]
+TEN = [transaction([observation(10_000_000 + number) for number in range(0, 2000, 200)])]
+READ = Question("GET", "/fhir/Observation/o0", [], 1)
+CREATE = Question("POST", "/fhir/Observation", ONE, 8)
 
 
-def observation(number, patient):
-    """A result of about 1 kB."""
-    return {
-        "resourceType": "Observation", "status": "final",
-        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
-                                  "code": "laboratory"}]}],
-        "code": {"coding": [{"system": "urn:tests", "code": f"t{number % 20}", "display": "A test"}], "text": "A test"},
-        "subject": {"reference": f"Patient/p{patient}"},
-        "effectiveDateTime": f"2026-{number % 12 + 1:02}-{number % 28 + 1:02}T09:15:00+01:00",
-        "valueQuantity": {"value": number % 400 + 0.5, "unit": "pg/mL", "system": "http://unitsofmeasure.org", "code": "pg/mL"},
-        "note": [{"text": "x" * 400}],
-    }  # fmt: skip
+def told(what, value, goal):
+    print(f"  {what:<58} {value:>9}   goal {goal}", flush=True)
 
 
-def listening(app, folder):
-    config = Config(open=True, port=0, database=str(folder))
-    server = serve.listening(app, config)
-    threading.Thread(target=serve.Stop(server, 1).loop, daemon=True).start()
-    return server.effective_port
+def kept(database, number):
+    """A database with so many results."""
+    store = opened(Config(open=True, database=str(database)))
+    served.fill(store, number)
+    store.close()
+    return database
 
 
-def bare(body, database):
-    """A view that answers a constant, and one that inserts durably, what waits together."""
-    app = Flask("bare")
-    path = str(database)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, body BLOB)")
-    waiting, ready = [], threading.Condition()
-
-    def write():
-        while True:
-            with ready:
-                ready.wait_for(lambda: waiting)
-                batch, waiting[:] = waiting[:], []
-            connection.execute("BEGIN")
-            for text, _ in batch:
-                connection.execute("INSERT INTO kept (body) VALUES (?)", (text,))
-            connection.execute("COMMIT")
-            for _, done in batch:
-                done.set()
-
-    threading.Thread(target=write, daemon=True).start()
-
-    @app.get("/constant")
-    def constant():
-        return body, 200, JSON
-
-    @app.post("/validated")
-    def validated():
-        request.get_data()
-        return body, 200, JSON
-
-    @app.post("/insert")
-    def insert():
-        done = threading.Event()
-        with ready:
-            waiting.append((request.get_data(), done))
-            ready.notify()
-        done.wait()
-        return body, 201, JSON
-
-    return app
-
-
-def rate(port, method, path, bodies, clients):
-    """Answers a second to so many clients that keep their connections."""
-    counts = [0] * clients
-    end = time.perf_counter() + SECONDS
-
-    def work(index):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        while time.perf_counter() < end:
-            body = bodies[counts[index] % len(bodies)] if bodies else None
-            connection.request(method, path, body, JSON)
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status in {200, 201}, answer.status
-            counts[index] += 1
-        connection.close()
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(clients)]
-    begun = time.perf_counter()
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return sum(counts) / (time.perf_counter() - begun)
-
-
-def main(stored):
-    observed.set_up(io.StringIO())
+def main(asked):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = Config(open=True, database=str(folder / "facade.db"))
-        store = opened(config)
-        fill(store, stored)
-        body = store.read("Observation", "o0", Everything()).body
-        port = listening(create_app(config, store), folder / "unused")
-        other = listening(bare(body, folder / "bare.db"), folder / "unused")
-        one = [json.dumps(observation(number, number % 100)) for number in range(50)]
-        ten = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [
-            {"resource": observation(number, 1), "request": {"method": "POST", "url": "Observation"}}
-            for number in range(10)
-        ]})  # fmt: skip
-        tried = {
-            "constant": (other, "GET", "/constant", None, 1),
-            "read": (port, "GET", "/fhir/Observation/o0", None, 1),
-            "accepted": (other, "POST", "/validated", one, 1),
-            "$validate": (port, "POST", "/fhir/Observation/$validate", one, 1),
-            "insert": (other, "POST", "/insert", one, CLIENTS),
-            "create": (port, "POST", "/fhir/Observation", one, CLIENTS),
-            "transaction of 10": (port, "POST", "/fhir", [ten], 2),
-            "search": (port, "GET", "/fhir/Observation?patient=p1&code=t1&_count=20", None, 1),
+        here, other = served.ours(folder, kept(folder / "a.db", asked.stored)), served.bare(folder)
+        told("start, s from the command to the first answer", f"{here.took:.2f}", "<= 1")
+        told("memory idle, MB", f"{here.memory('VmRSS'):.0f}", "<= 150")
+        of_ten = Question("POST", "/fhir", TEN, 2)
+        search = Question("GET", SEARCH, [], 1)
+        asked_of = {
+            "constant": (other, Question("GET", "/constant", [], 1)),
+            "read": (here, READ),
+            "accepted": (other, Question("POST", "/accepted", ONE, 1)),
+            "$validate": (here, Question("POST", "/fhir/Observation/$validate", ONE, 1)),
+            "insert": (other, Question("POST", "/insert", ONE, 8)),
+            "create": (here, CREATE),
+            "transaction of 10": (here, of_ten),
+            "search": (here, search),
         }
-        best = dict.fromkeys(tried, 0.0)
-        for _ in range(ROUNDS):
-            for what, asked in tried.items():
-                best[what] = max(best[what], rate(*asked))
-        print(f"{stored} Observations of {len(body)} bytes stored; answers a second")
-        for what, per_second in best.items():
-            print(f"  {what:<20} {per_second:8.0f}")
-        for what, beside, goal in (
-            ("read", "constant", 0.8), ("create", "insert", 0.8), ("$validate", "accepted", 0.5),
-        ):  # fmt: skip
-            print(f"  {what} / {beside:<12} {best[what] / best[beside]:8.2f}   goal {goal}")
-        print(
-            f"  memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB, client included"
-        )
-        store.close()
-    started()
-
-
-def fill(store, number):
-    """Twenty results for each of a hundred patients, or a hundred for each of as many as it takes."""
-    changes, patients, each = [], max(100, number // 100), max(20, min(100, number // 100))
-    changes += [
-        Change(method="PUT", type="Patient", id=f"p{index}", resource={"resourceType": "Patient"})
-        for index in range(patients)
-    ]
-    for index in range(number):
-        resource_ = observation(index, index // each)
-        changes.append(Change(method="PUT", type="Observation", id=f"o{index}", resource=resource_))
-        if len(changes) >= 500:
-            store.apply(changes, Everything(), now=index)
-            changes = []
-    store.apply(changes, Everything(), now=number)
-
-
-def started():
-    """From the command to the first answer."""
-    with tempfile.TemporaryDirectory() as name:
-        command = [
-            sys.executable,
-            "-m",
-            "fhir_b12",
-            "serve",
-            "--open",
-            "--port",
-            "0",
-            "--database",
-            f"{name}/a.db",
+        third = another(folder, asked)
+        if third is not None:
+            asked_of["sekmet transaction"] = (third, of_ten)
+            asked_of["sekmet search"] = (third, search)
+        best = rates(asked_of)
+        goals = [
+            ("read", "constant", 0.8),
+            ("create", "insert", 0.8),
+            ("$validate", "accepted", 0.5),
         ]
-        begun = time.perf_counter()
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        for line in process.stderr:
-            if "port" in line:
-                break
-        took = time.perf_counter() - begun
-        memory = next(
-            line
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            if "VmRSS" in line
-        )
-        print(
-            f"  start {took:.2f} s, goal 1; memory idle {int(memory.split()[1]) // 1024} MB, goal 150"
-        )
-        process.terminate()
-        process.wait()
+        if third is not None:
+            goals += [
+                ("transaction of 10", "sekmet transaction", 3),
+                ("search", "sekmet search", 5),
+            ]
+        for what, beside, goal in goals:
+            told(f"{what} / {beside}", f"{best[what] / best[beside]:.2f}", f">= {goal}")
+        latency(here)
+        for each in filter(None, (here, other, third)):
+            each.stop()
+        exported(folder, asked.exported)
+
+
+def another(folder, asked):
+    """The peer with the same results stored; None where it is not asked for or does not run."""
+    if asked.peer is None:
+        return None
+    try:
+        third = served.peer(folder, asked.peer)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"  sekmet-fhir is left out, for it cannot be started here: {error}")
+        return None
+    resources = list(served.stored(asked.stored))
+    for start in range(0, len(resources), 100):
+        ask(third.port, "POST", "/fhir", transaction(resources[start : start + 100]))
+    return third
+
+
+def rates(asked_of):
+    """Answers a second in the best round of each, and what they cost the server in the cheapest."""
+    best = dict.fromkeys(asked_of, 0.0)
+    cost = dict.fromkeys(asked_of, float("inf"))
+    for _ in range(ROUNDS + 1):  # the first warms up
+        for what, (server, question) in asked_of.items():
+            before = server.cpu()
+            found = rate(server.port, question)
+            best[what] = max(best[what], found)
+            cost[what] = min(cost[what], (server.cpu() - before) / (found * SECONDS))
+    for what, found in best.items():
+        print(f"  {what:<20} {found:>8,.0f} a second, {cost[what] * 1e6:>8,.0f} us of processor")
+    return best
+
+
+def latency(here):
+    """Reads by one while eight write; these are another process, so that clients do not wait."""
+    with ProcessPoolExecutor(1) as pool:
+        writing = pool.submit(rate, here.port, CREATE, 6)
+        time.sleep(0.5)
+        (took,) = waits(here.port, READ, 5)
+        written = writing.result()
+    took.sort()
+    worst = took[len(took) * 99 // 100] * 1000
+    told(f"read while 8 write {written:,.0f} a second, ms at p99", f"{worst:.1f}", "<= 50")
+
+
+def exported(folder, number):
+    """All resources as NDJSON, from the request to the last byte received."""
+    here = served.ours(folder, kept(folder / "b.db", number))
+    begun = time.perf_counter()
+    headers, _ = ask(here.port, "GET", "/fhir/$export", Prefer="respond-async")
+    place = headers["Content-Location"].partition("/fhir/")[2]
+    while not (manifest := ask(here.port, "GET", f"/fhir/{place}")[1]):
+        time.sleep(0.01)
+    lines = 0
+    for each in json.loads(manifest)["output"]:
+        path = each["url"].partition("/fhir/")[2]
+        lines += ask(here.port, "GET", f"/fhir/{path}")[1].count(b"\n")
+    took = time.perf_counter() - begun
+    what = f"$export of {lines:,} with its files, resources a second"
+    told(what, f"{lines / took:,.0f}", ">= 20,000")
+    told("memory of the server at most, MB", f"{here.memory('VmHWM'):.0f}", "<= 150")
+    here.stop()
 
 
 def growth(sizes):
-    """A search of 20 of 100 hits, and an export, as more is stored."""
+    """A search of 20 of 100 hits as more is stored."""
+    took = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:
-            store = opened(Config(open=True, database=f"{name}/a.db"))
             begun = time.perf_counter()
-            fill(store, size)
+            store = opened(Config(open=True, database=kept(Path(name, "a.db"), size)))
             filled = time.perf_counter() - begun
-            query = parse(
-                "Observation",
-                [("patient", "p1"), ("code", "t1"), ("_count", "20")],
-                strict=True,
-                base="",
-            )
-            connection = store._reader()
-            best = min(timed(lambda: sql.run(connection, query, Everything())) for _ in range(200))  # noqa: B023
-            begun = time.perf_counter()
-            count = sum(
-                1 for _ in store.scan(["Observation"], since=None, access=Everything(), limits=())
-            )
-            scanned = count / (time.perf_counter() - begun)
-            print(
-                f"  {size:>8} stored in {filled:6.1f} s: search {best * 1e3:.2f} ms,"
-                f" scan {scanned:,.0f} a second"
-            )
+            pairs = [("patient", "p1"), ("code", "t2"), ("_count", "20")]
+            query = parse("Observation", pairs, strict=True, base="")
+            work = partial(sql.run, store._reader(), query, Everything())
+            took[size] = min(timeit.repeat(work, number=10, repeat=40)) / 10
+            print(f"  {size:>8} stored in {filled:,.1f} s: search {took[size] * 1e3:.2f} ms")
             store.close()
-
-
-def timed(work):
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+    ratio = took[sizes[-1]] / took[sizes[0]]
+    told("search of the last to that of the first", f"{ratio:.2f}", "<= 3")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stored", type=int, default=2000)
-    parser.add_argument("--growth", nargs="*", type=int, help="sizes")
+    parser.add_argument("--exported", type=int, default=50_000)
+    parser.add_argument("--peer", metavar="VENV", help="made if it is not there")
+    parser.add_argument("--growth", nargs="*", type=int, metavar="SIZE")
     asked = parser.parse_args()
-    if asked.growth is not None:
-        growth(asked.growth or [10_000, 100_000])
+    if asked.growth is None:
+        main(asked)
     else:
-        main(asked.stored)
+        growth(asked.growth or [10_000, 100_000])

@@ -1,0 +1,262 @@
+"""Servers as processes of their own, those that ask them, and what is asked about.
+
+    python -m benchmarks.served PORT DATABASE
+
+serves what ours is compared with: a view that answers a constant, and one that inserts durably.
+"""
+
+import atexit
+import http.client
+import json
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import venv
+from pathlib import Path
+from typing import NamedTuple
+
+from flask import Flask, request
+
+from fhir_b12.server import serve
+from fhir_b12.server.config import Config
+from fhir_b12.server.store import Change, Everything
+
+SECONDS = 0.6  #: of a round
+JSON = {"Content-Type": "application/fhir+json"}
+SEARCH = "/fhir/Observation?patient=p1&code=t2&_count=20"  #: 20 of 100 hits
+
+
+def observation(number):
+    """A result of about 1 kB; each patient has a hundred of each of two codes, of twenty in all."""
+    return {
+        "resourceType": "Observation", "status": "final",
+        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
+                                  "code": "laboratory"}]}],
+        "code": {"coding": [{"system": "urn:tests", "code": f"t{number // 100 % 20}", "display": "A test"}],
+                 "text": "A test"},
+        "subject": {"reference": f"Patient/p{number // 200}"},
+        "effectiveDateTime": f"2026-{number % 12 + 1:02}-{number % 28 + 1:02}T09:15:00+01:00",
+        "valueQuantity": {"value": number % 400 + 0.5, "unit": "pg/mL", "system": "http://unitsofmeasure.org",
+                          "code": "pg/mL"},
+        "note": [{"text": "x" * 400}],
+    }  # fmt: skip
+
+
+def stored(number):
+    """So many results with their ids, each patient before the first of them."""
+    for index in range(number):
+        if index % 200 == 0:
+            yield {"resourceType": "Patient", "id": f"p{index // 200}"}
+        yield observation(index) | {"id": f"o{index}"}
+
+
+def transaction(resources):
+    """The text of a transaction that writes these, under their ids where they have one."""
+    entries = []
+    for each in resources:
+        method, url = ("PUT", "/" + each["id"]) if "id" in each else ("POST", "")
+        entries.append(
+            {"resource": each, "request": {"method": method, "url": each["resourceType"] + url}}
+        )
+    return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+
+def fill(store, number):
+    """Keep so many results."""
+    changes = []
+    for each in stored(number):
+        kind, name = each["resourceType"], each["id"]
+        changes.append(Change(method="PUT", type=kind, id=name, resource=each))
+        if len(changes) == 500:
+            store.apply(changes, Everything(), now=0)
+            changes = []
+    store.apply(changes, Everything(), now=0)
+
+
+# --- those that ask
+
+
+def ask(port, method, path, body=None, **headers):
+    """One answer, on a connection of its own: headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request(method, path, body, JSON | headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    assert answer.status in {200, 201, 202}, (answer.status, text[:400])
+    return answer.headers, text
+
+
+class Question(NamedTuple):
+    """What is asked over and over, by so many clients that keep their connections."""
+
+    method: str
+    path: str
+    bodies: list[str]  #: in turns; none for a GET
+    clients: int
+
+
+def rate(port, question, seconds=SECONDS):
+    """Answers a second."""
+    return sum(map(len, waits(port, question, seconds))) / seconds
+
+
+def waits(port, question, seconds):
+    """How long each answer took to come, for each client."""
+    method, path, bodies, clients = question
+    found = [[] for _ in range(clients)]
+    end = time.perf_counter() + seconds
+
+    def work(mine):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        now = time.perf_counter()
+        while now < end:
+            body = bodies[len(mine) % len(bodies)] if bodies else None
+            connection.request(method, path, body, JSON)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status in {200, 201}, answer.status
+            before, now = now, time.perf_counter()
+            mine.append(now - before)
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in found]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return found
+
+
+# --- those that are asked
+
+
+class Server:
+    """A process that serves; `PORT` in its command is a free port."""
+
+    def __init__(self, command, folder, path, cwd=None, **environ):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        given = [str(part).replace("PORT", str(self.port)) for part in command]
+        self._log = Path(folder, f"{self.port}.log")
+        begun = time.perf_counter()
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                given, stdout=log, stderr=log, cwd=cwd, env=os.environ | environ
+            )
+        atexit.register(self.stop)
+        while not self._answers(path):
+            time.sleep(0.005)
+        self.took = time.perf_counter() - begun  #: seconds from the command to the first answer
+
+    def _answers(self, path):
+        if self.process.poll() is not None:
+            raise OSError(self._log.read_text()[-2000:])
+        try:
+            ask(self.port, "GET", path)
+        except ConnectionError:
+            return False
+        return True
+
+    def memory(self, what):
+        """MB of the process: `VmRSS` now, `VmHWM` at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"{what}:\s*(\d+)", status)[1]) / 1024
+
+    def cpu(self):
+        """Seconds of processors that it has used."""
+        spent = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(spent[11]) + int(spent[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def ours(folder, database):
+    """The server as it is started from the command line."""
+    command = [sys.executable, "-m", "fhir_b12", "serve", "--open", "--port", "PORT"]
+    export = {"FHIR_B12_EXPORT_FOLDER": str(folder)}
+    return Server([*command, "--database", database], folder, "/healthz", **export)
+
+
+def bare(folder):
+    """What it is compared with."""
+    command = [sys.executable, "-m", "benchmarks.served", "PORT", folder / "bare.db"]
+    return Server(command, folder, "/constant")
+
+
+def peer(folder, environment):
+    """sekmet-fhir as its README starts it, from a virtual environment that is made if need be."""
+    environment = Path(environment).absolute()
+    program = environment / "bin" / "sekmet"
+    if not program.exists():
+        venv.create(environment, with_pip=True)
+        install = [
+            environment / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "sekmet-fhir==0.1.1",
+        ]
+        subprocess.run(install, check=True)
+    settings = folder / "settings.yaml"
+    settings.write_text("host: 127.0.0.1\n")
+    command = [program, "serve", "--config", settings, "--port", "PORT"]
+    return Server(command, folder, "/fhir/metadata", cwd=folder)
+
+
+def application(database):
+    """A view that answers a constant, and one that inserts durably, what waits together."""
+    app = Flask("bare")
+    body = json.dumps(observation(0) | {"id": "o0"})
+    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, body BLOB)")
+    waiting, ready = [], threading.Condition()
+
+    def write():
+        while True:
+            with ready:
+                ready.wait_for(lambda: waiting)
+                batch, waiting[:] = waiting[:], []
+            connection.execute("BEGIN")
+            for text, _ in batch:
+                connection.execute("INSERT INTO kept (body) VALUES (?)", (text,))
+            connection.execute("COMMIT")
+            for _, done in batch:
+                done.set()
+
+    threading.Thread(target=write, daemon=True).start()
+
+    @app.get("/constant")
+    def constant():
+        return body, 200, JSON
+
+    @app.post("/accepted")
+    def accepted():
+        request.get_data()
+        return body, 200, JSON
+
+    @app.post("/insert")
+    def insert():
+        done = threading.Event()
+        with ready:
+            waiting.append((request.get_data(), done))
+            ready.notify()
+        done.wait()
+        return body, 201, JSON
+
+    return app
+
+
+if __name__ == "__main__":
+    config = Config(open=True, port=int(sys.argv[1]))
+    serve.embedded(application(sys.argv[2]), config)
