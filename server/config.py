@@ -118,7 +118,9 @@ class Config:
     timeout: int = _setting(60, "seconds after which a silent connection is closed", _count)
     grace: int = _setting(20, "seconds to finish what was begun when stopping", _count)
     # --- export
-    export_folder: str = _setting("", "folder for bulk export; a temporary one if empty")
+    export_folder: str = _setting(
+        "", "folder for bulk export; if empty, one that goes with the server"
+    )
     export_seconds: int = _setting(86_400, "how long the files of an export are kept", _count)
     # --- seen from outside
     metrics: bool = _setting(False, "serve `/metrics` for Prometheus", _truth)

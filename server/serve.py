@@ -16,6 +16,7 @@ from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module
 from ipaddress import ip_address
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask import Flask
@@ -226,6 +227,9 @@ class Stop:
 
 def _several(config: Config) -> int:
     """Serve by granian; each process makes its own application of the same settings."""
+    if not config.export_folder:
+        with TemporaryDirectory(prefix="fhir-b12-export-") as folder:
+            return _several(replace(config, export_folder=folder))
     for field in fields(Config):
         value = getattr(config, field.name)
         text = ",".join(value) if isinstance(value, tuple) else str(value).strip()

@@ -3,6 +3,7 @@
 A job is a row of the store, so that any worker tells of it; its files lie in one folder.
 """
 
+import atexit
 import shutil
 import tempfile
 import uuid
@@ -50,7 +51,10 @@ def _workers() -> ThreadPoolExecutor:
 
 @cache
 def _temporary() -> Path:
-    return Path(tempfile.gettempdir()) / "fhir-b12-export"
+    """A folder that no other user can make first or read; it goes with the process."""
+    made = Path(tempfile.mkdtemp(prefix="fhir-b12-export-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 def folder(config: Config) -> Path:
