@@ -26,8 +26,12 @@ _TOGETHER = 256  #: requests that are made durable by one sync
 Job = Callable[[Any], Any]
 
 
-class _Writing(sqlite3.Connection):
-    """The one connection that writes."""
+class _Connection(sqlite3.Connection):
+    """One of a thread that reads, or the one that writes."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.busy = threading.Lock()  #: closing one that is being asked ends the process
 
     def hold(self, names: Iterable[str], *, shared: bool = False) -> bool:  # noqa: ARG002
         """False: nobody else writes."""
@@ -91,7 +95,7 @@ class Sqlite(Relational):
         super().__init__(config)
         path = self._path = Path(config.database)
         self._own = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[_Connection] = []
         self._lock = threading.Lock()
         self._is_closed = False
         self._jobs: SimpleQueue[tuple[Job, Future[Any]] | None] = SimpleQueue()
@@ -107,13 +111,13 @@ class Sqlite(Relational):
         self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
         self._thread.start()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
+    def _connect(self) -> _Connection:
+        connection: _Connection = sqlite3.connect(
             self._path,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,
-            factory=_Writing,
+            factory=_Connection,
         )
         for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL",
                        "cache_size = -32768", "temp_store = MEMORY"):  # fmt: skip
@@ -133,8 +137,8 @@ class Sqlite(Relational):
         """What a job that writes gives, once it is durable."""
         future: Future[Any] = Future()
         with self._lock:
-            if self._is_closed:  # an export may outlive its server; nobody would answer it
-                raise refuse(503, "transient", "the server is stopping", Retry_After="5")
+            if self._is_closed:  # nobody would answer it
+                raise _stopping()
             self._jobs.put((job, future))
         found: T = future.result()
         return found
@@ -184,25 +188,30 @@ class Sqlite(Relational):
 
     # --- reading
 
-    def _reader(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._own, "connection", None)
+    def _reader(self) -> _Connection:
+        found: _Connection | None = getattr(self._own, "connection", None)
         if found is None:
-            found = self._own.connection = self._connect()
-            found.execute("PRAGMA query_only = 1")
             with self._lock:
+                if self._is_closed:
+                    raise _stopping()
+                found = self._own.connection = self._connect()
+                found.execute("PRAGMA query_only = 1")
                 self._readers.append(found)
         return found
 
     def _ask(self, job: Callable[[sql.Connection], T], *, snapshot: bool = False) -> T:
         """What a job that reads gives."""
         connection = self._reader()
-        if not snapshot:
-            return job(connection)
-        connection.execute("BEGIN")
-        try:
-            return job(connection)
-        finally:
-            connection.execute("COMMIT")
+        with connection.busy:
+            if self._is_closed:
+                raise _stopping()
+            if not snapshot:
+                return job(connection)
+            connection.execute("BEGIN")
+            try:
+                return job(connection)
+            finally:
+                connection.execute("COMMIT")
 
     # --- upkeep
 
@@ -228,7 +237,13 @@ class Sqlite(Relational):
             self._jobs.put(None)
         self._thread.join()
         for connection in (*self._readers, self._writer):
-            connection.close()
+            with connection.busy:
+                connection.close()
+
+
+def _stopping() -> Refusal:
+    """What comes after the end: of an export that outlives its server."""
+    return refuse(503, "transient", "the server is stopping; send it again", Retry_After="5")
 
 
 def _unwritten(error: sqlite3.Error) -> Refusal:

@@ -374,9 +374,32 @@ TestWritten = Written.TestCase
 TestWritten.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 
 
-def test_who_writes_after_the_end_is_refused_and_does_not_wait(store):
+def test_who_asks_after_the_end_is_refused_and_does_not_wait(store):
     store.close()
-    with pytest.raises(Refusal) as refused:
-        store.put_job({"id": "late"})
-    assert refused.value.status == 503
+    for asked in (lambda: store.put_job({"id": "late"}), lambda: store.job("late")):
+        with pytest.raises(Refusal) as refused:
+            asked()
+        assert refused.value.status == 503
     store.close()
+
+
+def test_the_end_comes_while_others_read_and_write(store):
+    begun, ended = threading.Barrier(5), []
+
+    def goes_on(name):
+        begun.wait()
+        try:
+            while True:
+                store.put_job({"id": name})
+                store.search(query("_count=10"), ALL)
+        except Refusal as refused:
+            ended.append(refused.status)
+
+    threads = [threading.Thread(target=goes_on, args=(name,)) for name in "abcd"]
+    for each in threads:
+        each.start()
+    begun.wait()
+    store.close()
+    for each in threads:
+        each.join()
+    assert ended == [503] * 4
