@@ -73,9 +73,9 @@ def fill(store, number):
         kind, name = each["resourceType"], each["id"]
         changes.append(Change(method="PUT", type=kind, id=name, resource=each))
         if len(changes) == 500:
-            store.apply(changes, Everything(), now=0)
+            store.apply(changes, Everything(), clock=lambda: 0)
             changes = []
-    store.apply(changes, Everything(), now=0)
+    store.apply(changes, Everything(), clock=lambda: 0)
 
 
 # --- those that ask

@@ -68,7 +68,7 @@ class Auditor:
             request, access, action, "operation" if code.startswith("$") else code, entities
         )
         change = Change(method="POST", type="AuditEvent", resource=event)
-        self._store.apply([change], Everything(), now=self._clock())
+        self._store.apply([change], Everything(), clock=self._clock)
 
     def _event(
         self, request: Request, access: Access, action: str, code: str, entities: list[Event]

@@ -115,7 +115,7 @@ def apply(changes: Sequence[Change], *, check: Callable[[Any], None] | None = No
     if witness is not None:
         # the store may audit in a thread that has no request
         audit = partial(witness.written, current(request), allowed)
-    return here.store.apply(changes, allowed, now=here.clock(), check=check, audit=audit)
+    return here.store.apply(changes, allowed, clock=here.clock, check=check, audit=audit)
 
 
 def current(proxy: Any) -> Any:

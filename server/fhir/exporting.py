@@ -71,7 +71,8 @@ def begin(here: Facade, allowed: Access, request: str, plan: Plan) -> str:
     """Note a job and set it going; its name."""
     _sweep(here)
     name = uuid.uuid4().hex
-    now = here.clock()
+    # what is written later is found by the next export, with `_since`
+    now = here.store.moment(here.clock)
     job = {
         "id": name, "owner": owner(allowed), "request": request, "state": "running", "began": now,
         "beat": now, "done": 0, "kinds": len(plan.kinds), "kinds_done": 0, "output": [],

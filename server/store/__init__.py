@@ -107,12 +107,13 @@ class Store(Protocol):
         changes: Sequence[Change],
         access: Access,
         *,
-        now: int,
+        clock: Callable[[], int],
         check: Callable[[Resource], None] | None = None,
         audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
     ) -> list[Done]:
         """Do all changes or none, DELETE, POST, PUT and PATCH; answers in the order given.
 
+        `clock` tells the time of their versions, µs since 1970, once nobody is before them.
         `check` refuses what a PATCH made; what `audit` gives is kept with the changes.
 
         Raises:
@@ -129,6 +130,9 @@ class Store(Protocol):
         limits: Sequence["Query"],
     ) -> Iterator[Version]:
         """Everything of these types, in constant memory."""
+
+    def moment(self, clock: Callable[[], int]) -> int:
+        """A time before which nothing more will be written: what is read from now on has it all."""
 
     def use_once(self, key: str, until: int) -> bool:
         """True the first time that a key is used."""

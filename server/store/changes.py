@@ -49,14 +49,15 @@ class Work:
         changes: Sequence[Change],
         access: Access,
         *,
-        now: int,
+        clock: Callable[[], int],
         base: str,
         integrity: bool,
         check: Callable[[Resource], None] | None = None,
         audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
     ) -> None:
         self._changes, self._access = changes, access
-        self._now, self._base, self._integrity = now, base, integrity
+        self._clock, self._base, self._integrity = clock, base, integrity
+        self._now = 0
         self._check, self._audit = check, audit
         self._names = [each.id or str(uuid.uuid4()) for each in changes]
         self._ready: dict[int, Prepared] = {}
@@ -88,6 +89,7 @@ class Work:
 
     def carry_out(self, connection: Connection) -> list[Done]:
         """All of it; an exception means that nothing of it may stay."""
+        self._now = self._clock()
         # conditions of a type wait for each other: what one makes the other may find
         named = {f"{each.type}/{each.id}" for each in self._changes if each.id}
         connection.hold(named | {f"{each.type}?" for each in self._changes if each.criteria})

@@ -30,10 +30,12 @@ _MOST_HELD = 500  #: names that are held one by one; more are held as all at onc
 _ROWS = 50  #: of one INSERT: a round trip for many
 _ALL = 0  #: the lock that stands for every name
 _MIGRATING = 1
+_WRITING = 2  #: shared by all who write
 _EACH = (
     "SET synchronous_commit = on; SET lock_timeout = '10s';"
     " SET idle_in_transaction_session_timeout = '60s'; SET standard_conforming_strings = on"
 )
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
@@ -76,12 +78,16 @@ class Postgres(Relational):
 
     def _ask(self, job: Callable[[sql.Connection], T], *, snapshot: bool = False) -> T:
         """What a job that reads gives."""
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if snapshot else ""
-        return self._done(job, begin)
+        return self._done(job, _SNAPSHOT if snapshot else "")
 
     def _do(self, job: Callable[[Connection], T]) -> T:
         """What a job that writes gives, once it is durable."""
-        return self._done(job, "BEGIN")
+        return self._done(job, f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING})")
+
+    def moment(self, clock: Callable[[], int]) -> int:
+        """A time before which nothing more will be written: those who write now have ended."""
+        begin = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING})"
+        return self._done(lambda _: clock(), begin)
 
     def _done(self, job: Callable[[Any], T], begin: str) -> T:
         for left in reversed(range(_TRIES)):
@@ -115,7 +121,7 @@ class Postgres(Relational):
                 connection.execute(begin)
             value = job(_Held(connection))
             if begin:
-                is_ending = begin == "BEGIN"
+                is_ending = begin != _SNAPSHOT
                 _ended(connection)
         except BaseException as error:
             if connection.broken or connection.closed:

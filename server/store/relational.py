@@ -41,16 +41,20 @@ class Relational(ABC):
         changes: Sequence[Change],
         access: Access,
         *,
-        now: int,
+        clock: Callable[[], int],
         check: Callable[[Resource], None] | None = None,
         audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
     ) -> list[Done]:
         """Do all changes or none; see the protocol."""
         work = Work(
-            changes, access, now=now, base=self._config.base, integrity=self._config.integrity,
+            changes, access, clock=clock, base=self._config.base, integrity=self._config.integrity,
             check=check, audit=audit,
         )  # fmt: skip
         return self._do(work.carry_out)
+
+    @abstractmethod
+    def moment(self, clock: Callable[[], int]) -> int:
+        """A time before which nothing more will be written."""
 
     # --- reading
 

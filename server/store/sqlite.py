@@ -143,6 +143,10 @@ class Sqlite(Relational):
         found: T = future.result()
         return found
 
+    def moment(self, clock: Callable[[], int]) -> int:
+        """A time before which nothing more will be written: writers come one by one."""
+        return self._do(lambda _: clock())
+
     def _write(self) -> None:
         while (first := self._jobs.get()) is not None:
             batch = [first]

@@ -86,7 +86,7 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(inside):
 def test_a_database_is_copied_put_back_and_indexed_anew(inside):
     store = opened(Config(database="clinic.db"))
     change = Change(method="POST", type="Patient", resource={"resourceType": "Patient"})
-    store.apply([change], Everything(), now=0)
+    store.apply([change], Everything(), clock=lambda: 0)
     assert call("backup", "copy.db", "--database", "clinic.db")[::2] == (
         0,
         f"copy.db: {Path('copy.db').stat().st_size} bytes\n",

@@ -63,7 +63,7 @@ class Server:
             Change(method="PUT", type=each["resourceType"], id=each["id"], resource=each)
             for each in RESOURCES
         ]
-        self.store.apply(changes, Everything(), now=0)
+        self.store.apply(changes, Everything(), clock=lambda: 0)
         for name, (scope, patient) in CLIENTS.items():
             self.store.put_client(registered(name, scope, JWKS, patient))
         self.app = create_app(self.config, self.store, clock=self.clock)

@@ -15,7 +15,7 @@ from fhir_b12.server.outcomes import Refusal
 from fhir_b12.server.store import Change, schema
 from tests.cli.shell import call
 from tests.server import temporary
-from tests.server.store.test_store import ALL, names, patient, post, put, query
+from tests.server.store.test_store import ALL, at, names, patient, post, put, query
 from tests.server.temporary import POSTGRES, Temporary
 
 if not POSTGRES:
@@ -53,11 +53,11 @@ def end_connections(store):
 
 
 def test_a_connection_that_was_lost_in_between_is_made_again(store):
-    store.apply([put("a", patient())], ALL, now=0)
+    store.apply([put("a", patient())], ALL, clock=at(0))
     assert end_connections(store) >= 1
     assert store.read("Patient", "a", ALL).version == 1
     assert end_connections(store) >= 1
-    assert store.apply([put("b", patient())], ALL, now=0)[0].what == "created"
+    assert store.apply([put("b", patient())], ALL, clock=at(0))[0].what == "created"
     assert end_connections(store) >= 1
     assert names(store) == ["a", "b"]
 
@@ -71,7 +71,7 @@ def test_what_a_lost_connection_interrupts_is_done_again_and_once(store):
             end_connections(store)
         return [{"resourceType": "AuditEvent"}]
 
-    done = store.apply([post(patient())], ALL, now=0, audit=lost)[0]
+    done = store.apply([post(patient())], ALL, clock=at(0), audit=lost)[0]
     assert (times, names(store)) == (["created", "created"], [done.version.id])
 
 
@@ -86,7 +86,7 @@ def test_a_connection_lost_in_the_commit_is_told_as_not_known_and_not_done_again
     with monkeypatch.context() as patched:
         patched.setattr(postgres, "_ended", lost)
         with pytest.raises(Refusal, match="not known") as refused:
-            store.apply([post(patient())], ALL, now=0)
+            store.apply([post(patient())], ALL, clock=at(0))
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
     assert len(names(store)) == 1
 
@@ -147,11 +147,11 @@ def stores(url, count):
 
 def test_two_transactions_that_cross_are_both_done(url):
     with stores(url, 2) as (one, other):
-        one.apply([put("a", patient()), put("b", patient())], ALL, now=0)
+        one.apply([put("a", patient()), put("b", patient())], ALL, clock=at(0))
 
         def write(store, order, number):
             changes = [put(name, patient(multipleBirthInteger=number)) for name in order]
-            return len(store.apply(changes, ALL, now=0))
+            return len(store.apply(changes, ALL, clock=at(0)))
 
         jobs = [
             lambda store=store, order=order, number=number: write(store, order, number)
@@ -170,7 +170,9 @@ def test_conditional_creates_of_several_processes_make_one(url):
         condition = query("identifier=urn:mrn|1")
         known = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
         jobs = [
-            lambda store=store: store.apply([post(known, criteria=condition)], ALL, now=0)[0].what
+            lambda store=store: (
+                store.apply([post(known, criteria=condition)], ALL, clock=at(0))[0].what
+            )
             for store in found * 8
         ]
         assert sorted(together(*jobs)) == ["created"] + ["found"] * 23
@@ -187,11 +189,11 @@ def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
     one, other = postgres.Postgres(config), postgres.Postgres(config)
     for number in range(30):
         name = f"p{number}"
-        one.apply([put(name, patient())], ALL, now=0)
+        one.apply([put(name, patient())], ALL, clock=at(0))
         result = {"resourceType": "Observation", "subject": {"reference": f"Patient/{name}"}}
         referred, deleted = together(
-            lambda result=result: one.apply([post(result)], ALL, now=0)[0].what,
-            lambda name=name: other.apply([Change(method="DELETE", type="Patient", id=name)], ALL, now=0)[0].what,
+            lambda result=result: one.apply([post(result)], ALL, clock=at(0))[0].what,
+            lambda name=name: other.apply([Change(method="DELETE", type="Patient", id=name)], ALL, clock=at(0))[0].what,
         )  # fmt: skip
         assert (referred, deleted) in {("created", 409), (409, "deleted")}
     one.close()
@@ -201,8 +203,10 @@ def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
 def test_more_names_than_are_held_one_by_one_are_all_held(url):
     with stores(url, 2) as (one, other):
         many = [put(f"p{index}", patient()) for index in range(postgres._MOST_HELD + 1)]
-        jobs = [lambda store=store: len(store.apply(many, ALL, now=0)) for store in (one, other)]
-        few = lambda: len(one.apply([put("p7", patient())], ALL, now=0))  # noqa: E731
+        jobs = [
+            lambda store=store: len(store.apply(many, ALL, clock=at(0))) for store in (one, other)
+        ]
+        few = lambda: len(one.apply([put("p7", patient())], ALL, clock=at(0)))  # noqa: E731
         assert together(*jobs, few) == [len(many), len(many), 1]
         assert one.read("Patient", "p7", ALL).version == 1
 
@@ -264,7 +268,7 @@ def databases():
 def test_a_database_is_copied_and_put_back(tmp_path, databases):
     one, other = databases
     store = postgres.opened(Config(database=one))
-    store.apply([put("a", patient())], ALL, now=0)
+    store.apply([put("a", patient())], ALL, clock=at(0))
     store.close()
     copy = str(tmp_path / "copy")
     code, _, err = call("backup", copy, "--database", one)
@@ -276,7 +280,7 @@ def test_a_database_is_copied_and_put_back(tmp_path, databases):
 
 @pytest.mark.parametrize("cursor", ["WyJhIiwgMV0", "WzEuNSwgIngiXQ", "W251bGwsIG51bGxd"])
 def test_a_cursor_that_was_tampered_with_is_400_and_nothing_worse(store, cursor):
-    store.apply([put("a", patient(birthDate="1990-01-01"))], ALL, now=0)
+    store.apply([put("a", patient(birthDate="1990-01-01"))], ALL, clock=at(0))
     with pytest.raises(Refusal) as refused:
         store.search(query(f"_sort=birthdate&_page={cursor}"), ALL)
     assert refused.value.status == 400

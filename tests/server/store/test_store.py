@@ -1,7 +1,7 @@
 """What a store keeps, whatever happens.  https://hl7.org/fhir/R4/http.html"""
 
 import threading
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import settings
@@ -26,6 +26,11 @@ def store():
     found = Temporary(Config(public_url="https://fhir.clinic.test"))
     yield found
     found.close()
+
+
+def at(moment):
+    """A clock that stands."""
+    return lambda: moment
 
 
 def patient(**more):
@@ -62,7 +67,7 @@ class OfOne:
 
 def test_a_text_is_kept_digit_for_digit_in_its_order(store):
     text = b'{"resourceType":"Observation","status":"final","valueQuantity":{"value":1.50},"x":[1E+3,0.10]}'
-    done = store.apply([post(loads(text))], ALL, now=1_000_000)[0]
+    done = store.apply([post(loads(text))], ALL, clock=at(1_000_000))[0]
     body = store.read("Observation", done.version.id, ALL).body
     assert body.endswith(b',"status":"final","valueQuantity":{"value":1.50},"x":[1E+3,0.10]}')
     assert loads(body)["meta"] == {"versionId": "1", "lastUpdated": wire.instant(1_000_000)}
@@ -75,7 +80,7 @@ def test_the_other_elements_of_meta_stay_and_ours_are_the_servers(store):
         "lastUpdated": "2000-01-01T00:00:00Z",
         "tag": [{"code": "t"}],
     }
-    done = store.apply([post(patient(meta=meta))], ALL, now=0)[0]
+    done = store.apply([post(patient(meta=meta))], ALL, clock=at(0))[0]
     found = loads(done.version.body)["meta"]
     assert (found["versionId"], found["source"], found["tag"]) == ("1", "urn:a", [{"code": "t"}])
 
@@ -83,7 +88,7 @@ def test_the_other_elements_of_meta_stay_and_ours_are_the_servers(store):
 def test_all_changes_are_done_or_none(store):
     changes = [post(patient()), put("a", patient()), put("b", patient(), if_match=7)]
     with pytest.raises(Refusal) as refused:
-        store.apply(changes, ALL, now=0)
+        store.apply(changes, ALL, clock=at(0))
     assert refused.value.status == 412
     assert names(store) == []
 
@@ -94,7 +99,7 @@ def test_a_request_that_is_refused_leaves_those_written_with_it(store):
     def write(index):
         try:
             store.apply(
-                [put(f"p{index}", patient(), if_match=9 if index % 2 else None)], ALL, now=0
+                [put(f"p{index}", patient(), if_match=9 if index % 2 else None)], ALL, clock=at(0)
             )
         except Refusal as error:
             refused.append(error.status)
@@ -109,7 +114,7 @@ def test_a_request_that_is_refused_leaves_those_written_with_it(store):
 
 
 def test_64_increments_with_if_match_make_64(store):
-    store.apply([put("n", patient(multipleBirthInteger=0))], ALL, now=0)
+    store.apply([put("n", patient(multipleBirthInteger=0))], ALL, clock=at(0))
 
     def increment():
         while True:
@@ -117,7 +122,7 @@ def test_64_increments_with_if_match_make_64(store):
             number = loads(old.body)["multipleBirthInteger"]
             change = put("n", patient(multipleBirthInteger=number + 1), if_match=old.version)
             try:
-                store.apply([change], ALL, now=0)
+                store.apply([change], ALL, clock=at(0))
             except Refusal:
                 continue
             return
@@ -139,7 +144,7 @@ def test_a_conditional_create_of_many_at_once_makes_one(store):
     def create():
         found = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
         change = post(found, criteria=query("identifier=urn:mrn|1"))
-        made.append(store.apply([change], ALL, now=0)[0].what)
+        made.append(store.apply([change], ALL, clock=at(0))[0].what)
 
     threads = [threading.Thread(target=create) for _ in range(16)]
     for each in threads:
@@ -152,7 +157,7 @@ def test_a_conditional_create_of_many_at_once_makes_one(store):
 
 def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
     known = patient(identifier=[{"value": "k"}])
-    store.apply([put("known", known)], ALL, now=0)
+    store.apply([put("known", known)], ALL, clock=at(0))
     observation = {
         "resourceType": "Observation",
         "subject": {"reference": "urn:uuid:1"},
@@ -164,7 +169,7 @@ def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
         post(known, full_url="urn:uuid:1", criteria=query("identifier=k")),
         put("o", {"resourceType": "Organization"}, full_url="urn:uuid:2"),
     ]
-    dones = store.apply(changes, ALL, now=0)
+    dones = store.apply(changes, ALL, clock=at(0))
     assert [each.what for each in dones] == ["created", "found", "created"]
     made = loads(dones[0].version.body)
     assert made["subject"] == {"reference": "Patient/known"}
@@ -174,20 +179,24 @@ def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
 
 
 def test_what_changes_nothing_makes_no_version(store):
-    first = store.apply([put("a", patient())], ALL, now=0)[0]
-    again = store.apply([put("a", patient(meta={"versionId": "7"}))], ALL, now=5_000_000)[0]
+    first = store.apply([put("a", patient())], ALL, clock=at(0))[0]
+    again = store.apply([put("a", patient(meta={"versionId": "7"}))], ALL, clock=at(5_000_000))[0]
     assert (again.what, again.version) == ("same", first.version)
 
 
 def test_what_was_deleted_is_gone_and_can_be_made_again(store):
-    store.apply([put("a", patient())], ALL, now=0)
-    gone = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, now=1_000_000)[0]
+    store.apply([put("a", patient())], ALL, clock=at(0))
+    gone = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, clock=at(1_000_000))[
+        0
+    ]
     assert (gone.what, gone.version.version, gone.version.body) == ("deleted", 2, None)
     assert store.read("Patient", "a", ALL).body is None
     assert names(store) == []
-    again = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, now=2_000_000)[0]
+    again = store.apply(
+        [Change(method="DELETE", type="Patient", id="a")], ALL, clock=at(2_000_000)
+    )[0]
     assert again.what == "absent"
-    back = store.apply([put("a", patient())], ALL, now=3_000_000)[0]
+    back = store.apply([put("a", patient())], ALL, clock=at(3_000_000))[0]
     assert (back.what, back.version.version) == ("created", 3)
     assert store.vread("Patient", "a", 1, ALL).body is not None
     assert store.vread("Patient", "a", 9, ALL) is None
@@ -195,7 +204,7 @@ def test_what_was_deleted_is_gone_and_can_be_made_again(store):
 
 def test_history_since_and_at(store):
     for number in range(4):
-        store.apply([put("a", patient(multipleBirthInteger=number))], ALL, now=number * 10)
+        store.apply([put("a", patient(multipleBirthInteger=number))], ALL, clock=at(number * 10))
 
     def versions(**asked):
         named = {"since": None, "at": None, "count": 10, "cursor": None} | asked
@@ -214,9 +223,34 @@ def test_history_since_and_at(store):
     assert (first.total, rest.next) == (4, None)
 
 
+def scanned(store):
+    return store.scan(["Patient"], since=None, access=ALL, limits=())
+
+
+def test_what_is_not_there_at_a_moment_is_written_later_than_it(store):
+    """So that an export that goes on from the moment of the last one misses nothing."""
+    ticks, stop = count(1), threading.Event()
+
+    def write():
+        while not stop.is_set():
+            store.apply([post(patient())], ALL, clock=lambda: next(ticks))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for _ in range(20):
+        moment = store.moment(lambda: next(ticks))
+        seen = {each.id for each in scanned(store)}
+        early = {each.id for each in scanned(store) if each.updated < moment}
+        assert early <= seen
+    stop.set()
+    for each in threads:
+        each.join()
+
+
 def test_a_scan_gives_everything_once(store):
     for number in range(1203):
-        store.apply([put(f"p{number}", patient())], ALL, now=number)
+        store.apply([put(f"p{number}", patient())], ALL, clock=at(number))
     found = [
         each.id
         for each in store.scan(["Patient", "Observation"], since=None, access=ALL, limits=())
@@ -229,7 +263,7 @@ def test_a_scan_gives_everything_once(store):
 def test_bounds_hold_for_reading_searching_history_and_writing(store):
     mine, other = OfOne("one"), OfOne("two")
     result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
-    store.apply([put("one", patient()), put("two", patient()), put("r", result)], ALL, now=0)
+    store.apply([put("one", patient()), put("two", patient()), put("r", result)], ALL, clock=at(0))
     assert (names(store, access=mine), names(store, "Observation", access=other)) == (["one"], [])
     assert store.read("Patient", "two", mine) is None
     assert store.read("Observation", "r", other) is None
@@ -248,12 +282,12 @@ def test_bounds_hold_for_reading_searching_history_and_writing(store):
         (post(result), 403),
     ):
         with pytest.raises(Refusal) as refused:
-            store.apply([change], other, now=1)
+            store.apply([change], other, clock=at(1))
         assert refused.value.status == status
     moved = put("r", result | {"subject": {"reference": "Patient/two"}})
     with pytest.raises(Refusal):
-        store.apply([moved], mine, now=1)  # out of the compartment
-    store.apply([moved], ALL, now=1)
+        store.apply([moved], mine, clock=at(1))  # out of the compartment
+    store.apply([moved], ALL, clock=at(1))
     assert store.vread("Observation", "r", 1, other) is None  # it was another patient's then
     assert store.vread("Observation", "r", 2, other) is not None
 
@@ -262,17 +296,17 @@ def test_integrity_refuses_what_leads_nowhere_and_the_delete_of_what_is_led_to()
     store = Temporary(Config(integrity=True, public_url="https://fhir.clinic.test"))
     result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
     with pytest.raises(Refusal) as refused:
-        store.apply([put("r", result)], ALL, now=0)
+        store.apply([put("r", result)], ALL, clock=at(0))
     assert refused.value.status == 409
-    store.apply([put("r", result), put("one", patient())], ALL, now=0)
+    store.apply([put("r", result), put("one", patient())], ALL, clock=at(0))
     with pytest.raises(Refusal) as refused:
-        store.apply([Change(method="DELETE", type="Patient", id="one")], ALL, now=0)
+        store.apply([Change(method="DELETE", type="Patient", id="one")], ALL, clock=at(0))
     assert refused.value.status == 409
     both = [
         Change(method="DELETE", type=kind, id=name)
         for kind, name in (("Patient", "one"), ("Observation", "r"))
     ]
-    store.apply(both, ALL, now=0)
+    store.apply(both, ALL, clock=at(0))
     store.close()
 
 
@@ -290,9 +324,9 @@ def test_integrity_refuses_what_leads_nowhere_and_the_delete_of_what_is_led_to()
     ],
 )
 def test_a_patch_that_does_not_fit_changes_nothing(store, patch, status):
-    store.apply([put("a", patient())], ALL, now=0)
+    store.apply([put("a", patient())], ALL, clock=at(0))
     with pytest.raises(Refusal) as refused:
-        store.apply([Change(method="PATCH", type="Patient", id="a", patch=patch)], ALL, now=1)
+        store.apply([Change(method="PATCH", type="Patient", id="a", patch=patch)], ALL, clock=at(1))
     assert refused.value.status in {status, 422, 400}
     assert store.read("Patient", "a", ALL).version == 1
 
@@ -308,7 +342,9 @@ def test_a_key_is_used_once_until_its_time_is_over(store):
 
 def test_the_index_made_anew_is_the_index(store):
     store.apply(
-        [post(patient(name=[{"family": "a"}])), post({"resourceType": "Observation"})], ALL, now=0
+        [post(patient(name=[{"family": "a"}])), post({"resourceType": "Observation"})],
+        ALL,
+        clock=at(0),
     )
 
     def tables():
@@ -334,7 +370,9 @@ class Written(RuleBasedStateMachine):
 
     @rule(name=IDS, number=st.integers(0, 3))
     def put(self, name, number):
-        done = self.store.apply([put(name, patient(multipleBirthInteger=number))], ALL, now=0)[0]
+        done = self.store.apply(
+            [put(name, patient(multipleBirthInteger=number))], ALL, clock=at(0)
+        )[0]
         if self.known.get(name) != number:
             self.count[name] = self.count.get(name, 0) + 1
         self.known[name] = number
@@ -342,7 +380,7 @@ class Written(RuleBasedStateMachine):
 
     @rule(name=IDS)
     def delete(self, name):
-        self.store.apply([Change(method="DELETE", type="Patient", id=name)], ALL, now=0)
+        self.store.apply([Change(method="DELETE", type="Patient", id=name)], ALL, clock=at(0))
         if self.known.pop(name, None) is not None:
             self.count[name] += 1
 
@@ -350,7 +388,7 @@ class Written(RuleBasedStateMachine):
     def fail(self, name, number):
         changes = [put(name, patient(multipleBirthInteger=number)), put("z", patient(), if_match=1)]
         with pytest.raises(Refusal):
-            self.store.apply(changes, ALL, now=0)
+            self.store.apply(changes, ALL, clock=at(0))
 
     @invariant()
     def holds_the_same(self):
