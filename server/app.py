@@ -127,9 +127,13 @@ def create_app(
     return app
 
 
+#: by the scheme of a database's url
+_STORES = {"postgresql": "postgres", "http": "forward", "https": "forward"}
+
+
 def opened(config: Config) -> Store:
     """The store that the settings name; the module of another one is not loaded."""
-    kind = "postgres" if config.database.startswith("postgresql://") else "sqlite"
+    kind = _STORES.get(urlsplit(config.database).scheme, "sqlite")
     module = import_module(f"fhir_b12.server.store.{kind}")
     store: Store = module.opened(config)
     return store

@@ -59,8 +59,10 @@ def _by_type(choices: tuple[str, ...]) -> Callable[[str], str]:
     return checked
 
 
-def _setting(default: Any, doc: str, read: Callable[[str], Any] = str.strip) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc, "read": read})
+def _setting(
+    default: Any, doc: str, read: Callable[[str], Any] = str.strip, *, secret: bool = False
+) -> Any:
+    return dataclasses.field(default=default, repr=not secret, metadata={"doc": doc, "read": read})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,15 @@ class Config:
     public_url: str = _setting(
         "", "how clients reach the server, before `/fhir`; if empty, host and port", _maybe_url
     )
-    database: str = _setting("fhir-b12.db", "path of the SQLite file")
+    database: str = _setting(
+        "fhir-b12.db", "path of the SQLite file, or url of a FHIR server to stand in front of"
+    )
+    local: str = _setting(
+        "fhir-b12.db", "in front of another server: path of the SQLite file of clients, tokens, ..."
+    )
+    upstream_token: str = _setting(
+        "", "in front of another server: the bearer token for it", secret=True
+    )
     threads: int = _setting(8, "threads of each process", _count)
     proxies: tuple[str, ...] = _setting(
         (), "addresses of proxies whose X-Forwarded headers are believed", _names

@@ -43,6 +43,8 @@ def restore(arguments: Namespace) -> int:
     config = _settings(arguments)
     if config.database.startswith("postgresql://"):
         raise ConfigError("pg_restore puts a PostgreSQL backup in its place")
+    if config.database.startswith(("http://", "https://")):
+        raise ConfigError("the server behind this one keeps the data; restore it there")
     path = _free(config.database)
     import_module("fhir_b12.server.store.sqlite").restore(Path(arguments.file), path)
     sys.stderr.write(f"{config.database} is as {arguments.file} was\n")

@@ -11,7 +11,7 @@ Add = Callable[..., argparse.ArgumentParser]
 #: what the extras bring; another missing module is a defect
 _EXTRAS = {
     "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
-    "joserfc": "server", "werkzeug": "server",
+    "joserfc": "server", "werkzeug": "server", "requests": "server", "urllib3": "server",
     "prometheus_client": "metrics",
 }  # fmt: skip
 #: what this version does not have
@@ -128,4 +128,6 @@ def add(add: Add) -> None:
 
 
 def _database(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--database", help="SQLite file; fhir-b12.db if not given")
+    made.add_argument(
+        "--database", help="SQLite file, fhir-b12.db if not given; or url of a FHIR server"
+    )
