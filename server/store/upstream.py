@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html
 """
 
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -56,6 +57,8 @@ class Upstream:
         self._token, self._seconds, self._most = (
             config.upstream_token, config.timeout, config.max_answer
         )  # fmt: skip
+        # what it logs has urls in it, and those have patients
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self._session = requests.Session()
         # what is signed here is not signed by a .netrc
         self._session.auth = self._signed

@@ -324,3 +324,9 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Lengt
 def test_a_server_that_takes_its_time_is_given_up(facing, slow, head, drip):
     client = facing(slow(head, drip), timeout=1)
     assert told(client.post("Patient", PATIENT)) == (503, ["transient"])
+
+
+def test_a_server_whose_headers_are_none_puts_no_query_into_a_log(facing, slow, caplog):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n: x\r\nnothing\r\n\r\n{}"
+    facing(slow(head, b""), timeout=1).get("Patient?name=Zebedee")
+    assert "Zebedee" not in caplog.text
