@@ -135,8 +135,7 @@ def opened(config: Config) -> Store:
 
 def module(config: Config) -> Any:
     """The module of the store that the settings name; those of others are not loaded."""
-    kind = "postgres" if config.is_postgres else "sqlite"
-    return import_module(f"fhir_b12.server.store.{kind}")
+    return import_module(f"fhir_b12.server.store.{config.store}")
 
 
 def _guard(config: Config, store: Store, clock: Callable[[], int]) -> Guard:

@@ -13,6 +13,8 @@ CHECKS = ("off", "base", "profile")  #: what is written is held to nothing, to R
 ADVICE = ("off", "advice", "error")  #: what looks mistaken passes untold, as a warning, not at all
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
+#: by the scheme of a database's url
+_STORES = {"postgresql": "postgres", "postgres": "postgres", "http": "forward", "https": "forward"}
 _KIB, _MIB = 1024, 1024**2
 
 
@@ -59,8 +61,10 @@ def _by_type(choices: tuple[str, ...]) -> Callable[[str], str]:
     return checked
 
 
-def _setting(default: Any, doc: str, read: Callable[[str], Any] = str.strip) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc, "read": read})
+def _setting(
+    default: Any, doc: str, read: Callable[[str], Any] = str.strip, *, secret: bool = False
+) -> Any:
+    return dataclasses.field(default=default, repr=not secret, metadata={"doc": doc, "read": read})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +77,16 @@ class Config:
     public_url: str = _setting(
         "", "how clients reach the server, before `/fhir`; if empty, host and port", _maybe_url
     )
-    database: str = _setting("fhir-b12.db", "path of the SQLite file, or `postgresql://…`")
+    database: str = _setting(
+        "fhir-b12.db", "SQLite file, `postgresql://…`, or url of a FHIR server to stand in front of"
+    )
     workers: int = _setting(1, "processes; more than one needs PostgreSQL", _count)
+    local: str = _setting(
+        "fhir-b12.db", "in front of another server: path of the SQLite file of clients, tokens, ..."
+    )
+    upstream_token: str = _setting(
+        "", "in front of another server: the bearer token for it", secret=True
+    )
     threads: int = _setting(8, "threads of each process", _count)
     proxies: tuple[str, ...] = _setting(
         (), "addresses of proxies whose X-Forwarded headers are believed", _names
@@ -154,9 +166,9 @@ class Config:
         return cls(**found)
 
     @property
-    def is_postgres(self) -> bool:
-        """Whether the database is one of PostgreSQL's, not a file."""
-        return self.database.startswith(("postgresql://", "postgres://"))
+    def store(self) -> str:
+        """`sqlite`, `postgres` or `forward`: what keeps the resources."""
+        return _STORES.get(self.database.partition("://")[0], "sqlite")
 
     @property
     def base(self) -> str:

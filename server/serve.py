@@ -76,7 +76,7 @@ def checked(config: Config) -> Config:
     wrong = []
     if config.open and not _is_loopback(config.host):
         wrong.append(f"{variable('open')}: only on loopback; listen on 127.0.0.1")
-    if config.workers > 1 and not config.is_postgres:
+    if config.workers > 1 and config.store != "postgres":
         wrong.append(f"{variable('workers')}: more than one needs PostgreSQL")
     if not 1 <= config.threads <= 256 or not 1 <= config.workers <= 256:
         wrong.append(f"{variable('threads')}, {variable('workers')}: 1 to 256")

@@ -11,7 +11,7 @@ Add = Callable[..., argparse.ArgumentParser]
 #: what the extras bring; another missing module is a defect
 _EXTRAS = {
     "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
-    "joserfc": "server", "werkzeug": "server", "requests": "server",
+    "joserfc": "server", "werkzeug": "server", "requests": "server", "urllib3": "server",
     "alembic": "postgres", "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
     "prometheus_client": "metrics",
 }  # fmt: skip
@@ -125,4 +125,5 @@ def add(add: Add) -> None:
 
 
 def _database(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--database", help="SQLite file, or postgresql://…; fhir-b12.db if not given")
+    said = "SQLite file, postgresql://… or url of a FHIR server; fhir-b12.db if not given"
+    made.add_argument("--database", help=said)

@@ -105,8 +105,9 @@ class Auditor:
         patients: dict[str, None] = {}
         for version in versions:
             name = f"{version.type}/{version.id}"
+            which = f"/_history/{version.version}" if version.version else ""
             found.append({
-                "what": {"reference": f"{name}/_history/{version.version}"},
+                "what": {"reference": name + which},
                 "type": _coding("object"), "role": _coding("resource"),
             })  # fmt: skip
             patients |= dict.fromkeys(self._patients(version, name))

@@ -80,7 +80,7 @@ def _query(kind: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
         raise ScopeError("the restriction of a scope is no search of its type") from refusal
     if not found.tests or any(map(_looks_beyond, found.tests)):
         raise ScopeError("the restriction of a scope is about the resource itself")
-    return Query(type=kind, tests=found.tests)
+    return Query(type=kind, tests=found.tests, pairs=found.pairs)
 
 
 def _looks_beyond(test: Test) -> bool:

@@ -38,7 +38,12 @@ def shown(version: Version) -> wire.Answer:
 def gone(version: Version) -> Exception:
     """The refusal of what was deleted."""
     message = f"this {version.type} was deleted; its history has what it was"
-    return refuse(410, "deleted", message, ETag=wire.etag(version.version))
+    return refuse(410, "deleted", message, **_tag(version))
+
+
+def _tag(version: Version | None) -> dict[str, str]:
+    """Of what was deleted, where it is known which version that is."""
+    return {"ETag": wire.etag(version.version)} if version and version.version else {}
 
 
 def unknown(kind: str) -> Exception:
@@ -63,7 +68,7 @@ def written(done: Done, advice: Sequence[Issue] = ()) -> wire.Answer:
 
 
 def _deleted(version: Version | None) -> wire.Answer:
-    headers = {} if version is None else {"ETag": wire.etag(version.version)}
+    headers = _tag(version)
     if wire.prefers(request, "return").lower() == "operationoutcome":
         return wire.answer(outcome(()), 200, headers, form())
     return wire.answer(b"", 204, headers)

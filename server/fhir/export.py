@@ -105,7 +105,7 @@ def status(name: str) -> Response:
         return wire.answer(b"", 202, {"X-Progress": told, "Retry-After": "1"})
     files = f"{here.config.base}/$export-file/{name}"
     manifest = {
-        "transactionTime": wire.instant(job["began"]),
+        "transactionTime": wire.instant(job["moment"]),
         "request": job["request"],
         "requiresAccessToken": not here.config.open,
         "output": [each | {"url": f"{files}/{each['url']}"} for each in job["output"]],

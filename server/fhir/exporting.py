@@ -72,11 +72,12 @@ def begin(here: Facade, allowed: Access, request: str, plan: Plan) -> str:
     _sweep(here)
     name = uuid.uuid4().hex
     # what is written later is found by the next export, with `_since`
-    now = here.store.moment(here.clock)
+    moment, now = here.store.moment(here.clock), here.clock()
     job = {
-        "id": name, "owner": owner(allowed), "request": request, "state": "running", "began": now,
-        "beat": now, "done": 0, "kinds": len(plan.kinds), "kinds_done": 0, "output": [],
-        "error": [], "expires": now + here.config.export_seconds * 1_000_000,
+        "id": name, "owner": owner(allowed), "request": request, "state": "running",
+        "moment": moment, "began": now, "beat": now, "done": 0, "kinds": len(plan.kinds),
+        "kinds_done": 0, "output": [], "error": [],
+        "expires": now + here.config.export_seconds * 1_000_000,
     }  # fmt: skip
     here.store.put_job(job)
     _workers().submit(_run, here, allowed, plan, job)

@@ -122,7 +122,7 @@ def _written(done: Done, advice: Sequence[Issue]) -> bytes:
     """What became of an entry."""
     version = done.version
     if version is None or version.body is None:
-        facts = {} if version is None else {"etag": wire.etag(version.version)}
+        facts = {"etag": wire.etag(version.version)} if version and version.version else {}
         return dumps({"response": {"status": "204 No Content"} | facts})
     created = done.what == "created"
     response: dict[str, Any] = {

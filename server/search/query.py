@@ -62,7 +62,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     tests: tuple[Test, ...] = ()
     sort: tuple[Sort, ...] = ()
     count: int = 20
-    cursor: tuple[Any, ...] | None = None  #: after which row: its sort keys, its number
+    #: after which row: its sort keys, its number; or the one text that another server needs
+    cursor: tuple[Any, ...] | None = None
     includes: tuple[Include, ...] = ()
     total: bool = False
     pairs: tuple[tuple[str, str], ...] = ()  #: what was understood, for `self`
@@ -121,7 +122,8 @@ class _Reading:
     def query(self) -> Query:
         """What was read."""
         cursor = self.cursor
-        if cursor is not None and len(cursor) != len(self.sort) + 1:
+        keys = 0 if cursor is not None and isinstance(cursor[-1], str) else len(self.sort)
+        if cursor is not None and len(cursor) != keys + 1:
             raise Refusal(400, [Issue("error", "value", "", "_page is not of this search")])
         return Query(
             type=self.kind,
@@ -174,7 +176,7 @@ class _Reading:
             read = msgspec.json.decode(raw, type=list[int | float | str | None])
         except (binascii.Error, ValueError, msgspec.DecodeError, UnicodeError):
             raise WrongError("it is not what a next link said", "_page") from None
-        if not read or not isinstance(read[-1], int):
+        if not read or not isinstance(read[-1], int | str):
             raise WrongError("it is not what a next link said", "_page")
         self.cursor = tuple(read)
 

@@ -69,6 +69,8 @@ def run(connection: Connection, query: Query, access: Access) -> Page:
         Refusal: 403, the type may not be searched at all.
 
     """
+    if query.cursor is not None and isinstance(query.cursor[-1], str):
+        raise refuse(400, "value", "_page is not of this search")
     where, args = _whole(connection, query, access)
     total = None
     if query.total:

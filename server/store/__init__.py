@@ -18,7 +18,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     id: str
-    version: int
+    version: int  #: 0 for what another server deleted without saying which version that is
     updated: int  #: microseconds since 1970 UTC, as meta.lastUpdated says (milliseconds there)
     method: str  #: POST PUT PATCH DELETE
     body: bytes | None  #: JSON, with id, meta.versionId, meta.lastUpdated; None where deleted

@@ -62,16 +62,9 @@ class Work:
         self._names = [each.id or str(uuid.uuid4()) for each in changes]
         self._ready: dict[int, Prepared] = {}
         for each in changes:
-            self._allowed(each)
+            hold_allowed(each, access)
         if not any(each.criteria for each in changes):
             self._prepare({})
-
-    def _allowed(self, change: Change) -> None:
-        # a patch shows what it was made on
-        actions = {"POST": "c", "DELETE": "d", "PATCH": "ur"}.get(change.method, "u")
-        for action in actions:
-            if self._access.limits(change.type, action) is None:
-                raise _forbidden(change.type)
 
     def _prepare(self, matched: dict[int, Version]) -> None:
         places = {
@@ -141,7 +134,7 @@ class Work:
         name = self._names[index] if match is None else match.id
         is_new = change.method == "POST" and change.id is None and match is None
         old = None if is_new else self._current(connection, f"{change.type}/{name}")
-        self._hold_version(change, old)
+        hold_version(change, old)
         if old is not None and old.body is not None:
             self._hold_sight(connection, change, name)
         if change.method == "DELETE":
@@ -152,11 +145,6 @@ class Work:
         if change.method == "PATCH":
             self._ready[index] = self._patched(change, name, old)
         return self._put(connection, change, name, old, self._ready[index])
-
-    def _hold_version(self, change: Change, old: Version | None) -> None:
-        if change.if_match is not None and (old is None or old.version != change.if_match):
-            message = "another version is there by now; read it, and change that"
-            raise refuse(412, "conflict", message)
 
     def _hold_sight(self, connection: Connection, change: Change, name: str) -> None:
         """What may not be seen may not be written over, and is as if it were not there."""
@@ -183,21 +171,7 @@ class Work:
         return Done(version=version, what="created" if created else "updated")
 
     def _patched(self, change: Change, name: str, old: Version | None) -> Prepared:
-        if old is None:
-            raise refuse(404, "not-found", f"there is no such {change.type}")
-        if old.body is None:
-            raise refuse(410, "deleted", f"this {change.type} was deleted")
-        try:
-            made = jsonpatch.apply_patch(loads(old.body), change.patch or [])
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-            message = "the patch does not fit the resource as it is now"
-            raise refuse(422, "processing", message) from error
-        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-            raise refuse(400, "structure", "the patch is no JSON Patch") from error
-        if self._check is not None:
-            self._check(made)
-        if made.get("resourceType") != change.type or made.get("id") != name:
-            raise refuse(422, "business-rule", "a patch cannot change the id or the type")
+        made = patched(change, name, old, self._check)
         try:
             return prepared(made, name, self._base)
         except JsonError as error:
@@ -244,6 +218,43 @@ class Work:
 
 def _forbidden(kind: str) -> Exception:
     return refuse(403, "forbidden", f"{kind} may not be written so with this token")
+
+
+def hold_allowed(change: Change, access: Access) -> None:
+    """Refuse what the token does not allow at all."""
+    # a patch shows what it was made on
+    for action in {"POST": "c", "DELETE": "d", "PATCH": "ur"}.get(change.method, "u"):
+        if access.limits(change.type, action) is None:
+            raise _forbidden(change.type)
+
+
+def hold_version(change: Change, old: Version | None) -> None:
+    """Refuse a change of another version than the one that is there."""
+    if change.if_match is not None and (old is None or old.version != change.if_match):
+        message = "another version is there by now; read it, and change that"
+        raise refuse(412, "conflict", message)
+
+
+def patched(
+    change: Change, name: str, old: Version | None, check: Callable[[Resource], None] | None
+) -> Resource:
+    """What a patch makes of what is there.  https://hl7.org/fhir/R4/http.html#patch"""
+    if old is None:
+        raise refuse(404, "not-found", f"there is no such {change.type}")
+    if old.body is None:
+        raise refuse(410, "deleted", f"this {change.type} was deleted")
+    try:
+        made: Resource = jsonpatch.apply_patch(loads(old.body), change.patch or [])
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        message = "the patch does not fit the resource as it is now"
+        raise refuse(422, "processing", message) from error
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise refuse(400, "structure", "the patch is no JSON Patch") from error
+    if check is not None:
+        check(made)
+    if made.get("resourceType") != change.type or made.get("id") != name:
+        raise refuse(422, "business-rule", "a patch cannot change the id or the type")
+    return made
 
 
 def add_rows(connection: Connection, rid: int, body: Prepared) -> None:

@@ -55,9 +55,9 @@ CLIENTS = {
 class Server:
     """Served, with the store behind it and a clock that a test may turn."""
 
-    def __init__(self):
+    def __init__(self, kept=Temporary):
         self.config = Config(public_url=ROOT, audit=False, validation="off")
-        self.store = Temporary(self.config)
+        self.store = kept(self.config)
         self.shift = 0
         changes = [
             Change(method="PUT", type=each["resourceType"], id=each["id"], resource=each)

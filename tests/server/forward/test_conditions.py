@@ -1,0 +1,1 @@
+from tests.server.fhir.test_conditions import *  # noqa: F403

@@ -1,0 +1,1 @@
+from tests.server.fhir.test_export import *  # noqa: F403

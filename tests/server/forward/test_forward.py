@@ -1,0 +1,303 @@
+"""What is otherwise in front of another server than over a store of our own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fhir_b12.jsonio import loads
+from fhir_b12.server import app, upkeep
+from fhir_b12.server.app import create_app
+from fhir_b12.server.config import Config, ConfigError
+from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.search.query import within
+from fhir_b12.server.store import Change
+from fhir_b12.server.store.sqlite import Sqlite
+from tests.server import durability
+from tests.server.auth.conftest import observation
+from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
+from tests.server.store.test_store import ALL, OfOne, at, names, patient, post, put, query
+
+PATCH = {"Content_Type": "application/json-patch+json"}
+URL = "http://127.0.0.1:9/fhir"
+
+
+def test_the_resources_are_there_and_the_rest_is_here(fresh):
+    behind = fresh.store.behind.store
+    assert behind.read("Patient", "one", ALL).body == fresh.store.read("Patient", "one", ALL).body
+    assert (behind.clients(), len(fresh.store.clients())) == ([], 7)
+    assert Sqlite.search(fresh.store, query("_count=9"), ALL).matches == ()
+
+
+def test_every_digit_goes_there_and_comes_back(store):
+    text = (
+        b'{"resourceType":"Observation","status":"final","code":{"text":"B12"},'
+        b'"valueRange":{"low":{"value":0.10},"high":{"value":1E+3}}}'
+    )
+    done = store.apply([post(loads(text))], ALL, clock=at(0))[0]
+    for kept in (store, store.behind.store):
+        body = kept.read("Observation", done.version.id, ALL).body
+        assert body.endswith(text.partition(b",")[2])
+
+
+def test_what_is_invalid_is_not_sent(serving):
+    client = serving()
+    assert told(client.post("Patient", PATIENT | {"gender": 1}))[0] == 422
+    name = client.create(PATIENT)
+    operations = [{"op": "add", "path": "/gender", "value": 1}]
+    assert told(client("PATCH", f"Patient/{name}", operations, **PATCH))[0] == 422
+    assert client.get(f"Patient/{name}").headers["ETag"] == 'W/"1"'
+
+
+def test_an_update_that_changes_nothing_is_the_same_version_and_is_called_an_update(store):
+    first, again = (store.apply([put("a", patient())], ALL, clock=at(0))[0] for _ in range(2))
+    assert (first.what, again.what, again.version.version) == ("created", "updated", 1)
+    patched = Change(method="PATCH", type="Patient", id="a", patch=[])
+    assert store.apply([patched], ALL, clock=at(0))[0].what == "same"
+
+
+def test_a_patch_of_what_was_changed_meanwhile_is_412(store):
+    store.apply([put("a", patient())], ALL, clock=at(0))
+
+    def meanwhile(_):
+        store.behind.store.apply([put("a", patient(gender="female"))], ALL, clock=at(0))
+
+    patch = [{"op": "replace", "path": "/active", "value": False}]
+    change = Change(method="PATCH", type="Patient", id="a", patch=patch)
+    with pytest.raises(Refusal) as refused:
+        store.apply([change], ALL, clock=at(0), check=meanwhile)
+    assert refused.value.status == 412
+    assert loads(store.read("Patient", "a", ALL).body)["gender"] == "female"
+
+
+def test_what_was_deleted_has_its_versions_and_a_second_delete_sends_nothing(store):
+    store.apply([put("a", patient())], ALL, clock=at(0))
+    delete = Change(method="DELETE", type="Patient", id="a")
+    first, again = (store.apply([delete], ALL, clock=at(0))[0] for _ in range(2))
+    assert [(each.what, each.version.version) for each in (first, again)] == [
+        ("deleted", 2), ("absent", 2),
+    ]  # fmt: skip
+
+
+def test_pages_of_a_scan_are_followed_and_since_is_heeded(store):
+    store._config = replace(store._config, max_count=2)
+    store.behind.store.apply([put(f"p{n}", patient()) for n in range(5)], ALL, clock=at(1_000_000))
+    store.behind.store.apply([put("p9", patient())], ALL, clock=at(9_000_000))
+
+    def scanned(since, limits=()):
+        return [each.id for each in store.scan(["Patient"], since=since, access=ALL, limits=limits)]
+
+    assert scanned(None) == ["p0", "p1", "p2", "p3", "p4", "p9"]
+    assert scanned(5_000_000) == ["p9"]
+    only = replace_tests(query("_count=1"), within("Patient", "p3"))
+    assert scanned(None, (only,)) == ["p3"]
+
+
+def replace_tests(asked, *tests):
+    return type(asked)(type=asked.type, tests=tests)
+
+
+@pytest.mark.parametrize("name", ["..", "."])
+def test_an_id_of_dots_leads_nowhere_else(client, name):
+    client.create(PATIENT)
+    assert client.get(f"Patient/{name}/_history").status_code == 404
+    assert client("DELETE", f"Patient/{name}").status_code == 404
+    assert client.get(f"Patient/{name}/Observation").status_code == 404
+    sent = {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"request": {"method": "POST", "url": "Patient"}, "resource": PATIENT},
+        {"request": {"method": "PUT", "url": f"Patient/{name}"}, "resource": PATIENT | {"id": name}},
+    ]}  # fmt: skip
+    assert client.post("", sent).status_code == 404
+
+
+def test_a_cursor_is_of_its_search_and_of_its_server(client, serving):
+    for number in range(3):
+        client.put(f"Patient/p{number}", PATIENT | {"id": f"p{number}"})
+    cursor = links(client.get("Patient?_count=1"))["next"].rpartition("_page=")[2]
+    assert found(client.get(f"Patient?_count=1&_page={cursor}")) == ["p1"]
+    for elsewhere in (f"Patient?_count=2&_page={cursor}", f"Observation?_count=1&_page={cursor}"):
+        assert told(client.get(elsewhere)) == (400, ["value"])
+    assert told(serving().get(f"Patient?_count=1&_page={cursor}")) == (400, ["value"])
+    history = links(client.get("Patient/_history?_count=1"))["next"]
+    assert len(client.get(history).json["entry"]) == 1
+    assert told(client.get(history.replace("Patient/", "Observation/"))) == (400, ["value"])
+
+
+def test_references_by_our_url_are_found_there(client):
+    client.put("Patient/one", PATIENT | {"id": "one"})
+    resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    name = client.create(resource | {"subject": {"reference": "Patient/one"}})
+    assert found(client.get(f"Observation?subject={CONFIG.base}/Patient/one")) == [name]
+
+
+# --- tokens
+
+
+def test_a_part_is_shown_and_not_counted(fresh):
+    for name, ids in (("labs", ["lab1", "lab2"]), ("of-one", ["lab1", "vital1"])):
+        asked = fresh.as_(name)
+        answer = asked("GET", "Observation?_total=accurate")
+        assert (sorted(found(answer)), "total" in answer.json) == (ids, False)
+        assert told(asked("GET", "Observation?_summary=count")) == (403, ["forbidden"])
+        page = asked("GET", "Observation?_count=1")
+        assert len(found(page)) == 1
+        assert len(found(asked("GET", links(page)["next"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("client", "scope", "path", "status"),
+    [
+        ("of-one", None, "Observation?subject:Patient.name=yol", 403),
+        ("of-one", None, "Observation?subject.name=yol", 403),
+        ("of-one", None, "Patient?_has:Observation:subject:status=final", 403),
+        ("of-one", None, "Patient/two/Observation", 403),
+        ("of-one", None, "Patient/one/Observation", 200),
+        ("labs", None, "Observation?subject:Patient.name=yol", 403),
+        ("results", None, "Observation?performer.name=yol", 403),
+        ("all", None, "Observation?subject:Patient.name=yol", 200),
+        ("all", "system/Observation.rs system/Patient.rs", "Observation?subject:Patient.name=yol", 200),
+        ("all", "system/Observation.rs system/Patient.rs", "Observation?subject.name=yol", 403),
+        ("all", "system/Observation.rs?category=laboratory system/Observation.rs?category=vital-signs",
+         "Observation", 403),
+        ("all", None, "Patient?_has:AuditEvent:patient:action=R", 400),
+        ("all", None, "Patient?_revinclude=AuditEvent:patient", 400),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_bounded_there_is_refused(server, client, scope, path, status):
+    assert server.as_(client, scope)("GET", path).status_code == status
+
+
+def test_several_restrictions_bound_what_is_read(server):
+    scope = "system/Observation.rs?category=laboratory system/Observation.rs?category=vital-signs"
+    asked = server.as_("all", scope)
+    assert asked("GET", "Observation/lab1").status_code == 200
+    assert server.as_("labs")("GET", "Observation/vital1").status_code == 404
+    assert server.as_("labs")("GET", "Observation/vital1/_history/1").status_code == 404
+
+
+def test_a_bounded_token_writes_over_what_it_sees_and_gets_new_ids_by_post(fresh):
+    asked = fresh.as_("of-one")
+    own = observation("lab1", "one", "laboratory", status="amended")
+    assert asked("PUT", "Observation/lab1", own).status_code == 200
+    assert asked("PUT", "Observation/lab2", own | {"id": "lab2"}).status_code == 404
+    assert asked("PUT", "Observation/new", own | {"id": "new"}).status_code == 404
+    made = asked("POST", "Observation", own)
+    assert (made.status_code, made.json["id"] == "lab1") == (201, False)
+    other = observation("x", "two", "laboratory")
+    assert told(asked("POST", "Observation", other)) == (403, ["forbidden"])
+    assert told(asked("PUT", "Observation/lab1", other | {"id": "lab1"})) == (403, ["forbidden"])
+    assert fresh.store.read("Observation", "lab1", ALL).version == 2
+
+
+@pytest.mark.parametrize(("method", "status"), [("PUT", 403), ("DELETE", 204), ("PATCH", 404)])
+def test_a_condition_of_a_bounded_token_finds_nothing_that_is_hidden(fresh, method, status):
+    body = {"PUT": observation("x", "one", "laboratory"), "PATCH": []}.get(method)
+    more = PATCH if method == "PATCH" else {}
+    answer = fresh.as_("of-one")(method, "Observation?subject=Patient/two", body, **more)
+    assert answer.status_code == status
+    assert fresh.store.read("Observation", "lab2", ALL).version == 1
+
+
+def test_a_condition_of_a_bounded_token_creates_nothing(fresh):
+    own = observation("x", "one", "laboratory")
+    answer = fresh.as_("of-one")("POST", "Observation", own, If_None_Exist="status=final")
+    assert told(answer) == (403, ["forbidden"])
+
+
+def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
+    store.apply([put("one", patient()), put("two", patient())], ALL, clock=at(0))
+
+    class Overlooked(OfOne):
+        """Bounded by what no query can say."""
+
+        def limits(self, type, action):  # noqa: A002
+            return tuple(
+                replace_tests(each, query("_id=two").tests[0])
+                for each in super().limits(type, action)
+            )
+
+    assert store.read("Patient", "one", Overlooked("one")) is None
+    with pytest.raises(Refusal) as refused:
+        names(store, access=Overlooked("one"))
+    assert refused.value.status == 403
+
+
+# --- what is written down
+
+
+def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
+    config = replace(fresh.config, audit=True)
+    fresh.client = Client(create_app(config, fresh.store, clock=fresh.clock))
+    asked = fresh.as_("all")
+    fresh.store._do(lambda own: own.execute("PRAGMA max_page_count = 1").fetchone())  # a full disk
+    own = {"resourceType": "Organization", "name": "x" * 2000}
+    answers = [asked("POST", "Organization", own) for _ in range(20)]
+    assert {each.status_code for each in answers} == {201, 507}
+    assert all("it is done" in each.text for each in answers if each.status_code == 507)
+    assert len(names(fresh.store, "Organization")) == 21
+
+
+# --- upkeep
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"database": "https:///fhir"},
+        {"database": "https://me:secret@ehr.test/fhir"},
+        {"database": "https://ehr.test/fhir?tenant=1"},
+        {"database": "http://ehr.test/fhir", "upstream_token": "secret"},
+        {"database": "https://ehr.test/fhir", "integrity": True},
+    ],
+)
+def test_settings_that_do_not_go_with_another_server_are_refused(tmp_path, settings):
+    config = Config(local=str(tmp_path / "own.db"), **settings)
+    with pytest.raises(ConfigError) as error:
+        app.opened(config)
+    assert "secret" not in str(error.value)
+
+
+def test_a_token_for_the_other_server_is_shown_nowhere():
+    assert "secret" not in repr(Config(upstream_token="secret"))
+
+
+def test_the_data_are_kept_up_there(tmp_path):
+    store = app.opened(Config(database=URL, local=str(tmp_path / "own.db")))
+    with pytest.raises(ConfigError):
+        store.reindex()
+    with pytest.raises(ConfigError, match=r"own\.db"):
+        store.backup(Path("copy.db"))
+    store.close()
+
+
+def test_nothing_is_restored_to_another_server(tmp_path):
+    class Arguments:
+        database, file = URL, str(tmp_path / "copy.db")
+
+    with pytest.raises(ConfigError):
+        upkeep.restore(Arguments)
+
+
+def test_a_server_that_is_gone_is_told_and_goes_on_when_it_is_back(tmp_path):
+    process, port = durability.serve(tmp_path / "there.db")
+    config = replace(
+        CONFIG, database=f"http://127.0.0.1:{port}/fhir", local=str(tmp_path / "own.db")
+    )
+    store = app.opened(config)
+    client = Client(create_app(config, store))
+    name = client.create(PATIENT)
+    assert client.get("/readyz").status_code == 200
+    process.kill()
+    process.wait()
+    for answer in (
+        client.get(f"Patient/{name}"),
+        client.post("Patient", PATIENT),
+        client.get("/readyz"),
+    ):
+        assert (told(answer), "Retry-After" in answer.headers) == ((503, ["transient"]), True)
+    process, _ = durability.serve(tmp_path / "there.db", port)
+    assert client.get(f"Patient/{name}").json["active"] is True
+    assert client.get("/readyz").status_code == 200
+    process.terminate()
+    process.wait()
+    store.close()

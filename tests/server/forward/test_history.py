@@ -1,0 +1,1 @@
+from tests.server.fhir.test_history import *  # noqa: F403

@@ -1,0 +1,1 @@
+from tests.server.fhir.test_searching import *  # noqa: F403

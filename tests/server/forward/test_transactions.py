@@ -1,0 +1,1 @@
+from tests.server.fhir.test_transactions import *  # noqa: F403

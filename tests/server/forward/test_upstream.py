@@ -1,0 +1,332 @@
+"""What another server may answer, and what becomes of it here: no hang, no leak, no guess."""
+
+import json
+import socket
+import threading
+
+import pytest
+import requests
+import responses
+
+from fhir_b12.server import app
+from fhir_b12.server.app import create_app
+from fhir_b12.server.store import upstream
+from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
+
+BASE = "https://ehr.test/fhir"
+JSON = "application/fhir+json"
+META = {"versionId": "1", "lastUpdated": "2026-03-09T09:15:00Z"}
+ONE = PATIENT | {"id": "one", "meta": META}
+SEARCH = f"{BASE}/Patient"
+
+
+def bundle(*resources, **more):
+    entry = [{"resource": each, "search": {"mode": "match"}} for each in resources]
+    return {"resourceType": "Bundle", "type": "searchset", "entry": entry} | more
+
+
+def following(url):
+    return bundle(ONE, link=[{"relation": "next", "url": url}])
+
+
+@pytest.fixture
+def there():
+    with responses.RequestsMock(assert_all_requests_are_fired=True) as found:
+        yield found
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    found = []
+    monkeypatch.setattr(upstream.time, "sleep", found.append)
+    return found
+
+
+@pytest.fixture
+def facing(tmp_path):
+    """Makes a client of a server in front of what is at a url."""
+    stores = []
+
+    def start(base=BASE, **settings):
+        config = CONFIG.__class__(
+            open=True, public_url=CONFIG.public_url, database=base,
+            local=str(tmp_path / "own.db"), audit=False, **settings,
+        )  # fmt: skip
+        stores.append(app.opened(config))
+        return Client(create_app(config, stores[-1]))
+
+    yield start
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def client(facing):
+    return facing()
+
+
+def asked(there):
+    return [call.request.method for call in there.calls]
+
+
+# --- later
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_read_is_asked_again_where_it_says_later(there, client, waited, status):
+    there.get(f"{BASE}/Patient/one", status=status, headers={"Retry-After": "1"})
+    there.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
+    assert client.get("Patient/one").status_code == 200
+    assert waited == [1]
+
+
+@pytest.mark.parametrize(
+    ("told_to", "passed_on"),
+    [("120", "120"), ("999999", "3600"), ("soon", "1"), ("Wed, 01 Jan 2020 00:00:00 GMT", "1")],
+)
+def test_a_client_is_told_to_wait_and_no_thread_waits_long(
+    there, client, waited, told_to, passed_on
+):
+    there.get(f"{BASE}/Patient/one", status=503, headers={"Retry-After": told_to})
+    answer = client.get("Patient/one")
+    assert (told(answer), answer.headers["Retry-After"]) == ((503, ["transient"]), passed_on)
+    assert sum(waited) <= 4
+
+
+@pytest.mark.parametrize(
+    ("asking", "times"),
+    [
+        (("POST", "Patient", {}), 1),
+        (("POST", "Patient", {"If_None_Exist": "identifier=a"}), 3),
+        (("PUT", "Patient/one", {}), 3),
+        (("PUT", "Patient/one", {"If_Match": 'W/"1"'}), 1),
+        (("PUT", "Patient?identifier=a", {}), 3),
+    ],
+    ids=["create", "create on condition", "update", "update of a version", "update on condition"],
+)
+@pytest.mark.parametrize(
+    "failure",
+    [503, requests.ConnectionError("Zebedee"), requests.Timeout("Zebedee")],
+    ids=["503", "lost", "late"],
+)
+@pytest.mark.usefixtures("waited")
+def test_only_what_may_be_done_twice_is_sent_twice(there, client, asking, times, failure):
+    method, path, headers = asking
+    more = {"status": failure} if isinstance(failure, int) else {"body": failure}
+    there.add(method, f"{BASE}/{path.partition('?')[0]}", **more)
+    answer = client(method, path, PATIENT | {"id": "one"}, **headers)
+    assert told(answer) == (503, ["transient"])
+    assert asked(there) == [method] * times
+
+
+@pytest.mark.usefixtures("waited")
+def test_a_transaction_is_sent_once(there, client):
+    there.post(BASE, status=503)
+    entry = {"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}
+    sent = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, entry]}
+    assert told(client.post("", sent)) == (503, ["transient"])
+    assert asked(there) == ["POST"]
+
+
+# --- no FHIR
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"body": "<html>Zebedee</html>", "content_type": "text/html"},
+        {"body": "<html>Zebedee</html>", "content_type": "text/html", "status": 500},
+        {"body": json.dumps(ONE), "content_type": "text/plain"},
+        {"body": json.dumps(ONE)[:-9], "content_type": JSON},
+        {"body": json.dumps([ONE]), "content_type": JSON},
+        {"body": b"\xff", "content_type": JSON},
+        {"body": "", "content_type": JSON},
+        {"body": "", "status": 304},
+        {"json": ONE | {"id": "two"}, "content_type": JSON},
+        {"json": ONE | {"resourceType": "Group"}, "content_type": JSON},
+        {"json": PATIENT | {"id": "one"}, "content_type": JSON},
+        {"json": ONE | {"meta": META | {"versionId": "a1"}}, "content_type": JSON},
+        {"json": ONE | {"meta": META | {"versionId": 1}}, "content_type": JSON},
+        {"json": ONE | {"meta": META | {"lastUpdated": "today"}}, "content_type": JSON},
+        {"body": "", "status": 302, "headers": {"Location": "https://elsewhere.test/Patient/one"}},
+        {"body": "", "status": 307, "headers": {"Location": f"{BASE}/Patient/two"}},
+        {"body": "", "status": 401},
+        {"body": "", "status": 418},
+        {"body": '{"x":"' + "y" * 3000 + '"}', "content_type": JSON},
+    ],
+    ids=lambda answer: str(sorted(answer.items()))[:70],
+)
+def test_an_answer_that_cannot_be_used_is_502(there, facing, answer, capsys):
+    there.get(f"{BASE}/Patient/one", **answer)
+    shown = facing(max_answer=2000).get("Patient/one")
+    assert (shown.status_code, len(there.calls)) == (502, 1)
+    assert "Zebedee" not in shown.text + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ONE,
+        {"resourceType": "Bundle", "entry": {}},
+        {"resourceType": "Bundle", "entry": [1]},
+        {"resourceType": "Bundle", "link": [{"relation": "next"}, 1]},
+        {"resourceType": "Bundle", "total": "many"},
+        bundle({}),
+        bundle(ONE | {"resourceType": "Group"}),
+        following("https://elsewhere.test/fhir/Patient?page=2"),
+        following("https://ehr.test.elsewhere.test/fhir?page=2"),
+        following("https://ehr.test/fhirs?page=2"),
+        following("https://ehr.test@elsewhere.test/fhir?page=2"),
+        following("http://ehr.test/fhir?page=2"),
+        following("//elsewhere.test/fhir?page=2"),
+        following(f"{BASE}/../admin?page=2"),
+        following(f"{BASE}/%2e%2e/admin?page=2"),
+        following("file:///etc/passwd"),
+    ],
+    ids=lambda value: str(value)[-60:],
+)  # fmt: skip
+def test_pages_that_are_none_or_lead_elsewhere_are_502(there, client, value):
+    there.get(SEARCH, json=value, content_type=JSON)
+    assert told(client.get("Patient")) == (502, ["exception"])
+    assert len(there.calls) == 1
+
+
+@pytest.mark.parametrize("link", [f"{BASE}?_getpages=a%20b&x=1", "?_getpages=a%20b&x=1", f"{BASE}/Patient/p?n=2"])  # fmt: skip
+def test_a_next_link_below_the_base_is_followed_as_it_is(there, client, link):
+    there.get(SEARCH, json=following(link), content_type=JSON)
+    answer = client.get("Patient")
+    whole = link if link.startswith("https") else f"{BASE}/{link}"
+    there.get(whole.partition("?")[0], json=bundle(ONE), content_type=JSON)
+    assert found(client.get(links(answer)["next"])) == ["one"]
+    assert there.calls[-1].request.url == whole
+
+
+def test_an_export_whose_pages_lead_back_ends(there, client):
+    there.get(SEARCH, json=following(f"{SEARCH}?page=2"), content_type=JSON)
+    store = client._client.application.extensions["fhir_b12"].store
+    pages = store.scan(["Patient"], since=None, access=app.Open().access(None), limits=())
+    with pytest.raises(app.Refusal) as refused:
+        list(pages)
+    assert (refused.value.status, len(there.calls)) == (502, 2)
+
+
+# --- what a refusal tells
+
+
+def outcome(**issue):
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error"} | issue]}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ((422, "required", "Patient.name[0].family"), (422, "required", "Patient.name[0].family")),
+        ((400, "value", "Patient.name.where(family='Zebedee')"), (400, "value", None)),
+        ((409, "Zebedee", "Zebedee"), (409, "conflict", None)),
+        ((403, "zebedee", "Patient.zebedee"), (403, "forbidden", None)),
+        ((412, "conflict", "Bundle.entry[0]"), (412, "conflict", None)),
+        ((405, "not-supported", "Patient"), (422, "not-supported", None)),
+    ],
+)
+def test_a_refusal_has_status_code_and_place_and_none_of_its_words(
+    there, client, capsys, said, shown
+):
+    status, code, place = said
+    words = {"diagnostics": "Zebedee is known", "details": {"text": "Zebedee"}}
+    text = outcome(code=code, expression=[place], **words)
+    there.post(f"{BASE}/Patient", json=text, status=status, content_type=JSON)
+    answer = client.post("Patient", PATIENT)
+    first = answer.json["issue"][0]
+    told_of = first.get("expression", [None])[0]
+    assert (answer.status_code, first["code"], told_of) == shown
+    assert "zebedee" not in (answer.text + "".join(capsys.readouterr())).lower()
+
+
+# --- what is sent
+
+
+def test_the_token_and_strictness_are_sent_and_no_cookie_comes_back(there, facing):
+    there.get(SEARCH, json=bundle(ONE), content_type=JSON, headers={"Set-Cookie": "a=b"})
+    client = facing(upstream_token="secret")
+    client.get("Patient?active=true")
+    client.get("Patient?active=true&_count=5&_elements=id")
+    first, second = (call.request for call in there.calls)
+    assert first.headers["Authorization"] == "Bearer secret"
+    assert first.headers["Prefer"] == "handling=strict"
+    assert "Cookie" not in second.headers
+    assert second.url == f"{SEARCH}?active=true&_count=5"
+
+
+def test_what_it_does_not_show_after_a_write_is_read(there, client):
+    there.post(
+        f"{BASE}/Patient", status=201, headers={"Location": f"{BASE}/Patient/one/_history/1"}
+    )
+    there.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
+    answer = client.post("Patient", PATIENT | {"id": "mine"})
+    assert (answer.status_code, answer.json["id"]) == (201, "one")
+    assert b"mine" not in there.calls[0].request.body
+
+
+def test_a_delete_of_which_no_version_is_told_has_no_etag(there, client):
+    there.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
+    there.delete(f"{BASE}/Patient/one", status=200, json=outcome(), content_type=JSON)
+    answer = client("DELETE", "Patient/one")
+    assert (answer.status_code, "ETag" in answer.headers) == (204, False)
+    there.get(f"{BASE}/Patient/two", status=410)
+    gone = client.get("Patient/two")
+    assert (told(gone), "ETag" in gone.headers) == ((410, ["deleted"]), False)
+
+
+def test_another_version_of_fhir_is_not_ready(there, client):
+    there.get(
+        f"{BASE}/metadata", json={"resourceType": "CapabilityStatement", "fhirVersion": "5.0.0"}
+    )
+    assert client.get("/readyz").status_code == 503
+
+
+# --- time
+
+
+@pytest.fixture
+def slow():
+    """A server that answers as a test says, on a port of its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+
+    def serve(head, drip):
+        while not stop.is_set():
+            try:
+                sender, _ = listener.accept()
+            except OSError:
+                return
+            with sender:
+                sender.recv(65536)
+                try:
+                    sender.sendall(head)
+                    while not stop.wait(0.2):
+                        sender.sendall(drip)
+                except OSError:
+                    pass
+
+    def start(head, drip):
+        threading.Thread(target=serve, args=(head, drip), daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
+
+    yield start
+    stop.set()
+    listener.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000\r\n\r\n"
+
+
+@pytest.mark.parametrize(("head", "drip"), [(HEAD, b" "), (b"", b"")], ids=["drips", "is silent"])
+def test_a_server_that_takes_its_time_is_given_up(facing, slow, head, drip):
+    client = facing(slow(head, drip), timeout=1)
+    assert told(client.post("Patient", PATIENT)) == (503, ["transient"])
+
+
+def test_a_server_whose_headers_are_none_puts_no_query_into_a_log(facing, slow, caplog):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n: x\r\nnothing\r\n\r\n{}"
+    facing(slow(head, b""), timeout=1).get("Patient?name=Zebedee")
+    assert "Zebedee" not in caplog.text
