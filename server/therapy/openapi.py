@@ -128,7 +128,9 @@ def _searched() -> list[dict[str, Any]]:
     told = {each.code: f"a {each.kind}" for each in parameters("Patient").values()}
     return [
         {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
-        for name, what in (told | _SHAPE).items()
+        for name, what in sorted(
+            (told | _SHAPE).items(), key=lambda each: (each[0][0] == "_", each)
+        )
     ]
 
 

@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _WHY = {"status_reason": "because:", "note": ""}
-_ORDERED = {"do_not_perform": "not to be done:", "intent": "", "dosage": ""} | _WHY
+_ORDERED = {"do_not_perform": "not to be done:", "dosage": "", "intent": "intent:"} | _WHY
 _DONE = {"body_site": "", "reason": "for", "outcome": "outcome:", "complication": ""} | _WHY
 _FOUND = {"component": "", "absent": "no value:", "interpretation": "",
           "reference_range": "range", "note": ""}  # fmt: skip

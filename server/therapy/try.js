@@ -28,11 +28,12 @@
       if (field.dataset.in === "path") path = path.replace(`{${field.name}}`, encodeURIComponent(field.value));
       if (field.dataset.in === "query" && field.value) query.append(field.name, field.value);
     }
+    const text = query.toString();
     const headers = { Accept: "application/json" };
     if (token.value) headers.Authorization = `Bearer ${token.value.trim()}`;
     const { body } = form.elements;
     if (body) headers["Content-Type"] = "application/json";
-    return [`${root}${path}${`?${query}`.replace(/\?$/, "")}`, { method: form.dataset.method, headers, body: body?.value, cache: "no-store" }];
+    return [`${root}${path}${text && "?"}${text}`, { method: form.dataset.method, headers, body: body?.value, cache: "no-store" }];
   }
 
   async function send(form) {

@@ -90,7 +90,7 @@ class Browser:
         return told["result"].get("value")
 
     def wait(self, script):
-        """Until an expression is true; half a minute at most."""
+        """Until an expression is true; half a minute or so at most."""
         for _ in range(300):
             if self.run(script):
                 return

@@ -172,6 +172,13 @@ def test_what_was_not_done_is_marked_as_such(client):
     assert page(client, path).text.count('class="bad">not-done<') == number
 
 
+def test_an_order_not_to_give_something_says_so(client):
+    order = {"status": "active", "intent": "order", "drug": {"text": "Cyanocobalamin"},
+             "doNotPerform": True, "patient": COURSE["labResults"][0]["patient"]}  # fmt: skip
+    (told,) = client.get(keep(client, of(orders=[order]))).json["entries"]
+    assert told["detail"] == "not to be done: yes; intent: order"
+
+
 @pytest.mark.parametrize("digits", ["180.00", "0.10", "1E+3", "12345678901234567890.10"])
 def test_digits_are_shown_as_they_were_written(client, digits):
     path = keep(client, of(lab("2026-01-01", digits), lab("2026-02-01", f"<{digits}")))
@@ -292,10 +299,12 @@ def served(app):
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
