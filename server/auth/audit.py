@@ -1,7 +1,8 @@
 """AuditEvents: who did what to which patient's data.  https://profiles.ihe.net/ITI/BALP/
 
 What is written has its event in the same transaction; of what is shown one is kept before it goes
-out.
+out. Reads, searches, creates, updates and deletes follow IHE's patterns Read, Query, Create, Update
+and Delete; for histories and operations it has none.
 """
 
 import base64
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Request
 
@@ -24,11 +26,16 @@ from fhir_b12.server.store import Access, Change, Done, Everything, Store, Versi
 
 Event = dict[str, Any]
 _INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
+_TYPES = "http://hl7.org/fhir/resource-types"
+#: what else is not called as R4 calls it
+_CALLED = {"search-compartment": "search", "therapy": "operation"}
 #: how a change is called: the action, and the interaction
 _WRITTEN = {
     "created": ("C", "create"), "updated": ("U", "update"), "deleted": ("D", "delete"),
     "found": ("R", "read"),
 }  # fmt: skip
+#: what client and server are in an event: whence data come and where they go, by action
+_PARTS = {"R": ("destination", "source"), "D": ("program", "custodian")}
 _MOST = 100  #: resources that one event of a search names
 
 
@@ -55,18 +62,17 @@ class Auditor:
     ) -> None:
         """Keep the event of what is about to be shown."""
         code = request.url_rule.endpoint.split()[0] if request.url_rule else "read"
-        code = "search" if code == "search-compartment" else code
-        action = "E" if query is not None or code.startswith("$") else "R"
-        entities = self._data(versions[:_MOST], request)
+        code = "operation" if code.startswith("$") else _CALLED.get(code, code)
+        action = "E" if query is not None or code == "operation" else "R"
+        entities = self._data(versions[:_MOST], request, is_search=query is not None)
         if query is not None:
-            asked = f"{request.path}?{request.query_string.decode('latin-1')}"
+            raw = request.query_string.decode("latin-1")
+            asked = f"{request.path}?{raw if request.method == 'GET' else urlencode(query.pairs)}"
             text = base64.b64encode(asked.encode()).decode()
             entities.append({
                 "type": _coding("object"), "role": _coding("query"), "query": text,
             })  # fmt: skip
-        event = self._event(
-            request, access, action, "operation" if code.startswith("$") else code, entities
-        )
+        event = self._event(request, access, action, code, entities)
         change = Change(method="POST", type="AuditEvent", resource=event)
         self._store.apply([change], Everything(), clock=self._clock)
 
@@ -75,6 +81,7 @@ class Auditor:
     ) -> Event:
         client = str(getattr(access, "client", ""))
         own = {"display": self._config.root}
+        parts = _PARTS.get(action, ("source", "destination"))
         return {
             "resourceType": "AuditEvent",
             "type": _coding("rest"),
@@ -84,31 +91,36 @@ class Auditor:
             "outcome": "0",
             "agent": [
                 {
-                    "type": {"coding": [_coding("client")]},
+                    "type": {"coding": [_coding(parts[0])]},
                     "who": {"identifier": {"value": client}},
                     "requestor": True,
                     "network": {"address": wire.sender(request, self._config), "type": "2"},
                 },
                 {
-                    "type": {"coding": [_coding("server")]},
+                    "type": {"coding": [_coding(parts[1])]},
                     "who": own,
                     "requestor": False,
+                    "network": {"address": self._config.root, "type": "5"},
                 },
             ],
             "source": {"observer": own, "type": [_coding("application")]},
-            **({"entity": entities} if entities else {}),
+            "entity": entities,
         }
 
-    def _data(self, versions: Iterable[Version], request: Request) -> list[Event]:
-        """The resources, and the patients whose they are."""
+    def _data(
+        self, versions: Iterable[Version], request: Request, *, is_search: bool = False
+    ) -> list[Event]:
+        """The resources, the patients whose they are, and the request."""
         found: list[Event] = []
         patients: dict[str, None] = {}
         for version in versions:
             name = f"{version.type}/{version.id}"
             which = f"/_history/{version.version}" if version.version else ""
+            # of a search the query alone is an object
+            kind = {"system": _TYPES, "code": version.type} if is_search else _coding("object")
             found.append({
                 "what": {"reference": name + which},
-                "type": _coding("object"), "role": _coding("resource"),
+                "type": kind, "role": _coding("resource"),
             })  # fmt: skip
             patients |= dict.fromkeys(self._patients(version, name))
         found += [
@@ -119,9 +131,8 @@ class Auditor:
             }
             for each in patients
         ]
-        number = request.environ.get("fhir_b12.request_id")
-        if number and found:
-            found[0]["detail"] = [{"type": "X-Request-Id", "valueString": number}]
+        number = request.environ["fhir_b12.request_id"]
+        found.append({"what": {"identifier": {"value": number}}, "type": _coding("request")})
         return found
 
     def _patients(self, version: Version, name: str) -> Iterator[str]:

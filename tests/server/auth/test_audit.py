@@ -31,10 +31,42 @@ def events(server):
     for version in server.store.search(query, Everything()).matches:
         event = loads(version.body)
         assert [str(each) for each in VALIDATOR.validate(event) if each.is_error] == []
-        names = [each["what"]["reference"] for each in event.get("entity", ()) if "what" in each]
+        follows_its_pattern(event)
+        names = [
+            each["what"]["reference"]
+            for each in event["entity"]
+            if "reference" in each.get("what", ())
+        ]
         client = event["agent"][0]["who"]["identifier"]["value"]
         found.append((event["action"], event["subtype"][0]["code"], client, names))
     return found
+
+
+DCM = "http://dicom.nema.org/resources/ontology/DCM"
+SENT = ((DCM, "110153"), (DCM, "110152"))  #: the client is the source, the server the destination
+SHOWN = ((DCM, "110152"), (DCM, "110153"))
+TAKEN = ((DCM, "110150"), ("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian"))  # fmt: skip
+#: interaction -> its action, what client and server are, the role of its one object
+PATTERNS = {
+    "read": ("R", SHOWN, "4"), "vread": ("R", SHOWN, "4"), "search-type": ("E", SENT, "24"),
+    "create": ("C", SENT, "4"), "update": ("U", SENT, "4"), "patch": ("U", SENT, "4"),
+    "delete": ("D", TAKEN, "4"),
+}  # fmt: skip
+
+
+def follows_its_pattern(event):
+    """As IHE's Read, Query, Create, Update and Delete have it; there is none of other interactions."""
+    expected = PATTERNS.get(event["subtype"][0]["code"])
+    if expected is None:
+        return
+    codings = [each["type"]["coding"][0] for each in event["agent"]]
+    objects = [each for each in event["entity"] if each["type"]["code"] == "2"]
+    parts = tuple((each["system"], each["code"]) for each in codings)
+    assert (event["action"], parts, *(each["role"]["code"] for each in objects)) == expected
+    assert all({"who", "network"} <= each.keys() for each in event["agent"])
+    assert "detail" not in objects[0]
+    assert ("what" in objects[0]) != ("query" in objects[0])
+    assert [each for each in event["entity"] if each["type"]["code"] == "XrequestId"] != []
 
 
 def test_reads_searches_and_writes(audited):
@@ -42,20 +74,29 @@ def test_reads_searches_and_writes(audited):
     asked("GET", "Observation/lab1")
     asked("GET", "Observation/lab1/_history/1")
     asked("GET", "Observation?code=x&subject=Patient/two")
+    asked("GET", "Observation?subject=Patient/two")
     asked("PUT", "Observation/lab1", observation("lab1", "one", "laboratory", status="amended"))
     asked("PUT", "Observation/lab1", observation("lab1", "one", "laboratory", status="amended"))
     patch = [{"op": "replace", "path": "/status", "value": "final"}]
     asked("PATCH", "Observation/lab1", patch, Content_Type="application/json-patch+json")
     asked("DELETE", "Observation/lab1")
     asked("GET", "Patient/two/$everything?_type=Patient")
+    asked("GET", "/therapy/patients/two")
     assert events(audited) == [
         ("R", "read", "all", ["Observation/lab1/_history/1", "Patient/one"]),
         ("R", "vread", "all", ["Observation/lab1/_history/1", "Patient/one"]),
         ("E", "search-type", "all", []),
+        ("E", "search-type", "all", ["Observation/lab2/_history/1", "Patient/two"]),
         ("U", "update", "all", ["Observation/lab1/_history/2", "Patient/one"]),
         ("U", "patch", "all", ["Observation/lab1/_history/3", "Patient/one"]),
         ("D", "delete", "all", ["Observation/lab1/_history/4"]),
         ("E", "operation", "all", ["Patient/two/_history/1", "Patient/two"]),
+        (
+            "E",
+            "operation",
+            "all",
+            ["Patient/two/_history/1", "Observation/lab2/_history/1", "Patient/two"],
+        ),
     ]
 
 
@@ -69,13 +110,27 @@ def test_plain_records_are_seen_no_less(audited):
     assert search == ("E", "search-type", "all", ["Patient/two/_history/1", "Patient/two"])
 
 
-def test_the_query_and_the_request_are_in_it_and_the_value_is_not_in_the_log(audited, capsys):
-    audited.as_("all")("GET", "Patient?name=Zebedee", X_Request_Id="asked-1")
+FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "headers", "noted"),
+    [
+        (("GET", "Patient?name=Zebedee"), {}, b"/fhir/Patient?name=Zebedee"),
+        (("POST", "Patient/_search", "name=Zebedee"), FORM, b"/fhir/Patient/_search?name=Zebedee"),
+    ],
+    ids=["GET", "POST"],
+)
+def test_the_query_and_the_request_are_in_it_and_the_value_is_not_in_the_log(
+    audited, capsys, asked, headers, noted
+):
+    audited.as_("all")(*asked, **headers, X_Request_Id="asked-1")
     query = parse("AuditEvent", [], strict=True, base="")
     event = loads(audited.store.search(query, Everything()).matches[0].body)
-    asked = next(each["query"] for each in event["entity"] if "query" in each)
-    assert base64.b64decode(asked) == b"/fhir/Patient?name=Zebedee"
-    assert event["entity"][0]["detail"] == [{"type": "X-Request-Id", "valueString": "asked-1"}]
+    query = next(each["query"] for each in event["entity"] if "query" in each)
+    assert base64.b64decode(query) == noted
+    names = [each["what"].get("identifier") for each in event["entity"] if "what" in each]
+    assert {"value": "asked-1"} in names
     assert "Zebedee" not in "".join(capsys.readouterr())
 
 
