@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _MIME = re.compile(
-    r"(contentType|MimeType(\[\d+\])?|patchFormat(\[\d+\])?|[sg](ig|et)Format|currency|language)$"
+    r"(contentType|CapabilityStatement\.format(\[\d+\])?|MimeType(\[\d+\])?|patchFormat(\[\d+\])?|[sg](ig|et)Format|currency|language)$"
 )
 #: The reference ran without a terminology server and without other packages: the rule, and the
 #: places where it speaks of that alone.
