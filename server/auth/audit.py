@@ -27,8 +27,6 @@ from fhir_b12.server.store import Access, Change, Done, Everything, Store, Versi
 Event = dict[str, Any]
 _INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
 _TYPES = "http://hl7.org/fhir/resource-types"
-#: what else is not called as R4 calls it
-_CALLED = {"search-compartment": "search", "therapy": "operation"}
 #: how a change is called: the action, and the interaction
 _WRITTEN = {
     "created": ("C", "create"), "updated": ("U", "update"), "deleted": ("D", "delete"),
@@ -62,7 +60,8 @@ class Auditor:
     ) -> None:
         """Keep the event of what is about to be shown."""
         code = request.url_rule.endpoint.split()[0] if request.url_rule else "read"
-        code = "operation" if code.startswith("$") else _CALLED.get(code, code)
+        code = "search" if code == "search-compartment" else code
+        code = "operation" if code.startswith("$") else code
         action = "E" if query is not None or code == "operation" else "R"
         entities = self._data(versions[:_MOST], request, is_search=query is not None)
         if query is not None:

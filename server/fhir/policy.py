@@ -1,7 +1,7 @@
 """What is asked of a resource before it is kept.  https://hl7.org/fhir/R4/validation.html"""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +56,21 @@ class Policy:
         if any(issue.is_error for issue in weighed):
             raise Refusal(422, weighed)
         return tuple(weighed)
+
+    def check_each(
+        self, rows: Iterable[tuple[dict[str, Any] | None, str]]
+    ) -> list[tuple[Issue, ...]]:
+        """The advice on each of resources and their places; Refusal 422 with all faults of any."""
+        advice: list[tuple[Issue, ...]] = []
+        wrong: list[Issue] = []
+        for resource, place in rows:
+            try:
+                advice.append(self.check(resource, place) if resource else ())
+            except Refusal as refusal:
+                wrong += refusal.issues
+        if wrong:
+            raise Refusal(422, wrong)
+        return advice
 
     def hold(self, resource: Any) -> None:
         """Refuse what may not be kept: the check of a store on what a patch made."""

@@ -104,18 +104,10 @@ def _refuse_doubles(entries: Sequence[Entry]) -> None:
 
 def _checked(entries: Sequence[Entry]) -> list[tuple[Issue, ...]]:
     """The advice on each entry; a refusal with all that is wrong in any."""
-    policy = facade().policy
-    advice: list[tuple[Issue, ...]] = []
-    wrong: list[Issue] = []
-    for entry in entries:
-        try:
-            whole = entry.resource if entry.method in {"POST", "PUT"} else None
-            advice.append(policy.check(whole, f"{entry.place}.resource") if whole else ())
-        except Refusal as refusal:
-            wrong += refusal.issues
-    if wrong:
-        raise Refusal(422, wrong)
-    return advice
+    return facade().policy.check_each(
+        (entry.resource if entry.method in {"POST", "PUT"} else None, f"{entry.place}.resource")
+        for entry in entries
+    )
 
 
 def _written(done: Done, advice: Sequence[Issue]) -> bytes:

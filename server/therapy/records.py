@@ -63,7 +63,12 @@ def of_patient(name: str) -> tuple[list[TherapyRecord], tuple[Issue, ...]]:
 
 def as_fhir() -> Response:
     """The FHIR transaction that a therapy record is; nothing is kept."""
-    return answer(_bundle(_record()), media=wire.FHIR_JSON)
+    bundle = _bundle(_record())
+    facade().policy.check_each(
+        (entry["resource"], f"Bundle.entry[{number}].resource")
+        for number, entry in enumerate(bundle.get("entry", ()))
+    )
+    return answer(bundle, media=wire.FHIR_JSON)
 
 
 def as_records() -> Response:
