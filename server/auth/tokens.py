@@ -27,7 +27,7 @@ from fhir_b12.server.store import Store
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LONGEST = 8_000  #: characters of an assertion
 _LIFE = 300  #: seconds that an assertion may live
-_SKEW = 10  #: seconds that two clocks may differ
+_SKEW = 30  #: seconds that two clocks may differ
 _KNOWN = {"grant_type", "scope", "client_assertion_type", "client_assertion"}
 
 

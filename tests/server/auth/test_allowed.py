@@ -1,6 +1,7 @@
 """What clients with the right token may do."""
 
 import json
+import time
 
 import pytest
 
@@ -24,6 +25,18 @@ def test_a_token_lives_five_minutes_and_tells_what_it_allows(server):
 def test_rsa_and_ec_keys_are_taken(server):
     assertion = signed(claims("reader"), RSA, "RS384", kid="two")
     assert server.ask(**form("reader", assertion=assertion)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "status"),
+    [
+        ("exp", -20, 200), ("exp", 320, 200), ("iat", 20, 200), ("nbf", 20, 200), ("iat", -3600, 200),
+        ("exp", -60, 401), ("exp", 360, 401), ("iat", 60, 401), ("nbf", 60, 401),
+    ],
+)  # fmt: skip
+def test_the_clock_of_a_client_may_be_half_a_minute_off(server, claim, seconds, status):
+    assertion = signed(claims("reader", **{claim: int(time.time()) + seconds}))
+    assert server.ask(**form("reader", assertion=assertion)).status_code == status
 
 
 def test_the_audience_may_be_a_list_of_one(server):

@@ -195,6 +195,14 @@ def test_nothing_is_read_with_a_token_that_has_expired(fresh):
     assert told(asked("GET", "Patient/one")) == (401, ["login"])
 
 
+def test_a_clock_of_the_server_that_is_set_back_makes_no_old_token_of_a_stranger_valid(fresh):
+    asked = fresh.as_("reader")
+    fresh.shift = -3600
+    assert asked("GET", "Patient/one").status_code == 200
+    assert server_says(fresh, signed(claims("reader"))) == 401  # it is from the future there
+    assert told(fresh.client("GET", "Patient/one", Authorization="Bearer x")) == (401, ["login"])
+
+
 def test_nothing_is_read_with_a_token_of_a_client_that_was_removed(fresh):
     asked = fresh.as_("reader")
     fresh.store.delete_client("reader")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fhir_b12.server.types import READ_ONLY, SHIPPED
-from tests.server.fhir.conftest import PATIENT, observation, told
+from tests.server.fhir.conftest import PATIENT, found, observation, told
 
 JSON = "application/fhir+json"
 
@@ -219,3 +219,40 @@ def test_what_is_invalid_is_told_at_once_and_without_a_value(client):
     assert answer.status_code == 422
     assert sum(issue["severity"] == "error" for issue in answer.json["issue"]) >= 3
     assert b"secret" not in answer.data
+
+
+# --- links that lead round and round, or to everything
+
+
+def member(number, others):
+    refers = [{"reference": f"Observation/o{other}"} for other in others]
+    return observation(id=f"o{number}", **({"hasMember": refers} if refers else {}))
+
+
+def given(client, resources):
+    entries = [
+        {"resource": each, "request": {"method": "PUT", "url": f"Observation/{each['id']}"}}
+        for each in resources
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    assert client.post("", bundle).status_code == 200
+
+
+ROUND = "_include:iterate=Observation:has-member&_revinclude:iterate=Observation:has-member"
+
+
+def test_links_in_a_circle_and_between_all_are_followed_once_each(client):
+    given(client, [member(number, range(60)) for number in range(60)])
+    assert len(found(client.get(f"Observation?_id=o7&{ROUND}"))) == 60
+    assert found(client.get("Observation?_id=o7&_has:Observation:has-member:_id=o7")) == ["o7"]
+    chain = "has-member.has-member.has-member.status=final"
+    assert len(found(client.get(f"Observation?{chain}&_count=100"))) == 60
+    backwards = "_has:Observation:has-member:" * 3
+    assert len(found(client.get(f"Observation?{backwards}status=final&_count=100"))) == 60
+    for deeper in (f"has-member.{chain}", f"_has:Observation:has-member:{backwards}status=final"):
+        assert told(client.get(f"Observation?{deeper}"))[0] == 400
+
+
+def test_no_more_than_a_thousand_are_shown_beside(client):
+    given(client, [member(0, ()), *(member(number, [0]) for number in range(1, 1101))])
+    assert len(found(client.get(f"Observation?_id=o0&{ROUND}"))) == 1001

@@ -1,0 +1,192 @@
+"""Too long a body, too full a disk, too many at once: refused in good order, and the rest goes on."""
+
+import gzip
+import http.client
+import resource
+import socket
+import sqlite3
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fhir_b12.jsonio import dumps, loads
+from fhir_b12.server.app import create_app
+from fhir_b12.server.store.sqlite import Sqlite
+from tests.server.durability import serve
+from tests.server.fhir.conftest import CONFIG, Client, found
+from tests.server.test_serving import asked
+
+JSON = {"Content_Type": "application/fhir+json"}
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A server process and its port."""
+    process, port = serve(tmp_path / "try.db")
+    yield process, port
+    process.terminate()
+    assert process.wait() == 0
+
+
+def patient(number, size=0):
+    return {"resourceType": "Patient", "id": f"p{number}", "name": [{"text": f"{number}" + "x" * size}]}  # fmt: skip
+
+
+def put(port, number, size=0, **headers):
+    body = dumps(patient(number, size))
+    return asked(port, "PUT", f"/fhir/Patient/p{number}", body, **JSON, **headers)
+
+
+# --- the disk is full
+
+
+def is_refused(status, body):
+    """507 and says so in FHIR."""
+    assert status == 507, body
+    assert [issue["code"] for issue in loads(body)["issue"]] == ["no-store"]
+    return True
+
+
+def fill(write):
+    """Write until there is no room; the numbers of what was acknowledged."""
+    kept = []
+    for number in range(1000):
+        status, body = write(number)
+        if status != 201:
+            assert is_refused(status, body)
+            return kept
+        kept.append(number)
+    raise AssertionError("it is never full")
+
+
+def test_a_full_disk_refuses_what_is_written_and_keeps_what_was_acknowledged(served):
+    process, port = served
+    room = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
+    kept = fill(lambda number: put(port, number, 20_000))
+    assert kept
+    pair = [{"resource": patient(n, 20_000), "request": {"method": "PUT", "url": f"Patient/p{n}"}} for n in (2000, 2001)]  # fmt: skip
+    for kind, seen in (("transaction", 507), ("batch", 200)):
+        bundle = {"resourceType": "Bundle", "type": kind, "entry": pair}
+        status, body = asked(port, "POST", "/fhir", dumps(bundle), **JSON)
+        assert status == seen
+        if kind == "batch":
+            assert [e["response"]["status"][:3] for e in loads(body)["entry"]] == ["507", "507"]
+    assert asked(port, "GET", "/readyz")[0] == 200
+    for number in kept:
+        assert loads(asked(port, "GET", f"/fhir/Patient/p{number}")[1])["name"] == patient(number, 20_000)["name"]  # fmt: skip
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, room)
+    assert put(port, 3000)[0] == 201
+    page = loads(asked(port, "GET", "/fhir/Patient?_count=1000&_elements=id")[1])
+    assert {e["resource"]["id"] for e in page["entry"]} == {f"p{n}" for n in (*kept, 3000)}
+
+
+def test_a_full_database_does_the_same_where_many_write_at_once(tmp_path):
+    store = Sqlite(replace(CONFIG, database=str(tmp_path / "try.db")))
+    app = create_app(CONFIG, store)
+    store._do(lambda writer: writer.execute("PRAGMA max_page_count = 150").fetchall())
+
+    def write(number):
+        answer = Client(app).put(f"Patient/p{number}", patient(number, 5000))
+        return answer.status_code, answer.data
+
+    kept, full = [], []
+
+    def writes(first):
+        kept.extend(fill(lambda number: write(first + number)))
+        full.append(True)
+
+    threads = [threading.Thread(target=writes, args=(first * 1000,)) for first in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert (len(full), len(found(Client(app).get("Patient?_count=1000")))) == (4, len(kept))
+    store._do(lambda writer: writer.execute("PRAGMA max_page_count = 100000").fetchall())
+    assert write(9000)[0] == 201
+    store.close()
+    with sqlite3.connect(tmp_path / "try.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+# --- bodies
+
+
+def peak(process):
+    """The most memory the process has had, in bytes."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+HEAD = b"POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n"
+BOMB = gzip.compress(b" " * 100 * MIB)
+BODIES = {
+    "of 100 MB, announced": (HEAD + b"Content-Length: 100000000\r\n\r\n", b" " * MIB, 96),
+    "of 100 MB, in chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"100000\r\n" + b" " * MIB + b"\r\n", 100),
+    "of 100 MB, packed": (HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB), BOMB, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_is_413_and_takes_no_room(served, name):
+    process, port = served
+    put(port, 1)
+    before = peak(process)
+    head, part, times = BODIES[name]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sender:
+        sender.sendall(head)
+        try:
+            for _ in range(times):
+                sender.sendall(part)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it does not listen to the rest
+        else:
+            answer = http.client.HTTPResponse(sender)
+            answer.begin()
+            assert answer.status == 413
+    assert put(port, 2)[0] == 201
+    assert peak(process) - before < 50 * MIB
+
+
+# --- many at once
+
+
+def at_once(number, job):
+    """What each of so many threads gives."""
+    ready, given = threading.Barrier(number), []
+
+    def run(index):
+        ready.wait()
+        given.append(job(index))
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(number)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return given
+
+
+@pytest.mark.slow
+def test_a_thousand_who_write_one_resource_make_a_thousand_versions(served):
+    port = served[1]
+
+    def write(index):
+        body = dumps(patient(0) | {"name": [{"text": str(index)}]})
+        return asked(port, "PUT", "/fhir/Patient/p0", body, **JSON)
+
+    given = at_once(900, write) + at_once(100, lambda index: write(900 + index))
+    assert {status for status, _ in given} <= {200, 201}
+    versions = {int(loads(body)["meta"]["versionId"]) for _, body in given}
+    assert versions == set(range(1, 1001))
+
+
+def test_of_many_who_change_one_version_one_does(served):
+    port = served[1]
+    put(port, 0)
+    for version in range(1, 4):
+        given = at_once(50, lambda index: put(port, 0, 10 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
+        assert Counter(status for status, _ in given) == {200: 1, 412: 49}
