@@ -5,7 +5,9 @@ resource on. It says no more than yes or no: what is wrong is for `fhir_b12.vali
 """
 
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +20,8 @@ from fhir_b12.validation.shapes import ELEMENT, Member, shape
 _MODULE = ModuleType("fhir_b12.validation.fitting.structs")
 _MODULE.__dict__["Any"] = Any
 sys.modules[_MODULE.__name__] = _MODULE
+_READY: dict[str, type[msgspec.Struct]] = {}  #: of resources
+_MAKING = threading.Lock()
 _ANNOTATIONS = {"string": "str", "boolean": "bool", "number": "int"}
 _TEMPLATES = {
     (False, False): "{0}",
@@ -98,8 +102,15 @@ def _within(node: dict[str, Any]) -> Iterator[Any]:
 
 
 def _struct(key: str) -> type[msgspec.Struct]:
-    known: type[msgspec.Struct] | None = getattr(_MODULE, _name(key), None)
-    return known or _made(key)
+    known = _READY.get(key)
+    if known is None:
+        # msgspec looks at a struct when it is first used, and two threads at that end the process
+        with _MAKING:
+            known = _READY.get(key) or _made(key)
+            with suppress(msgspec.ValidationError):
+                msgspec.convert({}, known)
+            _READY[key] = known
+    return known
 
 
 def _made(key: str) -> type[msgspec.Struct]:
