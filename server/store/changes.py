@@ -127,7 +127,8 @@ class Work:
                 raise refuse(404, "not-found", "the condition finds nothing to patch")
             return Done(version=None, what="absent")
         name = self._names[index] if match is None else match.id
-        old = self._current(connection, f"{change.type}/{name}")
+        is_new = change.method == "POST" and change.id is None  # its id was made just now
+        old = None if is_new else self._current(connection, f"{change.type}/{name}")
         self._hold_version(change, old)
         if old is not None and old.body is not None:
             self._hold_sight(connection, change, name)

@@ -10,7 +10,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -32,6 +31,8 @@ from fhir_b12.server.store.schema import TABLES, VERSION
 _TOGETHER = 256  #: requests that are made durable by one sync
 _CHUNK = 500  #: resources that a scan reads at a time
 Job = Callable[[sqlite3.Connection], Any]
+_Told = tuple[Any, BaseException | None]  #: what a job gave, or why it failed
+_Answer = SimpleQueue[_Told]  #: of one
 
 
 def opened(config: Config) -> "Sqlite":
@@ -89,7 +90,7 @@ class Sqlite:
         self._own = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._jobs: SimpleQueue[tuple[Job, Future[Any]] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Job, _Answer] | None] = SimpleQueue()
         try:
             if path.is_file() and path.stat().st_size:  # what is not ours is not even opened
                 with _connected(path, read_only=True) as connection:
@@ -122,9 +123,12 @@ class Sqlite:
 
     def _do(self, job: Job) -> Any:
         """What a job gives, once it is durable."""
-        future: Future[Any] = Future()
-        self._jobs.put((job, future))
-        return future.result()
+        answer: _Answer = SimpleQueue()
+        self._jobs.put((job, answer))
+        value, failure = answer.get()
+        if failure is not None:
+            raise failure
+        return value
 
     def _write(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -137,26 +141,20 @@ class Sqlite:
                 batch.append(following)
             self._together(batch)
 
-    def _together(self, batch: Sequence[tuple[Job, Future[Any]]]) -> None:
+    def _together(self, batch: Sequence[tuple[Job, _Answer]]) -> None:
         """Several jobs, made durable at once; one that fails leaves the others."""
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            results += [(future, *self._one(job)) for job, future in batch]
+            told = [self._one(job) for job, _ in batch]
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
-            for _, future in batch:
-                future.set_exception(_unwritten(error))
-            return
-        for future, value, failure in results:
-            if failure is None:
-                future.set_result(value)
-            else:
-                future.set_exception(failure)
+            told = [(None, _unwritten(error)) for _ in batch]
+        for (_, answer), each in zip(batch, told, strict=True):
+            answer.put(each)
 
-    def _one(self, job: Job) -> tuple[Any, BaseException | None]:
+    def _one(self, job: Job) -> _Told:
         self._writer.execute("SAVEPOINT one")
         try:
             value = job(self._writer)
