@@ -29,7 +29,7 @@ from fhir_b12.server.outcomes import refuse
 
 PAUSE = 0.1  #: seconds for which lines are gathered
 _KEY = token_bytes(32)
-_encode = msgspec.json.Encoder().encode  # what is logged is short and ours, with nothing to check
+_encode = msgspec.json.Encoder().encode_lines  # what is logged is ours, with nothing to check
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
 
 
@@ -38,14 +38,15 @@ def set_up(stream: TextIO | None = None) -> None:
     lines = Lines(sys.stderr, PAUSE) if stream is None else Lines(stream, 0)
     atexit.register(lines.flush)
     structlog.configure(
-        processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _line],
+        processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _kept],
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
 
 
-def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    return _encode(event).decode()
+def _kept(_: Any, __: str, event: MutableMapping[str, Any]) -> tuple[tuple[Any], dict[str, Any]]:
+    """As it is: JSON is made of it when it is written, not while somebody waits."""
+    return (event,), {}
 
 
 class Lines:
@@ -53,11 +54,11 @@ class Lines:
 
     def __init__(self, stream: TextIO, pause: float) -> None:
         self._stream, self._pause = stream, pause
-        self._lines: deque[str] = deque()
+        self._lines: deque[MutableMapping[str, Any]] = deque()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def msg(self, line: str) -> None:
+    def msg(self, line: MutableMapping[str, Any]) -> None:
         """Take a line."""
         self._lines.append(line)
         if not self._pause:
@@ -80,7 +81,7 @@ class Lines:
         with self._lock, suppress(OSError, ValueError):
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if lines:
-                self._stream.write("\n".join(lines) + "\n")
+                self._stream.write(_encode(lines).decode())
                 self._stream.flush()
 
 

@@ -42,12 +42,12 @@ def is_id(text: Any) -> bool:
 
 def body(request: Request, config: Config) -> bytes:
     """The body, unpacked, within the limits."""
-    too_long = refuse(413, "too-long", f"the body is longer than {config.max_body} bytes; split it")
-    if (request.content_length or 0) > config.max_body:
-        raise too_long
-    raw: bytes = request.stream.read(config.max_body + 1)
-    if len(raw) > config.max_body:
-        raise too_long
+    raw = b""
+    if (length := request.content_length or 0) <= config.max_body:
+        raw = request.stream.read(config.max_body + 1)
+    if max(length, len(raw)) > config.max_body:
+        message = f"the body is longer than {config.max_body} bytes; split it"
+        raise refuse(413, "too-long", message)
     packing = request.headers.get("Content-Encoding", "").strip().lower()
     if packing in {"", "identity"}:
         return raw

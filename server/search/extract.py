@@ -5,6 +5,7 @@ names are asked of FHIRPath. Whatever shape a resource has, there are rows for w
 no exception.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -57,7 +58,9 @@ def rows(resource: dict[str, Any], base: str) -> Rows:
     mass = values.molar_mass(resource.get("code")) if kind == "Observation" else None
     walk = _Walk(f"{base}/", mass)
     _look(resource, tree, walk, 0, numbered)
-    for expression, emits in others:
+    for name, expression, emits in others:
+        if name and name not in resource:
+            continue
         for value, leaf in _evaluated(expression, resource, kind):
             emits(leaf)(walk, value, 0)
     return Rows(walk.texts, walk.ranges)
@@ -78,7 +81,9 @@ def _look(node: dict[str, Any], branch: _Branch, walk: _Walk, part: int, numbere
                 _look(item, found, walk, own, numbered)
 
 
-_Other = tuple[fhirpath.Expression, Callable[[str], _Emit]]
+#: the element without which there is nothing to be found, if there is such a one
+_Other = tuple[str, fhirpath.Expression, Callable[[str], _Emit]]
+_WITHIN = re.compile(r"\w+\.(extension(?=\()|\w+(?=\.where\())")
 
 
 @cache
@@ -87,7 +92,9 @@ def _compiled(kind: str) -> tuple[_Branch, tuple[_Other, ...], str]:
     tree, others = _Branch(), []
     for path in indexed(kind):
         if not is_simple(path.text):
-            others.append((fhirpath.compile(path.text), _chosen(path)))
+            within = _WITHIN.match(path.text)
+            name = within[1] if within else ""
+            others.append((name, fhirpath.compile(path.text), _chosen(path)))
             continue
         for names, leaf in routes(path.text):
             here = tree

@@ -29,16 +29,13 @@ class Prepared(NamedTuple):
 
 def prepared(resource: Resource, name: str, base: str) -> Prepared:
     """A resource under its id."""
-    kind = resource["resourceType"]
     given = resource.get("meta")
     meta = {k: v for k, v in given.items() if k not in _OURS} if isinstance(given, dict) else {}
-    known = {"resourceType", "id", "meta"}
-    others = {key: value for key, value in resource.items() if key not in known}
-    head = b'{"resourceType":%b,"id":%b,"meta":{"versionId":"' % (dumps(kind), dumps(name))
-    tail = b",%b" % dumps(meta)[1:] if meta else b"}"
-    tail += b",%b" % dumps(others)[1:] if others else b"}"
+    first = {"resourceType": None, "id": name, "meta": {"versionId": ""} | meta}
+    whole = first | resource | {"id": name, "meta": first["meta"]}
+    head, mark, tail = dumps(whole).partition(b'"versionId":"')
+    head, tail = head + mark, tail[1:]
     digest = blake2b(head + tail, digest_size=16).digest()
-    whole = {**resource, "id": name}
     return Prepared(head, tail, digest, rows(whole, base))
 
 

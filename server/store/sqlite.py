@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +23,8 @@ from fhir_b12.server.store.schema import TABLES, VERSION
 
 _TOGETHER = 256  #: requests that are made durable by one sync
 Job = Callable[[Any], Any]
+_Told = tuple[Any, BaseException | None]  #: what a job gave, or why it failed
+_Answer = SimpleQueue[_Told]  #: of one
 
 
 class _Connection(sqlite3.Connection):
@@ -98,7 +99,7 @@ class Sqlite(Relational):
         self._readers: list[_Connection] = []
         self._lock = threading.Lock()
         self._is_closed = False
-        self._jobs: SimpleQueue[tuple[Job, Future[Any]] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Job, _Answer] | None] = SimpleQueue()
         try:
             if path.is_file() and path.stat().st_size:  # what is not ours is not even opened
                 with _connected(path, read_only=True) as connection:
@@ -135,12 +136,15 @@ class Sqlite(Relational):
 
     def _do(self, job: Callable[[Connection], T]) -> T:
         """What a job that writes gives, once it is durable."""
-        future: Future[Any] = Future()
+        answer: _Answer = SimpleQueue()
         with self._lock:
             if self._is_closed:  # nobody would answer it
                 raise _stopping()
-            self._jobs.put((job, future))
-        found: T = future.result()
+            self._jobs.put((job, answer))
+        value, failure = answer.get()
+        if failure is not None:
+            raise failure
+        found: T = value
         return found
 
     def moment(self, clock: Callable[[], int]) -> int:
@@ -158,26 +162,20 @@ class Sqlite(Relational):
                 batch.append(following)
             self._together(batch)
 
-    def _together(self, batch: Sequence[tuple[Job, Future[Any]]]) -> None:
+    def _together(self, batch: Sequence[tuple[Job, _Answer]]) -> None:
         """Several jobs, made durable at once; one that fails leaves the others."""
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            results += [(future, *self._one(job)) for job, future in batch]
+            told = [self._one(job) for job, _ in batch]
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
-            for _, future in batch:
-                future.set_exception(_unwritten(error))
-            return
-        for future, value, failure in results:
-            if failure is None:
-                future.set_result(value)
-            else:
-                future.set_exception(failure)
+            told = [(None, _unwritten(error)) for _ in batch]
+        for (_, answer), each in zip(batch, told, strict=True):
+            answer.put(each)
 
-    def _one(self, job: Job) -> tuple[Any, BaseException | None]:
+    def _one(self, job: Job) -> _Told:
         self._writer.execute("SAVEPOINT one")
         try:
             value = job(self._writer)

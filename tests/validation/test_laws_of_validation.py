@@ -2,6 +2,8 @@
 
 import copy
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -113,6 +115,25 @@ def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
             }  # fmt: skip
         else:
             assert shaped == value
+
+
+def test_threads_may_meet_a_type_for_the_first_time_together():
+    code = """if True:
+        import sys, threading
+        from fhir_b12.validation import fitting
+        sys.setswitchinterval(1e-6)
+        kinds, found = ["Observation", "Patient", "Encounter", "Device"] * 4, []
+        together = threading.Barrier(len(kinds))
+        def work(kind):
+            together.wait()
+            found.append(fitting.fits({"resourceType": kind, "text": {"div": 1}}))
+        threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
+        [each.start() for each in threads]
+        [each.join() for each in threads]
+        print(found == [False] * len(kinds))
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "True\n")
 
 
 def test_validation_does_not_change_what_it_is_given(mutants):
