@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html
 """
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import import_module
@@ -240,8 +241,7 @@ def _failed(error: Exception) -> Response:
 
 def _problem(status: int, issues: tuple[Issue, ...]) -> dict[str, Any]:
     rows = [
-        {"pointer": each.pointer or each.expression, "code": each.code, "detail": each.message}
-        for each in issues
+        {"pointer": _pointer(each), "code": each.code, "detail": each.message} for each in issues
     ]
     return {
         "type": "about:blank",
@@ -249,6 +249,12 @@ def _problem(status: int, issues: tuple[Issue, ...]) -> dict[str, Any]:
         "status": status,
         "errors": rows,
     }
+
+
+def _pointer(issue: Issue) -> str:
+    """The JSON Pointer of a place in a record: `$.labResults[0].value` is `/labResults/0/value`."""
+    place = issue.pointer or issue.expression
+    return re.sub(r"[.\[]", "/", place[1:].replace("]", "")) if place.startswith("$") else place
 
 
 def _told(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:

@@ -1,6 +1,8 @@
 """Therapy records kept, read, and carried between FHIR and plain JSON."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -8,6 +10,7 @@ from flask import Response, request
 
 from fhir_b12 import plain
 from fhir_b12.bundles import from_bundle, to_bundle
+from fhir_b12.explained import INDEX, Leaf, explain
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError
@@ -19,6 +22,8 @@ from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.store import Version
 
 _JSON = {"application/json"}
+_CHOICE = re.compile(r"(\w+)\.ofType\((\w)(\w*)\)")
+_IN_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]\.resource\.?(.*)", re.DOTALL)
 _WRITER = "urn:uuid:3a5b2c1e-0f4d-4b7a-9c8e-1d2f3a4b5c6d"  #: of the Provenance in its transaction
 
 
@@ -33,8 +38,9 @@ def keep() -> Response:
     if "entry" not in bundle:
         raise refuse(422, "required", "the record is empty; there is nothing to keep", "$")
     names = [entry["fullUrl"] for entry in bundle["entry"]]
-    bundle["entry"].append(_provenance(names))
-    done = [loads(each)["response"] for each in transaction.carried_out(bundle)]
+    whole = bundle | {"entry": [*bundle["entry"], _provenance(names)]}
+    with _told_by_record(record, bundle):
+        done = [loads(each)["response"] for each in transaction.carried_out(whole)]
     rows = [{"resource": _place(each["location"]), "status": each["status"]} for each in done]
     return answer({"resources": rows}, 201)
 
@@ -63,11 +69,13 @@ def of_patient(name: str) -> tuple[list[TherapyRecord], tuple[Issue, ...]]:
 
 def as_fhir() -> Response:
     """The FHIR transaction that a therapy record is; nothing is kept."""
-    bundle = _bundle(_record())
-    facade().policy.check_each(
-        (entry["resource"], f"Bundle.entry[{number}].resource")
-        for number, entry in enumerate(bundle.get("entry", ()))
-    )
+    record = _record()
+    bundle = _bundle(record)
+    with _told_by_record(record, bundle):
+        facade().policy.check_each(
+            (entry["resource"], f"Bundle.entry[{number}].resource")
+            for number, entry in enumerate(bundle.get("entry", ()))
+        )
     return answer(bundle, media=wire.FHIR_JSON)
 
 
@@ -106,6 +114,41 @@ def _bundle(record: TherapyRecord) -> dict[str, Any]:
         return to_bundle(record)
     except MappingError as error:
         raise Refusal(422, error.issues) from error
+
+
+@contextmanager
+def _told_by_record(record: TherapyRecord, bundle: dict[str, Any]) -> Iterator[None]:
+    """What is wrong with the resources that a record became, by where it stands in the record."""
+    try:
+        yield
+    except Refusal as refusal:
+        places = [place for place, _ in record.places()]
+        leaves = [leaf for leaf in explain(from_bundle(bundle)) if leaf.field]
+        issues = [_by_record(each, places, leaves) for each in refusal.issues]
+        raise Refusal(refusal.status, issues, refusal.headers) from refusal
+
+
+def _by_record(issue: Issue, places: Sequence[str], leaves: Iterable[Leaf]) -> Issue:
+    found = _IN_ENTRY.match(issue.expression)
+    if found is None or int(found[1]) >= len(places):
+        return issue
+    place, path = f"$.{places[int(found[1])]}", found[2]
+    within = _CHOICE.sub(lambda each: f"{each[1]}{each[2].upper()}{each[3]}", issue.expression)
+    within = within.removeprefix("Bundle.")
+    for leaf in leaves:
+        if leaf.path == within or leaf.path.startswith((f"{within}.", f"{within}[")):
+            # a field has no index; where FHIR names it alike, its own is the one
+            below = INDEX.sub("", leaf.path[len(within) :])
+            field = (leaf.field or "").removesuffix(below)
+            whole = path if INDEX.sub("", path) == field else _camel(field)
+            place += f".{whole}" if path else ""
+            break
+    return msgspec.structs.replace(issue, expression=place, pointer=None)
+
+
+def _camel(field: str) -> str:
+    """As plain records spell it: `reference_range.high` is `referenceRange.high`."""
+    return re.sub("_(.)", lambda found: found[1].upper(), field)
 
 
 def _provenance(names: Sequence[str]) -> dict[str, Any]:

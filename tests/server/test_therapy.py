@@ -102,6 +102,25 @@ def test_what_no_record_holds_is_named(client):
     assert told["residue"] == [each.path for each in reading.ledger if each.kind == "residue"]
 
 
+@pytest.mark.parametrize("place", ["/therapy/records", "/therapy/to-fhir"])
+def test_what_r4_forbids_is_told_by_where_it_stands_in_the_record(client, place):
+    odd = {"system": "no uri", "value": "2"}
+    result = {
+        "status": "final", "test": {"text": "B12"}, "note": [{"text": "a"}, {"text": " "}],
+        "referenceRange": [{"high": {"value": 2, "comparator": "<"}}],
+    }  # fmt: skip
+    value = {
+        "patient": {"identifier": [{"value": "1"}, odd]},
+        "labResults": [{**result, "note": []}, result],
+    }
+    answer = post(client, place, value)
+    pointers = {each["pointer"] for each in answer.json["errors"]}
+    assert (answer.status_code, pointers) == (422, {
+        "/patient/identifier/1", "/patient/identifier/1/system", "/labResults/0/referenceRange/high",
+        "/labResults/1/note/1/text", "/labResults/1/referenceRange/high",
+    })  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("value", "status", "pointers"),
     [
