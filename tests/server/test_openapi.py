@@ -46,10 +46,13 @@ def root(tmp_path_factory):
 #: every boundary of a schema; those of a record are tens of thousands, which are drawn from instead
 COVERAGE = ("--phases", "coverage", "--exclude-path", "/therapy/records", "--exclude-path", "/therapy/to-fhir")  # fmt: skip
 DRAWN = ("--phases", "fuzzing", "--max-examples", "20")
+ALLOWED = (*DRAWN, "--mode", "positive", "--generation-allow-x00", "false")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [COVERAGE, DRAWN], ids=["coverage", "drawn"])
+@pytest.mark.parametrize(
+    "options", [COVERAGE, DRAWN, ALLOWED], ids=["coverage", "drawn", "allowed"]
+)
 def test_whatever_is_asked_is_answered_as_the_document_says(root, tmp_path, options):
     assert run(root, f"{root}/openapi.json", tmp_path, *options) == ""
 
