@@ -265,7 +265,7 @@ def _told(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
         return 400, error.issues, {}
     if isinstance(error, HTTPException):
         return _of_http(error)
-    observed.defect(error)
+    observed.defect(error, g.get("request_id", ""))
     message = "the server failed; the log tells where under this request's id"
     return 500, (Issue("fatal", "exception", "", message),), {}
 

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 import msgspec
 import structlog
-from flask import Flask, Request, Response, current_app, g
+from flask import Flask, Request, Response, current_app
 
 from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import refuse
@@ -160,12 +160,12 @@ def _template(rule: str, owner: str, kind: str) -> str:
 _KINDS = re.compile(r"<(?:kept|stored|shipped|owner):(\w+)>")
 
 
-def defect(error: Exception) -> None:
+def defect(error: Exception, request: str = "") -> None:
     """Log where something failed; not what it says, which may be a patient's."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-    log = current_app.extensions["fhir_b12_log"]
-    log.error("defect", request=g.get("request_id", ""), error=type(error).__name__, where=where)
+    log = structlog.get_logger()  # a thread of an export has no application at hand
+    log.error("defect", request=request, error=type(error).__name__, where=where)
 
 
 def _metrics(app: Flask) -> Callable[[str, str, int, float], None]:

@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,7 +109,8 @@ def _run(here: Facade, allowed: Access, plan: Plan, job: dict[str, Any]) -> None
     except Exception as error:  # noqa: BLE001 - nobody else sees what a thread raises
         observed.defect(error)
         job["state"] = "failed"
-        here.store.put_job(job)
+        with suppress(Refusal):  # the server ends: that the job gives no sign of life tells as much
+            here.store.put_job(job)
 
 
 def _write(here: Facade, allowed: Access, plan: Plan, job: dict[str, Any]) -> None:

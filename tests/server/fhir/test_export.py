@@ -144,4 +144,5 @@ def test_a_job_that_fails_says_so_and_no_more(client, monkeypatch):
             break
         time.sleep(0.02)
     assert told(answer) == (500, ["exception"])
+    assert "the export failed" in answer.text
     assert "Zebedee" not in answer.text
