@@ -11,8 +11,9 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from importlib import import_module
@@ -21,7 +22,6 @@ from secrets import token_bytes, token_hex
 from typing import Any, TextIO
 
 import msgspec
-import structlog
 from flask import Flask, Request, Response, current_app, g
 
 from fhir_b12.server.config import Config
@@ -29,47 +29,30 @@ from fhir_b12.server.outcomes import refuse
 
 PAUSE = 0.1  #: seconds for which lines are gathered
 _KEY = token_bytes(32)
-_encode = msgspec.json.Encoder().encode  # what is logged is short and ours, with nothing to check
+_encode = msgspec.json.Encoder().encode_lines  # what is logged is ours, with nothing to check
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
 
 
-def set_up(stream: TextIO | None = None) -> None:
-    """Write the log as JSON lines, at once to a stream given, soon to standard error if none is."""
-    lines = Lines(sys.stderr, PAUSE) if stream is None else Lines(stream, 0)
-    atexit.register(lines.flush)
-    structlog.configure(
-        processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _line],
-        logger_factory=lambda *_: lines,
-        cache_logger_on_first_use=False,
-    )
-
-
-def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    return _encode(event).decode()
-
-
 class Lines:
-    """Takes lines and writes them together: a write for each makes threads wait for each other."""
+    """Takes what is said and writes it together: a write for each makes threads wait in line."""
 
     def __init__(self, stream: TextIO, pause: float) -> None:
-        self._stream, self._pause = stream, pause
-        self._lines: deque[str] = deque()
+        self.stream, self.pause = stream, pause
+        self._said: deque[dict[str, Any]] = deque()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def msg(self, line: str) -> None:
-        """Take a line."""
-        self._lines.append(line)
-        if not self._pause:
+    def say(self, event: str, **facts: Any) -> None:
+        """Take a line; JSON is made of it later."""
+        self._said.append({"event": event, "timestamp": datetime.now(UTC), **facts})
+        if not self.pause:
             self.flush()
         elif self._timer is None:
             with self._lock:
                 if self._timer is None:
-                    self._timer = threading.Timer(self._pause, self._due)
+                    self._timer = threading.Timer(self.pause, self._due)
                     self._timer.daemon = True
                     self._timer.start()
-
-    info = error = warning = msg
 
     def _due(self) -> None:
         self._timer = None
@@ -78,10 +61,19 @@ class Lines:
     def flush(self) -> None:
         """Write what was taken; that nobody reads the log is no reason to fail a request."""
         with self._lock, suppress(OSError, ValueError):
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if lines:
-                self._stream.write("\n".join(lines) + "\n")
-                self._stream.flush()
+            said = [self._said.popleft() for _ in range(len(self._said))]
+            if said:
+                self.stream.write(_encode(said).decode())
+                self.stream.flush()
+
+
+LOG = Lines(sys.stderr, PAUSE)
+atexit.register(LOG.flush)
+
+
+def set_up(stream: TextIO | None = None) -> None:
+    """Write the log as JSON lines, at once to a stream given, soon to standard error if none is."""
+    LOG.stream, LOG.pause = (sys.stderr, PAUSE) if stream is None else (stream, 0)
 
 
 def hashed(text: str) -> str:
@@ -91,7 +83,6 @@ def hashed(text: str) -> str:
 
 def watch(app: Flask) -> None:
     """Log every request, answer for health, count where metrics are wanted."""
-    app.extensions["fhir_b12_log"] = structlog.get_logger().bind()
     app.add_url_rule("/healthz", "public healthz", healthy)
     app.add_url_rule("/readyz", "public readyz", ready)
     config = app.extensions["fhir_b12"].config
@@ -136,8 +127,7 @@ def end(asked: Request, state: Any, response: Response, config: Config) -> None:
         facts["id"] = hashed(name)
     if (client := getattr(state.get("access"), "client", None)) is not None:
         facts["client"] = hashed(str(client))
-    log = current_app.extensions["fhir_b12_log"]
-    log.info("slow" if took > config.slow else "request", **facts)
+    LOG.say("slow" if took > config.slow else "request", **facts)
     if config.metrics:
         count = current_app.extensions["fhir_b12_metrics"]
         count(facts["method"], facts["route"], facts["status"], took)
@@ -163,8 +153,7 @@ def defect(error: Exception) -> None:
     """Log where something failed; not what it says, which may be a patient's."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-    log = current_app.extensions["fhir_b12_log"]
-    log.error("defect", request=g.get("request_id", ""), error=type(error).__name__, where=where)
+    LOG.say("defect", request=g.get("request_id", ""), error=type(error).__name__, where=where)
 
 
 def _metrics(app: Flask) -> Callable[[str, str, int, float], None]:

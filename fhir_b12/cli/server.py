@@ -10,7 +10,7 @@ from fhir_b12.cli.streams import UsageError
 Add = Callable[..., argparse.ArgumentParser]
 #: what the extras bring; another missing module is a defect
 _EXTRAS = {
-    "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
+    "flask": "server", "waitress": "server", "jsonpatch": "server",
     "joserfc": "server", "werkzeug": "server",
     "prometheus_client": "metrics",
 }  # fmt: skip
