@@ -73,6 +73,7 @@ atexit.register(LOG.flush)
 
 def set_up(stream: TextIO | None = None) -> None:
     """Write the log as JSON lines, at once to a stream given, soon to standard error if none is."""
+    LOG.flush()  # what was said before goes to where it was to go
     LOG.stream, LOG.pause = (sys.stderr, PAUSE) if stream is None else (stream, 0)
 
 
