@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -147,12 +148,12 @@ class Config:
             raise ConfigError("\n".join(wrong))
         return cls(**found)
 
-    @property
+    @cached_property
     def base(self) -> str:
         """The FHIR base url, without a slash at its end; never taken from a request."""
         return f"{self.root}/fhir"
 
-    @property
+    @cached_property
     def root(self) -> str:
         """What stands before `/fhir`, `/therapy` and `/auth`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
