@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -168,6 +168,7 @@ class Config:
         return _chosen(self.plausibility, kind, "advice")
 
 
+@lru_cache(maxsize=256)
 def _chosen(text: str, kind: str, otherwise: str) -> str:
     """The last part that names the type; else the last that names none."""
     rows = dict(part.rpartition("=")[::2] for part in _names(text))
