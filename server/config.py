@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -170,12 +171,12 @@ class Config:
         """`sqlite`, `postgres` or `forward`: what keeps the resources."""
         return _STORES.get(self.database.partition("://")[0], "sqlite")
 
-    @property
+    @cached_property
     def base(self) -> str:
         """The FHIR base url, without a slash at its end; never taken from a request."""
         return f"{self.root}/fhir"
 
-    @property
+    @cached_property
     def root(self) -> str:
         """What stands before `/fhir`, `/therapy` and `/auth`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -190,6 +191,7 @@ class Config:
         return _chosen(self.plausibility, kind, "advice")
 
 
+@lru_cache(maxsize=256)
 def _chosen(text: str, kind: str, otherwise: str) -> str:
     """The last part that names the type; else the last that names none."""
     rows = dict(part.rpartition("=")[::2] for part in _names(text))

@@ -48,7 +48,7 @@ def body(request: Request, config: Config) -> bytes:
     if max(length, len(raw)) > config.max_body:
         message = f"the body is longer than {config.max_body} bytes; split it"
         raise refuse(413, "too-long", message)
-    packing = request.headers.get("Content-Encoding", "").strip().lower()
+    packing = request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if packing in {"", "identity"}:
         return raw
     if packing not in {"gzip", "x-gzip"}:
@@ -73,7 +73,7 @@ def _unpacked(raw: bytes, config: Config) -> bytes:
 
 def check_media(request: Request, allowed: Iterable[str]) -> None:
     """Refuse a body of another media type or charset."""
-    named = request.headers.get("Content-Type", "")
+    named = request.environ.get("CONTENT_TYPE", "")
     if (refusal := _media_fault(named, frozenset(allowed))) is not None:
         raise refuse(415, "not-supported", refusal)
 
@@ -199,9 +199,10 @@ def sender(request: Request, config: Config) -> str:
 
 def is_modified(request: Request, version: int, updated: int) -> bool:
     """False where the client has this version.  https://hl7.org/fhir/R4/http.html#cread"""
-    if (known := request.environ.get("HTTP_IF_NONE_MATCH")) is not None:
+    environ = request.environ
+    if (known := environ.get("HTTP_IF_NONE_MATCH")) is not None:
         return not names_version(known, version)
-    if (since := request.environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
+    if (since := environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
         moment = parse_date(since)
         return moment is None or updated // 1_000_000 > moment.timestamp()
     return True
@@ -346,6 +347,7 @@ def etag(version: int) -> str:
     return f'W/"{version}"'
 
 
+@lru_cache(maxsize=1024)
 def instant(updated: int) -> str:
     """Microseconds since 1970 as FHIR writes them.  https://hl7.org/fhir/R4/datatypes.html#instant"""
     moment = datetime.fromtimestamp(updated // 1_000_000, UTC)

@@ -1,6 +1,6 @@
 """Answers about stored versions.  https://hl7.org/fhir/R4/http.html#ops"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flask import request
 
@@ -92,15 +92,19 @@ def bundle(
     return wire.answer(b"".join((*parts, b"}")), wanted=wanted)
 
 
-def match(version: Version, mode: str, wanted: wire.Form) -> bytes:
-    """An entry of a searchset."""
-    assert version.body is not None
-    text = wire.shaped(version.body, wanted)
-    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (
-        dumps(url(version)),
-        text,
-        mode.encode(),
-    )
+def matches(versions: Iterable[Version], mode: str, wanted: wire.Form) -> Iterator[bytes]:
+    """Entries of a searchset."""
+    base = dumps(facade().config.base)[:-1]
+    for version in versions:
+        assert version.body is not None
+        text = wire.shaped(version.body, wanted)
+        place = f"{version.type}/{version.id}"  # nothing in it need be escaped
+        yield b'{"fullUrl":%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
+            base,
+            place.encode(),
+            text,
+            mode.encode(),
+        )
 
 
 def past(version: Version, wanted: wire.Form) -> bytes:

@@ -32,7 +32,7 @@ def everything(name: str) -> wire.Answer:
         raise answers.gone(patient)
     found = versions(patient, wanted_types(asked.text("_type")), asked)
     seen(found)
-    entries = (answers.match(version, "match", form()) for version in found)
+    entries = answers.matches(found, "match", form())
     links = {"self": f"{answers.url(patient)}/$everything"}
     return answers.bundle("searchset", entries, total=len(found), links=links, wanted=form())
 

@@ -1,7 +1,7 @@
 """Search: by GET, by POST, in a compartment.  https://hl7.org/fhir/R4/search.html"""
 
 from collections.abc import Iterator
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from flask import request
 from msgspec.structs import replace
@@ -86,9 +86,9 @@ def linked(path: str, asked: wire.Pairs, page: Page) -> dict[str, str]:
     """Where this page is, and the next; only what was understood stands there."""
     links = {"self": _link(path, asked)}
     if page.next is not None:
-        first = [pair for pair in asked if pair[0] != "_page"]
-        links["first"] = _link(path, first)
-        links["next"] = _link(path, [*first, ("_page", page.next)])
+        first = _link(path, [pair for pair in asked if pair[0] != "_page"])
+        mark = "&" if "?" in first else "?"
+        links |= {"first": first, "next": f"{first}{mark}_page={quote_plus(page.next)}"}
     return links
 
 
@@ -97,10 +97,8 @@ def _link(path: str, asked: wire.Pairs) -> str:
 
 
 def _entries(page: Page, wanted: wire.Form) -> Iterator[bytes]:
-    for version in page.matches:
-        yield answers.match(version, "match", wanted)
-    for version in page.included:
-        yield answers.match(version, "include", wanted)
+    yield from answers.matches(page.matches, "match", wanted)
+    yield from answers.matches(page.included, "include", wanted)
 
 
 def _of_definitions(kind: str, asked: wire.Pairs) -> wire.Answer:
@@ -108,7 +106,7 @@ def _of_definitions(kind: str, asked: wire.Pairs) -> wire.Answer:
     known += [pair for pair in asked if pair[0] in (*_SHAPE, "_summary", "_elements")]
     wanted = _form(asked)
     shown = () if wanted.summary == "count" else matches
-    entries = (answers.match(version, "match", wanted) for version in shown)
+    entries = answers.matches(shown, "match", wanted)
     links = {"self": _link(f"{facade().config.base}/{kind}", known)}
     return answers.bundle("searchset", entries, total=len(matches), links=links, wanted=wanted)
 

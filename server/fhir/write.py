@@ -144,6 +144,8 @@ def _if_match() -> int | None:
 
 def _asked() -> wire.Pairs:
     shape = {"_format", "_pretty", "_summary", "_elements"}
+    if not request.query_string:
+        return []
     found = wire.pairs(request.query_string, facade().config)
     return [pair for pair in found if pair[0] not in shape]
 

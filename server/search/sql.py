@@ -107,9 +107,11 @@ def _whole(connection: Connection, query: Query, access: Access) -> Sql:
     if limits is None:
         raise refuse(403, "forbidden", f"{query.type} may not be searched with this token")
     made = _Making(query.type, access)
-    parts: list[Sql] = [("r.type = ?", (query.type,)), ("r.body IS NOT NULL", ())]
     tests = [made.resolved(each) for each in query.tests]
     leader = _leader(connection, tests)
+    # few rows are taken by their number, in its order, and not looked up by their type
+    of_type = "r.type = ?" if leader is None else "(r.type = ?) IS TRUE"
+    parts: list[Sql] = [(of_type, (query.type,)), ("r.body IS NOT NULL", ())]
     for index, each in enumerate(tests):
         parts.append(made.leading(each) if index == leader else made.one(each, "r"))
     if limits:
@@ -130,9 +132,9 @@ def _leader(connection: Connection, tests: Sequence[Test]) -> int | None:
         match = tests[index]
         assert isinstance(match, Match)
         sql, args = _candidates(match)
-        # what is not rare is counted no further; of several such the first leads
-        counted = f"SELECT count(*) FROM ({sql} LIMIT {_MOST_COUNTED}) t"
-        number = int(next(iter(connection.execute(counted, args)))[0])
+        # what is not rarer is counted no further; of several that are not rare the first leads
+        counted = f"SELECT count(*) FROM ({sql} LIMIT ?) t"
+        number = int(next(iter(connection.execute(counted, (*args, least))))[0])
         if number < least:
             best, least = index, number
     return best
