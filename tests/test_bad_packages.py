@@ -109,10 +109,10 @@ def test_a_bomb_is_refused_before_it_costs_much(tmp_path):
         written.write(member.tobuf())
         for _ in range(160):
             written.write(bytes(1 << 20))
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(PackageError, match="100 times its size"):
         open_package(path, NOWHERE)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_more_files_than_a_package_has_are_refused(tmp_path, monkeypatch):
@@ -130,10 +130,10 @@ def test_a_million_entries_are_refused_in_seconds(tmp_path):
     with gzip.open(path, "wb", compresslevel=1) as written:
         for _ in range(1000):
             written.write(block)
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(PackageError, match=r"100 times its size|more than 100,000 files"):
         open_package(path, NOWHERE)
-    assert time.perf_counter() - started < 20
+    assert time.thread_time() - started < 20
 
 
 def test_one_broken_file_is_a_problem_and_not_the_end(tmp_path, monkeypatch):

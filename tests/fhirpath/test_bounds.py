@@ -236,16 +236,16 @@ HOSTILE = {
 
 @pytest.mark.parametrize("expression", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_expression_ends_soon(expression):
-    begun = time.perf_counter()
+    begun = time.thread_time()
     run(expression)
-    assert time.perf_counter() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 @pytest.mark.parametrize("expression", ON_LARGE.values(), ids=ON_LARGE)
 def test_a_hostile_expression_ends_soon_on_a_large_resource(expression):
-    begun = time.perf_counter()
+    begun = time.thread_time()
     run(expression, LARGE)
-    assert time.perf_counter() - begun < 10
+    assert time.thread_time() - begun < 10
 
 
 def test_an_endless_repetition_is_ended_by_its_steps():

@@ -26,6 +26,10 @@ from tests.server.auth.conftest import (
 from tests.server.fhir.conftest import found, told
 
 
+def now():
+    return int(time.time())
+
+
 def encoded(value):
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
@@ -41,65 +45,65 @@ def with_secret(secret):
     return f"{text}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-NOW = int(time.time())
+#: made when they are sent: they live for minutes
 ASSERTIONS = {
-    "alg none": unsigned({"alg": "none", "kid": "one"}),
-    "alg None in capitals": unsigned({"alg": "None", "kid": "one"}),
-    "alg none with a signature": unsigned({"alg": "none", "kid": "one"}, "AAAA"),
-    "alg missing": unsigned({"kid": "one"}, "AAAA"),
-    "no signature": unsigned({"alg": "ES384", "kid": "one"}),
-    "a signature of zeros": unsigned({"alg": "ES384", "kid": "one"}, "A" * 128),
-    "HS256 with the public key for secret": with_secret(json.dumps(KEY.as_dict(private=False)).encode()),
-    "HS256 with the PEM for secret": with_secret(KEY.as_pem(private=False)),
-    "a stranger's key under a known kid": signed(claims("reader"), STRANGER),
-    "an unknown kid": signed(claims("reader"), kid="three"),
-    "no kid": signed(claims("reader"), kid=""),
-    "a kid that is a path": signed(claims("reader"), kid="../../etc/passwd"),
-    "a kid that is SQL": signed(claims("reader"), kid="one' OR '1'='1"),
-    "RS384 announced for an EC key": unsigned({"alg": "RS384", "kid": "one"}, "AAAA"),
-    "ES384 announced for an RSA key": signed(claims("reader"), KEY, kid="two"),
-    "RS256 by the right key": signed(claims("reader"), RSA, "RS256", kid="two"),
-    "PS384 by the right key": signed(claims("reader"), RSA, "PS384", kid="two"),
-    "a jku of the sender's": signed(claims("reader"), STRANGER, jku="https://evil.test/jwks"),
-    "an x5u of the sender's": signed(claims("reader"), STRANGER, x5u="https://evil.test/cert"),
-    "a jwk of the sender's": signed(claims("reader"), STRANGER, jwk=STRANGER.as_dict(private=False)),
-    "crit": unsigned({"alg": "ES384", "kid": "one", "crit": ["exp"], "exp": 1}, "AAAA"),
-    "an unknown client": signed(claims("nobody")),
-    "no issuer": signed(claims("reader", iss=None)),
-    "no subject": signed(claims("reader", sub=None)),
-    "another subject": signed(claims("reader", sub="all")),
-    "another issuer's name": signed(claims("all", sub="reader")),
-    "an issuer that is a list": signed(claims("reader") | {"iss": ["reader"]}),
-    "no audience": signed(claims("reader", aud=None)),
-    "another audience": signed(claims("reader", aud="https://other.test/auth/token")),
-    "the FHIR base for audience": signed(claims("reader", aud="https://fhir.clinic.test/fhir")),
-    "an audience among others": signed(claims("reader", aud=[TOKEN, "https://other.test"])),
-    "an audience with a slash behind": signed(claims("reader", aud=f"{TOKEN}/")),
-    "no expiry": signed(claims("reader", exp=None)),
-    "expired": signed(claims("reader", exp=NOW - 60)),
-    "expiry in an hour": signed(claims("reader", exp=NOW + 3600)),
-    "expiry as text": signed(claims("reader") | {"exp": "soon"}),
-    "expiry that is true": signed(claims("reader") | {"exp": True}),
-    "not yet valid": signed(claims("reader", nbf=NOW + 200)),
-    "issued in the future": signed(claims("reader", iat=NOW + 200)),
-    "no jti": signed(claims("reader", jti=None)),
-    "an empty jti": signed(claims("reader", jti="")),
-    "a jti that is a number": signed(claims("reader") | {"jti": 7}),
-    "a jti of a megabyte": signed(claims("reader", jti="x" * 300)),
-    "not a JWT": "nonsense",
-    "two parts": "a.b",
-    "parts that are no base64": "!.!.!",
-    "parts that are no JSON": "YWJj.YWJj.YWJj",
-    "parts that are lists": f"{encoded([])}.{encoded([])}.AAAA",
-    "nested without end": f"{base64.urlsafe_b64encode(b'[' * 3000).decode()}.e30.AAAA",
-    "of a hundred thousand letters": "a" * 100_000,
-    "letters of another script": "а.b.c",
+    "alg none": lambda: unsigned({"alg": "none", "kid": "one"}),
+    "alg None in capitals": lambda: unsigned({"alg": "None", "kid": "one"}),
+    "alg none with a signature": lambda: unsigned({"alg": "none", "kid": "one"}, "AAAA"),
+    "alg missing": lambda: unsigned({"kid": "one"}, "AAAA"),
+    "no signature": lambda: unsigned({"alg": "ES384", "kid": "one"}),
+    "a signature of zeros": lambda: unsigned({"alg": "ES384", "kid": "one"}, "A" * 128),
+    "HS256 with the public key for secret": lambda: with_secret(json.dumps(KEY.as_dict(private=False)).encode()),
+    "HS256 with the PEM for secret": lambda: with_secret(KEY.as_pem(private=False)),
+    "a stranger's key under a known kid": lambda: signed(claims("reader"), STRANGER),
+    "an unknown kid": lambda: signed(claims("reader"), kid="three"),
+    "no kid": lambda: signed(claims("reader"), kid=""),
+    "a kid that is a path": lambda: signed(claims("reader"), kid="../../etc/passwd"),
+    "a kid that is SQL": lambda: signed(claims("reader"), kid="one' OR '1'='1"),
+    "RS384 announced for an EC key": lambda: unsigned({"alg": "RS384", "kid": "one"}, "AAAA"),
+    "ES384 announced for an RSA key": lambda: signed(claims("reader"), KEY, kid="two"),
+    "RS256 by the right key": lambda: signed(claims("reader"), RSA, "RS256", kid="two"),
+    "PS384 by the right key": lambda: signed(claims("reader"), RSA, "PS384", kid="two"),
+    "a jku of the sender's": lambda: signed(claims("reader"), STRANGER, jku="https://evil.test/jwks"),
+    "an x5u of the sender's": lambda: signed(claims("reader"), STRANGER, x5u="https://evil.test/cert"),
+    "a jwk of the sender's": lambda: signed(claims("reader"), STRANGER, jwk=STRANGER.as_dict(private=False)),
+    "crit": lambda: unsigned({"alg": "ES384", "kid": "one", "crit": ["exp"], "exp": 1}, "AAAA"),
+    "an unknown client": lambda: signed(claims("nobody")),
+    "no issuer": lambda: signed(claims("reader", iss=None)),
+    "no subject": lambda: signed(claims("reader", sub=None)),
+    "another subject": lambda: signed(claims("reader", sub="all")),
+    "another issuer's name": lambda: signed(claims("all", sub="reader")),
+    "an issuer that is a list": lambda: signed(claims("reader") | {"iss": ["reader"]}),
+    "no audience": lambda: signed(claims("reader", aud=None)),
+    "another audience": lambda: signed(claims("reader", aud="https://other.test/auth/token")),
+    "the FHIR base for audience": lambda: signed(claims("reader", aud="https://fhir.clinic.test/fhir")),
+    "an audience among others": lambda: signed(claims("reader", aud=[TOKEN, "https://other.test"])),
+    "an audience with a slash behind": lambda: signed(claims("reader", aud=f"{TOKEN}/")),
+    "no expiry": lambda: signed(claims("reader", exp=None)),
+    "expired": lambda: signed(claims("reader", exp=now() - 60)),
+    "expiry in an hour": lambda: signed(claims("reader", exp=now() + 3600)),
+    "expiry as text": lambda: signed(claims("reader") | {"exp": "soon"}),
+    "expiry that is true": lambda: signed(claims("reader") | {"exp": True}),
+    "not yet valid": lambda: signed(claims("reader", nbf=now() + 200)),
+    "issued in the future": lambda: signed(claims("reader", iat=now() + 200)),
+    "no jti": lambda: signed(claims("reader", jti=None)),
+    "an empty jti": lambda: signed(claims("reader", jti="")),
+    "a jti that is a number": lambda: signed(claims("reader") | {"jti": 7}),
+    "a jti of a megabyte": lambda: signed(claims("reader", jti="x" * 300)),
+    "not a JWT": lambda: "nonsense",
+    "two parts": lambda: "a.b",
+    "parts that are no base64": lambda: "!.!.!",
+    "parts that are no JSON": lambda: "YWJj.YWJj.YWJj",
+    "parts that are lists": lambda: f"{encoded([])}.{encoded([])}.AAAA",
+    "nested without end": lambda: f"{base64.urlsafe_b64encode(b'[' * 3000).decode()}.e30.AAAA",
+    "of a hundred thousand letters": lambda: "a" * 100_000,
+    "letters of another script": lambda: "а.b.c",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ASSERTIONS)
 def test_no_token_for_an_assertion_with(server, name):
-    answer = server.ask(**form("reader", assertion=ASSERTIONS[name]))
+    answer = server.ask(**form("reader", assertion=ASSERTIONS[name]()))
     assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
     assert answer.json["error_description"] == (
         "the assertion is not one of a registered client, for here and now"
