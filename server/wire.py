@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from flask import Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date, parse_date
+from werkzeug.wsgi import get_input_stream
 
 from fhir_b12.dates import DateTime
 from fhir_b12.definitions import children, element
@@ -44,7 +45,7 @@ def body(request: Request, config: Config) -> bytes:
     """The body, unpacked, within the limits."""
     raw = b""
     if (length := request.content_length or 0) <= config.max_body:
-        raw = request.stream.read(config.max_body + 1)
+        raw = get_input_stream(request.environ).read(config.max_body + 1)
     if max(length, len(raw)) > config.max_body:
         message = f"the body is longer than {config.max_body} bytes; split it"
         raise refuse(413, "too-long", message)
