@@ -1,6 +1,7 @@
 """What the server's answers cost, in one run, clients and servers on the same cores.
 
-    python -m benchmarks.facade [--stored 2000] [--exported 50000] [--peer VENV] [--growth SIZE ...]
+    python -m benchmarks.facade [--stored 2000] [--exported 50000] [--peer VENV] [--postgres URL]
+                                [--growth SIZE ...]
 
 Each server is a process of its own. Ratios: reading and `$validate` to a Flask view that answers a
 constant of the same size through the same server; creates to a bare loop of inserts that are made
@@ -20,11 +21,11 @@ from pathlib import Path
 
 from benchmarks import served
 from benchmarks.served import SEARCH, SECONDS, Question, ask, observation, rate, transaction, waits
+from fhir_b12.server.app import opened
 from fhir_b12.server.config import Config
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import parse
 from fhir_b12.server.store import Everything
-from fhir_b12.server.store.sqlite import opened
 
 ROUNDS = 5
 #: of patients about whom nothing is asked
@@ -85,6 +86,22 @@ def main(asked):
         for each in filter(None, (here, other, third)):
             each.stop()
         exported(folder, asked.exported)
+        if asked.postgres:
+            over_postgres(folder, asked)
+
+
+def over_postgres(folder, asked):
+    """The same questions to two processes on a PostgreSQL database."""
+    there = served.ours(folder, kept(asked.postgres, asked.stored), 2)
+    questions = {
+        "read": READ._replace(clients=8),
+        "create": CREATE,
+        "transaction of 10": Question("POST", "/fhir", TEN, 8),
+        "search": Question("GET", SEARCH, [], 8),
+    }
+    print("over PostgreSQL, two processes, eight clients (of the processor: the parent's alone)")
+    rates({what: (there, question) for what, question in questions.items()})
+    there.stop()
 
 
 def another(folder, asked):
@@ -171,6 +188,7 @@ if __name__ == "__main__":
     parser.add_argument("--stored", type=int, default=2000)
     parser.add_argument("--exported", type=int, default=50_000)
     parser.add_argument("--peer", metavar="VENV", help="made if it is not there")
+    parser.add_argument("--postgres", metavar="URL", help="an empty database to be measured too")
     parser.add_argument("--growth", nargs="*", type=int, metavar="SIZE")
     asked = parser.parse_args()
     if asked.growth is None:

@@ -178,11 +178,11 @@ class Server:
         self.process.wait()
 
 
-def ours(folder, database):
+def ours(folder, database, workers=1):
     """The server as it is started from the command line."""
     command = [sys.executable, "-m", "fhir_b12", "serve", "--open", "--port", "PORT"]
-    export = {"FHIR_B12_EXPORT_FOLDER": str(folder)}
-    return Server([*command, "--database", database], folder, "/healthz", **export)
+    command += ["--database", database, "--workers", workers]
+    return Server(command, folder, "/healthz", FHIR_B12_EXPORT_FOLDER=str(folder))
 
 
 def bare(folder):
