@@ -23,7 +23,6 @@ from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
-from waitress.task import WSGITask
 from waitress.utilities import Error
 
 from fhir_b12.issues import Issue, outcome
@@ -144,26 +143,10 @@ class _TellingError(Error):
         return f"{self.code} {self.reason}", headers, dumps(outcome([issue]))
 
 
-_TOGETHER = 64 * 1024  #: bytes of an answer that are sent at once
-
-
-class Task(WSGITask):
-    """An answer that is sent at once: its headers do not travel alone."""
-
-    def finish(self) -> None:
-        """End the answer and send what waits to be sent."""
-        super().finish()
-        channel: Any = self.channel
-        with channel.outbuf_lock:
-            if channel.total_outbufs_len:
-                channel._flush_exception(channel._flush_some, do_close=False)  # noqa: SLF001 - waitress sends so
-
-
 class Channel(HTTPChannel):
     """A connection whose requests are read by `Parser`."""
 
     parser_class = Parser
-    task_class = Task
 
 
 def embedded(app: Flask, config: Config, started: Callable[[int], None] | None = None) -> int:
@@ -197,7 +180,6 @@ def listening(app: Flask, config: Config) -> Any:
         backlog=1024,
         channel_timeout=config.timeout,
         cleanup_interval=max(1, min(30, config.timeout // 4)),
-        send_bytes=_TOGETHER,
         max_request_header_size=config.max_header,
         max_request_body_size=config.max_body + 1,
         clear_untrusted_proxy_headers=False,  # believed from configured proxies alone, see `wire`

@@ -220,15 +220,15 @@ class Sqlite(Relational):
     def ready(self) -> bool:
         """True where it answers."""
         try:
-            return bool(self._reader().execute("SELECT 1").fetchone() and self._thread.is_alive())
-        except sqlite3.Error:
+            return bool(self._rows("SELECT 1", ())) and self._thread.is_alive()
+        except (sqlite3.Error, Refusal):
             return False
 
     def backup(self, path: Path) -> None:
         """Write a copy while others read and write."""
         target = sqlite3.connect(path)
         try:
-            self._reader().backup(target)
+            self._ask(lambda connection: connection.backup(target))  # type: ignore[attr-defined]
         finally:
             target.close()
 
