@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12.jsonio import dumps
+from fhir_b12.once import learned
 from fhir_b12.server import wire
 from fhir_b12.server.outcomes import Refusal
 from fhir_b12.server.store import Version
@@ -68,7 +69,7 @@ def bundle(answer: Answer) -> Bundle:
     if answer.status != 200:
         raise refused(answer)
     try:
-        found = msgspec.convert(answer.value, Bundle)
+        found = msgspec.convert(answer.value, learned(Bundle))
     except msgspec.ValidationError:
         raise strange("no Bundle") from None
     if answer.value.get("resourceType") != "Bundle":
