@@ -1,4 +1,7 @@
-"""A server in a process of its own, on loopback; in several, where PostgreSQL is there."""
+"""A server in a process of its own, on loopback: on each of the stores.
+
+Over PostgreSQL it is several processes; in front of another server there is that one too.
+"""
 
 import pytest
 
@@ -6,10 +9,15 @@ from tests.server.durability import serve
 from tests.server.temporary import POSTGRES, database
 
 
-@pytest.fixture(scope="package")
-def base(tmp_path_factory):
-    place = database(tmp_path_factory.mktemp("served"))
-    process, port = serve(place, workers=3 if POSTGRES else 1)
+@pytest.fixture(scope="package", params=["postgres"] if POSTGRES else ["sqlite", "forward"])
+def base(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    process, port = serve(database(folder), workers=3 if request.param == "postgres" else 1)
+    processes = [process]
+    if request.param == "forward":
+        process, port = serve(f"http://127.0.0.1:{port}/fhir", local=folder / "own.db")
+        processes.append(process)
     yield f"http://127.0.0.1:{port}/fhir"
-    process.terminate()
-    assert process.wait(30) == 0
+    for each in reversed(processes):
+        each.terminate()
+        assert each.wait(30) == 0

@@ -25,11 +25,14 @@ from tests.server.cluster import Cluster
 WRITERS = 8
 
 
-def serve(database, port=0, workers=1, *, is_open=True):
+def serve(database, port=0, workers=1, *, is_open=True, local="own.db"):
     """A server process that answers, and where it listens."""
     command = [sys.executable, "-m", "fhir_b12", "serve", "--database", str(database),
                "--port", str(port), "--workers", str(workers), *["--open"] * is_open]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    environ = os.environ | {"FHIR_B12_LOCAL": str(local)}
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environ
+    )
     for line in process.stderr:
         if " on 127.0.0.1 port " in line:
             threading.Thread(target=process.stderr.read, daemon=True).start()
