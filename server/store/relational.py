@@ -104,7 +104,9 @@ class Relational(ABC):
 
     def search(self, query: Query, access: Access) -> Page:
         """A page of what matches."""
-        return self._ask(lambda connection: sql.run(connection, query, access), snapshot=True)
+        # a page alone is one statement
+        several = bool(query.total or query.includes)
+        return self._ask(lambda connection: sql.run(connection, query, access), snapshot=several)
 
     def scan(
         self,
