@@ -54,6 +54,7 @@ _KINDS = {
     "owner": _OWNERS,
     "resource": sorted(resource_types(), key=len, reverse=True),
 }
+_BOUNDED = ("/fhir", "/therapy", "/auth")  #: where requests are counted
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -106,6 +107,7 @@ def create_app(
         witness=witness or _witness(config, store, clock or now),
         policy=Policy(config),
         routes=routes,
+        rate=import_module("fhir_b12.server.rate").Rate(config.rate) if config.rate else None,
         **given,
     )
     for name, kinds in _KINDS.items():
@@ -171,10 +173,13 @@ def _begin() -> None:
             raise refuse(421, "security", "this server answers by its own name only")
     if asked.path.startswith("/fhir"):
         state.form = wire.form(asked, here.config)
-    rule = asked.url_rule
+    rule, client = asked.url_rule, None
     if rule and not rule.endpoint.startswith(context.PUBLIC) and asked.method != "OPTIONS":
         known = asked.environ.get("fhir_b12.access")
         state.access = here.guard.access(asked) if known is None else known
+        client = getattr(state.access, "client", None)
+    if here.rate is not None and asked.path.startswith(_BOUNDED) and not context.is_inner(asked):
+        here.rate.hold(client or wire.sender(asked, here.config))
 
 
 @lru_cache(maxsize=64)

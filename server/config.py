@@ -128,6 +128,9 @@ class Config:
     max_parameters: int = _setting(200, "parameters of a query", _count)
     count: int = _setting(20, "matches on a page, if not asked for", _count)
     max_count: int = _setting(1000, "matches on a page at most", _count)
+    rate: int = _setting(
+        0, "requests a minute of each client, or address, to each process; 0: no bound", _count
+    )
     timeout: int = _setting(60, "seconds after which a silent connection is closed", _count)
     grace: int = _setting(20, "seconds to finish what was begun when stopping", _count)
     # --- export

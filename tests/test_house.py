@@ -54,7 +54,7 @@ SERVER_FLOORS = (
     ("store",),
     ("search",),
     ("store.",),
-    ("auth",),
+    ("auth", "rate"),
     ("fhir", "therapy", "observed"),
     ("app",),
     ("demo", "serve", "upkeep"),

@@ -13,7 +13,7 @@ _EXTRAS = {
     "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
     "joserfc": "server", "werkzeug": "server", "requests": "server", "urllib3": "server",
     "alembic": "postgres", "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
-    "prometheus_client": "metrics",
+    "prometheus_client": "metrics", "limits": "rate",
 }  # fmt: skip
 
 

@@ -36,6 +36,13 @@ class Witness(Protocol):
         """Keep an AuditEvent of what is about to be shown."""
 
 
+class Bound(Protocol):
+    """How often a client may ask."""
+
+    def hold(self, client: str) -> None:
+        """Count a request; Refusal 429 where it is one too many."""
+
+
 class Open:
     """The guard of `--open`: everybody may do everything."""
 
@@ -73,6 +80,7 @@ class Facade:
     witness: Witness | None = None
     policy: Policy
     routes: tuple[Route, ...] = ()
+    rate: Bound | None = None
     clock: Callable[[], int] = now  #: µs since 1970
 
     def pages(
@@ -95,6 +103,11 @@ class Facade:
 def facade() -> Facade:
     """The server that answers."""
     return cast("Facade", current_app.extensions["fhir_b12"])
+
+
+def is_inner(asked: Request) -> bool:
+    """Whether a request is an entry of a batch."""
+    return "fhir_b12.inner" in asked.environ
 
 
 def access() -> Access:
