@@ -23,6 +23,7 @@ NEEDED = (
     "fhir_b12/mappings/infusion.toml",
     "fhir_b12/mappings/codes/lab_tests.toml",
     "fhir_b12/definitions/types.json.gz",
+    "fhir_b12/server/store/migrations/versions/0001_first_tables.py",
     "fhir_b12/server/therapy/timeline.html",
     "fhir_b12/server/therapy/try.js",
 )
