@@ -109,8 +109,8 @@ class Postgres(Relational):
             except errors.DiskFull as error:
                 message = "nothing was written, for the disk is full; send it again later"
                 raise refuse(507, "no-store", message, Retry_After="60") from error
-            except psycopg.OperationalError as error:
-                raise _busy() from error
+            except (psycopg.OperationalError, errors.ReadOnlySqlTransaction) as error:
+                raise _busy() from error  # read only: it has become a standby of another
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     def _tried(self, job: Callable[[Any], T], begin: str) -> T:

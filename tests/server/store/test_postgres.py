@@ -101,6 +101,16 @@ def test_a_transaction_that_failed_in_between_is_never_taken_for_kept(store):
     assert refused.value.status == 503
 
 
+def test_a_database_that_has_become_a_standby_is_503(store):
+    def write(connection):
+        connection.execute("SET TRANSACTION READ ONLY")
+        connection.execute("DELETE FROM kept")
+
+    with pytest.raises(Refusal) as refused:
+        store._do(write)
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
+
+
 def test_a_database_that_is_away_is_503_and_comes_back(store, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(store._pool, "timeout", 0.05)
