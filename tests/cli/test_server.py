@@ -134,6 +134,15 @@ def test_a_client_is_registered_listed_and_removed(inside):
     assert call("clients", "remove", "ehr") == (2, "", "fhir-b12: there is no such client\n")
 
 
+def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(inside, monkeypatch):
+    add = ("clients", "add", "ehr", "--jwks", "https://ehr.test/jwks", "--scope", "system/*.rs")
+    code, _, err = call(*add)
+    assert (code, "FHIR_B12_JWKS_HOSTS" in err) == (2, True)
+    monkeypatch.setenv("FHIR_B12_JWKS_HOSTS", "ehr.test")
+    assert call(*add) == (0, "", "")
+    assert call("clients", "list") == (0, "ehr\tsystem/*.rs\n", "")
+
+
 def test_the_paper_on_authorization_leads_to_a_token(inside):
     text = (Path(__file__).parents[2] / "docs" / "authorization.md").read_text("utf-8")
     shell = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
