@@ -84,7 +84,12 @@ def _together(entries: Sequence[Entry]) -> dict[int, bytes]:
     conditional.resolve(writes)
     advice = _checked(writes)
     dones = apply(changes, check=facade().policy.hold)
-    told = map(_written, dones, advice)
+    # of two that lead to one resource the first has its url, as bdl-7 asks
+    firsts = {done.version: index for index, done in reversed([*enumerate(dones)])}
+    told = [
+        _written(done, each, is_first=firsts[done.version] == index)
+        for index, (done, each) in enumerate(zip(dones, advice, strict=True))
+    ]
     return dict(zip(places, told, strict=True))
 
 
@@ -110,7 +115,7 @@ def _checked(entries: Sequence[Entry]) -> list[tuple[Issue, ...]]:
     )
 
 
-def _written(done: Done, advice: Sequence[Issue]) -> bytes:
+def _written(done: Done, advice: Sequence[Issue], *, is_first: bool) -> bytes:
     """What became of an entry."""
     version = done.version
     if version is None or version.body is None:
@@ -125,14 +130,10 @@ def _written(done: Done, advice: Sequence[Issue]) -> bytes:
     }
     if advice and wire.prefers(request, "return").lower() == "operationoutcome":
         response["outcome"] = outcome(advice)
-    text = b""
+    text = b'"fullUrl":%b,' % dumps(answers.url(version)) if is_first else b""
     if wire.prefers(request, "return").lower() == "representation":
-        text = b'"resource":%b,' % version.body
-    return b'{"fullUrl":%b,%b"response":%b}' % (
-        dumps(answers.url(version)),
-        text,
-        dumps(response),
-    )
+        text += b'"resource":%b,' % version.body
+    return b'{%b"response":%b}' % (text, dumps(response))
 
 
 # --- each by itself

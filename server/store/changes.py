@@ -61,6 +61,7 @@ class Work:
         self._check, self._audit = check, audit
         self._names = [each.id or str(uuid.uuid4()) for each in changes]
         self._ready: dict[int, Prepared] = {}
+        self._again: dict[int, int] = {}  #: creates on a condition that an earlier one has
         for each in changes:
             hold_allowed(each, access)
         if not any(each.criteria for each in changes):
@@ -73,7 +74,8 @@ class Work:
             if each.full_url
         }
         for index, each in enumerate(self._changes):
-            if each.resource is not None and not (index in matched and each.method == "POST"):
+            made = index not in self._again and not (index in matched and each.method == "POST")
+            if each.resource is not None and made:
                 name = matched[index].id if index in matched else self._names[index]
                 resource = renamed(each.resource, places)
                 self._ready[index] = prepared(resource, name, self._base)
@@ -91,10 +93,16 @@ class Work:
             for index, each in enumerate(self._changes):
                 if (version := self._match(connection, each)) is not None:
                     matched[index] = version
+            self._hold_apart(matched)
             self._prepare(matched)
         numbers = range(len(self._changes))
         order = sorted(numbers, key=lambda index: ORDER.index(self._changes[index].method))
-        dones = {index: self._do(connection, index, matched.get(index)) for index in order}
+        dones: dict[int, Done] = {}
+        for index in order:
+            if index in self._again:
+                dones[index] = Done(version=dones[self._again[index]].version, what="found")
+            else:
+                dones[index] = self._do(connection, index, matched.get(index))
         told = [dones[index] for index in numbers]
         if self._integrity:
             _hold_together(connection, self._ready, told)
@@ -115,6 +123,29 @@ class Work:
             message = "the condition finds more than one; say more exactly which"
             raise refuse(412, "multiple-matches", message)
         return self._current(connection, names[0]) if names else None
+
+    def _hold_apart(self, matched: dict[int, Version]) -> None:
+        """Refuse two changes of one resource; the second create on one condition finds the first.
+
+        https://hl7.org/fhir/R4/http.html#trules
+        """
+        first: dict[tuple[Any, ...], int] = {}
+        for index, each in enumerate(self._changes):
+            if index in matched and each.method == "POST":
+                continue
+            if index in matched or each.criteria is None:
+                target: tuple[Any, ...] = (
+                    each.type, matched[index].id if index in matched else self._names[index]
+                )  # fmt: skip
+            else:
+                target = (each.type, each.criteria.pairs)
+            other = first.setdefault(target, index)
+            if other == index:
+                continue
+            if {each.method, self._changes[other].method} != {"POST"}:
+                message = "two entries are for the same resource; send one of them"
+                raise refuse(400, "duplicate", message)
+            self._again[index], self._names[index] = other, self._names[other]
 
     def _current(self, connection: Connection, name: str) -> Version | None:
         where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"

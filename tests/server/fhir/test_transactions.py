@@ -131,6 +131,38 @@ def test_the_same_target_twice_fails(client):
     assert client.get("Patient?_summary=count").json["total"] == 0
 
 
+def test_two_creates_on_one_condition_make_one_resource_and_both_names_lead_to_it(client):
+    known = PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]}
+    condition = {"ifNoneExist": "identifier=urn:mrn|1"}
+    rows = [entry("POST", "Patient", known, f"urn:uuid:{n}") for n in "12"]
+    for row in rows:
+        row["request"] |= condition
+    results = [
+        entry("POST", "Observation", observation(subject={"reference": f"urn:uuid:{n}"}))
+        for n in "12"
+    ]
+    answer = client.post("", bundle(*rows, *results))
+    assert statuses(answer) == ["201", "200", "201", "201"]
+    (name,) = found(client.get("Patient"))
+    subjects = {
+        row["resource"]["subject"]["reference"] for row in client.get("Observation").json["entry"]
+    }
+    assert subjects == {f"Patient/{name}"}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_condition_leads_two_entries_to_the_same_target_and_fails(client, there):
+    known = PATIENT | {"identifier": [{"value": "1"}]}
+    if there:
+        client.put("Patient/a", known | {"id": "a"})
+    rows = [entry("PUT", "Patient?identifier=1", known | {"gender": "male"}) for _ in range(2)]
+    assert told(client.post("", bundle(*rows))) == (400, ["duplicate"])
+    if there:
+        rows[1] = entry("DELETE", "Patient/a")
+        assert told(client.post("", bundle(*rows))) == (400, ["duplicate"])
+        assert "gender" not in client.get("Patient/a").json
+
+
 def test_a_transaction_sent_twice_with_if_none_exist_changes_nothing_the_second_time(client):
     named = PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]}
     sent = bundle(
