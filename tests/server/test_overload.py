@@ -188,5 +188,5 @@ def test_of_many_who_change_one_version_one_does(served):
     port = served[1]
     put(port, 0)
     for version in range(1, 4):
-        given = at_once(50, lambda index: put(port, 0, 10 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
+        given = at_once(50, lambda index: put(port, 0, 100 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
         assert Counter(status for status, _ in given) == {200: 1, 412: 49}
