@@ -93,22 +93,21 @@ def create_app(
     clock: Callable[[], int] | None = None,
 ) -> Flask:
     """A WSGI application; store and guard are those that the settings name, if none are given."""
-    store = store or opened(config)
+    store, clock = store or opened(config), clock or now
     app = Application("fhir_b12.server", static_folder=None, template_folder="therapy")
     app.response_class = wire.Answer
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     routes = tuple(route for module in INTERACTIONS for route in module.ROUTES)
-    given: dict[str, Any] = {} if clock is None else {"clock": clock}
     app.extensions["fhir_b12"] = Facade(
         config=config,
         store=store,
-        guard=guard or _guard(config, store, clock or now),
-        witness=witness or _witness(config, store, clock or now),
+        guard=guard or _guard(config, store, clock),
+        witness=witness or _witness(config, store, clock),
         policy=Policy(config),
         routes=routes,
         rate=import_module("fhir_b12.server.rate").Rate(config.rate) if config.rate else None,
-        **given,
+        clock=clock,
     )
     for name, kinds in _KINDS.items():
         app.url_map.converters[name] = _converter(kinds)
@@ -178,7 +177,7 @@ def _begin() -> None:
         known = asked.environ.get("fhir_b12.access")
         state.access = here.guard.access(asked) if known is None else known
         client = getattr(state.access, "client", None)
-    if here.rate is not None and asked.path.startswith(_BOUNDED) and not context.is_inner(asked):
+    if here.rate is not None and asked.path.startswith(_BOUNDED) and not wire.is_inner(asked):
         here.rate.hold(client or wire.sender(asked, here.config))
 
 

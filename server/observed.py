@@ -24,6 +24,7 @@ import msgspec
 import structlog
 from flask import Flask, Request, Response, current_app
 
+from fhir_b12.server import wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.outcomes import refuse
 
@@ -123,7 +124,7 @@ def begin(asked: Request, state: Any) -> None:
 def end(asked: Request, state: Any, response: Response, config: Config) -> None:
     """Log and count; what is asked within a batch is part of that."""
     response.headers.add("X-Request-Id", state.request_id)
-    if "fhir_b12.inner" in asked.environ:
+    if wire.is_inner(asked):
         return
     took = (time.perf_counter_ns() - state.begun) / 1e6
     facts: dict[str, Any] = {

@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module
-from ipaddress import ip_address
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,7 +28,7 @@ from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import observed
 from fhir_b12.server.app import create_app, opened
-from fhir_b12.server.config import Config, ConfigError, variable
+from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
 from fhir_b12.server.wire import FHIR_JSON
 
 _BANNER = """
@@ -74,7 +73,7 @@ def checked(config: Config) -> Config:
 
     """
     wrong = []
-    if config.open and not _is_loopback(config.host):
+    if config.open and not is_loopback(config.host):
         wrong.append(f"{variable('open')}: only on loopback; listen on 127.0.0.1")
     if config.workers > 1 and config.store != "postgres":
         wrong.append(f"{variable('workers')}: more than one needs PostgreSQL")
@@ -85,13 +84,6 @@ def checked(config: Config) -> Config:
     if wrong:
         raise ConfigError("\n".join(wrong))
     return config
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _say(config: Config, port: int) -> None:

@@ -188,6 +188,14 @@ def names_version(header: str, version: int) -> bool:
     return False
 
 
+INNER = "fhir_b12.inner"  #: in the environment of an entry of a batch, asked as a request
+
+
+def is_inner(request: Request) -> bool:
+    """Whether a request is an entry of a batch, and so a part of another."""
+    return INNER in request.environ
+
+
 def sender(request: Request, config: Config) -> str:
     """The address a request comes from; what a proxy says of it only where that is a known one."""
     address = request.environ.get("REMOTE_ADDR", "")

@@ -65,6 +65,12 @@ def _called(module: str, name: str, arguments: argparse.Namespace) -> Any:
 
 def add(add: Add) -> None:
     """The commands and their arguments; what is not given comes from FHIR_B12_… variables."""
+    _add_serve(add)
+    _add_clients(add)
+    _add_upkeep(add)
+
+
+def _add_serve(add: Add) -> None:
     made = add(
         "serve",
         serve,
@@ -86,6 +92,8 @@ def add(add: Add) -> None:
     option("--plausibility", metavar="ADVICE", help="off, advice, error; likewise")
     option("--metrics", action="store_true", default=None, help="serve /metrics for Prometheus")
 
+
+def _add_clients(add: Add) -> None:
     made = add(
         "clients",
         clients,
@@ -107,6 +115,8 @@ def add(add: Add) -> None:
     made.add_argument("--patient", metavar="ID", help="of a client of one patient: whose")
     _database(made)
 
+
+def _add_upkeep(add: Add) -> None:
     made = add("reindex", reindex, "Make the search indexes of a database again.", "")
     _database(made)
 

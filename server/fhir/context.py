@@ -105,11 +105,6 @@ def facade() -> Facade:
     return cast("Facade", current_app.extensions["fhir_b12"])
 
 
-def is_inner(asked: Request) -> bool:
-    """Whether a request is an entry of a batch."""
-    return "fhir_b12.inner" in asked.environ
-
-
 def access() -> Access:
     """What the sender of the request may do; the guard was asked before the handler was."""
     return cast("Access", g.access)

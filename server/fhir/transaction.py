@@ -171,7 +171,7 @@ def _asked(entry: Entry) -> tuple[int, Any, bytes]:
         data=entry.body,
         content_type=entry.media if entry.body is not None else None,
         environ_base={"REMOTE_ADDR": request.remote_addr or ""},
-        environ_overrides={"fhir_b12.inner": True, "fhir_b12.access": access()},
+        environ_overrides={wire.INNER: True, "fhir_b12.access": access()},
     )
     app = current(current_app)
     with app.app_context(), app.request_context(builder.get_environ()):

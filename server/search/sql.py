@@ -95,11 +95,9 @@ def found(connection: Connection, query: Query, access: Access, most: int) -> li
     return [row[0] for row in connection.execute(sql, args)]
 
 
-def holds(tests: Iterable[tuple[Test, ...]], kind: str) -> Sql:
-    """The condition that one of several groups of tests holds of `r`."""
-    made = _Making(kind, Everything())
-    parts = [made.every(group, "r") for group in tests]
-    return " OR ".join(f"({sql})" for sql, _ in parts), tuple(a for _, args in parts for a in args)
+def holds(limits: Sequence[Query], kind: str) -> Sql:
+    """The condition that `r` is within one of the limits of an access."""
+    return _Making(kind, Everything()).bounds(limits, "r")
 
 
 def _whole(connection: Connection, query: Query, access: Access) -> Sql:
@@ -403,7 +401,7 @@ def _visible(connection: Connection, names: Sequence[str], access: Access) -> It
             limits = access.limits(kind, "r") if kind.isalpha() else None
             if limits is None:
                 continue
-            bound, args = holds([each.tests for each in limits], kind) if limits else ("1 = 1", ())
+            bound, args = holds(limits, kind) if limits else ("1 = 1", ())
             marks = ", ".join("?" * len(listed))
             sql = (
                 f"SELECT {COLUMNS} FROM resource r WHERE r.name IN ({marks})"

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jsonpatch
 
@@ -39,6 +39,14 @@ class Connection(Protocol):
 
         False where nobody else could have written since it was read.
         """
+
+
+class _Row(NamedTuple):
+    """What is there of a resource, before a change."""
+
+    version: Version
+    rid: int
+    digest: Any  #: bytes; None of what was deleted
 
 
 class Work:
@@ -122,7 +130,8 @@ class Work:
         if len(names) > 1:
             message = "the condition finds more than one; say more exactly which"
             raise refuse(412, "multiple-matches", message)
-        return self._current(connection, names[0]) if names else None
+        row = self._row(connection, names[0]) if names else None
+        return row and row.version
 
     def _hold_apart(self, matched: dict[int, Version]) -> None:
         """Refuse two changes of one resource; the second create on one condition finds the first.
@@ -147,10 +156,10 @@ class Work:
                 raise refuse(400, "duplicate", message)
             self._again[index], self._names[index] = other, self._names[other]
 
-    def _current(self, connection: Connection, name: str) -> Version | None:
-        where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"
+    def _row(self, connection: Connection, name: str) -> _Row | None:
+        where = f"SELECT {sql.COLUMNS}, r.rid, r.digest FROM resource r WHERE r.name = ?"
         row = next(iter(connection.execute(where, (name,))), None)
-        return None if row is None else sql.version_of(row)
+        return None if row is None else _Row(sql.version_of(row), row[6], row[7])
 
     def _do(self, connection: Connection, index: int, match: Version | None) -> Done:
         change = self._changes[index]
@@ -164,18 +173,19 @@ class Work:
             return Done(version=None, what="absent")
         name = self._names[index] if match is None else match.id
         is_new = change.method == "POST" and change.id is None and match is None
-        old = None if is_new else self._current(connection, f"{change.type}/{name}")
+        row = None if is_new else self._row(connection, f"{change.type}/{name}")
+        old = row and row.version
         hold_version(change, old)
         if old is not None and old.body is not None:
             self._hold_sight(connection, change, name)
         if change.method == "DELETE":
             if old is None or old.body is None:
                 return Done(version=old, what="absent")
-            gone = self._write(connection, "DELETE", change.type, name, old, None)
+            gone = self._write(connection, "DELETE", change.type, name, row, None)
             return Done(version=gone, what="deleted")
         if change.method == "PATCH":
             self._ready[index] = self._patched(change, name, old)
-        return self._put(connection, change, name, old, self._ready[index])
+        return self._put(connection, change, name, row, self._ready[index])
 
     def _hold_sight(self, connection: Connection, change: Change, name: str) -> None:
         """What may not be seen may not be written over, and is as if it were not there."""
@@ -185,18 +195,15 @@ class Work:
                 raise refuse(404, "not-found", f"there is no such {change.type}")
 
     def _put(
-        self, connection: Connection, change: Change, name: str, old: Version | None, body: Prepared
+        self, connection: Connection, change: Change, name: str, row: _Row | None, body: Prepared
     ) -> Done:
-        place = f"{change.type}/{name}"
-        if old is not None and old.body is not None:
-            row = connection.execute("SELECT digest FROM resource WHERE name = ?", (place,))
-            if bytes(next(iter(row))[0]) == body.digest:
-                return Done(version=old, what="same")
-        created = old is None or old.body is None
+        created = row is None or row.version.body is None
+        if row is not None and not created and bytes(row.digest) == body.digest:
+            return Done(version=row.version, what="same")
         limits = self._access.limits(change.type, "c" if created else "u")
         if limits is None:
             raise _forbidden(change.type)
-        version = self._write(connection, change.method, change.type, name, old, body)
+        version = self._write(connection, change.method, change.type, name, row, body)
         if limits and not _is_within(connection, change.type, name, limits):
             raise refuse(403, "forbidden", "this would be outside of what the token allows")
         return Done(version=version, what="created" if created else "updated")
@@ -214,16 +221,17 @@ class Work:
         method: str,
         kind: str,
         name: str,
-        old: Version | None,
+        row: _Row | None,
         body: Prepared | None,
     ) -> Version:
         """A new version in the place of the old one, which goes to the past."""
+        old = row and row.version
         number = 1 if old is None else old.version + 1
         # time goes on from version to version, whatever the clock says
         updated = self._now if old is None else max(self._now, old.updated)
         text = None if body is None else body.body(number, updated)
         place, digest = f"{kind}/{name}", None if body is None else body.digest
-        if old is None:
+        if row is None:
             add = (
                 "INSERT INTO resource (name, type, version, updated, method, digest, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING rid"
@@ -231,9 +239,7 @@ class Work:
             given = (place, kind, number, updated, method, digest, text)
             rid = next(iter(connection.execute(add, given)))[0]
         else:
-            rid = next(
-                iter(connection.execute("SELECT rid FROM resource WHERE name = ?", (place,)))
-            )[0]
+            rid = row.rid
             _keep_past(connection, rid)
             change = (
                 "UPDATE resource SET version = ?, updated = ?, method = ?, digest = ?, body = ?"
@@ -310,7 +316,7 @@ def _keep_past(connection: Connection, rid: int) -> None:
 
 
 def _is_within(connection: Connection, kind: str, name: str, limits: Any) -> bool:
-    bound, args = sql.holds([each.tests for each in limits], kind)
+    bound, args = sql.holds(limits, kind)
     where = f"SELECT 1 FROM resource r WHERE r.name = ? AND ({bound})"
     return bool([*connection.execute(where, (f"{kind}/{name}", *args))])
 

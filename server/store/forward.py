@@ -8,13 +8,12 @@ a SQLite file.  https://hl7.org/fhir/R4/http.html
 import hmac
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_bytes
 from urllib.parse import urlencode, urlsplit
 
 from fhir_b12.server import wire
-from fhir_b12.server.config import Config, ConfigError, variable
+from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
 from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
@@ -56,20 +55,13 @@ def opened(config: Config) -> "Forward":
     parts = urlsplit(base)
     if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         wrong.append(f"{variable('database')}: name a server without user, query and fragment")
-    elif config.upstream_token and parts.scheme != "https" and not _is_loopback(parts.hostname):
+    elif config.upstream_token and parts.scheme != "https" and not is_loopback(parts.hostname):
         wrong.append(f"{variable('upstream_token')}: a token is sent by https alone")
     if config.integrity:
         wrong.append(f"{variable('integrity')}: the server behind this one decides on references")
     if wrong:
         raise ConfigError("\n".join(wrong))
     return Forward(base, config)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Forward(Sqlite):

@@ -142,7 +142,7 @@ def is_visible(version: Version, limits: Sequence[Query], base: str) -> bool:
         )
         connection.executemany(ADD_TEXT, [(*row, 1) for row in body.rows.texts])
         connection.executemany(ADD_RANGE, [(*row, 1) for row in body.rows.ranges])
-        bound, args = sql.holds([each.tests for each in limits], version.type)
+        bound, args = sql.holds(limits, version.type)
         found = connection.execute(f"SELECT 1 FROM resource r WHERE {bound}", args).fetchone()
     finally:
         connection.execute("ROLLBACK")

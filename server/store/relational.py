@@ -19,7 +19,6 @@ from fhir_b12.server.store.changes import Connection, Work, add_rows, drop_rows
 
 _CHUNK = 500  #: resources that a scan reads at a time
 T = TypeVar("T")
-Job = Callable[[Any], T]
 
 
 class Relational(ABC):
@@ -66,7 +65,7 @@ class Relational(ABC):
         args: tuple[Any, ...] = (f"{type}/{id}",)
         where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"
         if limits:
-            bound, more = sql.holds([each.tests for each in limits], type)
+            bound, more = sql.holds(limits, type)
             where, args = f"{where} AND ({bound})", (*args, *more)
         row = self._ask(lambda connection: next(iter(connection.execute(where, args)), None))
         return None if row is None else sql.version_of(row)
@@ -123,7 +122,7 @@ class Relational(ABC):
                 continue
             bound, args = "1 = 1", ()
             for each in filter(None, (own, [query for query in limits if query.type == kind])):
-                more, given = sql.holds([query.tests for query in each], kind)
+                more, given = sql.holds(each, kind)
                 bound, args = f"{bound} AND ({more})", (*args, *given)
             where = (
                 f"SELECT {sql.COLUMNS}, r.rid FROM resource r WHERE r.type = ? AND r.rid > ?"
