@@ -140,7 +140,7 @@ class Auditor:
         keys = _keys(version.type)
         if version.body is None or not keys:
             return
-        for key, value, _, _ in rows(loads(version.body), self._config.base).texts:
+        for key, value, _, _ in rows(loads(version.body), self._config.base, keys).texts:
             if key in keys and value.startswith("Patient/"):
                 yield value
 

@@ -51,10 +51,13 @@ class _Branch:
         self.emits: list[_Emit] = []
 
 
-def rows(resource: dict[str, Any], base: str) -> Rows:
-    """All rows of a resource; `base` is the server's, without a slash at its end."""
+def rows(resource: dict[str, Any], base: str, only: frozenset[int] | None = None) -> Rows:
+    """All rows of a resource, or those of some keys.
+
+    `base` is the server's, without a slash at its end.
+    """
     kind = str(resource["resourceType"])
-    tree, others, numbered = _compiled(kind)
+    tree, others, numbered = _compiled(kind, only)
     mass = values.molar_mass(resource.get("code")) if kind == "Observation" else None
     walk = _Walk(f"{base}/", mass)
     _look(resource, tree, walk, 0, numbered)
@@ -87,10 +90,12 @@ _WITHIN = re.compile(r"\w+\.(extension(?=\()|\w+(?=\.where\())")
 
 
 @cache
-def _compiled(kind: str) -> tuple[_Branch, tuple[_Other, ...], str]:
+def _compiled(kind: str, only: frozenset[int] | None) -> tuple[_Branch, tuple[_Other, ...], str]:
     """The tree of a type, what is asked of FHIRPath, and the element whose items are numbered."""
     tree, others = _Branch(), []
     for path in indexed(kind):
+        if only is not None and path.key not in only:
+            continue
         if not is_simple(path.text):
             within = _WITHIN.match(path.text)
             name = within[1] if within else ""
