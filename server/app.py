@@ -18,8 +18,9 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from fhir_b12.definitions import compartment, resource_types
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError
-from fhir_b12.server import observed, therapy, wire
+from fhir_b12.server import telemetry, therapy, wire
 from fhir_b12.server.config import Config
+from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import (
     context,
     everything,
@@ -34,10 +35,9 @@ from fhir_b12.server.fhir import (
     write,
 )
 from fhir_b12.server.fhir.context import Facade, Guard, Open, Witness, now
-from fhir_b12.server.fhir.policy import Policy
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.fhir.validation_policy import Policy
+from fhir_b12.server.resource_types import SHIPPED, STORED, TYPES
 from fhir_b12.server.store import Store
-from fhir_b12.server.types import SHIPPED, STORED, TYPES
 
 #: one file an interaction; the CapabilityStatement tells of these
 INTERACTIONS = (
@@ -106,7 +106,7 @@ def create_app(
         witness=witness or _witness(config, store, clock),
         policy=Policy(config),
         routes=routes,
-        rate=import_module("fhir_b12.server.rate").Rate(config.rate) if config.rate else None,
+        rate=import_module("fhir_b12.server.rate_limit").Rate(config.rate) if config.rate else None,
         clock=clock,
     )
     for name, kinds in _KINDS.items():
@@ -122,7 +122,7 @@ def create_app(
     app.add_url_rule("/therapy", f"{context.PUBLIC}therapy", therapy.page)
     if (known := app.extensions["fhir_b12"].guard) and hasattr(known, "serve"):
         known.serve(app, context.PUBLIC)
-    observed.watch(app)
+    telemetry.watch(app)
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(Exception, _failed)
@@ -144,7 +144,7 @@ def _guard(config: Config, store: Store, clock: Callable[[], int]) -> Guard:
     """Nobody but who shows a token; everybody, where that is asked for."""
     if config.open:
         return Open()
-    guard: Guard = import_module("fhir_b12.server.auth.guard").Guard(config, store, clock)
+    guard: Guard = import_module("fhir_b12.server.auth.bearer").Guard(config, store, clock)
     return guard
 
 
@@ -165,7 +165,7 @@ def _begin() -> None:
     here = context.facade()
     # a proxy of Flask is looked through once, not at each word
     asked, state = context.current(request), context.current(g)
-    observed.begin(asked, state)
+    telemetry.begin(asked, state)
     if isinstance(here.guard, Open):
         host = asked.environ.get("HTTP_HOST", "")
         if not _is_own(host, here.config.root):
@@ -205,7 +205,7 @@ def _end(response: Response) -> Response:
     headers.add("Cache-Control", "no-store")
     if here.config.cors:
         _share(response, here.config.cors)
-    observed.end(context.current(request), context.current(g), response, here.config)
+    telemetry.end(context.current(request), context.current(g), response, here.config)
     return response
 
 
@@ -269,7 +269,7 @@ def _told(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
         return 400, error.issues, {}
     if isinstance(error, HTTPException):
         return _of_http(error)
-    observed.defect(error, g.get("request_id", ""))
+    telemetry.defect(error, g.get("request_id", ""))
     message = "the server failed; the log tells where under this request's id"
     return 500, (Issue("fatal", "exception", "", message),), {}
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from fhir_b12.server.types import TYPES
+from fhir_b12.server.resource_types import TYPES
 
 PREFIX = "FHIR_B12_"
 CHECKS = ("off", "base", "profile")  #: what is written is held to nothing, to R4, to profiles too
@@ -16,7 +16,12 @@ ADVICE = ("off", "advice", "error")  #: what looks mistaken passes untold, as a 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 #: by the scheme of a database's url
-_STORES = {"postgresql": "postgres", "postgres": "postgres", "http": "forward", "https": "forward"}
+_STORES = {
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    "http": "proxy.store",
+    "https": "proxy.store",
+}
 _KIB, _MIB = 1024, 1024**2
 
 
@@ -180,7 +185,7 @@ class Config:
 
     @property
     def store(self) -> str:
-        """`sqlite`, `postgres` or `forward`: what keeps the resources."""
+        """`sqlite`, `postgres` or `proxy.store`: what keeps the resources."""
         return _STORES.get(self.database.partition("://")[0], "sqlite")
 
     @cached_property

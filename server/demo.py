@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey
 from fhir_b12.bundles import from_bundle
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.records import TherapyRecord
-from fhir_b12.server import observed, serve
+from fhir_b12.server import serve, telemetry
 from fhir_b12.server.app import create_app, opened
 from fhir_b12.server.auth.clients import registered
 from fhir_b12.server.config import Config
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 def exchange(record: TherapyRecord, bundle: dict[str, Any]) -> Iterator[Claim]:
     """The clinic sends the record, the hospital asks for it; each step with its proof."""
-    observed.set_up(io.StringIO())  # its log is another story
+    telemetry.set_up(io.StringIO())  # its log is another story
     with TemporaryDirectory() as folder, _served(Path(folder)) as (root, store):
         clinic = _System(root, store, "clinic", "system/*.cruds")
         hospital = _System(root, store, "hospital", "system/*.rs")

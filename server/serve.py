@@ -26,7 +26,7 @@ from waitress.utilities import Error
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import observed
+from fhir_b12.server import telemetry
 from fhir_b12.server.app import create_app, opened
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
 from fhir_b12.server.wire import FHIR_JSON
@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> int:
     names = {field.name for field in fields(Config)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
     config = _with_port(checked(Config.from_environment(os.environ, **given)))
-    observed.set_up()
+    telemetry.set_up()
     store = opened(config)
     if config.open:
         sys.stderr.write(_BANNER)
@@ -250,6 +250,6 @@ def _several(config: Config) -> int:
 
 def application() -> Flask:
     """The application of one process of several."""
-    observed.set_up()
+    telemetry.set_up()
     config = checked(Config.from_environment(os.environ))
     return create_app(config, opened(config))

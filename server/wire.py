@@ -17,7 +17,7 @@ from fhir_b12.dates import DateTime
 from fhir_b12.definitions import children, element
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 
 Pairs = list[tuple[str, str]]  #: of a query, decoded, in their order
 

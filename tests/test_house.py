@@ -48,16 +48,16 @@ SERVER = {
 }
 #: The facade, from the ground up; longer names first where one begins another.
 SERVER_FLOORS = (
-    ("types", "outcomes"),
+    ("resource_types", "errors"),
     ("config",),
     ("wire",),
     ("store",),
     ("search",),
     ("store.",),
-    ("auth", "rate"),
-    ("fhir", "therapy", "observed"),
+    ("auth", "rate_limit"),
+    ("fhir", "therapy", "telemetry"),
     ("app",),
-    ("demo", "serve", "upkeep"),
+    ("demo", "serve", "admin"),
 )
 
 

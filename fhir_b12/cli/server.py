@@ -25,25 +25,25 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def reindex(arguments: argparse.Namespace) -> int:
     """Make the search indexes again."""
-    code: int = _called("upkeep", "reindex", arguments)
+    code: int = _called("admin", "reindex", arguments)
     return code
 
 
 def backup(arguments: argparse.Namespace) -> int:
     """Write a copy of the database."""
-    code: int = _called("upkeep", "backup", arguments)
+    code: int = _called("admin", "backup", arguments)
     return code
 
 
 def restore(arguments: argparse.Namespace) -> int:
     """Put a copy of the database in its place."""
-    code: int = _called("upkeep", "restore", arguments)
+    code: int = _called("admin", "restore", arguments)
     return code
 
 
 def clients(arguments: argparse.Namespace) -> int:
     """Register clients, list them, take them away, make a key."""
-    code: int = _called("upkeep", "clients", arguments)
+    code: int = _called("admin", "clients", arguments)
     return code
 
 

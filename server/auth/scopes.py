@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from fhir_b12.definitions import compartment
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
+from fhir_b12.server.resource_types import READ_ONLY, STORED
 from fhir_b12.server.search.conditions import AnyOf, Linked, Not, Reverse, Test
 from fhir_b12.server.search.query import Query, parse, within
-from fhir_b12.server.types import READ_ONLY, STORED
 
 LETTERS = "cruds"  #: create, read, update, delete, search
 _SCOPE = re.compile(

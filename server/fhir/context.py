@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config
-from fhir_b12.server.fhir.policy import Policy
+from fhir_b12.server.fhir.validation_policy import Policy
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version

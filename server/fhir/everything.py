@@ -9,13 +9,13 @@ from itertools import chain
 from fhir_b12.definitions import compartment, search_parameters
 from fhir_b12.jsonio import loads
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
-from fhir_b12.server.fhir.inputs import Inputs, inputs
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.fhir.parameters import Inputs, inputs
+from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Version
-from fhir_b12.server.types import TYPES
 
 _KNOWN = ("start", "end", "_since", "_type")
 #: what is in no compartment and is referred to from there
@@ -27,14 +27,14 @@ def everything(name: str) -> wire.Answer:
     asked = inputs(_KNOWN)
     patient = facade().store.read("Patient", name, access()) if wire.is_id(name) else None
     if patient is None:
-        raise answers.unknown("Patient")
+        raise responses.unknown("Patient")
     if patient.body is None:
-        raise answers.gone(patient)
+        raise responses.gone(patient)
     found = versions(patient, wanted_types(asked.text("_type")), asked)
     seen(found)
-    entries = answers.matches(found, "match", form())
-    links = {"self": f"{answers.url(patient)}/$everything"}
-    return answers.bundle("searchset", entries, total=len(found), links=links, wanted=form())
+    entries = responses.matches(found, "match", form())
+    links = {"self": f"{responses.url(patient)}/$everything"}
+    return responses.bundle("searchset", entries, total=len(found), links=links, wanted=form())
 
 
 def versions(

@@ -10,12 +10,12 @@ from flask import Response, request, send_file
 from fhir_b12.definitions import compartment
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers, exporting
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import export_job, responses
 from fhir_b12.server.fhir.context import Route, access, facade, parse
 from fhir_b12.server.fhir.everything import wanted_types
-from fhir_b12.server.fhir.inputs import Inputs, inputs
-from fhir_b12.server.outcomes import refuse
-from fhir_b12.server.types import TYPES
+from fhir_b12.server.fhir.parameters import Inputs, inputs
+from fhir_b12.server.resource_types import TYPES
 
 _KNOWN = ("_outputFormat", "_since", "_type", "_typeFilter")
 _FORMATS = {None, "application/fhir+ndjson", "application/ndjson", "ndjson"}
@@ -37,10 +37,10 @@ def export_group(name: str) -> wire.Answer:
     asked = inputs(_KNOWN)
     group = facade().store.read("Group", name, access()) if wire.is_id(name) else None
     if group is None:
-        raise answers.unknown("Group")
+        raise responses.unknown("Group")
     if group.body is None:
-        raise answers.gone(group)
-    members: Any = answers.as_value(group).get("member", [])
+        raise responses.gone(group)
+    members: Any = responses.as_value(group).get("member", [])
     patients = [
         text.partition("/")[2]
         for each in members
@@ -64,14 +64,14 @@ def _begun(asked: Inputs, kinds: tuple[str, ...], patients: list[str] | None = N
     if not wanted:
         raise refuse(403, "forbidden", "none of these types may be exported with this token")
     since = asked.text("_since")
-    plan = exporting.Plan(
+    plan = export_job.Plan(
         kinds=tuple(wanted),
         filters=filters,
         since=None if since is None else wire.moment(since, "_since"),
         patients=patients,
     )
     asked_for = here.config.base + request.full_path.removeprefix("/fhir").rstrip("?")
-    name = exporting.begin(here, allowed, asked_for, plan)
+    name = export_job.begin(here, allowed, asked_for, plan)
     return wire.answer(b"", 202, {"Content-Location": f"{here.config.base}/$export-status/{name}"})
 
 
@@ -99,7 +99,7 @@ def status(name: str) -> Response:
     if job["state"] == "failed":
         raise refuse(500, "exception", "the export failed; ask for it anew")
     if job["state"] == "running":
-        if here.clock() - job["beat"] > exporting.DEAD:
+        if here.clock() - job["beat"] > export_job.DEAD:
             raise refuse(500, "exception", "the export was ended with its server; ask for it anew")
         told = f"{job['done']} resources, {job['kinds_done']} of {job['kinds']} types"
         return wire.answer(b"", 202, {"X-Progress": told, "Retry-After": "1"})
@@ -120,7 +120,7 @@ def status(name: str) -> Response:
 def cancel(name: str) -> Response:
     """`DELETE $export-status/job`: ends it, and takes its files away."""
     _mine(name)
-    exporting.forget(facade(), name)
+    export_job.forget(facade(), name)
     return wire.answer(b"", 202)
 
 
@@ -128,9 +128,9 @@ def file(name: str, part: str) -> Response:
     """`GET $export-file/job/Observation.ndjson`, as it lies on the disk."""
     job = _mine(name)
     known = {each["url"] for each in (*job["output"], *job["error"])}
-    path = exporting.folder(facade().config) / name / part
+    path = export_job.folder(facade().config) / name / part
     if part not in known or not path.is_file():
-        raise answers.unknown("file")
+        raise responses.unknown("file")
     return send_file(path, mimetype="application/fhir+ndjson", conditional=True)
 
 
@@ -138,11 +138,11 @@ def _mine(name: str) -> dict[str, Any]:
     """The job, if the one who asks began it and it is not too old."""
     here = facade()
     job = here.store.job(name)
-    if job is None or job["owner"] != exporting.owner(access()):
-        raise answers.unknown("export")
+    if job is None or job["owner"] != export_job.owner(access()):
+        raise responses.unknown("export")
     if job["expires"] < here.clock():
-        exporting.forget(here, name)
-        raise answers.unknown("export")
+        export_job.forget(here, name)
+        raise responses.unknown("export")
     return job
 
 

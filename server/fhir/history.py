@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 from flask import request
 
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
-from fhir_b12.server.outcomes import refuse
 
 
 def of_one(kind: str, name: str) -> wire.Answer:
@@ -23,7 +23,7 @@ def of_type(kind: str) -> wire.Answer:
 def _history(kind: str, name: str | None) -> wire.Answer:
     here, allowed, wanted = facade(), access(), form()
     if name is not None and not wire.is_id(name):
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     asked = dict(wire.pairs(request.query_string, here.config))
     page = here.store.history(
         kind,
@@ -35,15 +35,15 @@ def _history(kind: str, name: str | None) -> wire.Answer:
         access=allowed,
     )
     if name is not None and not page.matches and not asked.keys() & {"_since", "_at", "_page"}:
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     seen(page.matches)
     path = f"{here.config.base}/{kind}/{name + '/' if name else ''}_history"
     known = {each: asked[each] for each in _KNOWN if each in asked}
     links = {"self": _link(path, known)}
     if page.next is not None:
         links["next"] = _link(path, known | {"_page": page.next})
-    entries = (answers.past(version, wanted) for version in page.matches)
-    return answers.bundle("history", entries, total=page.total, links=links, wanted=wanted)
+    entries = (responses.past(version, wanted) for version in page.matches)
+    return responses.bundle("history", entries, total=page.total, links=links, wanted=wanted)
 
 
 _KNOWN = ("_since", "_at", "_count", "_page", "_format", "_pretty", "_summary", "_elements")

@@ -9,10 +9,10 @@ from fhir_b12.definitions import resource_types, search_parameters
 from fhir_b12.guide.definitions import profiles, settings
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import shipped
+from fhir_b12.server.fhir import conformance
 from fhir_b12.server.fhir.context import Facade, Open, Route, facade, form
+from fhir_b12.server.resource_types import READ_ONLY, SHIPPED, STORED, TYPES
 from fhir_b12.server.search.parameters import parameters
-from fhir_b12.server.types import READ_ONLY, SHIPPED, STORED, TYPES
 
 Resource = dict[str, Any]
 #: which types a route answers for, by the converter in its rule
@@ -127,7 +127,7 @@ def _profiles(kind: str) -> list[str]:
 def _searches(kind: str) -> Resource:
     """The parameters of a type; with references, what may be included by them."""
     if kind in SHIPPED:
-        rows = [{"name": name, "type": what} for name, what in shipped.PARAMETERS.items()]
+        rows = [{"name": name, "type": what} for name, what in conformance.PARAMETERS.items()]
         return {"searchParam": rows}
     known = [
         each for _, each in sorted(search_parameters(kind).items()) if _is_known(kind, each.code)

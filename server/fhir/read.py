@@ -1,7 +1,7 @@
 """Read a resource, as it is or as it was.  https://hl7.org/fhir/R4/http.html#read"""
 
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers, shipped
+from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, access, facade, seen
 
 
@@ -10,9 +10,9 @@ def read(kind: str, name: str) -> wire.Answer:
     allowed = access()
     version = facade().store.read(kind, name, allowed) if wire.is_id(name) else None
     if version is None:
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     seen((version,))
-    return answers.shown(version)
+    return responses.shown(version)
 
 
 def vread(kind: str, name: str, number: str) -> wire.Answer:
@@ -21,17 +21,17 @@ def vread(kind: str, name: str, number: str) -> wire.Answer:
     known = wire.is_id(name) and number.isascii() and number.isdecimal() and len(number) < 18
     version = facade().store.vread(kind, name, int(number), allowed) if known else None
     if version is None:
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     seen((version,))
-    return answers.shown(version)
+    return responses.shown(version)
 
 
 def definition(kind: str, name: str) -> wire.Answer:
     """One of the definitions that ship with the library."""
-    version = shipped.all_of(kind).get(name)
+    version = conformance.all_of(kind).get(name)
     if version is None:
-        raise answers.unknown(kind)
-    return answers.shown(version)
+        raise responses.unknown(kind)
+    return responses.shown(version)
 
 
 ROUTES = (

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fhir_b12.definitions import compartment
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers, shipped
+from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, access, facade, parse, seen
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Page
@@ -57,7 +57,7 @@ def _posted() -> wire.Pairs:
 
 def _in_compartment(owner: str, name: str, kind: str, asked: wire.Pairs) -> wire.Answer:
     if not wire.is_id(name) or kind not in compartment(owner):
-        raise answers.unknown(f"compartment of {kind}")
+        raise responses.unknown(f"compartment of {kind}")
     return answered(kind, asked, f"{owner}/{name}/")
 
 
@@ -73,7 +73,7 @@ def answered(kind: str, asked: wire.Pairs, owner: str = "") -> wire.Answer:
     seen((*page.matches, *page.included), query)
     path = f"{here.config.base}/{owner}{kind}"
     links = linked(path, [*query.pairs, *shape], page)
-    return answers.bundle(
+    return responses.bundle(
         "searchset", _entries(page, wanted), total=page.total, links=links, wanted=wanted
     )
 
@@ -97,18 +97,18 @@ def _link(path: str, asked: wire.Pairs) -> str:
 
 
 def _entries(page: Page, wanted: wire.Form) -> Iterator[bytes]:
-    yield from answers.matches(page.matches, "match", wanted)
-    yield from answers.matches(page.included, "include", wanted)
+    yield from responses.matches(page.matches, "match", wanted)
+    yield from responses.matches(page.included, "include", wanted)
 
 
 def _of_definitions(kind: str, asked: wire.Pairs) -> wire.Answer:
-    matches, known = shipped.found(kind, asked)
+    matches, known = conformance.found(kind, asked)
     known += [pair for pair in asked if pair[0] in (*_SHAPE, "_summary", "_elements")]
     wanted = _form(asked)
     shown = () if wanted.summary == "count" else matches
-    entries = answers.matches(shown, "match", wanted)
+    entries = responses.matches(shown, "match", wanted)
     links = {"self": _link(f"{facade().config.base}/{kind}", known)}
-    return answers.bundle("searchset", entries, total=len(matches), links=links, wanted=wanted)
+    return responses.bundle("searchset", entries, total=len(matches), links=links, wanted=wanted)
 
 
 _WITHIN = "<owner:owner>/<name>/<stored:kind>"

@@ -8,10 +8,10 @@ from typing import Any
 
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers, shipped
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, facade, form
-from fhir_b12.server.fhir.inputs import Inputs, inputs, parameters
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.fhir.parameters import Inputs, inputs, parameters
 from fhir_b12.validation.terminology import Terminology
 
 Json = dict[str, Any]
@@ -62,7 +62,7 @@ def validate_code(name: str | None = None) -> wire.Answer:
     with facade().policy.validator() as validator:
         known = validator.terminology
         if known.value_set(url) is None:
-            raise answers.unknown("ValueSet")
+            raise responses.unknown("ValueSet")
         return _judged(known, _coded(asked), url)
 
 
@@ -124,13 +124,13 @@ def translate(name: str | None = None) -> wire.Answer:
     wanted, target = asked.text("url"), asked.text("targetsystem")
     maps = [
         each
-        for each in shipped.definitions()
+        for each in conformance.definitions()
         if each["resourceType"] == "ConceptMap"
         and (name is None or each["id"] == name)
         and (wanted is None or each["url"] == wanted)
     ]
     if not maps:
-        raise answers.unknown("ConceptMap")
+        raise responses.unknown("ConceptMap")
     if asked.text("source") or asked.text("target"):
         message = "source and target are value sets; ask by url of the map and targetsystem"
         raise refuse(400, "not-supported", message)
@@ -203,10 +203,10 @@ def _canonical(asked: Inputs, kind: str, name: str | None) -> str:
         if url is None:
             raise refuse(400, "required", f"url is missing; name the {kind}")
         return url
-    known = shipped.all_of(kind).get(name)
+    known = conformance.all_of(kind).get(name)
     if known is None:
-        raise answers.unknown(kind)
-    own = str(answers.as_value(known)["url"])
+        raise responses.unknown(kind)
+    own = str(responses.as_value(known)["url"])
     if url not in {None, own}:
         raise refuse(400, "invalid", f"url is not that of this {kind}")
     return own
@@ -214,7 +214,7 @@ def _canonical(asked: Inputs, kind: str, name: str | None) -> str:
 
 def _undecided(known: Terminology, url: str | None) -> Exception:
     if url is not None and known.value_set(url) is None:
-        return answers.unknown("ValueSet")
+        return responses.unknown("ValueSet")
     message = "this cannot be told here: a code system that it needs is not part of this server"
     return refuse(422, "not-supported", message)
 

@@ -13,10 +13,10 @@ from werkzeug.test import EnvironBuilder
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers, conditional
+from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.fhir import conditional_references, responses
+from fhir_b12.server.fhir.bundle_entries import Entry, entries_of
 from fhir_b12.server.fhir.context import Route, access, apply, current, facade, form
-from fhir_b12.server.fhir.entries import Entry, entries_of
-from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.store import Done
 
 _READS = ("GET", "HEAD")
@@ -81,7 +81,7 @@ def _together(entries: Sequence[Entry]) -> dict[int, bytes]:
     writes = [entries[index] for index in places]
     _refuse_doubles(writes)
     changes = [entry.change() for entry in writes]
-    conditional.resolve(writes)
+    conditional_references.resolve(writes)
     advice = _checked(writes)
     dones = apply(changes, check=facade().policy.hold)
     # of two that lead to one resource the first has its url, as bdl-7 asks
@@ -124,13 +124,13 @@ def _written(done: Done, advice: Sequence[Issue], *, is_first: bool) -> bytes:
     created = done.what == "created"
     response: dict[str, Any] = {
         "status": "201 Created" if created else "200 OK",
-        "location": f"{answers.url(version)}/_history/{version.version}",
+        "location": f"{responses.url(version)}/_history/{version.version}",
         "etag": wire.etag(version.version),
         "lastModified": wire.instant(version.updated),
     }
     if advice and wire.prefers(request, "return").lower() == "operationoutcome":
         response["outcome"] = outcome(advice)
-    text = b'"fullUrl":%b,' % dumps(answers.url(version)) if is_first else b""
+    text = b'"fullUrl":%b,' % dumps(responses.url(version)) if is_first else b""
     if wire.prefers(request, "return").lower() == "representation":
         text += b'"resource":%b,' % version.body
     return b'{%b"response":%b}' % (text, dumps(response))

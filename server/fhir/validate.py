@@ -10,10 +10,10 @@ from flask import request
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError, dumps, loads
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
-from fhir_b12.server.fhir.inputs import Inputs, inputs, of_parameters
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.fhir.parameters import Inputs, inputs, of_parameters
 
 _KNOWN = ("resource", "mode", "profile")
 _MODES = {"create", "update", "delete", "profile"}
@@ -34,9 +34,9 @@ def validate_stored(kind: str, name: str) -> wire.Answer:
     asked = inputs(_KNOWN[1:])
     version = facade().store.read(kind, name, access()) if wire.is_id(name) else None
     if version is None:
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     if version.body is None:
-        raise answers.gone(version)
+        raise responses.gone(version)
     seen((version,))
     return _told(version.body, asked)
 
@@ -97,7 +97,7 @@ def _deletable(kind: str, name: str | None) -> wire.Answer:
     if name is None:
         raise refuse(400, "required", "mode delete is of one resource; name its id in the url")
     if facade().store.read(kind, name, access()) is None:
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     if access().limits(kind, "d") is None:
         raise refuse(403, "forbidden", f"{kind} may not be deleted with this token")
     return _outcome(())

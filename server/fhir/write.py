@@ -9,9 +9,9 @@ from flask import request
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, apply, facade, parse
-from fhir_b12.server.outcomes import refuse
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Change
 
@@ -31,7 +31,7 @@ def create(kind: str) -> wire.Answer:
         condition = the_one(kind, asked)
     advice = here.policy.check(resource)
     change = Change(method="POST", type=kind, resource=resource, criteria=condition)
-    return answers.written(apply([change])[0], advice)
+    return responses.written(apply([change])[0], advice)
 
 
 def update(kind: str, name: str) -> wire.Answer:
@@ -41,7 +41,7 @@ def update(kind: str, name: str) -> wire.Answer:
     check_id(resource, name)
     advice = here.policy.check(resource)
     change = Change(method="PUT", type=kind, id=name, resource=resource, if_match=_if_match())
-    return answers.written(apply([change])[0], advice)
+    return responses.written(apply([change])[0], advice)
 
 
 def update_found(kind: str) -> wire.Answer:
@@ -57,7 +57,7 @@ def update_found(kind: str) -> wire.Answer:
         method="PUT", type=kind, id=name, resource=resource, criteria=condition,
         if_match=_if_match(),
     )  # fmt: skip
-    return answers.written(apply([change])[0], advice)
+    return responses.written(apply([change])[0], advice)
 
 
 def patch(kind: str, name: str) -> wire.Answer:
@@ -65,7 +65,7 @@ def patch(kind: str, name: str) -> wire.Answer:
     change = Change(
         method="PATCH", type=kind, id=_named(kind, name), patch=_operations(), if_match=_if_match()
     )
-    return answers.written(apply([change], check=facade().policy.hold)[0])
+    return responses.written(apply([change], check=facade().policy.hold)[0])
 
 
 def patch_found(kind: str) -> wire.Answer:
@@ -74,19 +74,19 @@ def patch_found(kind: str) -> wire.Answer:
     change = Change(
         method="PATCH", type=kind, criteria=condition, patch=operations, if_match=_if_match()
     )
-    return answers.written(apply([change], check=facade().policy.hold)[0])
+    return responses.written(apply([change], check=facade().policy.hold)[0])
 
 
 def delete(kind: str, name: str) -> wire.Answer:
     """`DELETE Type/id`; what is not there is deleted already.  https://hl7.org/fhir/R4/http.html#delete"""
     change = Change(method="DELETE", type=kind, id=_named(kind, name), if_match=_if_match())
-    return answers.written(apply([change])[0])
+    return responses.written(apply([change])[0])
 
 
 def delete_found(kind: str) -> wire.Answer:
     """`DELETE Type?query`: the one that matches.  https://hl7.org/fhir/R4/http.html#3.1.0.7.1"""
     change = Change(method="DELETE", type=kind, criteria=the_one(kind, _asked()))
-    return answers.written(apply([change])[0])
+    return responses.written(apply([change])[0])
 
 
 # --- what they share, with transactions too
@@ -131,7 +131,7 @@ def _operations() -> list[Any]:
 
 def _named(kind: str, name: str) -> str:
     if not wire.is_id(name):
-        raise answers.unknown(kind)
+        raise responses.unknown(kind)
     return name
 
 

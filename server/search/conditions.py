@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search import values
 from fhir_b12.server.search.parameters import Parameter, Path, key_of
 from fhir_b12.server.search.values import clip, folded, plain, split
-from fhir_b12.server.types import STORED
 
 COUNTED = {"date", "quantity", "number"}  #: whose rows are ranges
 _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)

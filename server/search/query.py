@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from fhir_b12.issues import Issue
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
+from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search import conditions
 from fhir_b12.server.search.conditions import (
     COUNTED,
@@ -27,7 +28,6 @@ from fhir_b12.server.search.conditions import (
 )
 from fhir_b12.server.search.parameters import Parameter, parameters
 from fhir_b12.server.search.values import plain, split
-from fhir_b12.server.types import STORED
 
 Pairs = Sequence[tuple[str, str]]
 DEEPEST = 3  #: links of a chain

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from fhir_b12.definitions import compartment
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.conditions import (
     AnyOf,

@@ -20,10 +20,10 @@ from psycopg import conninfo, errors
 from psycopg_pool import ConnectionPool
 
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.search import sql
-from fhir_b12.server.store.changes import Connection
-from fhir_b12.server.store.relational import Relational, T
+from fhir_b12.server.store.sql_store import Relational, T
+from fhir_b12.server.store.transaction import Connection
 
 _TRIES = 8  #: of a job that others stand in the way of, or whose connection is lost
 _MOST_HELD = 500  #: names that are held one by one; more are held as all at once

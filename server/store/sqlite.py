@@ -15,11 +15,11 @@ from queue import SimpleQueue
 from typing import Any
 
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.search import sql
-from fhir_b12.server.store.changes import Connection
-from fhir_b12.server.store.relational import Relational, T
 from fhir_b12.server.store.schema import TABLES, VERSION
+from fhir_b12.server.store.sql_store import Relational, T
+from fhir_b12.server.store.transaction import Connection
 
 _TOGETHER = 256  #: requests that are made durable by one sync
 Job = Callable[[Any], Any]

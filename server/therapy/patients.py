@@ -7,10 +7,10 @@ from flask import Response, request
 from fhir_b12 import plain
 from fhir_b12.bundles import from_bundle
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import access, facade, parse, seen
 from fhir_b12.server.fhir.search import linked
-from fhir_b12.server.outcomes import refuse
 from fhir_b12.server.store import Version
 from fhir_b12.server.therapy.records import answer, told
 
@@ -42,7 +42,7 @@ def find() -> Response:
 
 
 def _row(version: Version, place: str) -> dict[str, Any]:
-    reading = from_bundle(answers.as_value(version))
+    reading = from_bundle(responses.as_value(version))
     patients = [plain.to_plain(each)["patient"] for each in reading.records if each.patient]
     return {
         "id": version.id,

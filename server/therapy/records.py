@@ -16,9 +16,9 @@ from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.records import TherapyRecord
 from fhir_b12.server import wire
-from fhir_b12.server.fhir import answers, everything, transaction
+from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.fhir import everything, responses, transaction
 from fhir_b12.server.fhir.context import access, facade, seen
-from fhir_b12.server.outcomes import Refusal, refuse
 from fhir_b12.server.store import Version
 
 _JSON = {"application/json"}
@@ -54,12 +54,12 @@ def read(name: str) -> Response:
 def of_patient(name: str) -> tuple[list[TherapyRecord], tuple[Issue, ...]]:
     """What is kept of a patient, about to be shown, and what of it cannot be read."""
     if not wire.is_id(name):
-        raise answers.unknown("Patient")
+        raise responses.unknown("Patient")
     patient = facade().store.read("Patient", name, access())
     if patient is None:
-        raise answers.unknown("Patient")
+        raise responses.unknown("Patient")
     if patient.body is None:
-        raise answers.gone(patient)
+        raise responses.gone(patient)
     versions = everything.versions(patient)
     seen(versions)
     entries = [_entry(each) for each in versions]
@@ -169,7 +169,7 @@ def _provenance(names: Sequence[str]) -> dict[str, Any]:
 
 
 def _entry(version: Version) -> dict[str, Any]:
-    return {"fullUrl": answers.url(version), "resource": answers.as_value(version)}
+    return {"fullUrl": responses.url(version), "resource": responses.as_value(version)}
 
 
 def _place(location: str) -> str:

@@ -59,7 +59,7 @@ def test_a_missing_extra_is_named(inside, monkeypatch, missing, extra):
 
 
 def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fhir_b12.server.upkeep", None)
+    monkeypatch.setitem(sys.modules, "fhir_b12.server.admin", None)
     code, _, err = call("reindex")
     assert (code, "defect" in err) == (3, True)
 

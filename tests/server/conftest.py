@@ -6,7 +6,7 @@ import pytest
 from flask import request, request_finished
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server.fhir.policy import _is_base
+from fhir_b12.server.fhir.validation_policy import _is_base
 from fhir_b12.server.wire import FHIR_JSON
 from fhir_b12.validation import Validator
 

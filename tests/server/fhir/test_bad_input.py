@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fhir_b12.server.types import READ_ONLY, SHIPPED
+from fhir_b12.server.resource_types import READ_ONLY, SHIPPED
 from tests.server.fhir.conftest import PATIENT, found, observation, told
 
 JSON = "application/fhir+json"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_b12.server.types import READ_ONLY, SHIPPED, TYPES
+from fhir_b12.server.resource_types import READ_ONLY, SHIPPED, TYPES
 from fhir_b12.validation import validate
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server.fhir import exporting
+from fhir_b12.server.fhir import export_job
 from tests.server.fhir.conftest import BASE, observation, told
 
 ASYNC = {"Prefer": "respond-async"}
@@ -136,7 +136,7 @@ def test_a_job_that_fails_says_so_and_no_more(client, monkeypatch):
     def broken(*_):
         raise RuntimeError("Zebedee")
 
-    monkeypatch.setattr(exporting, "_wanted", broken)
+    monkeypatch.setattr(export_job, "_wanted", broken)
     place = client.get("$export", **ASYNC).headers["Content-Location"]
     for _ in range(200):
         answer = client.get(place)

@@ -5,7 +5,7 @@ import pytest
 
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 from tests.server.fhir.conftest import PATIENT, Client, told
 from tests.server.temporary import Temporary
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from fhir_b12 import fhirpath
 from fhir_b12.definitions import search_parameters
 from fhir_b12.jsonio import loads
+from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search.extract import rows
 from fhir_b12.server.search.parameters import indexed, is_simple, parameters, routes
 from fhir_b12.server.search.values import moments
-from fhir_b12.server.types import STORED
 from tests.validation.test_laws_of_validation import JSON
 
 BASE = "https://fhir.clinic.test/fhir"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
 from fhir_b12.server.store import Change, schema
 from tests.cli.shell import call
 from tests.server import temporary

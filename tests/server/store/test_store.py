@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fhir_b12.jsonio import loads
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
 from fhir_b12.server.search.query import parse, within
 from fhir_b12.server.store import Change, Everything
 from tests.server.temporary import Temporary

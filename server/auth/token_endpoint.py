@@ -21,7 +21,7 @@ from fhir_b12.server.auth.clients import ALGORITHMS, key_of
 from fhir_b12.server.auth.jwks import Jwks
 from fhir_b12.server.auth.scopes import ScopeError, grants, narrowed
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
 from fhir_b12.server.store import Store
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

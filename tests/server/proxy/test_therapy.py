@@ -2,7 +2,7 @@ import pytest
 
 from fhir_b12.server.app import create_app
 from tests.server.fhir.conftest import CONFIG
-from tests.server.forward.behind import InFront
+from tests.server.proxy.behind import InFront
 from tests.server.test_therapy import *  # noqa: F403
 
 

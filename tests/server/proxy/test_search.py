@@ -2,7 +2,7 @@ import pytest
 
 from fhir_b12.server.app import create_app
 from tests.server.fhir.conftest import CONFIG, Client
-from tests.server.forward.behind import InFront
+from tests.server.proxy.behind import InFront
 from tests.server.search.cases import RESOURCES
 from tests.server.search.test_search import *  # noqa: F403
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Page, Version
-from fhir_b12.server.store.bodies import prepared
 from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT, TABLES
+from fhir_b12.server.store.serialization import prepared
 
 
 class Connection(Protocol):

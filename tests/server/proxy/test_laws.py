@@ -1,4 +1,4 @@
-from tests.server.forward.conftest import store
+from tests.server.proxy.conftest import store
 from tests.server.store.test_store import *  # noqa: F403
 
 __all__ = ("store",)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server import observed
+from fhir_b12.server import telemetry
 from fhir_b12.server.app import create_app
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, observation
 from tests.server.temporary import Temporary
@@ -29,7 +29,7 @@ class Broken(Temporary):
 @pytest.fixture
 def log():
     stream = io.StringIO()
-    observed.set_up(stream)
+    telemetry.set_up(stream)
     return stream
 
 
@@ -126,7 +126,7 @@ class Gathered(io.StringIO):
 
 def test_lines_are_gathered_and_none_is_lost():
     stream = Gathered()
-    taken = observed.Lines(stream, 3600)
+    taken = telemetry.Lines(stream, 3600)
     writers = [
         threading.Thread(target=lambda: [taken.info({"a": 1}) for _ in range(500)])
         for _ in range(8)
@@ -145,7 +145,7 @@ def test_lines_are_gathered_and_none_is_lost():
 def test_lines_are_written_without_another_that_pushes_them():
     stream, written = io.StringIO(), threading.Event()
     stream.flush = written.set
-    observed.Lines(stream, 0.01).info({"a": 1})
+    telemetry.Lines(stream, 0.01).info({"a": 1})
     assert written.wait(20)
     assert stream.getvalue() == '{"a":1}\n'
 

@@ -10,9 +10,9 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
 from fhir_b12.server.auth.clients import ALGORITHMS
 from fhir_b12.server.auth.scopes import Grant, Scoped, grants
-from fhir_b12.server.auth.tokens import Endpoint, hashed
+from fhir_b12.server.auth.token_endpoint import Endpoint, hashed
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.store import Access, Store
 
 _BEARER = re.compile(r"bearer ([A-Za-z0-9\-._~+/]{16,512}=*)", re.IGNORECASE)

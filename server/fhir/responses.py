@@ -7,8 +7,8 @@ from flask import request
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server import wire
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir.context import facade, form
-from fhir_b12.server.outcomes import refuse
 from fhir_b12.server.store import Done, Version
 
 

@@ -6,12 +6,12 @@ https://hl7.org/fhir/R4/search.html
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
+from fhir_b12.server.resource_types import READ_ONLY
 from fhir_b12.server.search.conditions import Within
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access
-from fhir_b12.server.types import READ_ONLY
 
 #: parameters that we answer ourselves
 _OURS = {"_page", "_count", "_total", "_summary", "_elements", "_contained", "_containedType"}

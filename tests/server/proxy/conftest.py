@@ -9,7 +9,7 @@ from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from tests.server.auth.conftest import Server
 from tests.server.fhir.conftest import CONFIG, Client
-from tests.server.forward.behind import InFront
+from tests.server.proxy.behind import InFront
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version, asking, heard
-from fhir_b12.server.store.changes import hold_allowed, hold_version, patched
-from fhir_b12.server.store.heard import Entry, Told
-from fhir_b12.server.store.past import is_visible
-from fhir_b12.server.store.upstream import Upstream, hold, refused, strange
+from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version
+from fhir_b12.server.store.history import is_visible
+from fhir_b12.server.store.proxy import responses, search_url
+from fhir_b12.server.store.proxy.client import Upstream, hold, refused, strange
+from fhir_b12.server.store.proxy.responses import Entry, Told
+from fhir_b12.server.store.transaction import hold_allowed, hold_version, patched
 
 Check = Callable[[Resource], None]
 #: what a change needs of an access, in `cruds`; and what of that lets it see what is there
@@ -57,7 +58,7 @@ class Sending:
         """The change as it can be sent, or what became of it already."""
         hold_allowed(change, self.access)
         if change.criteria is not None and change.method in {"POST", "PUT"}:
-            asking.hold_sight(change.criteria, self.access)
+            search_url.hold_sight(change.criteria, self.access)
             if not self._is_free(change) or self.access.limits(change.type, "s") != ():
                 message = "a condition cannot be bounded by this token; read, then write by id"
                 raise refuse(403, "forbidden", message)
@@ -163,14 +164,14 @@ class Sending:
             rows.append(b'{%b%b"request":%b}' % (name, body, dumps(self._request(each))))
         text = b'{"resourceType":"Bundle","type":"transaction","entry":[%b]}' % b",".join(rows)
         answer = self.upstream.ask("POST", "", body=text, headers=_PREFER, again=False)
-        told = heard.bundle(answer).entry
+        told = responses.bundle(answer).entry
         if len(told) != len(changes):
             raise strange("with another number of entries than were sent")
         yield from map(self._done, changes, told)
 
     def _request(self, change: Change) -> dict[str, str]:
         """Method, url and conditions, as an entry of a transaction has them."""
-        query = change.criteria and urlencode([*asking.pairs(change.criteria, self.base)])
+        query = change.criteria and urlencode([*search_url.pairs(change.criteria, self.base)])
         url = change.type if change.method == "POST" else f"{change.type}/{change.id}"
         if query and change.method != "POST":
             url = f"{change.type}?{query}"
@@ -185,12 +186,12 @@ class Sending:
     def _done(self, change: Change, entry: Entry) -> Done:
         kind, told = change.type, entry.response
         if change.method == "DELETE":
-            gone = heard.gone(kind, change.id or "", told.etag, self.now)
+            gone = responses.gone(kind, change.id or "", told.etag, self.now)
             return Done(version=gone, what="deleted")
         if entry.resource is not None and entry.resource.get("resourceType") == kind:
-            version: Version | None = heard.version(entry.resource, kind, change.method)
+            version: Version | None = responses.version(entry.resource, kind, change.method)
         else:  # it shows what it keeps to who reads it
-            place = heard.NAME.search(told.location or "")
+            place = responses.NAME.search(told.location or "")
             version = self.fetch(kind, place[2] if place else change.id or "")
         if version is None:
             raise strange("without what it keeps")

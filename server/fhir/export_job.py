@@ -17,10 +17,10 @@ from typing import Any
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import observed
+from fhir_b12.server import telemetry
 from fhir_b12.server.config import Config
+from fhir_b12.server.errors import Refusal
 from fhir_b12.server.fhir.context import Facade
-from fhir_b12.server.outcomes import Refusal
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Access, Version
 from fhir_b12.server.wire import Pairs
@@ -107,7 +107,7 @@ def _run(here: Facade, allowed: Access, plan: Plan, job: dict[str, Any]) -> None
     except _Ended:
         shutil.rmtree(folder(here.config) / job["id"], ignore_errors=True)
     except Exception as error:  # noqa: BLE001 - nobody else sees what a thread raises
-        observed.defect(error)
+        telemetry.defect(error)
         job["state"] = "failed"
         with suppress(Refusal):  # the server ends: that the job gives no sign of life tells as much
             here.store.put_job(job)

@@ -10,7 +10,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 
 
 class Rate:

@@ -10,8 +10,8 @@ from flask import request
 
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server import wire
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir.context import facade, form
-from fhir_b12.server.outcomes import refuse
 
 _SHAPE = {"_format", "_pretty"}
 

@@ -9,8 +9,8 @@ import msgspec
 
 from fhir_b12.issues import Issue
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import Refusal, refuse
-from fhir_b12.server.types import TYPES
+from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.resource_types import TYPES
 from fhir_b12.validation import Validator
 
 #: what R4 itself forbids: stages, and rules of another stage; the rest is of profiles and codes

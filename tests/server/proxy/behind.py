@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from fhir_b12.server import serve
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
-from fhir_b12.server.store.forward import Forward
+from fhir_b12.server.store.proxy.store import Forward
 from tests.server.temporary import Temporary
 
 

@@ -21,7 +21,7 @@ from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.errors import Refusal, refuse
 
 _TRIES = 3  #: of what may be asked again
 _PATIENCE = 2  #: seconds between two tries at most; who is told to wait longer tells the client so

@@ -26,7 +26,7 @@ from flask import Flask, Request, Response, current_app
 
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 
 PAUSE = 0.1  #: seconds for which lines are gathered
 _KEY = token_bytes(32)

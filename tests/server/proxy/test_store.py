@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server import app, upkeep
+from fhir_b12.server import admin, app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Change
 from fhir_b12.server.store.sqlite import Sqlite
@@ -275,7 +275,7 @@ def test_nothing_is_restored_to_another_server(tmp_path):
         database, file = URL, str(tmp_path / "copy.db")
 
     with pytest.raises(ConfigError):
-        upkeep.restore(Arguments)
+        admin.restore(Arguments)
 
 
 def test_a_server_that_is_gone_is_told_and_goes_on_when_it_is_back(tmp_path):

@@ -10,11 +10,11 @@ import msgspec
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config
+from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import write
 from fhir_b12.server.fhir.context import facade
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Change
-from fhir_b12.server.types import TYPES
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")

@@ -12,10 +12,10 @@ import msgspec
 from fhir_b12.jsonio import dumps
 from fhir_b12.once import learned
 from fhir_b12.server import wire
-from fhir_b12.server.outcomes import Refusal
+from fhir_b12.server.errors import Refusal
+from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Version
-from fhir_b12.server.store.upstream import Answer, refused, strange
-from fhir_b12.server.types import TYPES
+from fhir_b12.server.store.proxy.client import Answer, refused, strange
 
 #: the end of a url: type, id, version
 NAME = re.compile(r"(?:\A|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?\Z")

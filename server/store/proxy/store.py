@@ -14,25 +14,16 @@ from urllib.parse import urlencode, urlsplit
 
 from fhir_b12.server import wire
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.resource_types import READ_ONLY
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import (
-    Access,
-    Change,
-    Done,
-    Everything,
-    Page,
-    Resource,
-    Version,
-    asking,
-    heard,
-)
-from fhir_b12.server.store.past import is_visible
-from fhir_b12.server.store.sending import Sending
+from fhir_b12.server.store import Access, Change, Done, Everything, Page, Resource, Version
+from fhir_b12.server.store.history import is_visible
+from fhir_b12.server.store.proxy import responses, search_url
+from fhir_b12.server.store.proxy.client import Upstream, refused, strange
+from fhir_b12.server.store.proxy.writes import Sending
 from fhir_b12.server.store.sqlite import Sqlite
-from fhir_b12.server.store.upstream import Upstream, refused, strange
-from fhir_b12.server.types import READ_ONLY
 
 Limits = Sequence[Query]
 _MINUTE = 60_000_000  #: µs
@@ -104,10 +95,10 @@ class Forward(Sqlite):
         if answer.status == 404:
             return None
         if answer.status == 410:
-            return heard.gone(kind, name, answer.headers.get("ETag"), 0)
+            return responses.gone(kind, name, answer.headers.get("ETag"), 0)
         if answer.status != 200:
             raise refused(answer)
-        found = heard.version(answer.value, kind)
+        found = responses.version(answer.value, kind)
         if found.id != name:
             raise strange("with another resource than was asked for")
         return found
@@ -139,8 +130,8 @@ class Forward(Sqlite):
         answer = self._upstream.ask("GET", self._unsealed(cursor, first) if cursor else first)
         if answer.status in {404, 410} and id is not None:
             return Page(matches=())
-        page = heard.bundle(answer)
-        versions = [heard.past(each, type) for each in page.entry]
+        page = responses.bundle(answer)
+        versions = [responses.past(each, type) for each in page.entry]
         return Page(
             matches=tuple(each for each in versions if self._shows(each, limits)),
             total=None if limits else page.total,
@@ -154,18 +145,18 @@ class Forward(Sqlite):
         if query.type in READ_ONLY:
             return super().search(query, access)
         limits = _limits(access, query.type, "s")
-        asking.hold_sight(query, access)
+        search_url.hold_sight(query, access)
         if len(limits) > 1:
             message = "of several restrictions no other server can be told; take a token with one"
             raise refuse(403, "forbidden", message)
         if limits and not query.count:
             message = "what this token may not see would be counted too; ask for the matches"
             raise refuse(403, "forbidden", message)
-        first = asking.path(query, limits, self._config.base)
+        first = search_url.path(query, limits, self._config.base)
         path = first if query.cursor is None else self._unsealed(str(query.cursor[0]), first)
         page = self._page(path)
         matches, included = [], []
-        for mode, version in heard.found(page, query.type):
+        for mode, version in responses.found(page, query.type):
             if mode == "match" and not self._shows(version, limits):
                 # it overlooks the limits, so that its pages tell of what may not be seen
                 message = "the server behind this one does not hold to the token's restriction"
@@ -184,10 +175,10 @@ class Forward(Sqlite):
             next=following and queries.page([following]),
         )
 
-    def _page(self, path: str) -> heard.Bundle:
-        return heard.bundle(self._upstream.ask("GET", path, headers=_STRICT))
+    def _page(self, path: str) -> responses.Bundle:
+        return responses.bundle(self._upstream.ask("GET", path, headers=_STRICT))
 
-    def _following(self, page: heard.Bundle) -> str | None:
+    def _following(self, page: responses.Bundle) -> str | None:
         """Where the next page is; it is looked for nowhere but below the base."""
         for each in page.link:
             if each.relation == "next":
@@ -197,7 +188,7 @@ class Forward(Sqlite):
                 return path
         return None
 
-    def _sealed(self, page: heard.Bundle, first: str) -> str | None:
+    def _sealed(self, page: responses.Bundle, first: str) -> str | None:
         """The cursor to the next page of what began so: its link, with our mark."""
         link = self._following(page)
         return None if link is None else self._mark(link, first) + link
@@ -229,14 +220,16 @@ class Forward(Sqlite):
             more = [each for each in limits if each.type == kind]
             changed = () if since is None else (("_lastUpdated", f"ge{wire.instant(since)}"),)
             query = Query(type=kind, pairs=changed, count=self._config.max_count)
-            path: str | None = asking.path(query, own if len(own) == 1 else (), self._config.base)
+            path: str | None = search_url.path(
+                query, own if len(own) == 1 else (), self._config.base
+            )
             known: set[str] = set()
             while path is not None:
                 if path in known:
                     raise strange("with pages that lead back")
                 known.add(path)
                 page = self._page(path)
-                for mode, each in heard.found(page, kind):
+                for mode, each in responses.found(page, kind):
                     if mode == "match" and self._shows(each, own) and self._shows(each, more):
                         yield each
                 path = self._following(page)

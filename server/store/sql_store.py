@@ -9,13 +9,13 @@ import msgspec
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.outcomes import refuse
+from fhir_b12.server.errors import refuse
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version
-from fhir_b12.server.store import past as history_of
-from fhir_b12.server.store.bodies import prepared
-from fhir_b12.server.store.changes import Connection, Work, add_rows, drop_rows
+from fhir_b12.server.store import history as history_of
+from fhir_b12.server.store.serialization import prepared
+from fhir_b12.server.store.transaction import Connection, Work, add_rows, drop_rows
 
 _CHUNK = 500  #: resources that a scan reads at a time
 T = TypeVar("T")

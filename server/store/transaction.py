@@ -13,13 +13,13 @@ import jsonpatch
 
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server.outcomes import Refusal, refuse
+from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.parameters import indexed
 from fhir_b12.server.store import Access, Change, Done, Resource, Version
-from fhir_b12.server.store.bodies import Prepared, prepared, renamed
 from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT
-from fhir_b12.server.types import STORED
+from fhir_b12.server.store.serialization import Prepared, prepared, renamed
 
 ORDER = ("DELETE", "POST", "PUT", "PATCH")  #: in which the changes of a transaction are done
 _HERE = re.compile(rf"(?:{'|'.join(STORED)})/[A-Za-z0-9\-.]{{1,64}}\Z")

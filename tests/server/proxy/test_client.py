@@ -10,7 +10,7 @@ import responses
 
 from fhir_b12.server import app
 from fhir_b12.server.app import create_app
-from fhir_b12.server.store import upstream
+from fhir_b12.server.store.proxy import client as proxy_client
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
 
 BASE = "https://ehr.test/fhir"
@@ -38,7 +38,7 @@ def there():
 @pytest.fixture
 def waited(monkeypatch):
     found = []
-    monkeypatch.setattr(upstream.time, "sleep", found.append)
+    monkeypatch.setattr(proxy_client.time, "sleep", found.append)
     return found
 
 

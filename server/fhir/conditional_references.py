@@ -5,11 +5,11 @@ from typing import Any
 
 from fhir_b12.issues import Issue
 from fhir_b12.server import wire
+from fhir_b12.server.errors import Refusal
+from fhir_b12.server.fhir.bundle_entries import Entry
 from fhir_b12.server.fhir.context import access, facade
-from fhir_b12.server.fhir.entries import Entry
 from fhir_b12.server.fhir.write import the_one
-from fhir_b12.server.outcomes import Refusal
-from fhir_b12.server.types import STORED
+from fhir_b12.server.resource_types import STORED
 
 
 def resolve(entries: Sequence[Entry]) -> None:
