@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fhir_b12.bundles import BundleReading, by_type, from_bundle, to_bundle, update_bundle
-    from fhir_b12.explained import explain
+    from fhir_b12.explanation import explain
     from fhir_b12.issues import Issue, outcome
     from fhir_b12.jsonio import JsonError, dumps, loads
     from fhir_b12.mapping.ledger import Ledger
@@ -26,7 +26,7 @@ _HOMES = {
     "fhir_b12.bundles": (
         "BundleReading", "by_type", "from_bundle", "to_bundle", "update_bundle",
     ),
-    "fhir_b12.explained": ("explain",),
+    "fhir_b12.explanation": ("explain",),
     "fhir_b12.issues": ("Issue", "outcome"),
     "fhir_b12.jsonio": ("JsonError", "dumps", "loads"),
     "fhir_b12.mapping.ledger": ("Ledger",),

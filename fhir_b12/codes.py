@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import data
+from fhir_b12.caching import learned
 from fhir_b12.data import TableError
 from fhir_b12.datatypes import CodeableConcept, Coding
-from fhir_b12.once import learned
 
 Pair = tuple[str, str]  # (system URI, code)
 _BASE = "https://fhir-b12.org"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import force_setattr
 
-from fhir_b12 import canonical
+from fhir_b12 import aliases
+from fhir_b12.caching import learned
 from fhir_b12.dates import Date, DateTime, Instant
-from fhir_b12.once import learned
 
 if TYPE_CHECKING:
     Number = Decimal
@@ -22,9 +22,9 @@ else:
 
 Json = Any  #: a JSON value carried as it came
 
-_ALIASES = canonical.systems()
-_UNITS = canonical.units()
-_NO_OTHER_SYSTEM = (None, canonical.UCUM)
+_ALIASES = aliases.systems()
+_UNITS = aliases.units()
+_NO_OTHER_SYSTEM = (None, aliases.UCUM)
 
 
 def _decimals(element: msgspec.Struct, *names: str) -> None:
@@ -96,7 +96,7 @@ class Quantity(Element, frozen=True, kw_only=True):
             code = _UNITS[self.unit]
             force_setattr(self, "unit", code)
             force_setattr(self, "code", code)
-            force_setattr(self, "system", canonical.UCUM)
+            force_setattr(self, "system", aliases.UCUM)
 
 
 class Range(Element, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from fhir_b12.datatypes import Date, DateTime, Instant, convert
 from fhir_b12.issues import Issue
 from fhir_b12.jsonscan import expression
 from fhir_b12.mapping.codecs import builtins
-from fhir_b12.mapping.faults import faults
 from fhir_b12.mapping.ledger import Plan
+from fhir_b12.mapping.type_errors import faults
 from fhir_b12.records import TherapyRecord
 
 _DAY = "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?"

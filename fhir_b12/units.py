@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from fhir_b12 import canonical, data
+from fhir_b12 import aliases, data
 from fhir_b12.datatypes import Quantity, Range
 from fhir_b12.issues import Issue
 from fhir_b12.records import Observed, ReferenceRange
@@ -307,7 +307,7 @@ def _crossed(result: Observed, changed: Observed, at: str) -> Iterator[Issue]:
 
 def code_of(unit: str) -> str:
     """The UCUM code that a text stands for: `ug` for `mcg`; else the text itself."""
-    return canonical.units().get(unit, unit)
+    return aliases.units().get(unit, unit)
 
 
 def _converted(quantity: Quantity, to: str, analyte: str | None, figures: int) -> Quantity:
@@ -328,7 +328,7 @@ def _converted(quantity: Quantity, to: str, analyte: str | None, figures: int) -
     if _too_wide(value):
         raise _Refusal("value", "", f"the result has over {_WIDEST} digits: take a nearer unit")
     code = code_of(to)
-    return replace(quantity, value=value, unit=code, system=canonical.UCUM, code=code)
+    return replace(quantity, value=value, unit=code, system=aliases.UCUM, code=code)
 
 
 def _target(to: str) -> Unit:
@@ -340,7 +340,7 @@ def _target(to: str) -> Unit:
 
 def _unit(quantity: Quantity) -> Unit:
     """What the quantity's code means, or what is meant by a code that is only a known text."""
-    if quantity.system not in {None, canonical.UCUM}:
+    if quantity.system not in {None, aliases.UCUM}:
         what = "the unit is of another system than UCUM: give its UCUM code"
         raise _Refusal("code-invalid", "system", what)
     if quantity.code is None:

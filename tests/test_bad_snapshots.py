@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.definitions.errors import DefinitionError
 from tests.profiling import BY_CODE, OWN, R4, element, made, profile
 
 

@@ -19,7 +19,7 @@ from fhir_b12.datatypes import (
     Reference,
     convert,
 )
-from fhir_b12.explained import explain
+from fhir_b12.explanation import explain
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError, from_fhir, lens, to_fhir, update
 from fhir_b12.paths import leaves

@@ -6,7 +6,7 @@ import re
 import msgspec
 import pytest
 
-from fhir_b12 import canonical, codes, definitions
+from fhir_b12 import aliases, codes, definitions
 from fhir_b12.bundles import BundleReading, from_bundle, update_bundle
 from fhir_b12.datatypes import CodeableConcept, convert
 from fhir_b12.jsonio import dumps
@@ -166,7 +166,7 @@ def codings(node):
     """Every (system, code) at any depth."""
     if isinstance(node, dict):
         if isinstance(node.get("code"), str) and CLINICAL.search(str(node.get("system"))):
-            yield canonical.systems().get(node["system"], node["system"]), node["code"]
+            yield aliases.systems().get(node["system"], node["system"]), node["code"]
         node = list(node.values())
     if isinstance(node, list):
         for child in node:

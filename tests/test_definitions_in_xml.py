@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from fhir_b12.definitions.canonicals import Canonicals
-from fhir_b12.definitions.faults import PackageError
+from fhir_b12.definitions.errors import PackageError
 from fhir_b12.definitions.packages import (
     open_package,
 )

@@ -19,18 +19,23 @@ CODE_TABLES = sorted((ROOT / "mappings" / "codes").glob("*.toml"))
 
 #: From the ground up. A module imports from its own floor and those below; a package stands whole.
 FLOORS = (
-    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "canonical", "once"),
+    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "aliases", "caching"),
     ("datatypes",),
     ("records", "references"),
-    ("units", "models", "wording"),
+    ("units", "models"),
     ("codes", "definitions"),
     ("mapping", "fhirpath"),
-    ("plain", "bundles", "explained", "guide", "validation"),
+    ("plain", "bundles", "explanation", "guide", "validation"),
     ("reports",),
     ("cli", "__main__", ""),
 )
 #: Where an import may wait until it is needed: start-up is quick, extras stay optional.
-LAZY = {"fhir_b12", "fhir_b12.cli.streams", "fhir_b12.models", "fhir_b12.validation.ours"}
+LAZY = {
+    "fhir_b12",
+    "fhir_b12.cli.streams",
+    "fhir_b12.models",
+    "fhir_b12.validation.profiles.built_in",
+}
 
 
 def floor(module):

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_b12.definitions import kept, packages, unpacked
+from fhir_b12.definitions import package_cache, package_files, packages
 from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
 from fhir_b12.definitions.canonicals import Canonicals
-from fhir_b12.definitions.faults import DefinitionError, PackageError
+from fhir_b12.definitions.errors import DefinitionError, PackageError
 from fhir_b12.definitions.packages import (
     Folders,
     Package,
@@ -138,8 +138,8 @@ def test_a_package_is_read_once_and_then_comes_from_the_cache(tmp_path, monkeypa
     folders = Folders(None, tmp_path / "cache")
     places = [archive(tmp_path / "one.tgz", good()), folder(tmp_path / "one", good())]
     first = [open_package(each, folders) for each in places]
-    monkeypatch.setattr(unpacked, "from_archive", unread)
-    monkeypatch.setattr(unpacked, "from_files", unread)
+    monkeypatch.setattr(package_files, "from_archive", unread)
+    monkeypatch.setattr(package_files, "from_files", unread)
     again = [open_package(each, folders) for each in places]
     assert list(map(str, again)) == list(map(str, first))
     for package in again:
@@ -189,13 +189,13 @@ def test_a_cache_that_others_can_write_is_not_trusted(tmp_path, monkeypatch):
     path = archive(tmp_path / "one.tgz", good())
     open_package(path, folders)
     kept_one = next((tmp_path / "cache").glob("*.gz"))
-    key = kept_one.name.removesuffix(kept.SUFFIX)
-    assert kept.read(tmp_path / "cache", key) is not None
+    key = kept_one.name.removesuffix(package_cache.SUFFIX)
+    assert package_cache.read(tmp_path / "cache", key) is not None
     kept_one.chmod(0o666)
-    assert kept.read(tmp_path / "cache", key) is None
+    assert package_cache.read(tmp_path / "cache", key) is None
     kept_one.chmod(0o600)
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    assert kept.read(tmp_path / "cache", key) is None
+    assert package_cache.read(tmp_path / "cache", key) is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
@@ -206,10 +206,10 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
 
 
 def test_the_cache_keeps_only_so_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "KEPT", 3)
+    monkeypatch.setattr(package_cache, "KEPT", 3)
     for number in range(6):
-        kept.write(tmp_path / "cache", f"key{number}", pack([]))
-        os.utime(tmp_path / "cache" / f"key{number}{kept.SUFFIX}", (number, number))
+        package_cache.write(tmp_path / "cache", f"key{number}", pack([]))
+        os.utime(tmp_path / "cache" / f"key{number}{package_cache.SUFFIX}", (number, number))
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 

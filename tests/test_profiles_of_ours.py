@@ -11,7 +11,8 @@ from fhir_b12.definitions.packages import open_package
 from fhir_b12.guide import package
 from fhir_b12.mapping.lens import lens, to_fhir
 from fhir_b12.mapping.table import ORDER
-from fhir_b12.validation import Validator, ours
+from fhir_b12.validation import Validator
+from fhir_b12.validation.profiles import built_in
 from tests.laws import sound
 from tests.oracle import errors
 
@@ -115,4 +116,4 @@ def test_the_reference_finds_no_error_in_500_resources_we_write(tmp_path):
 
 
 def test_our_profiles_are_made_once():
-    assert ours.package() is ours.package()
+    assert built_in.package() is built_in.package()

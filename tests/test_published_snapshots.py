@@ -7,7 +7,7 @@ import pytest
 
 from fhir_b12.definitions import snapshots
 from fhir_b12.definitions.canonicals import Canonicals
-from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.definitions.packages import Folders, open_package
 from tests.conftest import fixtures_root
 

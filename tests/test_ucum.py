@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12 import canonical, data
+from fhir_b12 import aliases, data
 from fhir_b12.units import UnitError, code_of, parse
 
 CASES = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))
@@ -81,7 +81,7 @@ def ucum_codes(value):
         return set().union(*map(ucum_codes, value))
     if not isinstance(value, dict):
         return set()
-    own = {value["code"]} if value.get("system") == canonical.UCUM and "code" in value else set()
+    own = {value["code"]} if value.get("system") == aliases.UCUM and "code" in value else set()
     return own.union(*map(ucum_codes, value.values()))
 
 
@@ -96,7 +96,7 @@ def accepted(codes):
 
 
 def test_every_spelling_stands_for_a_unit():
-    codes = set(canonical.units().values())
+    codes = set(aliases.units().values())
     assert codes - accepted(codes) == set()
 
 
@@ -107,7 +107,7 @@ def test_a_spelling_stands_for_one_unit_only():
 
 def test_a_spelling_that_is_ucum_too_means_the_same_there():
     """But for `K/uL`, kelvins to whoever knows UCUM and thousands to everybody else."""
-    texts = accepted(canonical.units())
+    texts = accepted(aliases.units())
     assert sorted(text for text in texts if parse(text) != parse(code_of(text))) == ["K/uL", "K/ul"]
 
 
@@ -118,4 +118,4 @@ def test_both_letters_that_look_like_micro_are_read():
 
 def test_a_text_that_could_mean_two_units_is_no_spelling():
     ambiguous = {"C", "F", "U", "m", "M", "mU", "AU/mL", "U/mL", "units", "gtt", "drops", "T", "c"}
-    assert ambiguous & canonical.units().keys() == set()
+    assert ambiguous & aliases.units().keys() == set()

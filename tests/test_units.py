@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12 import canonical, data
+from fhir_b12 import aliases, data
 from fhir_b12.datatypes import CodeableConcept, Quantity, Range
 from fhir_b12.issues import Issue
 from fhir_b12.records import Component, LabResult, ReferenceRange, VitalSign
@@ -55,9 +55,9 @@ routes = st.one_of(
 def quantity(value, unit, **more):
     """A measured value; the unit is a code, or a text where it is a known one."""
     value = value if value is None else Decimal(value)
-    if unit in canonical.units():
+    if unit in aliases.units():
         return Quantity(value=value, unit=unit, **more)
-    return Quantity(value=value, unit=unit, system=canonical.UCUM, code=unit, **more)
+    return Quantity(value=value, unit=unit, system=aliases.UCUM, code=unit, **more)
 
 
 def converted(value, unit, to, analyte=None, **more):
@@ -87,7 +87,7 @@ def rows(section):
 def test_a_value_converts(case):
     answer = convert(quantity(case["value"], case["unit"]), case["to"], case.get("analyte"))
     code = code_of(case["to"])
-    expected = Quantity(value=Decimal(case["gives"]), unit=code, system=canonical.UCUM, code=code)
+    expected = Quantity(value=Decimal(case["gives"]), unit=code, system=aliases.UCUM, code=code)
     assert answer == Converted(expected)
     assert str(answer.value.value) == case["gives"]
 
@@ -111,7 +111,7 @@ def test_what_has_no_path_is_refused_with_the_reason(case):
         (Quantity(unit="mg"), "required", ".value"),
         (Quantity(value=Decimal(1)), "required", ".code"),
         (Quantity(value=Decimal(1), unit="spoons"), "required", ".code"),
-        (Quantity(value=Decimal(1), system=canonical.UCUM), "required", ".code"),
+        (Quantity(value=Decimal(1), system=aliases.UCUM), "required", ".code"),
         (Quantity(value=Decimal(1), code="mg", system="http://snomed.info/sct"), "code-invalid", ".system"),
         (Quantity(value=Decimal("NaN"), unit="mg"), "value", ".value"),
         (Quantity(value=Decimal("-Infinity"), unit="mg"), "value", ".value"),
@@ -129,7 +129,7 @@ def test_a_quantity_that_is_none_is_refused_where_it_is_wrong(broken, code, elem
 
 
 def test_an_issue_tells_nothing_that_the_quantity_holds():
-    told = Quantity(value=Decimal("31.4159"), unit="Jane", code="Doe", system=canonical.UCUM)
+    told = Quantity(value=Decimal("31.4159"), unit="Jane", code="Doe", system=aliases.UCUM)
     message = convert(told, "mg").issues[0].message
     assert [text for text in ("31", "Jane", "Doe") if text in message] == []
 
@@ -140,7 +140,7 @@ def test_a_text_unit_is_read_and_its_code_written():
 
 
 def test_a_text_that_stands_as_code_is_read_too():
-    told = Quantity(value=Decimal(1000), unit="mcg", system=canonical.UCUM, code="mcg")
+    told = Quantity(value=Decimal(1000), unit="mcg", system=aliases.UCUM, code="mcg")
     assert str(convert(told, "mg").value.value) == "1.000"
 
 
@@ -157,11 +157,11 @@ def test_more_figures_come_when_asked_for():
 
 
 def test_a_printed_unit_stays_where_nothing_converts():
-    told = Quantity(value=Decimal(72), unit="beats per min.", system=canonical.UCUM, code="/min")
+    told = Quantity(value=Decimal(72), unit="beats per min.", system=aliases.UCUM, code="/min")
     assert convert(told, "bpm").value is told
 
 
-@given(values, st.sampled_from(sorted(set(canonical.units().values()))))
+@given(values, st.sampled_from(sorted(set(aliases.units().values()))))
 def test_a_value_in_its_own_unit_stays_digit_for_digit(value, code):
     told = quantity(value, code)
     assert convert(told, code).value is told
@@ -228,11 +228,11 @@ def test_a_temperature_keeps_its_places_and_comes_back(value):
     st.builds(
         Quantity,
         value=st.none() | st.decimals(),
-        unit=st.none() | st.text(max_size=4) | st.sampled_from(sorted(canonical.units())),
-        system=st.sampled_from([None, canonical.UCUM, "urn:oid:1"]),
-        code=st.none() | st.text("mgL/.{}1[U]", max_size=5) | st.sampled_from(sorted(canonical.units())),
+        unit=st.none() | st.text(max_size=4) | st.sampled_from(sorted(aliases.units())),
+        system=st.sampled_from([None, aliases.UCUM, "urn:oid:1"]),
+        code=st.none() | st.text("mgL/.{}1[U]", max_size=5) | st.sampled_from(sorted(aliases.units())),
     ),
-    st.sampled_from(sorted(canonical.units())) | st.text(max_size=4),
+    st.sampled_from(sorted(aliases.units())) | st.text(max_size=4),
     st.sampled_from([None, "cobalamin", "nothing"]),
 )  # fmt: skip
 def test_whatever_comes_there_is_a_value_or_an_issue(told, to, analyte):

@@ -10,9 +10,9 @@ from fhir_b12.bundles.index import Index, places, where
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
-from fhir_b12.mapping.faults import MODIFIED
 from fhir_b12.mapping.ledger import Ledger, Row
 from fhir_b12.mapping.lens import Reading, from_fhir
+from fhir_b12.mapping.type_errors import MODIFIED
 from fhir_b12.models import as_resource
 from fhir_b12.paths import leaves
 from fhir_b12.records import FollowUp, Medication, Patient, Record, TherapyRecord

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fhir_b12.cli import hl7, server
+from fhir_b12.cli import hl7_options, server
 from fhir_b12.cli.streams import Findings, UsageError
 from fhir_b12.cli.version import Show
 from fhir_b12.data import TableError
@@ -34,8 +34,8 @@ class _Later:
         return run
 
 
-accounts, demo, exchange, guide, lookup, validate = map(
-    _Later, ("accounts", "demo", "exchange", "guide", "lookup", "validate")
+demo, explain, mapping, package, tables, validate = map(
+    _Later, ("demo", "explain", "mapping", "package", "tables", "validate")
 )
 
 #: The names of `fhir_b12.reports.FORMATS`, which are not loaded for their names alone.
@@ -135,7 +135,7 @@ def _carrying(add: Add) -> None:
 
     made = add(
         "to-fhir",
-        exchange.to_fhir,
+        mapping.to_fhir,
         "Therapy records to FHIR resources: a Bundle that, sent twice, changes nothing the second\n"
         "time. Where anything is wrong, all of it is listed and nothing is written.",
         "course.json",
@@ -157,7 +157,7 @@ def _carrying(add: Add) -> None:
 
     made = add(
         "from-fhir",
-        exchange.from_fhir,
+        mapping.from_fhir,
         "FHIR resources to therapy records, one for each patient. What can be read is written,\n"
         "what is wrong is listed, and what no table reads is counted.",
         "bundle.json",
@@ -171,7 +171,7 @@ def _carrying(add: Add) -> None:
 
     made = add(
         "update",
-        exchange.update,
+        mapping.update,
         "Change a Bundle where the records say something else; the rest stays, digit for digit.",
         "bundle.json course.json --output changed.json",
         "bundle.json course.json --format text",
@@ -184,7 +184,7 @@ def _carrying(add: Add) -> None:
 def _explaining(add: Add) -> None:
     made = add(
         "explain",
-        accounts.explain,
+        explain.explain,
         "For each element of a resource: its class, the table and row that read it, the field of\n"
         "the record, codec, code table and key; or why it is in no record.",
         "bundle.json",
@@ -195,7 +195,7 @@ def _explaining(add: Add) -> None:
 
     made = add(
         "ledger",
-        accounts.ledger,
+        explain.ledger,
         "How many leaves went where: mapped, constant, derived, or residue with the reason.",
         "bundle.json",
         "bundle.json --all",
@@ -211,7 +211,7 @@ def _explaining(add: Add) -> None:
 def _answering(add: Add) -> None:
     made = add(
         "mappings",
-        lookup.mappings,
+        tables.mappings,
         "The mapping tables as documentation: which element is which field.",
         "",
         "lab_result infusion",
@@ -222,7 +222,7 @@ def _answering(add: Add) -> None:
 
     made = add(
         "codes",
-        lookup.search,
+        tables.search,
         "The code tables, both ways: a key's codes, what a code means, rows that hold a text.",
         "",
         "holotranscobalamin",
@@ -241,7 +241,7 @@ def _answering(add: Add) -> None:
 
     made = add(
         "convert",
-        lookup.convert,
+        tables.convert,
         "A measured value in another unit, with as many figures as were measured. Between mass\n"
         "and amount of substance the analyte must be named.",
         "1500 ug mg",
@@ -259,7 +259,7 @@ def _answering(add: Add) -> None:
 
     made = add(
         "schema",
-        lookup.schema,
+        tables.schema,
         "The JSON Schema (draft 2020-12) of a therapy record as plain JSON.",
         "",
         "--output therapy-record.schema.json",
@@ -270,7 +270,7 @@ def _answering(add: Add) -> None:
 
     made = add(
         "package",
-        guide.package,
+        package.package,
         "Our profiles, value sets, code systems, concept maps and examples as a FHIR package, for\n"
         "any validator or server. The same bytes each time.",
         "",
@@ -306,7 +306,7 @@ def _validating(add: Add) -> None:
     _choosing(made)
     _reporting(made)
     _mending(made)
-    hl7.add(made)
+    hl7_options.add(made)
 
 
 def _choosing(made: Parser) -> None:

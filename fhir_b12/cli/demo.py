@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import data, plain, wording
+from fhir_b12 import data, plain
 from fhir_b12.bundles import BundleReading, from_bundle, to_bundle
-from fhir_b12.cli import exchange
-from fhir_b12.cli.accounts import Sums
+from fhir_b12.cli import mapping
+from fhir_b12.cli.explain import Sums
 from fhir_b12.cli.streams import counted, printable, read, write
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import JsonError, dumps, loads
 from fhir_b12.mapping.lens import from_fhir, lens_for, to_fhir
 from fhir_b12.paths import leaves
-from fhir_b12.records import LabResult, TherapyRecord
+from fhir_b12.records import LabResult, TherapyRecord, summary
 from fhir_b12.validation import Validator
 
 
@@ -71,10 +71,10 @@ def run(arguments: Namespace) -> int:
 def _ours(proof: Proof, record: TherapyRecord, bundle: dict[str, Any]) -> None:
     """The clinic's own course, there and back."""
     proof.say("A course of vitamin B12 infusions as a clinic keeps it (the patient is invented)")
-    kinds = wording.kinds(record)
+    kinds = summary.kinds(record)
     for kind, n in kinds.items():
         one = next(each for each in record if type(each).__name__ == kind)
-        proof.say(f"  {n:>3} {kind:<14} {wording.line(one)}"[:100])
+        proof.say(f"  {n:>3} {kind:<14} {summary.line(one)}"[:100])
     text = dumps(bundle)
     types = {entry["resource"]["resourceType"] for entry in bundle["entry"]}
     proof.say()
@@ -136,7 +136,7 @@ def _leaf(proof: Proof, record: TherapyRecord) -> None:
     assert isinstance(back, LabResult)
     proof.say()
     proof.say("One number all the way")
-    proof.say(f"  {wording.words(result.test)}, collected {wording.words(result.collected)}")
+    proof.say(f"  {summary.words(result.test)}, collected {summary.words(result.collected)}")
     proof.say(f"  record    {f'labResults[{i}].value.value':<31} {digits}")
     proof.say(f"  FHIR      Observation.valueQuantity.value {resource['valueQuantity']['value']}")
     written = f'"value":{digits},' in text.decode()
@@ -168,19 +168,19 @@ def _theirs(proof: Proof, path: str) -> None:
     records = list(reading.records)
     proof.say()
     proof.say(f"A Bundle nobody here wrote: {Path(path).name}")
-    kinds = wording.kinds(each for record in records for each in record)
+    kinds = summary.kinds(each for record in records for each in record)
     proof.say(f"  read     {counted(kinds) or 'nothing'}")
-    left = counted(exchange.unread(reading))
+    left = counted(mapping.unread(reading))
     proof.say(f"  left     {left}: no table reads these" if left else "  left     nothing")
     _complaints(proof, reading.issues)
     sums = _accounted(proof, reading)
     if sums.share is not None:
         proof.say(f"  of what tables read, {sums.share}% is in records; update keeps the rest")
-    same = dumps(exchange.updated(bundle, records)) == dumps(bundle)
+    same = dumps(mapping.updated(bundle, records)) == dumps(bundle)
     proof.state("updated by its records: identical", holds=same)
     changed = list(_one_change(records))
     if changed:
-        found = list(exchange.changes(bundle, exchange.updated(bundle, changed)))
+        found = list(mapping.changes(bundle, mapping.updated(bundle, changed)))
         proof.state(
             "one field changed in the record",
             holds=[place.rpartition(".")[2] for _, place in found] == ["gender"],

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fhir_b12.cli import inputs
-from fhir_b12.cli.checking import Checker
-from fhir_b12.cli.edits import EditError, Patch, apply
+from fhir_b12.cli import input_files
+from fhir_b12.cli.checker import Checker
+from fhir_b12.cli.json_edits import EditError, Patch, apply
 from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.reports.results import Checked, printable
 from fhir_b12.reports.source import masked
@@ -42,10 +42,10 @@ def mend(name: str, checker: Checker) -> Mended:
 
 def _again(name: str, text: str, checker: Checker) -> Checked:
     raw = text.encode("utf-8", "surrogateescape")
-    if not inputs.has_lines(name):
+    if not input_files.has_lines(name):
         return checker.text(name, raw)
     lines = tuple(line.rstrip(b"\r") for line in raw.split(b"\n"))
-    return checker.lines(inputs.Chunk(name, 1, lines))
+    return checker.lines(input_files.Chunk(name, 1, lines))
 
 
 def _apply(text: str, result: Checked) -> tuple[str, int]:

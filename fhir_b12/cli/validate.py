@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.cli import baseline, fixes, hl7, inputs, minimal, pool, watch
-from fhir_b12.cli.checking import DEFECT, Checker, Settings
+from fhir_b12.cli import baseline, fixes, hl7_options, input_files, minimize, watch, worker_pool
+from fhir_b12.cli.checker import DEFECT, Checker, Settings
 from fhir_b12.cli.streams import UsageError, printable, sink, write
 from fhir_b12.cli.version import version
 from fhir_b12.issues import SEVERITIES, Issue
@@ -26,15 +26,15 @@ LIST = "list"  #: asks --explain for every rule
 
 def run(arguments: Namespace) -> int:
     """Validate what is given; 0 no error, 1 errors, 2 what cannot be done or read, 3 a defect."""
-    hl7.settle(arguments)
+    hl7_options.settle(arguments)
     if arguments.explain is not None:
         return _explain(arguments)
     if not arguments.files:
         raise UsageError("name files or folders to validate, or - for standard input")
-    for note in hl7.notes(arguments):
+    for note in hl7_options.notes(arguments):
         sys.stderr.write(f"{note}\n")
     _check_usage(arguments)
-    files = inputs.expanded(arguments.files)
+    files = input_files.expanded(arguments.files)
     checker = _checker(arguments)
     if arguments.minimal is not None:
         return _minimal(files, checker, arguments)
@@ -52,7 +52,7 @@ def _check_usage(arguments: Namespace) -> None:
         raise UsageError("--write-baseline needs --baseline FILE, the file to write")
     if arguments.watch and (arguments.fix or arguments.write_baseline):
         raise UsageError("--watch only looks: leave out --fix and --write-baseline")
-    if (arguments.watch or arguments.fix) and inputs.STDIN in arguments.files:
+    if (arguments.watch or arguments.fix) and input_files.STDIN in arguments.files:
         raise UsageError("--watch and --fix need files, not standard input")
 
 
@@ -93,7 +93,7 @@ def _options(arguments: Namespace) -> Options:
 def _results(files: Sequence[str], checker: Checker, arguments: Namespace) -> Iterator[Checked]:
     """Each file's findings without those the baseline knows."""
     jobs = arguments.jobs or os.cpu_count() or 1
-    results = pool.check(files, checker, jobs)
+    results = worker_pool.check(files, checker, jobs)
     if arguments.baseline is None or arguments.write_baseline:
         yield from results
         return
@@ -191,7 +191,7 @@ def _fix(files: Sequence[str], checker: Checker, arguments: Namespace) -> int:
     left: list[Checked] = []
     remedies = changed = 0
     for name in files:
-        if not inputs.is_plain(name):
+        if not input_files.is_plain(name):
             sys.stderr.write(f"note: {printable(name)} is packed and stays as it is\n")
             left.append(checker.file(name))
             continue
@@ -229,7 +229,7 @@ def _minimal(files: Sequence[str], checker: Checker, arguments: Namespace) -> in
                 continue
             grave = min(SEVERITIES.index(issue.severity) for issue in issues)
             fault = next(each for each in issues if SEVERITIES.index(each.severity) == grave)
-            found = minimal.smallest(value, fault, lambda each: _wanted(each, checker))
+            found = minimize.smallest(value, fault, lambda each: _wanted(each, checker))
             write(dumps(found.resource, indent=2), arguments.minimal)
             for line in _account(fault, found, arguments.minimal):
                 sys.stderr.write(f"{line}\n")
@@ -244,8 +244,8 @@ def _wanted(value: Any, checker: Checker) -> list[Issue]:
 
 def _values(name: str, limit: int) -> Iterator[Any]:
     """The resources of a file; what is no JSON is an error, for nothing can be left out of it."""
-    if not inputs.has_lines(name):
-        yield loads(inputs.read(name, limit), max_bytes=limit)
+    if not input_files.has_lines(name):
+        yield loads(input_files.read(name, limit), max_bytes=limit)
         return
     with open_stream(name) as stream:
         for _, value in read_lines(stream):
@@ -253,7 +253,7 @@ def _values(name: str, limit: int) -> Iterator[Any]:
                 yield value
 
 
-def _account(fault: Issue, found: minimal.Smallest, output: str) -> Iterator[str]:
+def _account(fault: Issue, found: minimize.Smallest, output: str) -> Iterator[str]:
     yield f"{output}: the smallest resource that shows {rule_of(fault)}"
     if found.kept:
         places = ", ".join("/" + "/".join(map(str, path)) for path in found.kept)
@@ -268,7 +268,7 @@ def _watch(checker: Checker, arguments: Namespace) -> int:
 
     def present() -> list[str]:
         try:
-            return inputs.expanded(arguments.files)
+            return input_files.expanded(arguments.files)
         except UsageError:  # a folder is empty for a moment
             return []
 

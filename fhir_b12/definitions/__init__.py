@@ -19,7 +19,7 @@ from types import MappingProxyType
 import msgspec
 
 from fhir_b12 import data
-from fhir_b12.once import learned
+from fhir_b12.caching import learned
 
 Codes = MappingProxyType[str, frozenset[str]]  #: code system url -> codes
 

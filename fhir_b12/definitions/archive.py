@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.once import learned
+from fhir_b12.caching import learned
 
 _GZIP = 31  #: zlib's wbits for a gzip header
 _INDEX_CAP = 64 << 20  #: bytes of an unpacked index

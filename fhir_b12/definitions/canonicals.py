@@ -15,7 +15,7 @@ import msgspec
 from fhir_b12.definitions import core, snapshots
 from fhir_b12.definitions.archive import ArchiveError, Entry
 from fhir_b12.definitions.element_trees import checked
-from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.definitions.packages import Package, as_number, with_dependencies
 
 Json = dict[str, Any]

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.definitions.faults import DefinitionError
-from fhir_b12.once import learned
+from fhir_b12.caching import learned
+from fhir_b12.definitions.errors import DefinitionError
 
 Json = dict[str, Any]
 Step = tuple[str, str]  #: name below the parent, slice ("" where it is none)

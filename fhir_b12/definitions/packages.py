@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.definitions import from_xml, kept, unpacked
+from fhir_b12.caching import learned
+from fhir_b12.definitions import from_xml, package_cache, package_files
 from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
-from fhir_b12.definitions.faults import PackageError
-from fhir_b12.once import learned
+from fhir_b12.definitions.errors import PackageError
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -190,17 +190,17 @@ def _from_file(path: Path, folders: Folders) -> Package:
         raise PackageError(f"{path.name}: cannot be read: {error.strerror or error}") from error
     problems: list[str] = []
     if path.suffix in {".json", ".xml"}:
-        content = _packed(key, path.name, unpacked.from_files([path], problems), problems)
+        content = _packed(key, path.name, package_files.from_files([path], problems), problems)
         return _not_empty(Package(Archive(content), path.parent, folders), problems)
     if (known := _kept(key, path.parent, folders)) is not None:
         return known
-    content = _packed(key, "", unpacked.from_archive(path, problems), problems, path.name)
-    kept.write(folders.cache, key, content)
+    content = _packed(key, "", package_files.from_archive(path, problems), problems, path.name)
+    package_cache.write(folders.cache, key, content)
     return Package(Archive(content), path.parent, folders)
 
 
 def _from_folder(path: Path, folders: Folders) -> Package:
-    paths = unpacked.in_folder(path)
+    paths = package_files.in_folder(path)
     signs = [f"{each}\0{(facts := each.stat()).st_size}\0{facts.st_mtime_ns}" for each in paths]
     root = path.resolve()
     key = _key("\0".join([str(root), *signs]))
@@ -208,8 +208,8 @@ def _from_folder(path: Path, folders: Folders) -> Package:
     if (known := _kept(key, place, folders)) is not None:
         return known
     problems: list[str] = []
-    content = _packed(key, root.name, unpacked.from_files(paths, problems), problems)
-    kept.write(folders.cache, key, content)
+    content = _packed(key, root.name, package_files.from_files(paths, problems), problems)
+    package_cache.write(folders.cache, key, content)
     package = Package(Archive(content), place, folders)
     return package if package.version else _not_empty(package, problems)
 
@@ -227,7 +227,7 @@ def _key(sign: str) -> str:
 
 def _kept(key: str, place: Path, folders: Folders) -> Package | None:
     """The package as the cache has it."""
-    archive = kept.read(folders.cache, key)
+    archive = package_cache.read(folders.cache, key)
     try:
         if archive is None or archive.about(_About).key != key:
             return None
@@ -245,7 +245,7 @@ class _Head(msgspec.Struct):
 
 
 def _packed(
-    key: str, name: str, files: Iterable[unpacked.File], problems: list[str], archive: str = ""
+    key: str, name: str, files: Iterable[package_files.File], problems: list[str], archive: str = ""
 ) -> bytes:
     """The archive of a package's definitions; a package in an archive must say its name."""
     manifest: Manifest | None = None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fhir_b12.definitions.element_trees import ELEMENTS, Change, Node, changes, listed, tree
-from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.definitions.errors import DefinitionError
 
 Json = dict[str, Any]
 Known = Callable[[str], Json | None]  #: canonical -> StructureDefinition with its snapshot

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from fhir_b12.fhirpath.compiler import decides, deciding, evaluating
 from fhir_b12.fhirpath.errors import FhirPathError
+from fhir_b12.fhirpath.evaluation import Run, Surroundings, kind_of
 from fhir_b12.fhirpath.operators import truth
 from fhir_b12.fhirpath.parser import parse
-from fhir_b12.fhirpath.run import Run, Surroundings, kind_of
 from fhir_b12.fhirpath.types import Kind, kind_at
 from fhir_b12.fhirpath.values import Items, Node, plain, type_name
 

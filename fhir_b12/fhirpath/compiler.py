@@ -8,11 +8,19 @@ http://hl7.org/fhirpath/N1/#expressions
 from collections.abc import Callable
 from decimal import Decimal
 
-from fhir_b12 import canonical, definitions
-from fhir_b12.fhirpath import arithmetic, collecting, conversions, fhir, texts
-from fhir_b12.fhirpath.calls import DecidingStep, Step, deciding_step_of, step_of
-from fhir_b12.fhirpath.collecting import is_in, is_of_type, is_type, union
+from fhir_b12 import aliases, definitions
+from fhir_b12.fhirpath import (
+    collection_functions,
+    conversion_functions,
+    fhir_functions,
+    math_functions,
+    string_functions,
+)
+from fhir_b12.fhirpath.collection_functions import is_in, is_of_type, is_type, union
 from fhir_b12.fhirpath.errors import FhirPathError
+from fhir_b12.fhirpath.evaluation import Decide, Evaluate, Run, below
+from fhir_b12.fhirpath.function_registry import FUNCTIONS, UNSUPPORTED, Function, Mode
+from fhir_b12.fhirpath.invocation import DecidingStep, Step, deciding_step_of, step_of
 from fhir_b12.fhirpath.operators import (
     calculate,
     compare,
@@ -22,9 +30,7 @@ from fhir_b12.fhirpath.operators import (
     single,
     truth,
 )
-from fhir_b12.fhirpath.registry import FUNCTIONS, UNSUPPORTED, Function, Mode
-from fhir_b12.fhirpath.run import Decide, Evaluate, Run, below
-from fhir_b12.fhirpath.tree import (
+from fhir_b12.fhirpath.syntax_tree import (
     Call,
     Chain,
     External,
@@ -41,7 +47,13 @@ from fhir_b12.fhirpath.types import SYSTEM
 from fhir_b12.fhirpath.values import Items, Measure, Node, system
 
 #: Importing these fills `FUNCTIONS`.
-LIBRARY = (arithmetic, collecting, conversions, fhir, texts)
+LIBRARY = (
+    math_functions,
+    collection_functions,
+    conversion_functions,
+    fhir_functions,
+    string_functions,
+)
 
 _ORDERS: dict[str, Callable[[int], bool]] = {
     "<": lambda found: found < 0,
@@ -52,7 +64,7 @@ _ORDERS: dict[str, Callable[[int], bool]] = {
 _LOGIC = frozenset({"and", "or", "xor", "implies"})
 #: https://hl7.org/fhir/R4/fhirpath.html#variables
 _CONSTANTS = {
-    "ucum": canonical.UCUM,
+    "ucum": aliases.UCUM,
     "sct": "http://snomed.info/sct",
     "loinc": "http://loinc.org",
 }
@@ -309,7 +321,7 @@ def _joining(sign: str) -> Callable[[Items, Items, Run], Items]:
 
 def _as_text(items: Items) -> str:
     value = single(items)
-    return "" if value is None else conversions.to_text(value) or ""
+    return "" if value is None else conversion_functions.to_text(value) or ""
 
 
 def _logic(part: Operation) -> Decide:

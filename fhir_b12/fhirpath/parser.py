@@ -7,8 +7,7 @@ from decimal import Decimal
 
 from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.lexer import Token, tokens
-from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
-from fhir_b12.fhirpath.tree import (
+from fhir_b12.fhirpath.syntax_tree import (
     Call,
     Chain,
     External,
@@ -21,6 +20,7 @@ from fhir_b12.fhirpath.tree import (
     Special,
     TypeTest,
 )
+from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
 from fhir_b12.fhirpath.values import MAX_INTEGER, Measure
 
 DEEPEST = 80  #: parts within parts; each costs some frames of Python's stack

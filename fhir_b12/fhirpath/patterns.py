@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from fhir_b12.fhirpath.automaton import Automaton, TooLargeError
 from fhir_b12.fhirpath.errors import FhirPathError
+from fhir_b12.fhirpath.function_registry import Spend
 from fhir_b12.fhirpath.operators import LONGEST_TEXT
 from fhir_b12.fhirpath.regex import FLAGS, Shape, UnreadableError, cost, read
-from fhir_b12.fhirpath.registry import Spend
 
 LONGEST_PATTERN = 2_000  #: characters
 MOST_WAYS = 200_000  #: that Python's engine may try, some milliseconds

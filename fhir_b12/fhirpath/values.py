@@ -7,13 +7,13 @@ A collection is a list. In it a `Node` is a place in the data; True, 3, Decimal(
 from decimal import Decimal
 from typing import Any, Protocol
 
-from fhir_b12 import canonical
+from fhir_b12 import aliases
 from fhir_b12.fhirpath.temporal import DURATIONS, Named, Temporal, read
 from fhir_b12.fhirpath.types import Kind
 from fhir_b12.units import Unit, UnitError, parse
 
 MAX_INTEGER = 2**31 - 1
-UCUM = canonical.UCUM
+UCUM = aliases.UCUM
 _LONGEST_UNIT = 100  #: characters; nothing longer is UCUM
 Item = Any  #: Node, bool, int, Decimal, str, Temporal, Measure
 Items = list[Item]

@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_b12.guide.definitions import of_record, profiles, settings, terminology
 from fhir_b12.guide.examples import examples
-from fhir_b12.guide.statements import capability_statement, implementation_guide
+from fhir_b12.guide.resources import capability_statement, implementation_guide
 from fhir_b12.jsonio import dumps
 
 Resource = dict[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import canonical
+from fhir_b12 import aliases
 from fhir_b12.datatypes import to_json
 
 
@@ -78,7 +78,7 @@ def result(text: Any) -> dict[str, Any] | None:
     if match is None or not (match["comparator"] or match["unit"]):
         return None
     unit = match["unit"]
-    if unit is not None and unit not in canonical.units():
+    if unit is not None and unit not in aliases.units():
         return None
     comparator = _COMPARATORS.get(match["comparator"], match["comparator"])
     said = {"value": Decimal(match["value"]), "comparator": comparator, "unit": unit}
@@ -101,7 +101,7 @@ def per_one(ratio: Any) -> dict[str, Any] | None:
     if str(ratio["denominator"].get("value")) != "1" or "/" in below:
         return None
     unit = f"{above}/{below}"
-    said = {**ratio["numerator"], "unit": unit, "system": canonical.UCUM, "code": unit}
+    said = {**ratio["numerator"], "unit": unit, "system": aliases.UCUM, "code": unit}
     return said if "value" in said else None
 
 
@@ -109,11 +109,11 @@ def _coded(amount: Any) -> str | None:
     """The UCUM code of a Quantity that says nothing beyond value and unit."""
     if amount.__class__ is not dict or not amount.keys() <= _AMOUNT:
         return None
-    if amount.get("system", canonical.UCUM) != canonical.UCUM:
+    if amount.get("system", aliases.UCUM) != aliases.UCUM:
         return None
     code, unit = amount.get("code"), amount.get("unit")
     if code is None and unit.__class__ is str:
-        code = canonical.units().get(unit)
+        code = aliases.units().get(unit)
     return code if code.__class__ is str else None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import canonical, codes
+from fhir_b12 import aliases, codes
 from fhir_b12.datatypes import CodeableConcept, convert
 from fhir_b12.paths import at
 
@@ -127,7 +127,7 @@ def _items(node: Any) -> Any:
 
 def _pairs(node: Any) -> list[Pair]:
     """(system, code) of each coding in a concept or a list of concepts, whatever else is there."""
-    aliases = canonical.systems()
+    system_aliases = aliases.systems()
     found: list[Pair] = []
     for concept in _items(node):
         if concept.__class__ is dict:
@@ -135,7 +135,7 @@ def _pairs(node: Any) -> list[Pair]:
                 if coding.__class__ is dict:
                     system, code = coding.get("system"), coding.get("code")
                     if system.__class__ is str and code.__class__ is str:
-                        found.append((aliases.get(system, system), code))
+                        found.append((system_aliases.get(system, system), code))
     return found
 
 

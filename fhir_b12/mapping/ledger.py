@@ -6,9 +6,9 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from fhir_b12.mapping import compiled
-from fhir_b12.mapping.check import hints
+from fhir_b12.mapping import compiled_table
 from fhir_b12.mapping.table import Table
+from fhir_b12.mapping.table_check import hints
 from fhir_b12.paths import leaves
 
 Class = Literal["mapped", "constant", "derived", "residue"]
@@ -66,7 +66,7 @@ class Plan(dict[str, "Plan"]):
         self.says = says
         self.kind = kind
         self.whole = kind is None
-        self.routes: tuple[compiled.Route, ...] = ()
+        self.routes: tuple[compiled_table.Route, ...] = ()
 
     def __missing__(self, name: str) -> "Plan | None":
         """The plan of a child, None where the record has no place for it."""
@@ -89,13 +89,13 @@ def _struct(hint: Any) -> type[msgspec.Struct] | None:
 def plan(table: Table) -> Plan:
     """Where the elements that a table names go."""
     types = hints(table.record)
-    fields = {key: field for field, key in compiled.keys(table).items()}
-    made = _branch(compiled.tree(table), types, fields)
+    fields = {key: field for field, key in compiled_table.keys(table).items()}
+    made = _branch(compiled_table.tree(table), types, fields)
     made["contained"] = Plan("contained")
     return made
 
 
-def _branch(tree: compiled.Tree, types: dict[str, Any], fields: dict[str, str]) -> Plan:
+def _branch(tree: compiled_table.Tree, types: dict[str, Any], fields: dict[str, str]) -> Plan:
     made = Plan("")
     made.whole = False
     for name, step in tree.items():
@@ -151,7 +151,7 @@ def unread(resource: Any, why: str, prefix: str) -> list[Row]:
 def _element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
     """The entries of an element, or of all of a list's."""
     if step.routes:
-        routed = compiled.routed(node, step.routes)
+        routed = compiled_table.routed(node, step.routes)
         step = step[routed[0][0] if routed else step.routes[-1].key]
     if step.whole or not node:
         _whole(node, step, where, out)

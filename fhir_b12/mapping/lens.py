@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import definitions
+from fhir_b12.caching import once
 from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
-from fhir_b12.mapping import compiled, guards, links, merge
+from fhir_b12.mapping import compiled_table, guards, links, merge
 from fhir_b12.mapping import table as tables
-from fhir_b12.mapping.check import hints
 from fhir_b12.mapping.codecs import builtins, dump, load, pruned, same
-from fhir_b12.mapping.faults import MODIFIED, faults
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
 from fhir_b12.mapping.links import Resolve, Resource
+from fhir_b12.mapping.table_check import hints
+from fhir_b12.mapping.type_errors import MODIFIED, faults
 from fhir_b12.models import as_resource
-from fhir_b12.once import once
 from fhir_b12.paths import at
 from fhir_b12.records import Record
 
@@ -70,9 +70,9 @@ class Lens:
         self.reads = guards.compile_when(source.when)
         self.refused = guards.compile_refuse(source.refuse)
         self.plan = plan(source)
-        self._keys = compiled.keys(source)
-        self._elements = compiled.tree(source)
-        self._targets = compiled.targets(source)
+        self._keys = compiled_table.keys(source)
+        self._elements = compiled_table.tree(source)
+        self._targets = compiled_table.targets(source)
         parents = {way.path[:-1] for row in source.rows for way in row.ways} - {()}
         self._choices = _spelled(source, ())
         self._inner = [(parent, _spelled(source, parent)) for parent in sorted(parents)]
@@ -97,7 +97,7 @@ class Lens:
         """Read a resource of which `reads` is true."""
         issues = self._obstacles(resource)
         if not issues:
-            values = compiled.gather(resource, self._elements, self._absent.copy())
+            values = compiled_table.gather(resource, self._elements, self._absent.copy())
             try:
                 record: Record = convert(values, self.table.record)
             except msgspec.ValidationError:
@@ -160,7 +160,7 @@ class Lens:
             values = pruned(values) or {}
         for link in self.table.links:
             values.pop(link.field, None)
-        return compiled.scatter(values, self._targets, {"resourceType": self.table.resource})
+        return compiled_table.scatter(values, self._targets, {"resourceType": self.table.resource})
 
     def update(
         self, resource: Resource, record: Record, resolve: Resolve | None = None
@@ -224,7 +224,7 @@ class Lens:
         """What a codec would read as another field than it was written from."""
         for path in self._routed:
             value = at(resource, path)
-            key = None if value is None else compiled.key_of(self._elements, path, value)
+            key = None if value is None else compiled_table.key_of(self._elements, path, value)
             field = self._fields.get(key or "")
             if field is not None and getattr(record, field) is None:
                 where = ".".join((self.table.resource, *path))
@@ -241,7 +241,7 @@ class Lens:
                 path = f"{self.table.resource}.{row.ways[0].element}"
                 yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
             for way, value in found:
-                key = compiled.key_of(self._elements, way.path, value)
+                key = compiled_table.key_of(self._elements, way.path, value)
                 if way.codec is None and key == self._keys[row.field]:
                     path = f"{self.table.resource}.{way.element}"
                     yield from faults(value, types[row.field], path)
@@ -278,7 +278,7 @@ class Lens:
                 merge.put(changed, way.path, merge.merge(current, old, new) if known else new)
                 merge.companion(changed, way.path, current if old is None else old, new)
             elif current is not None:
-                key = compiled.key_of(self._elements, way.path, current)
+                key = compiled_table.key_of(self._elements, way.path, current)
                 if key == self._keys[row.field]:
                     merge.put(changed, way.path, None)
                     merge.companion(changed, way.path, current, None)

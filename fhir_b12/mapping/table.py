@@ -7,7 +7,7 @@ import msgspec
 
 from fhir_b12 import data, records
 from fhir_b12.data import TableError
-from fhir_b12.mapping import check
+from fhir_b12.mapping import table_check
 
 ORDER = (
     "patient", "lab_result", "vital_sign", "lifestyle", "outcome", "medication", "infusion",
@@ -74,10 +74,10 @@ def load(name: str) -> Table:
 
 def build(name: str, source: dict[str, Any]) -> Table:
     """A table from parsed TOML; see `load`."""
-    wrong = list(check.slips(source, ORDER))
+    wrong = list(table_check.slips(source, ORDER))
     if wrong:
         raise TableError("\n".join(f"{name}.toml: {slip}" for slip in wrong))
-    record = check.record_of(source["record"])
+    record = table_check.record_of(source["record"])
     assert record is not None
     required = {f.name for f in msgspec.structs.fields(record) if f.required}
     rows = tuple(_row(element, row, required) for element, row in source["elements"].items())

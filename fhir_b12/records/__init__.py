@@ -5,7 +5,7 @@ B12 is looked up (`fhir_b12.codes`), never stored. A missing value is None, neve
 """
 
 from fhir_b12.records.base import Identified, Part, Performer, Record
-from fhir_b12.records.history import (
+from fhir_b12.records.clinical import (
     Causality,
     Condition,
     Done,

@@ -7,7 +7,7 @@ import msgspec
 
 from fhir_b12.datatypes import CodeableConcept, Identifier, Reference
 from fhir_b12.records.base import Identified, Record
-from fhir_b12.records.history import Condition, Procedure, Reaction, SessionStep
+from fhir_b12.records.clinical import Condition, Procedure, Reaction, SessionStep
 from fhir_b12.records.medicines import Infusion, InfusionOrder, Medication, MedicationUse
 from fhir_b12.records.observations import LabResult, Lifestyle, Outcome, VitalSign
 from fhir_b12.records.patient import Patient

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from fhir_b12.reports.html import as_html
+from fhir_b12.reports.json_formats import as_json, as_ndjson, as_outcome
 from fhir_b12.reports.junit import as_junit
-from fhir_b12.reports.plain import as_json, as_ndjson, as_outcome
 from fhir_b12.reports.results import Checked, Excerpt, Found, Options, Part, cleaned
 from fhir_b12.reports.sarif import as_sarif
 from fhir_b12.reports.text import as_concise, as_text

@@ -9,16 +9,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fhir_b12 import definitions
-from fhir_b12.definitions.faults import DefinitionError
+from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
 from fhir_b12.validation.context import Context
+from fhir_b12.validation.fhirpath_environment import Surroundings
 from fhir_b12.validation.findings import Finding, under
-from fhir_b12.validation.profile_store import Profile, Profiles, profiles_of
-from fhir_b12.validation.profile_values import Found
-from fhir_b12.validation.slicing import Item, inner_type
-from fhir_b12.validation.snapshots import STRUCTURE, Raw
-from fhir_b12.validation.surroundings import Surroundings
+from fhir_b12.validation.profiles.discriminators import Item, inner_type
+from fhir_b12.validation.profiles.registry import Profile, Profiles, profiles_of
+from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Raw
+from fhir_b12.validation.profiles.value_checks import Found
 
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
 

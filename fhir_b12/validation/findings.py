@@ -17,8 +17,8 @@ from typing import Any, Literal
 import msgspec
 
 from fhir_b12 import data
+from fhir_b12.caching import learned
 from fhir_b12.issues import Severity
-from fhir_b12.once import learned
 
 Path = tuple[str | int, ...]  #: JSON names and indices: ("component", 0, "valueQuantity")
 

@@ -8,9 +8,9 @@ import msgspec
 
 from fhir_b12 import data, issues
 from fhir_b12.issues import Issue, Severity
-from fhir_b12.validation import places
+from fhir_b12.validation import locations
 from fhir_b12.validation.findings import Finding, Path, rules
-from fhir_b12.validation.shaping import Shaping
+from fhir_b12.validation.structure.normalization import Shaping
 
 #: what stands for the values of a finding that are the patient's, unless they are asked for
 _HIDDEN = {"value": "the value"}
@@ -82,7 +82,7 @@ class Telling:
         """Every issue in document order, each once; paths of `shaped` are those of the text."""
         told = [(tuple(reversed(each.path)), each) for each in shaped]
         told += [(self._original(tuple(reversed(each.path))), each) for each in found]
-        told.sort(key=lambda each: places.order(self._resource, each[0]))
+        told.sort(key=lambda each: locations.order(self._resource, each[0]))
         once: dict[tuple[Any, ...], Issue] = {}
         for path, finding in told:
             issue = self._issue(path, finding)
@@ -120,7 +120,7 @@ class Telling:
         named = _named(path, rule.at)
         written = self._written(path)
         place = self._line(written)
-        pointer = places.pointer(written)
+        pointer = locations.pointer(written)
         return Issue(
             severity=finding.severity or rule.severity,
             code=rule.code,
@@ -138,7 +138,7 @@ class Telling:
     def _expression(self, path: Path) -> str:
         if not isinstance(self._resource, dict):
             return "$this"
-        return places.fhirpath(self._resource, path)
+        return locations.fhirpath(self._resource, path)
 
     def _line(self, path: Path) -> tuple[int, int] | None:
         if self._lines is None:

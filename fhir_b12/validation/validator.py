@@ -11,20 +11,21 @@ from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.packages import Package, open_package
 from fhir_b12.issues import Issue
 from fhir_b12.jsonscan import MAX_DEPTH
-from fhir_b12.validation import ours, texts
+from fhir_b12.validation import json_text
 from fhir_b12.validation.bundle import Entries, check_bundle, check_entry
 from fhir_b12.validation.context import Context, Misshapen
 from fhir_b12.validation.findings import Finding, is_error, rules, under
-from fhir_b12.validation.fitting import count, fits
 from fhir_b12.validation.invariants import FUNCTIONS, orphans
 from fhir_b12.validation.narrative import check_narrative
 from fhir_b12.validation.plausibility import check_plausibility, check_together
-from fhir_b12.validation.profile import check_extensions, check_profile, implied_profiles
+from fhir_b12.validation.profiles import built_in
+from fhir_b12.validation.profiles.checks import check_extensions, check_profile, implied_profiles
 from fhir_b12.validation.references import ReferenceCheck, check_attachment
 from fhir_b12.validation.report import Report, Telling, not_checked, of_json
-from fhir_b12.validation.shaping import Shaping
-from fhir_b12.validation.structure import Check, Structure
-from fhir_b12.validation.terminology import (
+from fhir_b12.validation.structure.checks import Check, Structure
+from fhir_b12.validation.structure.normalization import Shaping
+from fhir_b12.validation.structure.quick_check import count, fits
+from fhir_b12.validation.terminology.service import (
     Terminology,
     check_binding,
     check_codeable_concept,
@@ -67,7 +68,7 @@ class Validator:
         now: DateTime | None = None,
     ) -> None:
         opened = [each if isinstance(each, Package) else open_package(each) for each in packages]
-        self.canonicals = Canonicals(opened, ours.LATE)
+        self.canonicals = Canonicals(opened, built_in.LATE)
         self.terminology = Terminology(self.canonicals)
         self.switched_off = frozenset(switched_off)
         self.switched_on = frozenset(switched_on)
@@ -119,14 +120,14 @@ class Validator:
         asked = (*self._known(profiles), *self.profiles) if profiles else self.profiles
         if not isinstance(data, str | bytes | bytearray | memoryview):
             return self._report(data, asked, None)
-        text, faults = texts.read(data)
-        value = texts.NOTHING
+        text, faults = json_text.read(data)
+        value = json_text.NOTHING
         try:
             value = jsonio.loads(text)
         except jsonio.JsonError as error:
             faults += error.issues
-            value = texts.leniently(text)
-        if value is texts.NOTHING:
+            value = json_text.leniently(text)
+        if value is json_text.NOTHING:
             return of_json(faults)
         # lines are worth their price only where there is something to be found
         return self._report(value, asked, text if positions else None, faults)
@@ -161,14 +162,14 @@ class Validator:
         shaping = Shaping()
         if not self._is_quick(value, asked, found):
             found = []
-            if texts.is_too_deep(value):
+            if json_text.is_too_deep(value):
                 return Report((_too_deep(),))
             shaped = shaping.resource(value)
             if shaped is not None:
                 self._resource(Context(shaped, self), found, asked)
         told: tuple[Issue, ...] = ()
         if shaping.found or found:
-            lines = None if text is None else texts.lines(text)
+            lines = None if text is None else json_text.lines(text)
             telling = Telling(value, shaping, lines, show_values=self._show_values)
             told = telling.issues(shaping.found, found)
         told = (*of_json(faults), *told)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from fhir_b12.guide.definitions import of_record, profiles, settings, terminology
-from fhir_b12.guide.statements import capability_statement
+from fhir_b12.guide.resources import capability_statement
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import wire
 from fhir_b12.server.store import Version

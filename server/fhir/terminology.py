@@ -12,7 +12,7 @@ from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, facade, form
 from fhir_b12.server.fhir.parameters import Inputs, inputs, parameters
-from fhir_b12.validation.terminology import Terminology
+from fhir_b12.validation.terminology.service import Terminology
 
 Json = dict[str, Any]
 _CODED = ("code", "system", "display", "version", "coding", "codeableConcept")

@@ -5,10 +5,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from fhir_b12 import wording
 from fhir_b12.datatypes import Quantity
 from fhir_b12.dates import DateTime, Interval
-from fhir_b12.records import LabResult, ReferenceRange
+from fhir_b12.records import LabResult, ReferenceRange, summary
 
 WIDTH, HEIGHT = 300, 80  #: of the drawing, without its margin
 
@@ -95,14 +94,14 @@ def _chart(results: Sequence[LabResult]) -> Chart:
     if low is not None or high is not None:
         head = 0 if high is None else y(high)
         band = (head, (HEIGHT if low is None else y(low)) - head)
-    title = wording.words(results[0].test) or "laboratory"
+    title = summary.words(results[0].test) or "laboratory"
     return Chart(
         title,
         unit,
         tuple(points),
         str(top),
         str(bottom),
-        wording.whole(own) if band else None,
+        summary.whole(own) if band else None,
         band,
     )
 

@@ -10,7 +10,7 @@ from flask import Response, request
 
 from fhir_b12 import plain
 from fhir_b12.bundles import from_bundle, to_bundle
-from fhir_b12.explained import INDEX, Leaf, explain
+from fhir_b12.explanation import INDEX, Leaf, explain
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Response, request
 
-from fhir_b12 import plain, wording
+from fhir_b12 import plain
 from fhir_b12.datatypes import DateTime, Period
 from fhir_b12.mapping import table
 from fhir_b12.records import (
@@ -30,6 +30,7 @@ from fhir_b12.records import (
     SessionStep,
     TherapyRecord,
     VitalSign,
+    summary,
 )
 from fhir_b12.server.fhir.context import facade
 from fhir_b12.server.therapy.charts import charts
@@ -136,9 +137,9 @@ def _entry(record: TherapyRecord, each: Record) -> Entry:
     )
     span = when if isinstance(when, Period) else Period(start=when)
     begun, end = (span.start, span.end) if span.start else (span.end, None)
-    what = wording.parts(each)[0]
+    what = summary.parts(each)[0]
     if isinstance(each, Infusion | InfusionOrder | MedicationUse):
-        what = wording.words(record.medication(each))
+        what = summary.words(record.medication(each))
     return Entry(
         date=begun.text if begun else None,
         end=end.text if end else None,
@@ -152,10 +153,10 @@ def _entry(record: TherapyRecord, each: Record) -> Entry:
 
 
 def _details(each: Record, kind: Kind) -> Iterator[str]:
-    if isinstance(each, Observed) and (found := wording.result(each)):
+    if isinstance(each, Observed) and (found := summary.result(each)):
         yield found
     for field, word in kind.details.items():
-        if said := wording.whole(getattr(each, field, None)):
+        if said := summary.whole(getattr(each, field, None)):
             yield f"{word} {said}".strip()
 
 
@@ -178,5 +179,5 @@ def _shown(records: Iterable[TherapyRecord], found: Iterable[Entry]) -> dict[str
         "charts": charts(result for record in records for result in record.lab_results),
         "days": days,
         "undone": _UNDONE,
-        "said": wording.whole,
+        "said": summary.whole,
     }

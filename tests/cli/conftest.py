@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_b12.cli import checking
+from fhir_b12.cli import checker
 from fhir_b12.jsonio import dumps
 from tests.cli import standin
 from tests.cli.shell import call
@@ -40,7 +40,7 @@ def inside(folder, tmp_path, monkeypatch):
 def room(tmp_path, monkeypatch):
     """A folder to stand in, and the stand-in for the validator."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checking, "validator", lambda _: standin.validate)
+    monkeypatch.setattr(checker, "validator", lambda _: standin.validate)
     put("good.json", dumps(GOOD))
     put("bad.json", dumps(BAD, indent=2))
     put("mend.json", MENDABLE.encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fhir_b12 import cli, records
-from fhir_b12.cli import demo, exchange
+from fhir_b12.cli import demo, mapping
 from fhir_b12.jsonio import dumps
 from tests.cli.shell import call, observation
 
@@ -66,7 +66,7 @@ def test_the_demo_takes_a_bundle_of_ones_own(inside):
 
 
 def test_the_demo_fails_where_a_proof_fails(inside, monkeypatch):
-    monkeypatch.setattr(exchange, "updated", lambda bundle, _: {**bundle, "id": "other"})
+    monkeypatch.setattr(mapping, "updated", lambda bundle, _: {**bundle, "id": "other"})
     code, out, _ = call("demo", "bundle.json")
     assert code == 1
     assert [line for line in out.splitlines() if "  NO" in line] != []

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12.cli.edits import apply
-from fhir_b12.cli.located import Text
+from fhir_b12.cli.json_edits import apply
+from fhir_b12.cli.source_positions import Text
 from fhir_b12.jsonio import dumps, loads, positions
 
 TEXT = """{

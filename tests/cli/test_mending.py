@@ -4,7 +4,7 @@ import contextlib
 import gzip
 from pathlib import Path
 
-from fhir_b12.cli import checking, inputs, validate, watch
+from fhir_b12.cli import checker, input_files, validate, watch
 from fhir_b12.jsonio import dumps, loads
 from tests.cli import standin
 from tests.cli.shell import call
@@ -118,7 +118,7 @@ def test_values_the_fault_needs_are_named(room, monkeypatch):
         found = standin.validate(raw)
         return found if value.get("note") == SECRET else standin.Report()
 
-    monkeypatch.setattr(checking, "validator", lambda _: needs)
+    monkeypatch.setattr(checker, "validator", lambda _: needs)
     call("validate", "bad.json", "--minimal", "small.json")
     assert loads(Path("small.json").read_bytes()) == {**BAD, "status": "x1"}
     err = call("validate", "bad.json", "--minimal", "small.json")[2]
@@ -149,7 +149,7 @@ def test_files_that_change_come_and_go_are_seen(room):
 
     seen = []
     with contextlib.suppress(KeyboardInterrupt):
-        for names in watch.changes(lambda: inputs.expanded(["."]), wait):
+        for names in watch.changes(lambda: input_files.expanded(["."]), wait):
             seen.append(names)  # noqa: PERF402 - the generator ends in an exception
     assert seen == [["good.json"], ["new.json"], ["new.json"]]
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from fhir_b12.cli.edits import apply
+from fhir_b12.cli.json_edits import apply
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.validation import Validator
 from tests.conformance.mutations import mutant

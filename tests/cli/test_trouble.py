@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_b12 import cli
-from fhir_b12.cli import exchange
+from fhir_b12.cli import mapping
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping import table as tables
 from tests.cli.shell import call, observation, rows
@@ -158,7 +158,7 @@ def test_a_defect_is_told_without_a_traceback_or_a_value(inside, monkeypatch):
     def broken(_):
         raise KeyError("Maja")
 
-    monkeypatch.setattr(exchange, "from_bundle", broken)
+    monkeypatch.setattr(mapping, "from_bundle", broken)
     code, out, err = call("from-fhir", "bundle.json")
     assert (code, out) == (3, "")
     assert err.startswith("fhir-b12: KeyError at test_trouble.py:")
@@ -174,7 +174,7 @@ def test_an_interrupt_ends_quietly(inside, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exchange, "from_bundle", interrupted)
+    monkeypatch.setattr(mapping, "from_bundle", interrupted)
     assert call("from-fhir", "bundle.json") == (130, "", "")
 
 

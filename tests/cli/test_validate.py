@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_b12.cli import checking
-from fhir_b12.cli.checking import Checker, Settings
+from fhir_b12.cli import checker as cli_checker
+from fhir_b12.cli.checker import Checker, Settings
 from fhir_b12.jsonio import dumps
 from fhir_b12.reports import FORMATS
 from tests.cli import standin
@@ -131,7 +131,9 @@ def test_options_of_the_hl7_validator_are_understood_or_passed_over_with_a_note(
 
 def test_profiles_and_packages_reach_the_validator_by_either_spelling(room, monkeypatch):
     asked = []
-    monkeypatch.setattr(checking, "validator", lambda each: asked.append(each) or standin.validate)
+    monkeypatch.setattr(
+        cli_checker, "validator", lambda each: asked.append(each) or standin.validate
+    )
     ours = ("--profile", "http://a", "-profile", "http://b", "--ig", "x.tgz", "-ig", "y#1")
     call("validate", "good.json", *ours, "--no-plausibility", "--show-values")
     assert asked == [
@@ -315,7 +317,7 @@ def test_where_the_validator_fails_it_says_so_and_goes_on(room, monkeypatch):
             raise KeyError(SECRET)
         return standin.validate(raw)
 
-    monkeypatch.setattr(checking, "validator", lambda _: failing)
+    monkeypatch.setattr(cli_checker, "validator", lambda _: failing)
     code, out, err = call("validate", "bad.json", "mend.json", "--format", "concise")
     assert (code, SECRET in out + err) == (3, False)
     assert out.splitlines()[0].startswith("bad.json:1:1: fatal defect the validator failed here")

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
-from fhir_b12.validation.shapes import shape
+from fhir_b12.validation.structure.shapes import shape
 
 _FHIR = "{http://hl7.org/fhir}"
 _KINDS = {"boolean": lambda text: text == "true", "number": Decimal, "string": str}

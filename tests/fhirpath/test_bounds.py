@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fhir_b12 import fhirpath
 from fhir_b12.fhirpath import Alone, FhirPathError
-from fhir_b12.fhirpath.registry import FUNCTIONS
+from fhir_b12.fhirpath.function_registry import FUNCTIONS
 
 PATIENT = {
     "resourceType": "Patient",

@@ -9,7 +9,7 @@ import pytest
 
 from fhir_b12 import definitions, fhirpath, jsonio
 from fhir_b12.fhirpath import Alone, FhirPathError
-from fhir_b12.fhirpath.run import Run, children, kind_of
+from fhir_b12.fhirpath.evaluation import Run, children, kind_of
 from fhir_b12.fhirpath.values import Node
 
 PACKAGES = ["hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0"]

@@ -12,7 +12,7 @@ from fhir_b12 import definitions
 from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import convert
-from fhir_b12.explained import explain
+from fhir_b12.explanation import explain
 from fhir_b12.issues import SEVERITIES, outcome
 from fhir_b12.jsonio import JsonError, dumps, loads
 from fhir_b12.mapping.codecs import builtins, pruned

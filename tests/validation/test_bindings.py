@@ -5,7 +5,7 @@ import pytest
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import rules
-from fhir_b12.validation.terminology import (
+from fhir_b12.validation.terminology.service import (
     Terminology,
     check_binding,
     check_codeable_concept,

@@ -11,8 +11,8 @@ import pytest
 from fhir_b12 import definitions, fhirpath
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.invariants import FUNCTIONS, orphans
-from fhir_b12.validation.invariants.order import not_after
-from fhir_b12.validation.shaping import Shaping
+from fhir_b12.validation.invariants.comparison import not_after
+from fhir_b12.validation.structure.normalization import Shaping
 from tests.validation.walk import visits
 
 CASES = json.loads(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_b12 import jsonio
-from fhir_b12.validation import Report, Validator, fitting, places, shaping, validator
+from fhir_b12.validation import Report, Validator, locations, validator
+from fhir_b12.validation.structure import normalization, quick_check
 from tests.conformance.mutations import mutant
 
 VALIDATOR = Validator()
@@ -103,9 +104,9 @@ def test_the_quick_way_says_what_the_thorough_way_says(resources, mutants, monke
 
 def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
     for value in mutants:
-        if not fitting.fits(value):
+        if not quick_check.fits(value):
             continue
-        walk = shaping.Shaping()
+        walk = normalization.Shaping()
         shaped = walk.resource(value)
         if walk.found:  # then structure must see what `fits` cannot
             rules = {finding.rule for finding in walk.found}
@@ -120,13 +121,13 @@ def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
 def test_threads_may_meet_a_type_for_the_first_time_together():
     code = """if True:
         import sys, threading
-        from fhir_b12.validation import fitting
+        from fhir_b12.validation.structure import quick_check
         sys.setswitchinterval(1e-6)
         kinds, found = ["Observation", "Patient", "Encounter", "Device"] * 4, []
         together = threading.Barrier(len(kinds))
         def work(kind):
             together.wait()
-            found.append(fitting.fits({"resourceType": kind, "text": {"div": 1}}))
+            found.append(quick_check.fits({"resourceType": kind, "text": {"div": 1}}))
         threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
         [each.start() for each in threads]
         [each.join() for each in threads]
@@ -146,7 +147,7 @@ def test_validation_does_not_change_what_it_is_given(mutants):
 def test_issues_stand_in_the_order_of_the_document_each_once(mutants):
     for value in mutants:
         report = VALIDATOR.validate(value)
-        orders = [places.order(value, _steps(issue.pointer, value)) for issue in report]
+        orders = [locations.order(value, _steps(issue.pointer, value)) for issue in report]
         assert orders == sorted(orders)
         assert len(set(told(report))) == len(report)
 

@@ -16,7 +16,7 @@ from fhir_b12.validation import Validator, validate
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import rules
 from fhir_b12.validation.plausibility import check_plausibility, check_together
-from fhir_b12.validation.plausibility.facts import all_facts, left_out
+from fhir_b12.validation.plausibility.rule_config import all_facts, left_out
 
 HERE = Path(__file__).parent / "plausibility"
 ROOT = Path(__file__).resolve().parents[2]

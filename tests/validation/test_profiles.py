@@ -6,7 +6,7 @@ import pytest
 
 from fhir_b12.definitions.packages import of_resources
 from fhir_b12.validation import Validator
-from fhir_b12.validation.profile import implied_profiles
+from fhir_b12.validation.profiles.checks import implied_profiles
 from tests.validation.profiling import (
     HOME,
     R4,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_b12.validation.slicing import SlicingError, steps
+from fhir_b12.validation.profiles.discriminators import SlicingError, steps
 from tests.validation.profiling import (
     HOME,
     R4,

@@ -6,10 +6,10 @@ import pytest
 
 from fhir_b12 import codes, definitions
 from fhir_b12.definitions.canonicals import Canonicals
-from fhir_b12.validation import code_systems
-from fhir_b12.validation.grammars import is_absolute, language, mime_type, ucum
-from fhir_b12.validation.patterns import safe
-from fhir_b12.validation.terminology import Terminology, Unchecked
+from fhir_b12.validation.terminology import code_systems
+from fhir_b12.validation.terminology.grammars import is_absolute, language, mime_type, ucum
+from fhir_b12.validation.terminology.patterns import safe
+from fhir_b12.validation.terminology.service import Terminology, Unchecked
 
 BASE = "http://example.org"
 SYSTEM = f"{BASE}/CodeSystem/colours"
@@ -432,7 +432,7 @@ def test_a_definition_of_wrong_shape_is_no_exception(broken):
 
 
 def test_answers_are_kept_within_bounds(monkeypatch):
-    monkeypatch.setattr("fhir_b12.validation.terminology._MOST_KEPT", 100)
+    monkeypatch.setattr("fhir_b12.validation.terminology.service._MOST_KEPT", 100)
     terminology = Terminology(Definitions(COLOURS))
     for number in range(1000):
         terminology.remarks(f"http://x/{number}", "a", display=str(number))

@@ -21,7 +21,7 @@ from fhir_b12.validation.invariants import (
     resources,
     structures,
 )
-from fhir_b12.validation.invariants.forms import Invariant
+from fhir_b12.validation.invariants.predicates import Invariant
 from fhir_b12.validation.invariants.resources import orphans
 
 __all__ = ["FUNCTIONS", "Invariant", "orphans"]

@@ -6,7 +6,8 @@ https://hl7.org/fhir/R4/administration-module.html and https://hl7.org/fhir/R4/f
 from typing import Any
 
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants.forms import (
+from fhir_b12.validation.invariants.comparison import not_after
+from fhir_b12.validation.invariants.predicates import (
     coded,
     count,
     differs,
@@ -17,7 +18,6 @@ from fhir_b12.validation.invariants.forms import (
     not_both,
     only_where,
 )
-from fhir_b12.validation.invariants.order import not_after
 
 Node = dict[str, Any]
 

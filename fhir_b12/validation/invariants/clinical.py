@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants.forms import (
+from fhir_b12.validation.invariants.comparison import not_after
+from fhir_b12.validation.invariants.predicates import (
     chosen,
     coded,
     count,
@@ -19,7 +20,6 @@ from fhir_b12.validation.invariants.forms import (
     needs,
     not_both,
 )
-from fhir_b12.validation.invariants.order import not_after
 
 Node = dict[str, Any]
 

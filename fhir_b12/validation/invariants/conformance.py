@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_b12 import definitions
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants.forms import (
+from fhir_b12.validation.invariants.predicates import (
     Invariant,
     at_most_one,
     count,

@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants.forms import (
+from fhir_b12.validation.invariants.comparison import not_after, not_more
+from fhir_b12.validation.invariants.predicates import (
     entails,
     has,
     just_one,
@@ -12,7 +13,6 @@ from fhir_b12.validation.invariants.forms import (
     needs,
     not_both,
 )
-from fhir_b12.validation.invariants.order import not_after, not_more
 from fhir_b12.validation.narrative import judge
 
 _UCUM = "http://unitsofmeasure.org"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants.forms import (
+from fhir_b12.validation.invariants.predicates import (
     count,
     differs,
     distinct,

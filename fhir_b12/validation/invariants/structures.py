@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants.forms import (
+from fhir_b12.validation.invariants.predicates import (
     chosen,
     count,
     differs,

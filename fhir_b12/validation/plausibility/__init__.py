@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
+from fhir_b12.validation.plausibility.accessors import Node
 from fhir_b12.validation.plausibility.conditions import (
     check_condition,
     check_encounter,
     check_procedure,
 )
+from fhir_b12.validation.plausibility.cross_resource import FoundByContext, check_joint
 from fhir_b12.validation.plausibility.medicines import check_administration, check_order, check_use
-from fhir_b12.validation.plausibility.reading import Node
 from fhir_b12.validation.plausibility.results import check_observation
-from fhir_b12.validation.plausibility.together import FoundByContext, check_joint
 
 __all__ = ["check_plausibility", "check_together"]
 

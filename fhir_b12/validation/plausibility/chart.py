@@ -6,8 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from fhir_b12.validation.context import Context
-from fhir_b12.validation.plausibility.facts import all_facts, facts
-from fhir_b12.validation.plausibility.reading import (
+from fhir_b12.validation.plausibility.accessors import (
     VOID,
     Medicine,
     Moment,
@@ -22,6 +21,7 @@ from fhir_b12.validation.plausibility.reading import (
     wider,
     words,
 )
+from fhir_b12.validation.plausibility.rule_config import all_facts, facts
 
 
 class Dose(NamedTuple):

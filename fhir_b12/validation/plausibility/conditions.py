@@ -6,8 +6,7 @@ https://hl7.org/fhir/R4/condition.html
 from fhir_b12 import codes
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
-from fhir_b12.validation.plausibility.facts import facts, say
-from fhir_b12.validation.plausibility.reading import (
+from fhir_b12.validation.plausibility.accessors import (
     Node,
     is_before,
     pairs,
@@ -15,6 +14,7 @@ from fhir_b12.validation.plausibility.reading import (
     wider,
     words,
 )
+from fhir_b12.validation.plausibility.rule_config import facts, say
 
 
 def check_condition(resource: Node, context: Context, found: list[Finding]) -> None:

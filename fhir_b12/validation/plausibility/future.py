@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 from fhir_b12.dates import DateTime
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
-from fhir_b12.validation.plausibility.facts import say
-from fhir_b12.validation.plausibility.reading import Node
+from fhir_b12.validation.plausibility.accessors import Node
+from fhir_b12.validation.plausibility.rule_config import say
 
 
 def check_future(

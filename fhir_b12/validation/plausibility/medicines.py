@@ -10,10 +10,7 @@ from functools import cache
 
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding
-from fhir_b12.validation.plausibility.conditions import check_reasons
-from fhir_b12.validation.plausibility.facts import facts, say
-from fhir_b12.validation.plausibility.future import check_future
-from fhir_b12.validation.plausibility.reading import (
+from fhir_b12.validation.plausibility.accessors import (
     VOID,
     Medicine,
     Node,
@@ -27,7 +24,10 @@ from fhir_b12.validation.plausibility.reading import (
     shown,
     unit_of,
 )
+from fhir_b12.validation.plausibility.conditions import check_reasons
+from fhir_b12.validation.plausibility.future import check_future
 from fhir_b12.validation.plausibility.results import say_spelling, spelling
+from fhir_b12.validation.plausibility.rule_config import facts, say
 
 _GIVEN = frozenset({"in-progress", "completed", "stopped"})
 

@@ -9,14 +9,14 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from fhir_b12 import canonical, codes, data, units
+from fhir_b12 import aliases, codes, data, units
 from fhir_b12.codes import Entry
 from fhir_b12.units import Unit
 from fhir_b12.validation.context import Context
 from fhir_b12.validation.findings import Finding, under
-from fhir_b12.validation.plausibility.facts import facts, say
+from fhir_b12.validation.plausibility.accessors import Node, amount, meaning, shown, unit_of
 from fhir_b12.validation.plausibility.future import check_future
-from fhir_b12.validation.plausibility.reading import Node, amount, meaning, shown, unit_of
+from fhir_b12.validation.plausibility.rule_config import facts, say
 
 _LOINC_CODE = re.compile(r"(\d{1,7})-(\d)", re.ASCII)
 _TRAILING_UNIT = re.compile(r"\d\s*([^\d\s.,;:()\-][^\s;()]*)\s*$", re.ASCII)
@@ -105,7 +105,7 @@ def spelling(unit: str) -> str | None:
 
 def _meant(unit: str) -> str | None:
     """The UCUM code of a spelling we know, or of a code in capitals."""
-    return canonical.units().get(unit) or canonical.cased_units().get(unit.lower())
+    return aliases.units().get(unit) or aliases.cased_units().get(unit.lower())
 
 
 def _parsed(unit: str) -> Unit | None:
@@ -234,14 +234,14 @@ def _units_of(bounds: Node) -> Iterator[tuple[str, str]]:
     text = bounds.get("text")
     if text and "low" not in bounds and "high" not in bounds:
         told = _TRAILING_UNIT.search(text)
-        if told is not None and (code := canonical.units().get(told[1])) is not None:
+        if told is not None and (code := aliases.units().get(told[1])) is not None:
             yield "text", code
 
 
 @lru_cache(maxsize=1024)
 def _same_scale(one: str, other: str) -> bool:
     """Whether a number in one unit may be compared with a number in the other, or who can tell."""
-    known = canonical.units()
+    known = aliases.units()
     left, right = (_parsed(known.get(each, each)) for each in (one, other))
     if left is None or right is None:
         return True
@@ -273,7 +273,7 @@ def _check_digits(concept: Node | None, context: Context, found: list[Finding]) 
 
 def _is_loinc(system: Any) -> bool:
     uri = data.toml("codes/systems.toml")["loinc"]["uri"]
-    return bool(system == uri or canonical.systems().get(system) == uri)
+    return bool(system == uri or aliases.systems().get(system) == uri)
 
 
 @lru_cache(maxsize=1024)

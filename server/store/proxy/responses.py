@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from fhir_b12.caching import learned
 from fhir_b12.jsonio import dumps
-from fhir_b12.once import learned
 from fhir_b12.server import wire
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import TYPES

@@ -1,0 +1,149 @@
+"""From one type to another: empty where there is no way.
+
+http://hl7.org/fhirpath/N1/#conversion
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+from fhir_b12.fhirpath.evaluation import Run
+from fhir_b12.fhirpath.function_registry import function
+from fhir_b12.fhirpath.operators import EXACT, single
+from fhir_b12.fhirpath.temporal import DURATIONS, Named, Temporal, read
+from fhir_b12.fhirpath.values import MAX_INTEGER, Item, Items, Measure
+
+_INTEGER = re.compile(r"[+-]?\d{1,12}", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?\d{1,400}(?:\.\d{1,400})?", re.ASCII)
+_QUANTITY = re.compile(
+    r"(?P<value>[+-]?\d{1,400}(?:\.\d{1,400})?)\s*(?:'(?P<unit>[^']+)'|(?P<word>[A-Za-z]+))?",
+    re.ASCII,
+)
+_YES = frozenset({"true", "t", "yes", "y", "1", "1.0"})
+_NO = frozenset({"false", "f", "no", "n", "0", "0.0"})
+
+
+def to_boolean(value: Item) -> bool | None:
+    """`true`, `t`, `yes`, `y`, 1, 1.0 and their opposites."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | Decimal):
+        return True if value == 1 else False if value == 0 else None
+    text = value.lower() if isinstance(value, str) else ""
+    return True if text in _YES else False if text in _NO else None
+
+
+def to_integer(value: Item) -> int | None:
+    """A whole number that FHIRPath can hold."""
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        number = int(value)
+        return number if -MAX_INTEGER - 1 <= number <= MAX_INTEGER else None
+    return None
+
+
+def to_decimal(value: Item) -> Decimal | None:
+    """A number."""
+    if isinstance(value, int | Decimal):
+        return Decimal(value)
+    return Decimal(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
+
+
+def to_text(value: Item) -> str | None:
+    """Any value of FHIRPath's own types as it is written."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, int):
+        return str(value)
+    return value.text if isinstance(value, Temporal | Measure) else None
+
+
+def to_quantity(value: Item) -> Measure | None:
+    """A number, or a text such as `4 days` or `5.5 'mg'`; true is one."""
+    if isinstance(value, Measure):
+        return value
+    if isinstance(value, int | Decimal):
+        return Measure(Decimal(value), "1")
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None or (match["word"] and match["word"] not in DURATIONS):
+        return None
+    word = DURATIONS[match["word"]] if match["word"] else None
+    return Measure(Decimal(match["value"]), match["unit"] or word or "1")
+
+
+def _to(name: Named) -> Callable[[Item], Temporal | None]:
+    """A conversion to a date, dateTime or time."""
+
+    def to_temporal(value: Item) -> Temporal | None:
+        if isinstance(value, str):
+            return read(name, value)
+        if not isinstance(value, Temporal):
+            return None
+        if value.name == name:
+            return value
+        if name == "Date" and value.name == "DateTime":
+            return Temporal("Date", value.parts[:3], None)
+        if name == "DateTime" and value.name == "Date":
+            return Temporal("DateTime", value.parts, None)
+        return None
+
+    return to_temporal
+
+
+_CONVERSIONS: dict[str, Callable[[Item], Item]] = {
+    "Boolean": to_boolean,
+    "Integer": to_integer,
+    "Decimal": to_decimal,
+    "String": to_text,
+    "Date": _to("Date"),
+    "DateTime": _to("DateTime"),
+    "Time": _to("Time"),
+}
+
+
+def _register(name: str, convert: Callable[[Item], Item]) -> None:
+    """`toInteger()` and `convertsToInteger()`."""
+
+    def converted(items: Items, _run: Run) -> Items:
+        value = single(items)
+        found = None if value is None else convert(value)
+        return [] if found is None else [found]
+
+    def converts(items: Items, _run: Run) -> bool | None:
+        value = single(items)
+        return None if value is None else convert(value) is not None
+
+    function(f"to{name}")(converted)
+    function(f"convertsTo{name}", decides=True)(converts)
+
+
+for _name, _convert in _CONVERSIONS.items():
+    _register(_name, _convert)
+
+
+@function("toQuantity", "text", least=0)
+def quantity(items: Items, _run: Run, unit: str | None = None) -> Items:
+    """A quantity; with a unit, in that unit where it can be."""
+    found = to_quantity(single(items)) if items else None
+    if found is None or unit is None:
+        return [] if found is None else [found]
+    target = Measure(Decimal(0), DURATIONS.get(unit, unit))
+    if found.unit == target.unit:
+        return [found]
+    one, other = found.ucum, target.ucum
+    if one is None or other is None or one.dimension != other.dimension:
+        return []
+    factor = one.factor / other.factor
+    scaled = EXACT.multiply(found.value, Decimal(factor.numerator))
+    return [Measure(EXACT.divide(scaled, Decimal(factor.denominator)), target.unit)]
+
+
+@function("convertsToQuantity", "text", least=0, decides=True)
+def converts_to_quantity(items: Items, run: Run, unit: str | None = None) -> bool | None:
+    """Whether it has a quantity, in that unit."""
+    return bool(quantity(items, run, unit)) if items else None

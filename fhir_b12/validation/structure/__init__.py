@@ -1,0 +1,1 @@
+"""The base rules of R4: elements, cardinality, JSON types, primitive values."""
