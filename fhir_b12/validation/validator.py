@@ -20,6 +20,10 @@ from fhir_b12.validation.narrative import check_narrative
 from fhir_b12.validation.plausibility import check_plausibility, check_together
 from fhir_b12.validation.profiles import built_in
 from fhir_b12.validation.profiles.checks import check_extensions, check_profile, implied_profiles
+from fhir_b12.validation.profiles.unknown_profiles import (
+    explain_unknown_profile,
+    unknown_profile_finding,
+)
 from fhir_b12.validation.references import ReferenceCheck, check_attachment
 from fhir_b12.validation.report import Report, Telling, not_checked, of_json
 from fhir_b12.validation.structure.checks import Check, Structure
@@ -91,7 +95,7 @@ class Validator:
         asked = tuple(profiles)
         for url in asked:
             if self.canonicals.find(url, "StructureDefinition") is None:
-                raise ValueError(f"profile {url} is not known; give the package that defines it")
+                raise ValueError(explain_unknown_profile(url, self.canonicals))
         return asked
 
     def _special(self, terminology: bool) -> dict[str, tuple[Check, ...]]:
@@ -219,7 +223,8 @@ class Validator:
             if url is None or url in urls:
                 continue
             if self.canonicals.find(url, "StructureDefinition") is None:
-                found.append(Finding("profile-unknown", "meta", "profile", index, profile=url))
+                path = ("meta", "profile", index)
+                found.append(unknown_profile_finding(url, self.canonicals, *path))
             else:
                 urls[url] = None
         urls |= dict.fromkeys(implied_profiles(resource))

@@ -132,5 +132,5 @@ def test_what_could_not_be_checked_is_said():
 
 
 def test_a_profile_that_is_asked_for_must_be_known():
-    with pytest.raises(ValueError, match="is not known; give the package"):
+    with pytest.raises(ValueError, match="is not known: load the package"):
         validate({"resourceType": "Patient"}, profiles=["http://clinic.example/p"])
