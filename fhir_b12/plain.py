@@ -1,6 +1,5 @@
 """A therapy record as plain JSON, checked with every error at once."""
 
-import difflib
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -15,6 +14,7 @@ from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.ledger import Plan
 from fhir_b12.mapping.type_errors import faults
 from fhir_b12.records import TherapyRecord
+from fhir_b12.suggestions import did_you_mean_or_list
 
 _DAY = "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
@@ -101,10 +101,7 @@ def _leaves(error: Any) -> Iterator[Issue]:
 
 
 def _near(name: str, known: dict[str, Any]) -> str:
-    near = difflib.get_close_matches(name[:64], known, n=1)
-    if near:
-        return f"no such field; did you mean {near[0]}?"
-    return f"no such field; there are {', '.join(known)}"
+    return f"no such field{did_you_mean_or_list(name, known)}"
 
 
 _KINDS = {

@@ -19,7 +19,7 @@ CODE_TABLES = sorted((ROOT / "mappings" / "codes").glob("*.toml"))
 
 #: From the ground up. A module imports from its own floor and those below; a package stands whole.
 FLOORS = (
-    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "aliases", "caching"),
+    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "aliases", "caching", "suggestions"),
     ("datatypes",),
     ("records", "references"),
     ("units", "models"),

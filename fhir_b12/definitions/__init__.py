@@ -9,7 +9,6 @@ The facts are distilled by `tools/distil_r4.py` from the R4 core package, 4.0.1.
 before it is asked for.
 """
 
-import difflib
 import re
 import zlib
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import msgspec
 
 from fhir_b12 import data
 from fhir_b12.caching import learned
+from fhir_b12.suggestions import closest
 
 Codes = MappingProxyType[str, frozenset[str]]  #: code system url -> codes
 
@@ -91,12 +91,12 @@ def suggest(path: str) -> str | None:
     own suggestion.
     """
     first, *rest = _plain(path).split(".")
-    right = _nearest(first, tuple(_types()))
+    right = closest(first, _types())
     for name in rest:
         if right is None:
             return None
         tree = element(right)
-        near = _nearest(name, tuple(_below(tree))) if tree else None
+        near = closest(name, _below(tree)) if tree else None
         right = f"{right}.{near}" if near else None
     return right
 
@@ -360,10 +360,3 @@ def _as_element(path: str, owner: str, place: str, row: _Row) -> Element:
 
 def _of_types(names: dict[str, tuple[str, ...]], types: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(each for kind in types for each in names.get(kind, ()))
-
-
-def _nearest(name: str, names: tuple[str, ...]) -> str | None:
-    """The name itself, or the one most like it."""
-    if name in names:
-        return name
-    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)
