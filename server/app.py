@@ -18,7 +18,7 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from fhir_b12.definitions import compartment, resource_types
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError
-from fhir_b12.server import telemetry, therapy, wire
+from fhir_b12.server import telemetry, therapy
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import (
@@ -38,6 +38,9 @@ from fhir_b12.server.fhir.context import Facade, Guard, Open, Witness, now
 from fhir_b12.server.fhir.validation_policy import Policy
 from fhir_b12.server.resource_types import SHIPPED, STORED, TYPES
 from fhir_b12.server.store import Store
+from fhir_b12.server.wire.request_origin import client_address, is_batch_entry
+from fhir_b12.server.wire.response import JsonResponse, json_response
+from fhir_b12.server.wire.result_format import requested_format
 
 #: one file an interaction; the CapabilityStatement tells of these
 INTERACTIONS = (
@@ -95,7 +98,7 @@ def create_app(
     """A WSGI application; store and guard are those that the settings name, if none are given."""
     store, clock = store or opened(config), clock or now
     app = Application("fhir_b12.server", static_folder=None, template_folder="therapy")
-    app.response_class = wire.Answer
+    app.response_class = JsonResponse
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     routes = tuple(route for module in INTERACTIONS for route in module.ROUTES)
@@ -171,14 +174,14 @@ def _begin() -> None:
         if not _is_own(host, here.config.root):
             raise refuse(421, "security", "this server answers by its own name only")
     if asked.path.startswith("/fhir"):
-        state.form = wire.form(asked, here.config)
+        state.form = requested_format(asked, here.config)
     rule, client = asked.url_rule, None
     if rule and not rule.endpoint.startswith(context.PUBLIC) and asked.method != "OPTIONS":
         known = asked.environ.get("fhir_b12.access")
         state.access = here.guard.access(asked) if known is None else known
         client = getattr(state.access, "client", None)
-    if here.rate is not None and asked.path.startswith(_BOUNDED) and not wire.is_inner(asked):
-        here.rate.hold(client or wire.sender(asked, here.config))
+    if here.rate is not None and asked.path.startswith(_BOUNDED) and not is_batch_entry(asked):
+        here.rate.hold(client or client_address(asked, here.config))
 
 
 @lru_cache(maxsize=64)
@@ -237,8 +240,8 @@ def _failed(error: Exception) -> Response:
     """
     status, issues, headers = _told(error)
     if not request.path.startswith("/therapy"):
-        return wire.answer(outcome(issues), status, headers)
-    answer = wire.answer(_problem(status, issues), status, headers)
+        return json_response(outcome(issues), status, headers)
+    answer = json_response(_problem(status, issues), status, headers)
     answer.mimetype = "application/problem+json"
     return answer
 

@@ -29,7 +29,7 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.server import telemetry
 from fhir_b12.server.app import create_app, opened
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
-from fhir_b12.server.wire import FHIR_JSON
+from fhir_b12.server.wire.media_types import FHIR_JSON
 
 _BANNER = """
   ****************************************************************************

@@ -24,9 +24,9 @@ import msgspec
 import structlog
 from flask import Flask, Request, Response, current_app
 
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import refuse
+from fhir_b12.server.wire.request_origin import is_batch_entry
 
 PAUSE = 0.1  #: seconds for which lines are gathered
 _KEY = token_bytes(32)
@@ -124,7 +124,7 @@ def begin(asked: Request, state: Any) -> None:
 def end(asked: Request, state: Any, response: Response, config: Config) -> None:
     """Log and count; what is asked within a batch is part of that."""
     response.headers.add("X-Request-Id", state.request_id)
-    if wire.is_inner(asked):
+    if is_batch_entry(asked):
         return
     took = (time.perf_counter_ns() - state.begun) / 1e6
     facts: dict[str, Any] = {

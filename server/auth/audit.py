@@ -17,12 +17,13 @@ from flask import Request
 
 from fhir_b12.definitions import compartment
 from fhir_b12.jsonio import loads
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.search.extract import rows
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version
+from fhir_b12.server.wire.request_origin import client_address
+from fhir_b12.server.wire.timestamps import format_instant
 
 Event = dict[str, Any]
 _INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
@@ -86,14 +87,14 @@ class Auditor:
             "type": _coding("rest"),
             "subtype": [{"system": _INTERACTIONS, "code": code}],
             "action": action,
-            "recorded": wire.instant(self._clock()),
+            "recorded": format_instant(self._clock()),
             "outcome": "0",
             "agent": [
                 {
                     "type": {"coding": [_coding(parts[0])]},
                     "who": {"identifier": {"value": client}},
                     "requestor": True,
-                    "network": {"address": wire.sender(request, self._config), "type": "2"},
+                    "network": {"address": client_address(request, self._config), "type": "2"},
                 },
                 {
                     "type": {"coding": [_coding(parts[1])]},

@@ -7,13 +7,13 @@ from functools import lru_cache
 from flask import Flask, Request, Response
 
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.auth.clients import ALGORITHMS
 from fhir_b12.server.auth.scopes import Grant, Scoped, grants
 from fhir_b12.server.auth.token_endpoint import Endpoint, hashed
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.store import Access, Store
+from fhir_b12.server.wire.response import json_response
 
 _BEARER = re.compile(r"bearer ([A-Za-z0-9\-._~+/]{16,512}=*)", re.IGNORECASE)
 #: beside FHIR's own, which is served for who looks below the base
@@ -55,7 +55,7 @@ class Guard:
 
     def _told(self, url: str) -> Response:
         """https://hl7.org/fhir/smart-app-launch/conformance.html"""
-        answer = wire.answer(
+        answer = json_response(
             dumps({
                 "token_endpoint": url,
                 "grant_types_supported": ["client_credentials"],

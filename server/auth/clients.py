@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from fhir_b12.server.auth.scopes import ScopeError, grants
 from fhir_b12.server.config import ConfigError
-from fhir_b12.server.wire import is_id
+from fhir_b12.server.wire.ids import is_id
 
 #: https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
 ALGORITHMS = {"RSA": "RS384", "EC": "ES384"}

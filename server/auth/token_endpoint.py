@@ -16,13 +16,16 @@ from flask import Request, Response, request
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from fhir_b12.server import wire
 from fhir_b12.server.auth.clients import ALGORITHMS, key_of
 from fhir_b12.server.auth.jwks import Jwks
 from fhir_b12.server.auth.scopes import ScopeError, grants, narrowed
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.store import Store
+from fhir_b12.server.wire.body import read_body
+from fhir_b12.server.wire.media_types import FORM, require_media_type
+from fhir_b12.server.wire.query import parse_form
+from fhir_b12.server.wire.response import json_response
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LONGEST = 8_000  #: characters of an assertion
@@ -59,7 +62,7 @@ class Endpoint:
         except OAuthError as error:
             told = {"error": error.error, "error_description": error.description}
             status = error.status
-        response = wire.answer(msgspec.json.encode(told), status)
+        response = json_response(msgspec.json.encode(told), status)
         response.mimetype = "application/json"
         response.headers["Pragma"] = "no-cache"
         return response
@@ -93,8 +96,8 @@ class Endpoint:
     def _form(self, asked: Request) -> dict[str, str]:
         """Each parameter once.  https://www.rfc-editor.org/rfc/rfc6749#section-3.2"""
         try:
-            wire.check_media(asked, {wire.FORM})
-            pairs = wire.form_pairs(wire.body(asked, self._config), self._config)
+            require_media_type(asked, {FORM})
+            pairs = parse_form(read_body(asked, self._config), self._config)
         except Refusal as refusal:
             raise OAuthError("invalid_request", refusal.issues[0].message) from refusal
         if asked.query_string:

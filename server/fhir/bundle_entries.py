@@ -8,13 +8,17 @@ from typing import Any
 import msgspec
 
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import write
 from fhir_b12.server.fhir.context import facade
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Change
+from fhir_b12.server.wire.body import require_resource_type
+from fhir_b12.server.wire.conditional_headers import parse_if_match
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.media_types import FHIR_JSON, PATCH_JSON
+from fhir_b12.server.wire.query import parse_query_string
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -51,7 +55,7 @@ class Entry:
     @property
     def media(self) -> str:
         """What that body would be called."""
-        return wire.PATCH_JSON if self.method == "PATCH" else wire.FHIR_JSON
+        return PATCH_JSON if self.method == "PATCH" else FHIR_JSON
 
     @property
     def operations(self) -> list[Any]:
@@ -79,7 +83,7 @@ class Entry:
     def _change(self) -> Change:
         found = _TARGET.match(self.url)
         kind, name, query = found.groups() if found else ("", None, None)
-        if kind not in TYPES or (name is not None and not wire.is_id(name)):
+        if kind not in TYPES or (name is not None and not is_id(name)):
             raise refuse(
                 400, "invalid", "this url cannot be written to", f"{self.place}.request.url"
             )
@@ -89,7 +93,7 @@ class Entry:
         if self.method == "POST":
             criteria = write.none_exist(self.headers.get("If-None-Exist"), kind)
         elif name is None:
-            criteria = write.the_one(kind, wire.pairs(query or "", facade().config))
+            criteria = write.the_one(kind, parse_query_string(query or "", facade().config))
         return Change(
             method=self.method,
             type=kind,
@@ -97,14 +101,14 @@ class Entry:
             criteria=criteria,
             resource=self._written(kind, name),
             patch=self.operations if self.method == "PATCH" else None,
-            if_match=wire.version_of(self.headers.get("If-Match")),
+            if_match=parse_if_match(self.headers.get("If-Match")),
             full_url=self.full_url,
         )
 
     def _written(self, kind: str, name: str | None) -> dict[str, Any] | None:
         if self.method not in {"POST", "PUT"}:
             return None
-        resource = wire.a_resource(self.resource, kind)
+        resource = require_resource_type(self.resource, kind)
         if self.method == "PUT" and name is not None:
             write.check_id(resource, name)
         return resource
@@ -168,7 +172,7 @@ def _url_of(resource: dict[str, Any], method: str) -> str:
 
 def _operations(binary: dict[str, Any], place: str) -> list[Any]:
     try:
-        if binary.get("contentType") != wire.PATCH_JSON:
+        if binary.get("contentType") != PATCH_JSON:
             raise ValueError
         return write.operations_of(loads(b64decode(binary["data"], validate=True)))
     except (KeyError, TypeError, ValueError) as error:

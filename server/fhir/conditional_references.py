@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fhir_b12.issues import Issue
-from fhir_b12.server import wire
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.fhir.bundle_entries import Entry
 from fhir_b12.server.fhir.context import access, facade
 from fhir_b12.server.fhir.write import the_one
 from fhir_b12.server.resource_types import STORED
+from fhir_b12.server.wire.query import parse_query_string
 
 
 def resolve(entries: Sequence[Entry]) -> None:
@@ -46,6 +46,6 @@ def _conditional(value: Any) -> Iterator[dict[str, Any]]:
 
 def _found(text: str) -> str | None:
     kind, _, query = text.partition("?")
-    asked = the_one(kind, [*wire.pairs(query, facade().config), ("_count", "2")])
+    asked = the_one(kind, [*parse_query_string(query, facade().config), ("_count", "2")])
     matches = facade().store.search(asked, access()).matches
     return f"{kind}/{matches[0].id}" if len(matches) == 1 else None

@@ -11,8 +11,8 @@ from typing import Any
 from fhir_b12.guide.definitions import of_record, profiles, settings, terminology
 from fhir_b12.guide.resources import capability_statement
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.store import Version
+from fhir_b12.server.wire.query import Pairs
 
 
 @cache
@@ -41,7 +41,7 @@ def _version(resource: dict[str, Any]) -> Version:
     )
 
 
-def found(kind: str, pairs: wire.Pairs) -> tuple[list[Version], wire.Pairs]:
+def found(kind: str, pairs: Pairs) -> tuple[list[Version], Pairs]:
     """The definitions that a search finds, and what of it was known: see PARAMETERS."""
     known = [(name, value) for name, value in pairs if name in _TESTS]
     tests = [_TESTS[name](value) for name, value in known]

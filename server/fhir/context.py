@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, Protocol, cast
 from flask import Request, Response, current_app, g, request
 from msgspec.structs import replace
 
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.fhir.validation_policy import Policy
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version
+from fhir_b12.server.wire.prefer import preference
+from fhir_b12.server.wire.query import Pairs
+from fhir_b12.server.wire.result_format import ResultFormat
 
 
 class Guard(Protocol):
@@ -83,9 +85,7 @@ class Facade:
     rate: Bound | None = None
     clock: Callable[[], int] = now  #: µs since 1970
 
-    def pages(
-        self, allowed: Access, kind: str, asked: wire.Pairs, *tests: Any
-    ) -> Iterator[Version]:
+    def pages(self, allowed: Access, kind: str, asked: Pairs, *tests: Any) -> Iterator[Version]:
         """All that matches, read page by page; `tests` are compartments."""
         whole = [*asked, ("_count", str(self.config.max_count))]
         cursor: str | None = None
@@ -110,9 +110,9 @@ def access() -> Access:
     return cast("Access", g.access)
 
 
-def form() -> wire.Form:
+def form() -> ResultFormat:
     """The form of the answer that the request asks for."""
-    return cast("wire.Form", g.form)
+    return cast("ResultFormat", g.form)
 
 
 def apply(changes: Sequence[Change], *, check: Callable[[Any], None] | None = None) -> list[Done]:
@@ -137,10 +137,10 @@ def seen(versions: Sequence[Version], query: Query | None = None) -> None:
         witness.seen(request, access(), versions, query)
 
 
-def parse(kind: str, asked: wire.Pairs, *, strict: bool | None = None) -> Query:
+def parse(kind: str, asked: Pairs, *, strict: bool | None = None) -> Query:
     """A query of the type; what it asks for in an unknown way is refused where it is strict."""
     if strict is None:
-        strict = wire.prefers(request, "handling") == "strict"
+        strict = preference(request, "handling") == "strict"
     config = facade().config
     return queries.parse(
         kind, asked, strict=strict, base=config.base, count=config.count, most=config.max_count

@@ -8,7 +8,6 @@ from itertools import chain
 
 from fhir_b12.definitions import compartment, search_parameters
 from fhir_b12.jsonio import loads
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
@@ -16,16 +15,18 @@ from fhir_b12.server.fhir.parameters import Inputs, inputs
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Version
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.response import JsonResponse
 
 _KNOWN = ("start", "end", "_since", "_type")
 #: what is in no compartment and is referred to from there
 _SHARED = tuple(name for name in TYPES if name not in compartment("Patient"))
 
 
-def everything(name: str) -> wire.Answer:
+def everything(name: str) -> JsonResponse:
     """`GET or POST Patient/id/$everything`; of some types, of some time, changed since."""
     asked = inputs(_KNOWN)
-    patient = facade().store.read("Patient", name, access()) if wire.is_id(name) else None
+    patient = facade().store.read("Patient", name, access()) if is_id(name) else None
     if patient is None:
         raise responses.unknown("Patient")
     if patient.body is None:

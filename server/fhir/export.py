@@ -9,33 +9,37 @@ from flask import Response, request, send_file
 
 from fhir_b12.definitions import compartment
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import export_job, responses
 from fhir_b12.server.fhir.context import Route, access, facade, parse
 from fhir_b12.server.fhir.everything import wanted_types
 from fhir_b12.server.fhir.parameters import Inputs, inputs
 from fhir_b12.server.resource_types import TYPES
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.prefer import parse_prefer
+from fhir_b12.server.wire.query import Pairs, parse_query_string
+from fhir_b12.server.wire.response import JsonResponse, json_response
+from fhir_b12.server.wire.timestamps import format_http_date, format_instant, parse_timestamp
 
 _KNOWN = ("_outputFormat", "_since", "_type", "_typeFilter")
 _FORMATS = {None, "application/fhir+ndjson", "application/ndjson", "ndjson"}
 _OF_PATIENTS = tuple(name for name in TYPES if name in compartment("Patient"))
 
 
-def export_all() -> wire.Answer:
+def export_all() -> JsonResponse:
     """`GET or POST $export`: every resource that the sender may read."""
     return _begun(inputs(_KNOWN), TYPES)
 
 
-def export_patients() -> wire.Answer:
+def export_patients() -> JsonResponse:
     """`GET or POST Patient/$export`: the types of which a patient's compartment is made."""
     return _begun(inputs(_KNOWN), _OF_PATIENTS)
 
 
-def export_group(name: str) -> wire.Answer:
+def export_group(name: str) -> JsonResponse:
     """`GET or POST Group/id/$export`: the compartments of the group's patients."""
     asked = inputs(_KNOWN)
-    group = facade().store.read("Group", name, access()) if wire.is_id(name) else None
+    group = facade().store.read("Group", name, access()) if is_id(name) else None
     if group is None:
         raise responses.unknown("Group")
     if group.body is None:
@@ -51,10 +55,12 @@ def export_group(name: str) -> wire.Answer:
     return _begun(asked, _OF_PATIENTS, patients)
 
 
-def _begun(asked: Inputs, kinds: tuple[str, ...], patients: list[str] | None = None) -> wire.Answer:
+def _begun(
+    asked: Inputs, kinds: tuple[str, ...], patients: list[str] | None = None
+) -> JsonResponse:
     """Note the job, set it going, and say where its state is told."""
     here, allowed = facade(), access()
-    if "respond-async" not in wire.preferences(request.headers.get("Prefer", "")):
+    if "respond-async" not in parse_prefer(request.headers.get("Prefer", "")):
         raise refuse(400, "required", "an export is asynchronous; send Prefer: respond-async")
     if asked.text("_outputFormat") not in _FORMATS:
         raise refuse(400, "not-supported", "_outputFormat is application/fhir+ndjson here")
@@ -67,23 +73,25 @@ def _begun(asked: Inputs, kinds: tuple[str, ...], patients: list[str] | None = N
     plan = export_job.Plan(
         kinds=tuple(wanted),
         filters=filters,
-        since=None if since is None else wire.moment(since, "_since"),
+        since=None if since is None else parse_timestamp(since, "_since"),
         patients=patients,
     )
     asked_for = here.config.base + request.full_path.removeprefix("/fhir").rstrip("?")
     name = export_job.begin(here, allowed, asked_for, plan)
-    return wire.answer(b"", 202, {"Content-Location": f"{here.config.base}/$export-status/{name}"})
+    return json_response(
+        b"", 202, {"Content-Location": f"{here.config.base}/$export-status/{name}"}
+    )
 
 
-def _filters(asked: Inputs) -> dict[str, list[wire.Pairs]]:
+def _filters(asked: Inputs) -> dict[str, list[Pairs]]:
     """The searches of `_typeFilter` by type; a resource is exported if one of its type finds it."""
-    found: dict[str, list[wire.Pairs]] = {}
+    found: dict[str, list[Pairs]] = {}
     for text in asked.every("_typeFilter"):
         for part in str(text).split(","):
             kind, _, query = part.partition("?")
             if kind not in TYPES or not query:
                 raise refuse(400, "value", "_typeFilter is searches, Type?query, by commas")
-            pairs = wire.pairs(query, facade().config)
+            pairs = parse_query_string(query, facade().config)
             parse(kind, pairs, strict=True)
             found.setdefault(kind, []).append(pairs)
     return found
@@ -102,18 +110,18 @@ def status(name: str) -> Response:
         if here.clock() - job["beat"] > export_job.DEAD:
             raise refuse(500, "exception", "the export was ended with its server; ask for it anew")
         told = f"{job['done']} resources, {job['kinds_done']} of {job['kinds']} types"
-        return wire.answer(b"", 202, {"X-Progress": told, "Retry-After": "1"})
+        return json_response(b"", 202, {"X-Progress": told, "Retry-After": "1"})
     files = f"{here.config.base}/$export-file/{name}"
     manifest = {
-        "transactionTime": wire.instant(job["moment"]),
+        "transactionTime": format_instant(job["moment"]),
         "request": job["request"],
         "requiresAccessToken": not here.config.open,
         "output": [each | {"url": f"{files}/{each['url']}"} for each in job["output"]],
         "error": [each | {"url": f"{files}/{each['url']}"} for each in job["error"]],
     }
-    answer = wire.answer(dumps(manifest), 200)
+    answer = json_response(dumps(manifest), 200)
     answer.mimetype = "application/json"
-    answer.headers["Expires"] = wire.last_modified(job["expires"] // 1_000_000)
+    answer.headers["Expires"] = format_http_date(job["expires"] // 1_000_000)
     return answer
 
 
@@ -121,7 +129,7 @@ def cancel(name: str) -> Response:
     """`DELETE $export-status/job`: ends it, and takes its files away."""
     _mine(name)
     export_job.forget(facade(), name)
-    return wire.answer(b"", 202)
+    return json_response(b"", 202)
 
 
 def file(name: str, part: str) -> Response:

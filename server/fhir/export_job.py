@@ -23,7 +23,7 @@ from fhir_b12.server.errors import Refusal
 from fhir_b12.server.fhir.context import Facade
 from fhir_b12.server.search.query import within
 from fhir_b12.server.store import Access, Version
-from fhir_b12.server.wire import Pairs
+from fhir_b12.server.wire.query import Pairs
 
 DEAD = 60_000_000  #: µs without a sign of life after which a job is given up
 _BEAT = 5_000  #: resources between two signs of life

@@ -4,27 +4,30 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.query import parse_query_string
+from fhir_b12.server.wire.response import JsonResponse
+from fhir_b12.server.wire.timestamps import parse_timestamp
 
 
-def of_one(kind: str, name: str) -> wire.Answer:
+def of_one(kind: str, name: str) -> JsonResponse:
     """`GET Type/id/_history`"""
     return _history(kind, name)
 
 
-def of_type(kind: str) -> wire.Answer:
+def of_type(kind: str) -> JsonResponse:
     """`GET Type/_history`"""
     return _history(kind, None)
 
 
-def _history(kind: str, name: str | None) -> wire.Answer:
+def _history(kind: str, name: str | None) -> JsonResponse:
     here, allowed, wanted = facade(), access(), form()
-    if name is not None and not wire.is_id(name):
+    if name is not None and not is_id(name):
         raise responses.unknown(kind)
-    asked = dict(wire.pairs(request.query_string, here.config))
+    asked = dict(parse_query_string(request.query_string, here.config))
     page = here.store.history(
         kind,
         name,
@@ -54,7 +57,7 @@ def _link(path: str, asked: dict[str, str]) -> str:
 
 
 def _moment(asked: dict[str, str], name: str) -> int | None:
-    return wire.moment(asked[name], name) if name in asked else None
+    return parse_timestamp(asked[name], name) if name in asked else None
 
 
 def _count(asked: dict[str, str]) -> int:

@@ -8,11 +8,11 @@ from flask import current_app
 from fhir_b12.definitions import resource_types, search_parameters
 from fhir_b12.guide.definitions import profiles, settings
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.fhir import conformance
 from fhir_b12.server.fhir.context import Facade, Open, Route, facade, form
 from fhir_b12.server.resource_types import READ_ONLY, SHIPPED, STORED, TYPES
 from fhir_b12.server.search.parameters import parameters
+from fhir_b12.server.wire.response import JsonResponse, json_response
 
 Resource = dict[str, Any]
 #: which types a route answers for, by the converter in its rule
@@ -33,12 +33,12 @@ _CONDITIONAL = {
 }
 
 
-def metadata() -> wire.Answer:
+def metadata() -> JsonResponse:
     """`GET metadata`; made once, for nothing in it changes while the server runs."""
     kept = current_app.extensions
     if "fhir_b12_metadata" not in kept:
         kept["fhir_b12_metadata"] = dumps(capability_statement(facade()))
-    return wire.answer(kept["fhir_b12_metadata"], wanted=form())
+    return json_response(kept["fhir_b12_metadata"], result_format=form())
 
 
 def capability_statement(here: Facade) -> Resource:

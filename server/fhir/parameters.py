@@ -9,9 +9,12 @@ from typing import Any
 from flask import request
 
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir.context import facade, form
+from fhir_b12.server.wire.body import read_body, require_resource_type
+from fhir_b12.server.wire.media_types import JSON, require_media_type
+from fhir_b12.server.wire.query import parse_query_string
+from fhir_b12.server.wire.response import JsonResponse, json_response
 
 _SHAPE = {"_format", "_pretty"}
 
@@ -76,11 +79,13 @@ class Inputs:
 def inputs(known: Collection[str]) -> Inputs:
     """Those of this request; a name that is not known is refused, for it would do nothing."""
     pairs: list[tuple[str, Any]] = [
-        pair for pair in wire.pairs(request.query_string, facade().config) if pair[0] not in _SHAPE
+        pair
+        for pair in parse_query_string(request.query_string, facade().config)
+        if pair[0] not in _SHAPE
     ]
     if request.method == "POST":
-        wire.check_media(request, wire.JSON)
-        text = wire.body(request, facade().config)
+        require_media_type(request, JSON)
+        text = read_body(request, facade().config)
         if text.strip():
             pairs += of_parameters(loads(text, max_bytes=facade().config.max_body))
     if strange := sorted({name for name, _ in pairs} - set(known)):
@@ -92,7 +97,7 @@ def inputs(known: Collection[str]) -> Inputs:
 
 def of_parameters(value: Any) -> list[tuple[str, Any]]:
     """The names and values of a Parameters resource.  https://hl7.org/fhir/R4/parameters.html"""
-    parts = wire.a_resource(value, "Parameters").get("parameter", [])
+    parts = require_resource_type(value, "Parameters").get("parameter", [])
     found = []
     for index, part in enumerate(parts if isinstance(parts, list) else [None]):
         values = [
@@ -107,8 +112,8 @@ def of_parameters(value: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def parameters(*rows: tuple[str, str, Any]) -> wire.Answer:
+def parameters(*rows: tuple[str, str, Any]) -> JsonResponse:
     """Parameters as answer: name, `valueBoolean`, value; what is None is left out."""
     given = [{"name": name, kind: value} for name, kind, value in rows if value is not None]
     text = dumps({"resourceType": "Parameters", "parameter": given})
-    return wire.answer(text, wanted=form())
+    return json_response(text, result_format=form())

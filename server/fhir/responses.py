@@ -6,10 +6,14 @@ from flask import request
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir.context import facade, form
 from fhir_b12.server.store import Done, Version
+from fhir_b12.server.wire.conditional_headers import format_etag, is_modified
+from fhir_b12.server.wire.prefer import preference
+from fhir_b12.server.wire.response import JsonResponse, json_response
+from fhir_b12.server.wire.result_format import ResultFormat, format_resource
+from fhir_b12.server.wire.timestamps import format_http_date, format_instant
 
 
 def url(version: Version) -> str:
@@ -20,19 +24,19 @@ def url(version: Version) -> str:
 def stamps(version: Version) -> dict[str, str]:
     """The headers that name a version."""
     return {
-        "ETag": wire.etag(version.version),
-        "Last-Modified": wire.last_modified(version.updated // 1_000_000),
+        "ETag": format_etag(version.version),
+        "Last-Modified": format_http_date(version.updated // 1_000_000),
     }
 
 
-def shown(version: Version) -> wire.Answer:
+def shown(version: Version) -> JsonResponse:
     """A version that was asked for: its text, or that the client has it, or that it is gone."""
     if version.body is None:
         raise gone(version)
-    if not wire.is_modified(request, version.version, version.updated):
-        return wire.answer(b"", 304, stamps(version))
+    if not is_modified(request, version.version, version.updated):
+        return json_response(b"", 304, stamps(version))
     wanted = form()
-    return wire.answer(wire.shaped(version.body, wanted), 200, stamps(version), wanted)
+    return json_response(format_resource(version.body, wanted), 200, stamps(version), wanted)
 
 
 def gone(version: Version) -> Exception:
@@ -43,7 +47,7 @@ def gone(version: Version) -> Exception:
 
 def _tag(version: Version | None) -> dict[str, str]:
     """Of what was deleted, where it is known which version that is."""
-    return {"ETag": wire.etag(version.version)} if version and version.version else {}
+    return {"ETag": format_etag(version.version)} if version and version.version else {}
 
 
 def unknown(kind: str) -> Exception:
@@ -51,7 +55,7 @@ def unknown(kind: str) -> Exception:
     return refuse(404, "not-found", f"there is no such {kind}")
 
 
-def written(done: Done, advice: Sequence[Issue] = ()) -> wire.Answer:
+def written(done: Done, advice: Sequence[Issue] = ()) -> JsonResponse:
     """A write that is done.  https://hl7.org/fhir/R4/http.html#create"""
     version = done.version
     if version is None or version.body is None:
@@ -59,19 +63,19 @@ def written(done: Done, advice: Sequence[Issue] = ()) -> wire.Answer:
     place = f"{url(version)}/_history/{version.version}"
     headers = {**stamps(version), "Location": place, "Content-Location": place}
     status = 201 if done.what == "created" else 200
-    wanted, returned = form(), wire.prefers(request, "return").lower()
+    wanted, returned = form(), preference(request, "return").lower()
     if returned == "minimal":
-        return wire.answer(b"", status, headers)
+        return json_response(b"", status, headers)
     if returned == "operationoutcome":
-        return wire.answer(outcome(advice), status, headers, wanted)
-    return wire.answer(wire.shaped(version.body, wanted), status, headers, wanted)
+        return json_response(outcome(advice), status, headers, wanted)
+    return json_response(format_resource(version.body, wanted), status, headers, wanted)
 
 
-def _deleted(version: Version | None) -> wire.Answer:
+def _deleted(version: Version | None) -> JsonResponse:
     headers = _tag(version)
-    if wire.prefers(request, "return").lower() == "operationoutcome":
-        return wire.answer(outcome(()), 200, headers, form())
-    return wire.answer(b"", 204, headers)
+    if preference(request, "return").lower() == "operationoutcome":
+        return json_response(outcome(()), 200, headers, form())
+    return json_response(b"", 204, headers)
 
 
 def bundle(
@@ -80,8 +84,8 @@ def bundle(
     *,
     total: int | None = None,
     links: dict[str, str],
-    wanted: wire.Form,
-) -> wire.Answer:
+    wanted: ResultFormat,
+) -> JsonResponse:
     """A Bundle made of texts; no resource in it is read.  https://hl7.org/fhir/R4/bundle.html"""
     parts = [b'{"resourceType":"Bundle","type":"', kind.encode(), b'"']
     if total is not None:
@@ -89,15 +93,15 @@ def bundle(
     parts += [b',"link":', dumps([{"relation": n, "url": u} for n, u in links.items()])]
     if joined := b",".join(entries):
         parts += [b',"entry":[', joined, b"]"]
-    return wire.answer(b"".join((*parts, b"}")), wanted=wanted)
+    return json_response(b"".join((*parts, b"}")), result_format=wanted)
 
 
-def matches(versions: Iterable[Version], mode: str, wanted: wire.Form) -> Iterator[bytes]:
+def matches(versions: Iterable[Version], mode: str, wanted: ResultFormat) -> Iterator[bytes]:
     """Entries of a searchset."""
     base = dumps(facade().config.base)[:-1]
     for version in versions:
         assert version.body is not None
-        text = wire.shaped(version.body, wanted)
+        text = format_resource(version.body, wanted)
         place = f"{version.type}/{version.id}"  # nothing in it need be escaped
         yield b'{"fullUrl":%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
             base,
@@ -107,7 +111,7 @@ def matches(versions: Iterable[Version], mode: str, wanted: wire.Form) -> Iterat
         )
 
 
-def past(version: Version, wanted: wire.Form) -> bytes:
+def past(version: Version, wanted: ResultFormat) -> bytes:
     """An entry of a history.  https://hl7.org/fhir/R4/http.html#history"""
     what = version.type if version.method == "POST" else f"{version.type}/{version.id}"
     status = {"POST": "201", "DELETE": "204"}.get(version.method, "200")
@@ -115,11 +119,13 @@ def past(version: Version, wanted: wire.Form) -> bytes:
         "request": {"method": version.method, "url": what},
         "response": {
             "status": "201" if version.version == 1 and version.method != "DELETE" else status,
-            "etag": wire.etag(version.version),
-            "lastModified": wire.instant(version.updated),
+            "etag": format_etag(version.version),
+            "lastModified": format_instant(version.updated),
         },
     }
-    text = b"" if version.body is None else b'"resource":%b,' % wire.shaped(version.body, wanted)
+    text = (
+        b"" if version.body is None else b'"resource":%b,' % format_resource(version.body, wanted)
+    )
     return b'{"fullUrl":%b,%b%b' % (dumps(url(version)), text, dumps(facts)[1:])
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, facade, form
 from fhir_b12.server.fhir.parameters import Inputs, inputs, parameters
+from fhir_b12.server.wire.response import JsonResponse, json_response
+from fhir_b12.server.wire.timestamps import format_instant
 from fhir_b12.validation.terminology.service import Terminology
 
 Json = dict[str, Any]
@@ -21,7 +22,7 @@ _CODED = ("code", "system", "display", "version", "coding", "codeableConcept")
 # --- https://hl7.org/fhir/R4/valueset-operation-expand.html
 
 
-def expand(name: str | None = None) -> wire.Answer:
+def expand(name: str | None = None) -> JsonResponse:
     """`ValueSet/$expand`: the codes of a value set, those that have a text, a part of them."""
     asked = inputs(("url", "filter", "offset", "count"))
     url = _canonical(asked, "ValueSet", name)
@@ -42,20 +43,20 @@ def expand(name: str | None = None) -> wire.Answer:
     first, count = asked.number("offset") or 0, asked.number("count")
     part = rows[first:] if count is None else rows[first : first + count]
     expansion = {
-        "timestamp": wire.instant(facade().clock()),
+        "timestamp": format_instant(facade().clock()),
         "total": len(rows),
         "offset": first,
     } | ({"contains": part} if part else {})
     left_out = {"compose", "text", "expansion"}
     head = {each: value for each, value in (resource or {}).items() if each not in left_out}
     head = {"resourceType": "ValueSet"} | head | {"expansion": expansion}
-    return wire.answer(dumps(head), wanted=form())
+    return json_response(dumps(head), result_format=form())
 
 
 # --- https://hl7.org/fhir/R4/valueset-operation-validate-code.html
 
 
-def validate_code(name: str | None = None) -> wire.Answer:
+def validate_code(name: str | None = None) -> JsonResponse:
     """`ValueSet/$validate-code`: whether a code, or one of a concept's, is in the value set."""
     asked = inputs(("url", *_CODED))
     url = _canonical(asked, "ValueSet", name)
@@ -66,7 +67,7 @@ def validate_code(name: str | None = None) -> wire.Answer:
         return _judged(known, _coded(asked), url)
 
 
-def validate_code_of_system(name: str | None = None) -> wire.Answer:
+def validate_code_of_system(name: str | None = None) -> JsonResponse:
     """`CodeSystem/$validate-code`  https://hl7.org/fhir/R4/codesystem-operation-validate-code.html"""
     asked = inputs(("url", *_CODED))
     url = asked.text("url") if name is None else _canonical(asked, "CodeSystem", name)
@@ -77,7 +78,7 @@ def validate_code_of_system(name: str | None = None) -> wire.Answer:
         return _judged(validator.terminology, codings, None)
 
 
-def _judged(known: Terminology, codings: list[Json], value_set: str | None) -> wire.Answer:
+def _judged(known: Terminology, codings: list[Json], value_set: str | None) -> JsonResponse:
     """True for the first that is in; false where all are out; else it cannot be told."""
     said = [_verdict(known, each, value_set) for each in codings]
     if True in said:
@@ -118,7 +119,7 @@ def _coded(asked: Inputs) -> list[Json]:
 # --- https://hl7.org/fhir/R4/conceptmap-operation-translate.html
 
 
-def translate(name: str | None = None) -> wire.Answer:
+def translate(name: str | None = None) -> JsonResponse:
     """`ConceptMap/$translate`: by one of our maps, or from code to code through our own keys."""
     asked = inputs(("url", "source", "target", "targetsystem", "reverse", *_CODED))
     wanted, target = asked.text("url"), asked.text("targetsystem")

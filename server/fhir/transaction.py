@@ -12,20 +12,26 @@ from werkzeug.test import EnvironBuilder
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import conditional_references, responses
 from fhir_b12.server.fhir.bundle_entries import Entry, entries_of
 from fhir_b12.server.fhir.context import Route, access, apply, current, facade, form
 from fhir_b12.server.store import Done
+from fhir_b12.server.wire.body import read_resource
+from fhir_b12.server.wire.conditional_headers import format_etag
+from fhir_b12.server.wire.media_types import FHIR_JSON
+from fhir_b12.server.wire.prefer import preference
+from fhir_b12.server.wire.request_origin import BATCH_ENTRY
+from fhir_b12.server.wire.response import JsonResponse, json_response
+from fhir_b12.server.wire.timestamps import format_instant
 
 _READS = ("GET", "HEAD")
 
 
-def bundle() -> wire.Answer:
+def bundle() -> JsonResponse:
     """`POST [base]` of a batch or transaction Bundle."""
     here = facade()
-    value = wire.resource(request, here.config, "Bundle")
+    value = read_resource(request, here.config, "Bundle")
     kind = value.get("type")
     if kind not in {"batch", "transaction"}:
         message = "only a batch or a transaction can be posted to the base"
@@ -34,8 +40,8 @@ def bundle() -> wire.Answer:
     told = _together(entries) if kind == "transaction" else {}
     results = b",".join(_answers(entries, told))
     head = b'{"resourceType":"Bundle","type":"%b-response"' % kind.encode()
-    return wire.answer(
-        b'%b,"entry":[%b]}' % (head, results) if results else head + b"}", wanted=form()
+    return json_response(
+        b'%b,"entry":[%b]}' % (head, results) if results else head + b"}", result_format=form()
     )
 
 
@@ -119,19 +125,19 @@ def _written(done: Done, advice: Sequence[Issue], *, is_first: bool) -> bytes:
     """What became of an entry."""
     version = done.version
     if version is None or version.body is None:
-        facts = {"etag": wire.etag(version.version)} if version and version.version else {}
+        facts = {"etag": format_etag(version.version)} if version and version.version else {}
         return dumps({"response": {"status": "204 No Content"} | facts})
     created = done.what == "created"
     response: dict[str, Any] = {
         "status": "201 Created" if created else "200 OK",
         "location": f"{responses.url(version)}/_history/{version.version}",
-        "etag": wire.etag(version.version),
-        "lastModified": wire.instant(version.updated),
+        "etag": format_etag(version.version),
+        "lastModified": format_instant(version.updated),
     }
-    if advice and wire.prefers(request, "return").lower() == "operationoutcome":
+    if advice and preference(request, "return").lower() == "operationoutcome":
         response["outcome"] = outcome(advice)
     text = b'"fullUrl":%b,' % dumps(responses.url(version)) if is_first else b""
-    if wire.prefers(request, "return").lower() == "representation":
+    if preference(request, "return").lower() == "representation":
         text += b'"resource":%b,' % version.body
     return b'{%b"response":%b}' % (text, dumps(response))
 
@@ -161,7 +167,7 @@ _PASSED_ON = ("Prefer", "Host")
 def _asked(entry: Entry) -> tuple[int, Any, bytes]:
     """Status, headers and body of the entry asked as a request of its own."""
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-    headers |= entry.headers | {"Accept": wire.FHIR_JSON, "X-Request-Id": g.request_id}
+    headers |= entry.headers | {"Accept": FHIR_JSON, "X-Request-Id": g.request_id}
     path, _, query = entry.url.partition("?")
     builder = EnvironBuilder(
         path=f"/fhir/{path}",
@@ -171,7 +177,7 @@ def _asked(entry: Entry) -> tuple[int, Any, bytes]:
         data=entry.body,
         content_type=entry.media if entry.body is not None else None,
         environ_base={"REMOTE_ADDR": request.remote_addr or ""},
-        environ_overrides={wire.INNER: True, "fhir_b12.access": access()},
+        environ_overrides={BATCH_ENTRY: True, "fhir_b12.access": access()},
     )
     app = current(current_app)
     with app.app_context(), app.request_context(builder.get_environ()):

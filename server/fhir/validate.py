@@ -9,30 +9,34 @@ from flask import request
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError, dumps, loads
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
 from fhir_b12.server.fhir.parameters import Inputs, inputs, of_parameters
+from fhir_b12.server.wire.body import read_body, require_resource_type
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.media_types import JSON, require_media_type
+from fhir_b12.server.wire.query import parse_query_string
+from fhir_b12.server.wire.response import JsonResponse, json_response
 
 _KNOWN = ("resource", "mode", "profile")
 _MODES = {"create", "update", "delete", "profile"}
 
 
-def validate(kind: str) -> wire.Answer:
+def validate(kind: str) -> JsonResponse:
     """`POST Type/$validate`: a resource, or Parameters with one, a mode and profiles."""
     return _validated(kind, None)
 
 
-def validate_update(kind: str, name: str) -> wire.Answer:
+def validate_update(kind: str, name: str) -> JsonResponse:
     """`POST Type/id/$validate`: as what is to stand there."""
     return _validated(kind, name)
 
 
-def validate_stored(kind: str, name: str) -> wire.Answer:
+def validate_stored(kind: str, name: str) -> JsonResponse:
     """`GET Type/id/$validate`: what stands there."""
     asked = inputs(_KNOWN[1:])
-    version = facade().store.read(kind, name, access()) if wire.is_id(name) else None
+    version = facade().store.read(kind, name, access()) if is_id(name) else None
     if version is None:
         raise responses.unknown(kind)
     if version.body is None:
@@ -41,11 +45,11 @@ def validate_stored(kind: str, name: str) -> wire.Answer:
     return _told(version.body, asked)
 
 
-def _validated(kind: str, name: str | None) -> wire.Answer:
+def _validated(kind: str, name: str | None) -> JsonResponse:
     config = facade().config
-    wire.check_media(request, wire.JSON)
-    text = wire.body(request, config)
-    pairs: list[tuple[str, Any]] = list(wire.pairs(request.query_string, config))
+    require_media_type(request, JSON)
+    text = read_body(request, config)
+    pairs: list[tuple[str, Any]] = list(parse_query_string(request.query_string, config))
     data: Any = text
     try:
         value = loads(text, max_bytes=config.max_body)
@@ -64,7 +68,7 @@ def _validated(kind: str, name: str | None) -> wire.Answer:
     if data is None or not text.strip():
         raise refuse(400, "required", "there is no resource to validate; send one")
     if isinstance(value, dict):
-        wire.a_resource(value, kind)
+        require_resource_type(value, kind)
     return _told(data, asked, _of_mode(value, name, mode))
 
 
@@ -92,7 +96,7 @@ def _of_mode(value: Any, name: str | None, mode: str | None) -> tuple[Issue, ...
     return ()
 
 
-def _deletable(kind: str, name: str | None) -> wire.Answer:
+def _deletable(kind: str, name: str | None) -> JsonResponse:
     """Whether a delete would find something, and may."""
     if name is None:
         raise refuse(400, "required", "mode delete is of one resource; name its id in the url")
@@ -103,7 +107,7 @@ def _deletable(kind: str, name: str | None) -> wire.Answer:
     return _outcome(())
 
 
-def _told(data: Any, asked: Inputs, more: tuple[Issue, ...] = ()) -> wire.Answer:
+def _told(data: Any, asked: Inputs, more: tuple[Issue, ...] = ()) -> JsonResponse:
     profiles = asked.every("profile")
     if not all(isinstance(each, str) for each in profiles):
         raise refuse(400, "value", "a profile is a canonical url")
@@ -118,8 +122,8 @@ def _told(data: Any, asked: Inputs, more: tuple[Issue, ...] = ()) -> wire.Answer
     return _outcome((*more, *report))
 
 
-def _outcome(issues: tuple[Issue, ...]) -> wire.Answer:
-    return wire.answer(dumps(outcome(issues)), wanted=form())
+def _outcome(issues: tuple[Issue, ...]) -> JsonResponse:
+    return json_response(dumps(outcome(issues)), result_format=form())
 
 
 _URL = "http://hl7.org/fhir/OperationDefinition/Resource-validate"

@@ -6,8 +6,8 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.search.extract import Rows, rows
+from fhir_b12.server.wire.timestamps import format_instant
 
 Resource = dict[str, Any]
 _OURS = {"versionId", "lastUpdated"}  #: elements of meta that the server writes
@@ -23,7 +23,7 @@ class Prepared(NamedTuple):
 
     def body(self, version: int, updated: int) -> bytes:
         """The text of a version."""
-        told = f'{version}","lastUpdated":"{wire.instant(updated)}"'
+        told = f'{version}","lastUpdated":"{format_instant(updated)}"'
         return b"%b%b%b" % (self.head, told.encode(), self.tail)
 
 

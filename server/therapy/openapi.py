@@ -12,13 +12,13 @@ from flask import Response
 from fhir_b12 import data, plain
 from fhir_b12.bundles import to_bundle
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.server import wire
 from fhir_b12.server.fhir.context import facade
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.therapy.pages import html
 from fhir_b12.server.therapy.patients import find
 from fhir_b12.server.therapy.records import answer, as_fhir, as_records, keep, read
 from fhir_b12.server.therapy.timeline import timeline
+from fhir_b12.server.wire.media_types import FHIR_JSON
 
 
 class Path(NamedTuple):
@@ -39,7 +39,7 @@ PATHS = (
     Path("/therapy/patients", "GET", find, "", "Found", code="search-type"),
     Path("/therapy/patients/<name>", "GET", read, "", "Records"),
     Path("/therapy/patients/<name>/timeline", "GET", timeline, "", "Timeline"),
-    Path("/therapy/to-fhir", "POST", as_fhir, "TherapyRecord", "Bundle", 200, wire.FHIR_JSON),
+    Path("/therapy/to-fhir", "POST", as_fhir, "TherapyRecord", "Bundle", 200, FHIR_JSON),
     Path("/therapy/from-fhir", "POST", as_records, "Bundle", "Records"),
 )
 

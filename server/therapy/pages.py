@@ -11,10 +11,10 @@ from typing import Any
 
 from flask import render_template
 
-from fhir_b12.server import wire
+from fhir_b12.server.wire.response import JsonResponse, json_response
 
 
-def html(name: str, **values: Any) -> wire.Answer:
+def html(name: str, **values: Any) -> JsonResponse:
     """A page made of a template; only one that has a script may run it, and may ask this server."""
     script = part("try.js") if name == "try.html" else ""
     policy = ["default-src 'none'", f"style-src {_hash(part('page.css'))}", *_NOTHING_ELSE]
@@ -26,7 +26,7 @@ def html(name: str, **values: Any) -> wire.Answer:
         "Content-Security-Policy": "; ".join(policy),
         "Referrer-Policy": "no-referrer",
     }
-    return wire.answer(text.encode(), 200, headers)
+    return json_response(text.encode(), 200, headers)
 
 
 _NOTHING_ELSE = ("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")

@@ -6,13 +6,13 @@ from flask import Response, request
 
 from fhir_b12 import plain
 from fhir_b12.bundles import from_bundle
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import access, facade, parse, seen
 from fhir_b12.server.fhir.search import linked
 from fhir_b12.server.store import Version
 from fhir_b12.server.therapy.records import answer, told
+from fhir_b12.server.wire.query import parse_query_string
 
 #: what search knows and plain records have not: other resources beside, parts of resources
 _NOT_HERE = frozenset({
@@ -27,7 +27,7 @@ def find() -> Response:
     refused. https://hl7.org/fhir/R4/search.html
     """
     here = facade()
-    asked = wire.pairs(request.query_string, here.config)
+    asked = parse_query_string(request.query_string, here.config)
     if _NOT_HERE & {name.partition(":")[0] for name, _ in asked}:
         raise refuse(400, "not-supported", f"none of {', '.join(sorted(_NOT_HERE))} is known here")
     query = parse("Patient", asked, strict=True)

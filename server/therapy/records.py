@@ -15,11 +15,15 @@ from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.records import TherapyRecord
-from fhir_b12.server import wire
 from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import everything, responses, transaction
 from fhir_b12.server.fhir.context import access, facade, seen
 from fhir_b12.server.store import Version
+from fhir_b12.server.wire.body import read_body
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.media_types import FHIR_JSON, JSON, require_media_type
+from fhir_b12.server.wire.response import json_response
+from fhir_b12.server.wire.timestamps import format_instant
 
 _JSON = {"application/json"}
 _CHOICE = re.compile(r"(\w+)\.ofType\((\w)(\w*)\)")
@@ -53,7 +57,7 @@ def read(name: str) -> Response:
 
 def of_patient(name: str) -> tuple[list[TherapyRecord], tuple[Issue, ...]]:
     """What is kept of a patient, about to be shown, and what of it cannot be read."""
-    if not wire.is_id(name):
+    if not is_id(name):
         raise responses.unknown("Patient")
     patient = facade().store.read("Patient", name, access())
     if patient is None:
@@ -76,7 +80,7 @@ def as_fhir() -> Response:
             (entry["resource"], f"Bundle.entry[{number}].resource")
             for number, entry in enumerate(bundle.get("entry", ()))
         )
-    return answer(bundle, media=wire.FHIR_JSON)
+    return answer(bundle, media=FHIR_JSON)
 
 
 def as_records() -> Response:
@@ -84,8 +88,8 @@ def as_records() -> Response:
 
     `residue` has the FHIRPath of every leaf that no record holds.
     """
-    wire.check_media(request, wire.JSON)
-    value = loads(wire.body(request, facade().config), max_bytes=facade().config.max_body)
+    require_media_type(request, JSON)
+    value = loads(read_body(request, facade().config), max_bytes=facade().config.max_body)
     reading = from_bundle(value)
     residue = [each.path for each in reading.ledger if each.kind == "residue"]
     return answer({
@@ -101,8 +105,8 @@ def as_records() -> Response:
 def _record() -> TherapyRecord:
     """The record in the body; Refusal 422 with everything that is wrong with it."""
     config = facade().config
-    wire.check_media(request, _JSON)
-    value = loads(wire.body(request, config), max_bytes=config.max_body)
+    require_media_type(request, _JSON)
+    value = loads(read_body(request, config), max_bytes=config.max_body)
     record, issues = plain.from_plain(value)
     if record is None:
         raise Refusal(422, issues)
@@ -158,7 +162,7 @@ def _provenance(names: Sequence[str]) -> dict[str, Any]:
     resource = {
         "resourceType": "Provenance",
         "target": [{"reference": name} for name in names],
-        "recorded": wire.instant(here.clock()),
+        "recorded": format_instant(here.clock()),
         "activity": {"text": "mapped from a plain therapy record"},
         "agent": [
             {"who": {"identifier": {"value": client}}, "onBehalfOf": {"display": here.config.root}}
@@ -185,6 +189,6 @@ def told(issues: Iterable[Issue]) -> list[dict[str, Any]]:
 
 def answer(value: Any, status: int = 200, media: str = "application/json") -> Response:
     """A value as JSON."""
-    made = wire.answer(dumps(value), status)
+    made = json_response(dumps(value), status)
     made.mimetype = media
     return made

@@ -7,7 +7,7 @@ from flask import request, request_finished
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.fhir.validation_policy import _is_base
-from fhir_b12.server.wire import FHIR_JSON
+from fhir_b12.server.wire.media_types import FHIR_JSON
 from fhir_b12.validation import Validator
 
 #: rule -> why an answer may break it; what breaks a profile is kept and shown where R4 alone is held to

@@ -4,8 +4,10 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.request_origin import client_address
+from fhir_b12.server.wire.timestamps import format_instant
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ def test_a_forwarded_address_is_believed_from_configured_proxies_only(proxies, h
     builder = EnvironBuilder(
         headers={"X-Forwarded-For": header}, environ_base={"REMOTE_ADDR": "10.0.0.1"}
     )
-    assert wire.sender(Request(builder.get_environ()), Config(proxies=proxies)) == sender
+    assert client_address(Request(builder.get_environ()), Config(proxies=proxies)) == sender
 
 
 @pytest.mark.parametrize(
@@ -37,14 +39,14 @@ def test_a_forwarded_address_is_believed_from_configured_proxies_only(proxies, h
     ],
 )
 def test_an_instant_is_written_to_the_millisecond(updated, text):
-    assert wire.instant(updated) == text
+    assert format_instant(updated) == text
 
 
 @pytest.mark.parametrize("text", ["a", "A-1.b", "1" * 64])
 def test_an_id_is_ascii(text):
-    assert wire.is_id(text)
+    assert is_id(text)
 
 
 @pytest.mark.parametrize("text", ["", "1" * 65, "é", "１", "a_b", "a\n", "a/b", None, 1])
 def test_nothing_else_is_an_id(text):
-    assert not wire.is_id(text)
+    assert not is_id(text)

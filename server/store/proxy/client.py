@@ -19,9 +19,9 @@ from werkzeug.http import parse_date
 from fhir_b12.definitions import codes, element
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.wire.media_types import FHIR_JSON, JSON
 
 _TRIES = 3  #: of what may be asked again
 _PATIENCE = 2  #: seconds between two tries at most; who is told to wait longer tells the client so
@@ -89,7 +89,7 @@ class Upstream:
 
         """
         hold(path)
-        given = {"Accept": wire.FHIR_JSON, "Content-Type": wire.FHIR_JSON, **(headers or {})}
+        given = {"Accept": FHIR_JSON, "Content-Type": FHIR_JSON, **(headers or {})}
         answer = None
         for left in reversed(range(_TRIES if again else 1)):
             try:
@@ -118,7 +118,7 @@ class Upstream:
             status, told = answer.status_code, answer.headers
         media = told.get("Content-Type", "").partition(";")[0].strip().lower()
         try:
-            value = loads(text, max_bytes=self._most) if text and media in wire.JSON else None
+            value = loads(text, max_bytes=self._most) if text and media in JSON else None
         except JsonError:
             value = None
         if text and status < 300 and not isinstance(value, dict):

@@ -11,11 +11,12 @@ import msgspec
 
 from fhir_b12.caching import learned
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Version
 from fhir_b12.server.store.proxy.client import Answer, refused, strange
+from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.wire.timestamps import parse_timestamp
 
 #: the end of a url: type, id, version
 NAME = re.compile(r"(?:\A|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?\Z")
@@ -82,9 +83,9 @@ def version(value: Any, kind: str, method: str = "PUT") -> Version:
     try:
         meta, name = value["meta"], value["id"]
         number = meta["versionId"]
-        if not _NUMBER.fullmatch(number) or not wire.is_id(name) or value["resourceType"] != kind:
+        if not _NUMBER.fullmatch(number) or not is_id(name) or value["resourceType"] != kind:
             raise ValueError
-        updated = wire.moment(meta["lastUpdated"], "lastUpdated")
+        updated = parse_timestamp(meta["lastUpdated"], "lastUpdated")
     except (LookupError, TypeError, AttributeError, ValueError, Refusal):
         raise strange("without type, id, time and a whole number as version") from None
     return Version(
@@ -110,7 +111,7 @@ def past(entry: Entry, kind: str) -> Version:
     if place is None or place[1] != kind:
         raise strange("with a history of something else")
     try:
-        updated = wire.moment(told.modified, "lastModified")
+        updated = parse_timestamp(told.modified, "lastModified")
     except Refusal:
         raise strange("with a history without times") from None
     return gone(kind, place[2], told.etag or place[3], updated)

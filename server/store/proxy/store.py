@@ -12,7 +12,6 @@ from pathlib import Path
 from secrets import token_bytes
 from urllib.parse import urlencode, urlsplit
 
-from fhir_b12.server import wire
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
 from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.resource_types import READ_ONLY
@@ -24,6 +23,7 @@ from fhir_b12.server.store.proxy import responses, search_url
 from fhir_b12.server.store.proxy.client import Upstream, refused, strange
 from fhir_b12.server.store.proxy.writes import Sending
 from fhir_b12.server.store.sqlite import Sqlite
+from fhir_b12.server.wire.timestamps import format_instant
 
 Limits = Sequence[Query]
 _MINUTE = 60_000_000  #: µs
@@ -122,7 +122,7 @@ class Forward(Sqlite):
         limits = _limits(access, type, "r")
         asked = {"_count": str(count)}
         asked |= {
-            name: wire.instant(moment)
+            name: format_instant(moment)
             for name, moment in (("_since", since), ("_at", at))
             if moment is not None
         }
@@ -218,7 +218,7 @@ class Forward(Sqlite):
             if (own := access.limits(kind, "r")) is None:
                 continue
             more = [each for each in limits if each.type == kind]
-            changed = () if since is None else (("_lastUpdated", f"ge{wire.instant(since)}"),)
+            changed = () if since is None else (("_lastUpdated", f"ge{format_instant(since)}"),)
             query = Query(type=kind, pairs=changed, count=self._config.max_count)
             path: str | None = search_url.path(
                 query, own if len(own) == 1 else (), self._config.base

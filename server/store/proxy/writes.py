@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 
 from fhir_b12.jsonio import dumps
-from fhir_b12.server import wire
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version
@@ -20,6 +19,7 @@ from fhir_b12.server.store.proxy import responses, search_url
 from fhir_b12.server.store.proxy.client import Upstream, hold, refused, strange
 from fhir_b12.server.store.proxy.responses import Entry, Told
 from fhir_b12.server.store.transaction import hold_allowed, hold_version, patched
+from fhir_b12.server.wire.conditional_headers import format_etag
 
 Check = Callable[[Resource], None]
 #: what a change needs of an access, in `cruds`; and what of that lets it see what is there
@@ -180,7 +180,7 @@ class Sending:
         if query and change.method == "POST":
             asked["ifNoneExist"] = query
         if change.if_match is not None:
-            asked["ifMatch"] = wire.etag(change.if_match)
+            asked["ifMatch"] = format_etag(change.if_match)
         return asked
 
     def _done(self, change: Change, entry: Entry) -> Done:
