@@ -40,7 +40,7 @@ def explain(rule: str) -> Explained | None:
             id=rule,
             stage=own.stage,
             severity=own.severity,
-            says=_DIFFERS.sub("…", own.says.replace("{hint}", "")),
+            says=_DIFFERS.sub("…", own.message.replace("{hint}", "")),
             why=own.why,
             source=own.source,
         )

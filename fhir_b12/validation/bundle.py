@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_b12 import definitions
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, Path
 
 _RESTFUL = re.compile(
@@ -26,27 +26,27 @@ _FIRST = {"document": "Composition", "message": "MessageHeader"}
 _ONCE = {"self", "first", "previous", "prev", "next", "last"}
 
 
-class Entries:
+class EntryIndex:
     """The entries of one Bundle, to be found by fullUrl."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ResourceContext) -> None:
         bundle = context.resource
         self.type: str | None = bundle.get("type")
-        self.contexts: list[Context | None] = []
+        self.contexts: list[ResourceContext | None] = []
         self._by_url: dict[str, list[int]] = {}
         self._by_name: dict[str, int] = {}
         self.without_url: set[int] = set()  #: ids of contexts that refer and have no fullUrl
-        self._by_resource: dict[int, Context] = {}
+        self._by_resource: dict[int, ResourceContext] = {}
         for index, entry in enumerate(bundle.get("entry", ())):
             resource, url = entry.get("resource"), entry.get("fullUrl")
             here = None
             if resource is not None:
-                here = Context(
+                here = ResourceContext(
                     resource,
                     context.validator,
-                    neighbours=self,
+                    bundle_entries=self,
                     full_url=url,
-                    hasty=context.hasty,
+                    fast=context.fast,
                 )
                 self._by_resource[id(resource)] = here
                 self._by_name.setdefault(f"{here.type}/{resource.get('id')}", index)
@@ -68,11 +68,11 @@ class Entries:
                     yield index, first[version]
                 first.setdefault(version, index)
 
-    def of(self, resource: dict[str, Any]) -> Context:
+    def of(self, resource: dict[str, Any]) -> ResourceContext:
         """The surroundings of the resource of one of the entries."""
         return self._by_resource[id(resource)]
 
-    def find(self, reference: str, base: str | None) -> Context | None:
+    def find(self, reference: str, base: str | None) -> ResourceContext | None:
         """The entry a reference means, as seen from the entry of that fullUrl."""
         found = self.matches(reference, base)
         return self.contexts[found[0]] if found else None
@@ -119,11 +119,11 @@ class Entries:
         return version
 
 
-def check_from_entry(reference: str, context: Context, found: list[Finding]) -> None:
+def check_from_entry(reference: str, context: ResourceContext, found: list[Finding]) -> None:
     """A reference of a resource in a Bundle, beside its text and type."""
     root = context.root
-    entries = root.neighbours
-    assert isinstance(entries, Entries)
+    entries = root.bundle_entries
+    assert isinstance(entries, EntryIndex)
     base = root.full_url
     relative = not _ABSOLUTE(reference)
     if base is None and entries.type in {"transaction-response", "batch-response"}:
@@ -169,7 +169,7 @@ def check_entry(entry: dict[str, Any], kind: str | None, found: list[Finding]) -
         found.append(Finding("fullurl-id"))
 
 
-def check_bundle(bundle: dict[str, Any], entries: Entries, found: list[Finding]) -> None:
+def check_bundle(bundle: dict[str, Any], entries: EntryIndex, found: list[Finding]) -> None:
     """What holds of the entries together, by the type of the Bundle."""
     kind = bundle.get("type")
     _check_links(bundle, found)
@@ -221,7 +221,7 @@ def _check_search(bundle: dict[str, Any], found: list[Finding]) -> None:
 # --- documents and messages
 
 
-def _check_story(entries: Entries, first: Context, found: list[Finding]) -> None:
+def _check_story(entries: EntryIndex, first: ResourceContext, found: list[Finding]) -> None:
     """That the first entry leads to all others, and what it leads to is there."""
     links, document = [], entries.type == "document"
     for index, context in enumerate(entries.contexts):
@@ -248,7 +248,7 @@ def _check_story(entries: Entries, first: Context, found: list[Finding]) -> None
             found.append(Finding("document-reverse", "entry", index))
 
 
-def _missing(entries: Entries, here: Path, reference: str, own: str | None) -> list[Finding]:
+def _missing(entries: EntryIndex, here: Path, reference: str, own: str | None) -> list[Finding]:
     """What is wrong with a reference that no fullUrl matches."""
     other = entries.like(reference)
     if other is not None:

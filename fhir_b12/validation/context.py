@@ -1,4 +1,4 @@
-"""Where a node stands: its resource, what holds that, and what it can point to."""
+"""The context of the nodes of one resource: its container, its Bundle, what it can resolve."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,29 +8,32 @@ from fhir_b12.validation.findings import Finding
 Node = Any  #: a JSON value: dict, list, str, bool, int, Decimal
 
 
-class Misshapen(Exception):  # noqa: N818  # no error: the thorough walk will say what is wrong
-    """A check met what is badly shaped and what the quick look at shapes had not seen."""
+class NeedsNormalization(Exception):  # noqa: N818  # no error: the resource is checked again
+    """A malformed value that the quick check of shapes cannot detect.
+
+    The validator catches it, normalizes the resource and checks the result.
+    """
 
 
-class Context:
-    """The surroundings of the nodes of one resource.
+class ResourceContext:
+    """The resource that a node belongs to, and what surrounds that resource.
 
-    What a check sees is well shaped: each element is one its type knows, a list where R4 says so
-    and nowhere else, an object or a JSON value of the right kind; what was not is already found and
-    has been taken out. Values may still be wrong: a date may be none.
+    Checks only see well-shaped nodes: every element is known to its type, is a list exactly where
+    R4 requires one, and is an object or a JSON value of the right type. Malformed parts have been
+    reported and removed before. Values may still be wrong: a date may be no date.
     """
 
     __slots__ = (
         "_contained",
         "_entries",
+        "bundle_entries",
+        "cache",
         "container",
-        "extended",
+        "extension_holders",
+        "extension_lists",
+        "fast",
         "full_url",
-        "hasty",
-        "holders",
-        "memo",
-        "neighbours",
-        "pointed_at",
+        "referenced_ids",
         "resource",
         "type",
         "validator",
@@ -39,72 +42,71 @@ class Context:
     def __init__(
         self,
         resource: dict[str, Any],
-        validator: "Services",
+        validator: "ValidationServices",
         *,
-        container: "Context | None" = None,
-        neighbours: "Neighbours | None" = None,
+        container: "ResourceContext | None" = None,
+        bundle_entries: "BundleEntries | None" = None,
         full_url: str | None = None,
-        hasty: bool = False,
+        fast: bool = False,
     ) -> None:
-        self.hasty = hasty  #: whether the shape was looked at quickly; see `fitting.Misshapen`
+        self.fast = fast  #: the resource was not normalized; checks may raise NeedsNormalization
         self.resource = resource  #: %resource
         self.type: str = resource["resourceType"]
-        self.container = container  #: of a contained resource: that of the one that holds it
-        self.neighbours = neighbours  #: of an entry: the Bundle it stands in
-        self.full_url = full_url  #: of an entry
-        self.pointed_at: set[str] = set()  #: ids of contained resources it refers to itself
-        self.extended = 0  #: how many lists of extensions were met in it
-        self.holders: set[int] = set()  #: ids of the objects that have one or hold what has one
+        self.container = container  #: context of the container; None unless contained
+        self.bundle_entries = bundle_entries  #: the Bundle's entries; None unless in a Bundle
+        self.full_url = full_url  #: fullUrl of the entry
+        self.referenced_ids: set[str] = set()  #: ids of contained resources referenced from here
+        self.extension_lists = 0  #: number of lists of extensions met so far
+        #: id() of every object that has an extension or contains such an object
+        self.extension_holders: set[int] = set()
         self.validator = validator
-        self.memo: dict[
-            Any, Any
-        ] = {}  #: what checks have found out of this resource, by their keys
-        self._contained: dict[str, Context] | None = None
-        self._entries: Neighbours | None = None
+        self.cache: dict[Any, Any] = {}  #: results of checks of this resource, by their own keys
+        self._contained: dict[str, ResourceContext] | None = None
+        self._entries: BundleEntries | None = None
 
     @property
-    def root(self) -> "Context":
-        """%rootResource: the resource itself, or the one that contains it."""
+    def root(self) -> "ResourceContext":
+        """%rootResource: the container of a contained resource, else the resource itself."""
         return self.container or self
 
-    def contained(self) -> "dict[str, Context]":
-        """The contained resources of the root by id."""
+    def contained(self) -> "dict[str, ResourceContext]":
+        """Return the contained resources of the root by id."""
         if self.container is not None:
             return self.container.contained()
         if self._contained is None:
             self._contained = {}
-            for each in self.resource.get("contained", ()):
-                if isinstance(name := each.get("id"), str):
-                    here = Context(
-                        each,
+            for resource in self.resource.get("contained", ()):
+                if isinstance(resource_id := resource.get("id"), str):
+                    context = ResourceContext(
+                        resource,
                         self.validator,
                         container=self,
-                        neighbours=self.neighbours,
+                        bundle_entries=self.bundle_entries,
                         full_url=self.full_url,
-                        hasty=self.hasty,
+                        fast=self.fast,
                     )
-                    self._contained.setdefault(name, here)
+                    self._contained.setdefault(resource_id, context)
         return self._contained
 
-    def entries(self, build: Callable[["Context"], "Neighbours"]) -> "Neighbours":
-        """The entries of this resource, a Bundle, as `build` indexed them at the first asking."""
+    def entries(self, build: Callable[["ResourceContext"], "BundleEntries"]) -> "BundleEntries":
+        """Return the entries of this resource, a Bundle; `build` indexes them at the first call."""
         if self._entries is None:
             self._entries = build(self)
         return self._entries
 
-    def resolve(self, reference: str) -> "Context | None":
-        """What a reference points to: contained, or in the same Bundle; None where it is not here.
+    def resolve(self, reference: str) -> "ResourceContext | None":
+        """Return the target of a reference, contained or in the same Bundle; None if not here.
 
         https://hl7.org/fhir/R4/references.html and https://hl7.org/fhir/R4/bundle.html#references
         """
         if reference.startswith("#"):
             return self.container if reference == "#" else self.contained().get(reference[1:])
-        if self.neighbours is None:
+        if self.bundle_entries is None:
             return None
-        return self.neighbours.find(reference, self.root.full_url)
+        return self.bundle_entries.find(reference, self.root.full_url)
 
 
-class Neighbours(Protocol):
+class BundleEntries(Protocol):
     """The entries of a Bundle."""
 
     @property
@@ -112,24 +114,26 @@ class Neighbours(Protocol):
         """Bundle.type."""
         ...
 
-    def find(self, reference: str, base: str | None) -> Context | None:
-        """The entry a reference means, as seen from the entry of that fullUrl."""
+    def find(self, reference: str, base: str | None) -> ResourceContext | None:
+        """Return the entry a reference resolves to, from an entry with the fullUrl `base`."""
         ...
 
 
-class Services(Protocol):
-    """What checks may ask of the validator that runs them."""
+class ValidationServices(Protocol):
+    """The parts of the validator that checks use."""
 
     @property
     def canonicals(self) -> Any:
-        """R4's own definitions and those of the packages: `definitions.canonicals.Canonicals`."""
+        """Definitions of R4 and of the packages: `definitions.canonicals.Canonicals`."""
         ...
 
     @property
     def terminology(self) -> Any:
-        """What is known of codes: `validation.terminology.Terminology`."""
+        """Code systems and value sets: `validation.terminology.service.Terminology`."""
         ...
 
-    def conforms(self, context: Context, profile: str, found: list[Finding]) -> bool | None:
-        """Check a whole resource against a profile; None where the profile is not known."""
+    def conforms(
+        self, context: ResourceContext, profile: str, findings: list[Finding]
+    ) -> bool | None:
+        """Validate a whole resource against a profile; None if the profile is unknown."""
         ...

@@ -12,9 +12,9 @@ from fhir_b12 import definitions
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
-from fhir_b12.validation.context import Context
-from fhir_b12.validation.fhirpath_environment import Surroundings
-from fhir_b12.validation.findings import Finding, under
+from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
+from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.profiles.discriminators import Item, inner_type
 from fhir_b12.validation.profiles.registry import Profile, Profiles, profiles_of
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Raw
@@ -36,10 +36,10 @@ class Watch(NamedTuple):
     """What one check of extensions needs at every step."""
 
     profiles: Profiles
-    context: Context
+    context: ResourceContext
 
 
-def check_extensions(resource: dict[str, Any], context: Context, found: Found) -> None:
+def check_extensions(resource: dict[str, Any], context: ResourceContext, found: Found) -> None:
     """All extensions of a resource, but not those of resources within it."""
     watch = Watch(profiles_of(context), context)
     _walk(resource, Holder(context.type, resource), watch, found)
@@ -48,7 +48,7 @@ def check_extensions(resource: dict[str, Any], context: Context, found: Found) -
 def check_extension(
     extension: dict[str, Any],
     owner_type_path: str,
-    context: Context,
+    context: ResourceContext,
     found: Found,
     *,
     modifier: bool = False,
@@ -67,24 +67,24 @@ def check_extension(
 
 
 def _walk(node: dict[str, Any], holder: Holder, watch: Watch, found: Found) -> None:
-    holders = watch.context.holders
+    extension_holders = watch.context.extension_holders
     for name, value in node.items():
         if isinstance(value, dict):
-            if id(value) not in holders:
+            if id(value) not in extension_holders:
                 continue
             mark = len(found)
             above = _step(value, name, holder, watch, found)
             if len(found) > mark:
-                under(found, mark, name)
+                prepend_path(found, mark, name)
             found += above
         elif isinstance(value, list):
             wanted = name in _EXTENSIONS
             for index, each in enumerate(value):
-                if isinstance(each, dict) and (wanted or id(each) in holders):
+                if isinstance(each, dict) and (wanted or id(each) in extension_holders):
                     mark = len(found)
                     above = _step(each, name, holder, watch, found)
                     if len(found) > mark:
-                        under(found, mark, name, index)
+                        prepend_path(found, mark, name, index)
                     found += above
 
 
@@ -307,20 +307,20 @@ def _places(path: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _holds(text: str, holder: Holder, context: Context) -> bool:
+def _holds(text: str, holder: Holder, context: ResourceContext) -> bool:
     try:
         held: bool = compiled(text).holds(
-            holder.node, inner_type(holder.path), Surroundings.of(context)
+            holder.node, inner_type(holder.path), FhirPathEnvironment.of(context)
         )
     except FhirPathError:  # R4's own use %extension, which FHIRPath does not know
         return True
     return held
 
 
-def _selects(text: str, holder: Holder, context: Context) -> bool:
+def _selects(text: str, holder: Holder, context: ResourceContext) -> bool:
     try:
         found: Iterable[Any] = compiled(text).evaluate(
-            context.resource, context.type, Surroundings.of(context)
+            context.resource, context.type, FhirPathEnvironment.of(context)
         )
     except FhirPathError:
         return False

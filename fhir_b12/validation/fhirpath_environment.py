@@ -5,26 +5,26 @@ https://hl7.org/fhir/R4/fhirpath.html#variables
 
 from typing import Any
 
-from fhir_b12.validation.bundle import Entries
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.bundle import EntryIndex
+from fhir_b12.validation.context import ResourceContext
 
 
-class Surroundings:
+class FhirPathEnvironment:
     """One resource, what holds it, and what it can point to."""
 
     __slots__ = ("_context", "resource", "root_resource")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ResourceContext) -> None:
         self._context = context
         self.resource: dict[str, Any] = context.resource  #: %resource
         self.root_resource: dict[str, Any] = context.root.resource  #: %rootResource
 
     @classmethod
-    def of(cls, context: Context) -> "Surroundings":
+    def of(cls, context: ResourceContext) -> "FhirPathEnvironment":
         """The one of a context, made when it is first asked for."""
-        found: Surroundings | None = context.memo.get(cls)
+        found: FhirPathEnvironment | None = context.cache.get(cls)
         if found is None:
-            found = context.memo[cls] = cls(context)
+            found = context.cache[cls] = cls(context)
         return found
 
     def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
@@ -34,10 +34,10 @@ class Surroundings:
             target = self._within(reference)
         return None if target is None else (target.resource, target.type)
 
-    def _within(self, reference: str) -> Context | None:
+    def _within(self, reference: str) -> ResourceContext | None:
         """What a reference means that a rule on a Bundle found somewhere within it."""
-        entries = self._context.entries(Entries)
-        assert isinstance(entries, Entries)
+        entries = self._context.entries(EntryIndex)
+        assert isinstance(entries, EntryIndex)
         if reference.startswith("#"):
             inner = (each.contained().get(reference[1:]) for each in entries.contexts if each)
             return next((each for each in inner if each is not None), None)
@@ -67,5 +67,7 @@ class Surroundings:
             return None
         context = self._context
         if node is not context.resource:
-            context = Context(node, context.validator, neighbours=context.neighbours)
+            context = ResourceContext(
+                node, context.validator, bundle_entries=context.bundle_entries
+            )
         return context.validator.conforms(context, url, [])

@@ -1,8 +1,8 @@
 """What a check finds: a rule that was broken, the values it speaks of, and the way to the place.
 
 A check gets a node and appends findings whose path starts at that node. Whoever called it with a
-part of its own node calls `under` for what was added, so a path is only built where something is
-wrong.
+part of its own node calls `prepend_path` for what was added, so a path is only built where
+something is wrong.
 
 The words of a rule stand in `rules/*.toml`, one file a stage: how grave it is, its FHIR issue code,
 what it says, why, and where the specification says so. A patient's value is spoken of as `{value}`
@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stage: str = ""  #: the file's name: "structure", "terminology", ...
     severity: Severity
     code: str  #: https://hl7.org/fhir/R4/valueset-issue-type.html
-    says: str  #: what is wrong and the remedy, with {names} of the finding's values
+    message: str  #: what is wrong and the remedy, with {names} of the finding's values
     why: str  #: for those who ask to have it explained
     source: str  #: link to the specification or to the publication
     #: what the expression names, where HL7's validator names less than the exact place
@@ -63,10 +63,10 @@ class Finding:
         self.fix = fix
 
 
-def under(found: list[Finding], since: int, *steps: str | int) -> None:
+def prepend_path(found: list[Finding], since: int, *steps: str | int) -> None:
     """Lengthen the paths of what was found since: it stands at these steps below the caller's node.
 
-    `under(found, mark, "component", 0)`.
+    `prepend_path(found, mark, "component", 0)`.
     """
     for finding in found[since:]:
         finding.path.extend(reversed(steps))

@@ -27,7 +27,7 @@ def read(data: str | bytes | bytearray | memoryview) -> tuple[bytes, tuple[Issue
     return raw[len(BOM_UTF8) :], (mark,)
 
 
-def leniently(raw: bytes) -> Any:
+def parse_leniently(raw: bytes) -> Any:
     """The value of a text with faults that leave no doubt what is meant; else NOTHING.
 
     Of two members of one name the first counts. Numbers beyond the limits are not read: what they

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from fhir_b12.validation import xhtml
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 
 _ANCHOR = re.compile(r"""(?:href|src)\s*=\s*["']#([^"']*)["']""")
@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
     names: frozenset[str] = frozenset()  #: ids there are
 
 
-def check_narrative(div: str, context: Context, found: list[Finding]) -> None:
+def check_narrative(div: str, context: ResourceContext, found: list[Finding]) -> None:
     """One `text.div`: well formed, of permitted elements and attributes, with something to read."""
     verdict = _judged(div) if len(div) <= _REMEMBERED else judge(div)
     if verdict is _WELL:
@@ -90,7 +90,7 @@ _FITTING = {
     f"/{parent}": frozenset(
         name
         for name in xhtml.ELEMENTS
-        if xhtml.fits(name, parent) and (parent != "p" or name not in xhtml.NOT_IN_PARAGRAPH)
+        if xhtml.can_contain(name, parent) and (parent != "p" or name not in xhtml.NOT_IN_PARAGRAPH)
     )
     for parent in xhtml.ELEMENTS
 }

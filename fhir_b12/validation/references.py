@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_b12 import definitions
 from fhir_b12.validation.bundle import check_from_entry
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 
 _SEARCH = re.compile(r"[A-Za-z]+\?.").match
@@ -45,10 +45,12 @@ class ReferenceCheck:
         self._allowed = bool(targets) and "Resource" not in targets
         self._right: set[str | None] = set()  #: of which nothing is to be said without a Bundle
 
-    def __call__(self, node: dict[str, Any], context: Context, found: list[Finding]) -> None:
+    def __call__(
+        self, node: dict[str, Any], context: ResourceContext, found: list[Finding]
+    ) -> None:
         """Append what is wrong with one Reference."""
         reference = node.get("reference")
-        alone = context.root.neighbours is None
+        alone = context.root.bundle_entries is None
         if alone and reference in self._right and "type" not in node:
             return
         if not isinstance(reference, str) or not reference:
@@ -74,23 +76,23 @@ class ReferenceCheck:
         if said not in self._targets or (named is not None and named != said):
             found.append(self._wrong(str(said)))
 
-    def _contained(self, reference: str, context: Context, found: list[Finding]) -> None:
-        context.pointed_at.add(reference[1:])
+    def _contained(self, reference: str, context: ResourceContext, found: list[Finding]) -> None:
+        context.referenced_ids.add(reference[1:])
         target = context.resolve(reference)
         if target is None:
             found.append(Finding("contained-missing"))
         elif self._allowed and target.type not in self._targets:
             found.append(self._wrong(target.type))
 
-    def _target(self, reference: str, context: Context, found: list[Finding]) -> None:
+    def _target(self, reference: str, context: ResourceContext, found: list[Finding]) -> None:
         """What a reference leads to outside its own resource."""
         target = context.resolve(reference)
-        neighbours = context.root.neighbours
+        bundle_entries = context.root.bundle_entries
         if target is not None:
             if self._allowed and target.type not in self._targets:
                 found.append(self._wrong(target.type))
         elif _SEARCH(reference):
-            if neighbours is None or neighbours.type != "transaction":
+            if bundle_entries is None or bundle_entries.type != "transaction":
                 found.append(Finding("conditional-reference"))
             return
         elif self._allowed:
@@ -98,7 +100,7 @@ class ReferenceCheck:
             if named is not None and named not in self._targets:
                 allowed = ", ".join(sorted(self._targets))
                 found.append(Finding("target-type-named", type=named, allowed=allowed))
-        if neighbours is not None:
+        if bundle_entries is not None:
             check_from_entry(reference, context, found)
 
     def _wrong(self, kind: str) -> Finding:
@@ -106,7 +108,7 @@ class ReferenceCheck:
         return Finding("target-type", type=kind[:64], allowed=allowed)
 
 
-def check_attachment(node: dict[str, Any], _: Context, found: list[Finding]) -> None:
+def check_attachment(node: dict[str, Any], _: ResourceContext, found: list[Finding]) -> None:
     """One Attachment: its size and hash against its data, where it holds them.
 
     https://hl7.org/fhir/R4/datatypes.html#Attachment

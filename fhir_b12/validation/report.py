@@ -10,7 +10,7 @@ from fhir_b12 import data, issues
 from fhir_b12.issues import Issue, Severity
 from fhir_b12.validation import locations
 from fhir_b12.validation.findings import Finding, Path, rules
-from fhir_b12.validation.structure.normalization import Shaping
+from fhir_b12.validation.structure.normalization import Normalizer
 
 #: what stands for the values of a finding that are the patient's, unless they are asked for
 _HIDDEN = {"value": "the value"}
@@ -61,13 +61,13 @@ class Report:
         return f"<Report of {self.resources} resources: {said or 'nothing wrong'}>"
 
 
-class Telling:
+class FindingReporter:
     """Turns findings into issues: words, places, lines."""
 
     def __init__(
         self,
         resource: Any,
-        shaping: Shaping,
+        shaping: Normalizer,
         lines: Mapping[Path, tuple[int, int]] | None,
         *,
         show_values: bool = False,
@@ -125,7 +125,7 @@ class Telling:
             severity=finding.severity or rule.severity,
             code=rule.code,
             expression=self._expression(named),
-            message=rule.says.format_map(values),
+            message=rule.message.format_map(values),
             rule=finding.values.get("key") or rule.id,
             line=place[0] if place else None,
             column=place[1] if place else None,
@@ -167,11 +167,11 @@ def _named(path: Path, at: str) -> Path:
     return {"element": path, "parent": path[:-1], "root": ()}[at]
 
 
-def not_checked(message: str, expression: str, source: str | None = None) -> Issue:
+def unchecked_issue(message: str, expression: str, source: str | None = None) -> Issue:
     """What could not be decided, said as information."""
     return Issue("information", "incomplete", expression, message, rule="unchecked", source=source)
 
 
-def of_json(found: tuple[Issue, ...]) -> Report:
+def json_report(found: tuple[Issue, ...]) -> Report:
     """The report of a text that could not be read."""
     return Report(tuple(msgspec.structs.replace(each, stage="json") for each in found), resources=0)

@@ -12,10 +12,10 @@ from fhir_b12.definitions.packages import Package, open_package
 from fhir_b12.issues import Issue
 from fhir_b12.jsonscan import MAX_DEPTH
 from fhir_b12.validation import json_text
-from fhir_b12.validation.bundle import Entries, check_bundle, check_entry
-from fhir_b12.validation.context import Context, Misshapen
-from fhir_b12.validation.findings import Finding, is_error, rules, under
-from fhir_b12.validation.invariants import FUNCTIONS, orphans
+from fhir_b12.validation.bundle import EntryIndex, check_bundle, check_entry
+from fhir_b12.validation.context import NeedsNormalization, ResourceContext
+from fhir_b12.validation.findings import Finding, is_error, prepend_path, rules
+from fhir_b12.validation.invariants import FUNCTIONS, find_orphans
 from fhir_b12.validation.narrative import check_narrative
 from fhir_b12.validation.plausibility import check_plausibility, check_together
 from fhir_b12.validation.profiles import built_in
@@ -25,10 +25,10 @@ from fhir_b12.validation.profiles.unknown_profiles import (
     unknown_profile_finding,
 )
 from fhir_b12.validation.references import ReferenceCheck, check_attachment
-from fhir_b12.validation.report import Report, Telling, not_checked, of_json
-from fhir_b12.validation.structure.checks import Check, Structure
-from fhir_b12.validation.structure.normalization import Shaping
-from fhir_b12.validation.structure.quick_check import count, fits
+from fhir_b12.validation.report import FindingReporter, Report, json_report, unchecked_issue
+from fhir_b12.validation.structure.checks import Check, StructureChecks
+from fhir_b12.validation.structure.normalization import Normalizer
+from fhir_b12.validation.structure.quick_check import count, is_well_shaped
 from fhir_b12.validation.terminology.service import (
     Terminology,
     check_binding,
@@ -88,8 +88,8 @@ class Validator:
             ReferenceCheck,
             check_narrative,
         )
-        self._quick = Structure(*parts, hasty=True)
-        self._thorough = Structure(*parts, hasty=False)
+        self._quick = StructureChecks(*parts, fast=True)
+        self._thorough = StructureChecks(*parts, fast=False)
 
     def _known(self, profiles: Iterable[str]) -> tuple[str, ...]:
         asked = tuple(profiles)
@@ -130,9 +130,9 @@ class Validator:
             value = jsonio.loads(text)
         except jsonio.JsonError as error:
             faults += error.issues
-            value = json_text.leniently(text)
+            value = json_text.parse_leniently(text)
         if value is json_text.NOTHING:
-            return of_json(faults)
+            return json_report(faults)
         # lines are worth their price only where there is something to be found
         return self._report(value, asked, text if positions else None, faults)
 
@@ -140,11 +140,11 @@ class Validator:
         """The line number and the report of each resource of NDJSON, one line in memory."""
         for number, value in jsonio.read_lines(stream):
             if isinstance(value, jsonio.JsonError):
-                yield number, of_json(value.issues)
+                yield number, json_report(value.issues)
             else:
                 yield number, self._report(value, self.profiles, None)
 
-    def conforms(self, context: Context, profile: str, found: list[Finding]) -> bool | None:
+    def conforms(self, context: ResourceContext, profile: str, found: list[Finding]) -> bool | None:
         """Check a whole resource against a profile; None where the profile is not known."""
         if self.canonicals.find(profile, "StructureDefinition") is None:
             return None
@@ -163,29 +163,29 @@ class Validator:
     ) -> Report:
         self.terminology.forget_unchecked()
         found: list[Finding] = []
-        shaping = Shaping()
+        shaping = Normalizer()
         if not self._is_quick(value, asked, found):
             found = []
             if json_text.is_too_deep(value):
                 return Report((_too_deep(),))
             shaped = shaping.resource(value)
             if shaped is not None:
-                self._resource(Context(shaped, self), found, asked)
+                self._resource(ResourceContext(shaped, self), found, asked)
         told: tuple[Issue, ...] = ()
         if shaping.found or found:
             lines = None if text is None else json_text.lines(text)
-            telling = Telling(value, shaping, lines, show_values=self._show_values)
+            telling = FindingReporter(value, shaping, lines, show_values=self._show_values)
             told = telling.issues(shaping.found, found)
-        told = (*of_json(faults), *told)
+        told = (*json_report(faults), *told)
         return Report(told, unchecked=self._unchecked(value), resources=count(value))
 
     def _is_quick(self, value: Any, asked: tuple[str, ...], found: list[Finding]) -> bool:
         """Whether the value is well shaped, so that all has been found that is wrong with it."""
-        if not fits(value):
+        if not is_well_shaped(value):
             return False
         try:
-            self._resource(Context(value, self, hasty=True), found, asked)
-        except Misshapen:
+            self._resource(ResourceContext(value, self, fast=True), found, asked)
+        except NeedsNormalization:
             return False
         return True
 
@@ -199,22 +199,24 @@ class Validator:
     # --- one resource
 
     def _resource(
-        self, context: Context, found: list[Finding], asked: tuple[str, ...] = ()
+        self, context: ResourceContext, found: list[Finding], asked: tuple[str, ...] = ()
     ) -> None:
         resource = context.resource
-        structure = self._quick if context.hasty else self._thorough
+        structure = self._quick if context.fast else self._thorough
         structure.check(context.type)(resource, context, found)
         if "contained" in resource:
             self._contained(context, found)
         if context.type == "Bundle":
             self._bundle(context, found)
-        if context.extended:
+        if context.extension_lists:
             check_extensions(resource, context, found)
         self._profiles(context, found, asked)
         if self._plausibility:
             check_plausibility(resource, context, found)
 
-    def _profiles(self, context: Context, found: list[Finding], asked: tuple[str, ...]) -> None:
+    def _profiles(
+        self, context: ResourceContext, found: list[Finding], asked: tuple[str, ...]
+    ) -> None:
         """The profiles it declares, those that were asked for, and those its content implies."""
         resource = context.resource
         urls = dict.fromkeys(asked)
@@ -231,13 +233,13 @@ class Validator:
         for url in urls:
             check_profile(resource, url, context, found)
 
-    def _contained(self, context: Context, found: list[Finding]) -> None:
+    def _contained(self, context: ResourceContext, found: list[Finding]) -> None:
         """Contained resources, each for itself and as contained."""
         contained = context.resource["contained"]
         seen: set[str] = set()
         lost: set[int] = set()
-        if not all(each.get("id") in context.pointed_at for each in contained):
-            lost = set(orphans(context.resource))
+        if not all(each.get("id") in context.referenced_ids for each in contained):
+            lost = set(find_orphans(context.resource))
         for index, each in enumerate(contained):
             mark = len(found)
             name = each.get("id")
@@ -250,13 +252,13 @@ class Validator:
                 found.append(Finding("contained-orphan"))
             here = context.contained().get(str(name))
             if here is None or here.resource is not each:
-                here = Context(each, self, container=context.root, hasty=context.hasty)
+                here = ResourceContext(each, self, container=context.root, fast=context.fast)
             self._resource(here, found)
-            under(found, mark, "contained", index)
+            prepend_path(found, mark, "contained", index)
 
-    def _bundle(self, context: Context, found: list[Finding]) -> None:
-        entries = context.entries(Entries)
-        assert isinstance(entries, Entries)
+    def _bundle(self, context: ResourceContext, found: list[Finding]) -> None:
+        entries = context.entries(EntryIndex)
+        assert isinstance(entries, EntryIndex)
         check_bundle(context.resource, entries, found)
         if not self._plausibility:
             return
@@ -264,46 +266,46 @@ class Validator:
         together: list[list[Finding]] = [[] for _ in places]
         check_together([each for each in entries.contexts if each is not None], together)
         for index, advice in zip(places, together, strict=True):
-            under(advice, 0, "entry", index, "resource")
+            prepend_path(advice, 0, "entry", index, "resource")
             found += advice
 
-    def _entry(self, entry: Any, bundle: Context, found: list[Finding]) -> None:
+    def _entry(self, entry: Any, bundle: ResourceContext, found: list[Finding]) -> None:
         """The resource of an entry, which stands in its own surroundings."""
         check_entry(entry, bundle.resource.get("type"), found)
         resource = entry.get("resource")
         if resource is not None:
-            entries = bundle.entries(Entries)
-            assert isinstance(entries, Entries)
+            entries = bundle.entries(EntryIndex)
+            assert isinstance(entries, EntryIndex)
             here = entries.of(resource)
             mark = len(found)
             self._resource(here, found)
-            under(found, mark, "resource")
+            prepend_path(found, mark, "resource")
             if id(here) in entries.without_url:
                 found.append(Finding("entry-without-fullurl"))
         outcome = entry.get("response", {}).get("outcome")
         if outcome is not None:
             self._alone(outcome, bundle, found, "response", "outcome")
 
-    def _parameter(self, parameter: Any, holder: Context, found: list[Finding]) -> None:
+    def _parameter(self, parameter: Any, holder: ResourceContext, found: list[Finding]) -> None:
         if "resource" in parameter:
             self._alone(parameter["resource"], holder, found, "resource")
 
-    def _alone(self, node: Any, holder: Context, found: list[Finding], *steps: str) -> None:
+    def _alone(self, node: Any, holder: ResourceContext, found: list[Finding], *steps: str) -> None:
         """A resource in another to which it has no ties."""
         mark = len(found)
-        self._resource(Context(node, self, hasty=holder.hasty), found)
-        under(found, mark, *steps)
+        self._resource(ResourceContext(node, self, fast=holder.fast), found)
+        prepend_path(found, mark, *steps)
 
 
 @lru_cache(maxsize=1024)
 def _left_unchecked(canonical: str, reason: str, root: str) -> Issue:
     """The same few are left out of most reports."""
-    return not_checked(f"{canonical}: {reason}", root)
+    return unchecked_issue(f"{canonical}: {reason}", root)
 
 
 def _too_deep() -> Issue:
     rule = rules()["too-deep"]
-    said = rule.says.format(limit=MAX_DEPTH)
+    said = rule.message.format(limit=MAX_DEPTH)
     return Issue(rule.severity, rule.code, "$this", said, rule=rule.id, stage=rule.stage)
 
 

@@ -69,7 +69,7 @@ def is_url(text: str) -> bool:
     return (_DATA if text.startswith("data:") else _URL).fullmatch(text) is not None
 
 
-def fits(name: str, parent: str) -> bool:
+def can_contain(name: str, parent: str) -> bool:
     """Whether an element may stand directly in another."""
     inside, outside = CHILDREN.get(parent), PARENTS.get(name)
     return (

@@ -59,12 +59,12 @@ def test_every_rule_that_the_code_speaks_of_is_stated_and_the_other_way_round():
 
 @pytest.mark.parametrize("rule", rules().values(), ids=list(rules()))
 def test_a_rule_says_what_why_and_where_it_is_written(rule):
-    assert rule.says
+    assert rule.message
     assert rule.why
     assert rule.source.startswith("http") or rule.stage == "plausibility"
     assert rule.source
     # the message of a finding names a patient's value in no other way than this
-    assert "{value!" not in rule.says
+    assert "{value!" not in rule.message
 
 
 def test_lines_and_columns_are_those_of_the_text():

@@ -3,7 +3,7 @@
 import pytest
 
 from fhir_b12.definitions.canonicals import Canonicals
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import rules
 from fhir_b12.validation.terminology.service import (
     Terminology,
@@ -33,7 +33,7 @@ WITHOUT_CODE = "warning code concept-without-code"
 STRANGE = {"system": ELSEWHERE, "code": "a"}
 
 
-class Services:
+class ValidationServices:
     """What a validator offers to checks."""
 
     def __init__(self, definitions):
@@ -45,7 +45,9 @@ def surroundings(**resource):
     loose = {**COLOURS, "url": f"{BASE}/CodeSystem/loose", "caseSensitive": False}
     part = {**COLOURS, "url": f"{BASE}/CodeSystem/part", "content": "fragment"}
     definitions = Definitions(COLOURS, loose, part, FEW, ALL, MIXED)
-    return Context({"resourceType": "Observation", **resource}, Services(definitions))
+    return ResourceContext(
+        {"resourceType": "Observation", **resource}, ValidationServices(definitions)
+    )
 
 
 def said(found):
@@ -323,7 +325,7 @@ def test_an_identifier_has_an_absolute_system(identifier, expected):
 
 
 def test_bindings_of_r4_hold_without_a_server():
-    context = Context({"resourceType": "Condition"}, Services(Canonicals()))
+    context = ResourceContext({"resourceType": "Condition"}, ValidationServices(Canonicals()))
     hl7, base = "http://terminology.hl7.org/CodeSystem", "http://hl7.org/fhir/ValueSet"
     clinical = f"{base}/condition-clinical"
     language, all_languages = f"{base}/languages", f"{base}/all-languages"
@@ -352,4 +354,4 @@ def test_every_rule_speaks_only_of_what_its_findings_know():
         ("value", "system", "code", "display", "displays", "value_set", "hint"), "x"
     )
     own = [each for each in rules().values() if each.stage == "terminology"]
-    assert [each.id for each in own if "{" in each.says.format(**values)] == []
+    assert [each.id for each in own if "{" in each.message.format(**values)] == []

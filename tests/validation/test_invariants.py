@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from fhir_b12 import definitions, fhirpath
-from fhir_b12.validation.context import Context
-from fhir_b12.validation.invariants import FUNCTIONS, orphans
+from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.invariants import FUNCTIONS, find_orphans
 from fhir_b12.validation.invariants.comparison import not_after
-from fhir_b12.validation.structure.normalization import Shaping
+from fhir_b12.validation.structure.normalization import Normalizer
 from tests.validation.walk import visits
 
 CASES = json.loads(
@@ -89,13 +89,13 @@ def test_an_invariant_is_met_in_its_cases(key):
     ],
 )
 def test_money_has_a_currency(node, holds):
-    assert FUNCTIONS["mqty-1"](node, Context({"resourceType": "Invoice"}, None)) == holds
+    assert FUNCTIONS["mqty-1"](node, ResourceContext({"resourceType": "Invoice"}, None)) == holds
 
 
 def test_the_rules_of_a_key_that_r4_uses_thrice_are_told_apart_by_the_resource():
     node = {"name": "a", "operation": {}, "authoredOn": "2026", "lastModified": "2025"}
     verdicts = {
-        name: FUNCTIONS["inv-1"](node, Context({"resourceType": name}, None))
+        name: FUNCTIONS["inv-1"](node, ResourceContext({"resourceType": name}, None))
         for name in ("Task", "TestReport", "Parameters")
     }
     assert verdicts == {"Task": False, "TestReport": True, "Parameters": False}
@@ -113,7 +113,7 @@ def test_orphans_are_named_by_their_place():
         ],
         "managingOrganization": {"reference": "#used"},
     }
-    assert orphans(resource) == [1, 2, 4]
+    assert find_orphans(resource) == [1, 2, 4]
 
 
 def recorded(root):
@@ -125,7 +125,7 @@ def recorded(root):
                 text = row.get("text")
                 if text is None and row["source"] not in files:
                     continue
-                shaping = Shaping()
+                shaping = Normalizer()
                 text = text or files[row["source"]].read_text("utf-8")
                 resource = shaping.resource(json.loads(text, parse_float=Decimal))
                 if not shaping.found:  # where something is badly shaped the reference stops early
@@ -279,7 +279,7 @@ def test_no_function_raises_whatever_the_values(key):
             node = shaped(path, draw)
             if path == owner == resource["resourceType"]:
                 node = resource = {**resource, **node}
-            assert FUNCTIONS[key](node, Context(resource, None)) in (True, False)
+            assert FUNCTIONS[key](node, ResourceContext(resource, None)) in (True, False)
 
 
 def test_moments_that_cannot_be_ordered_are_not_ordered():

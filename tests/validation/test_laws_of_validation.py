@@ -69,7 +69,7 @@ def told(report: Report):
 
 def thoroughly(value, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(validator, "fits", lambda _: False)
+        patch.setattr(validator, "is_well_shaped", lambda _: False)
         return THOROUGH.validate(value)
 
 
@@ -104,11 +104,11 @@ def test_the_quick_way_says_what_the_thorough_way_says(resources, mutants, monke
 
 def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
     for value in mutants:
-        if not quick_check.fits(value):
+        if not quick_check.is_well_shaped(value):
             continue
-        walk = normalization.Shaping()
+        walk = normalization.Normalizer()
         shaped = walk.resource(value)
-        if walk.found:  # then structure must see what `fits` cannot
+        if walk.found:  # then structure must see what `is_well_shaped` cannot
             rules = {finding.rule for finding in walk.found}
             assert rules <= {
                 "second-choice", "empty-list", "empty-object", "null-alone", "wrong-kind",
@@ -127,7 +127,7 @@ def test_threads_may_meet_a_type_for_the_first_time_together():
         together = threading.Barrier(len(kinds))
         def work(kind):
             together.wait()
-            found.append(quick_check.fits({"resourceType": kind, "text": {"div": 1}}))
+            found.append(quick_check.is_well_shaped({"resourceType": kind, "text": {"div": 1}}))
         threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
         [each.start() for each in threads]
         [each.join() for each in threads]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import rules
 from fhir_b12.validation.narrative import Verdict, anchors, check_narrative, is_plain, parsed
 
@@ -37,7 +37,7 @@ def resource(div):
 
 def found(div):
     findings = []
-    check_narrative(div, Context(resource(div), None), findings)
+    check_narrative(div, ResourceContext(resource(div), None), findings)
     return [each.rule for each in findings]
 
 
@@ -183,7 +183,7 @@ def test_narratives_of_the_recorded_outcomes_are_judged_alike(fixtures):
             continue
         number += 1
         findings = []
-        check_narrative(div, Context(mutant, None), findings)
+        check_narrative(div, ResourceContext(mutant, None), findings)
         if said != any(rules()[each.rule].severity == "error" for each in findings):
             wrong.append((source, said, [each.rule for each in findings]))
     assert (wrong, number > 50) == ([], True)

@@ -13,7 +13,7 @@ from fhir_b12.data import mappings, read
 from fhir_b12.dates import DateTime
 from fhir_b12.jsonio import loads
 from fhir_b12.validation import Validator, validate
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import rules
 from fhir_b12.validation.plausibility import check_plausibility, check_together
 from fhir_b12.validation.plausibility.rule_config import all_facts, left_out
@@ -46,7 +46,7 @@ class Surroundings:
         self.switched_off = frozenset(case.get("off", ()))
         self.now = DateTime(case["now"]) if "now" in case else None
         self.contexts = [
-            Context(merged(RESOURCES[name], change), self, neighbours=self)
+            ResourceContext(merged(RESOURCES[name], change), self, bundle_entries=self)
             for name, change in case["of"]
         ]
 
@@ -154,7 +154,7 @@ def said_of_a_patient(node):
 def test_no_message_holds_what_a_patient_s_data_hold(rule, name):
     case = CASES[rule, name]
     resources = [merged(RESOURCES[part], change) for part, change in case["of"]]
-    own = " ".join(each.says.lower() for key, each in rules().items() if key.startswith(rule))
+    own = " ".join(each.message.lower() for key, each in rules().items() if key.startswith(rule))
     held = {text for text in said_of_a_patient(resources) if text not in f"{own} of the bag"}
     message = " ".join(each.message.lower() for each in told(case))
     assert [each for each in held if re.search(rf"(?<![\w.]){re.escape(each)}\b", message)] == []
@@ -194,7 +194,7 @@ def test_every_placeholder_of_a_message_is_filled():
     for case in CASES.values():
         for each in (each for own in advice(case) for each in own):
             filled.setdefault(each.rule, set(each.values))
-            rules()[each.rule].says.format(**each.values)
+            rules()[each.rule].message.format(**each.values)
     assert set(filled) == {name for name, rule in rules().items() if rule.stage == "plausibility"}
 
 

@@ -1,12 +1,12 @@
 """Which invariants apply where in a resource, by R4's definitions."""
 
 from fhir_b12 import definitions
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 
 
 def visits(resource, container=None):
     """(invariant, its path, node, context) for every invariant of every element of a resource."""
-    context = Context(resource, None, container=container)
+    context = ResourceContext(resource, None, container=container)
     yield from _whole(resource, context.type, context)
 
 

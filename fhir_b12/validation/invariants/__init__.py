@@ -22,9 +22,9 @@ from fhir_b12.validation.invariants import (
     structures,
 )
 from fhir_b12.validation.invariants.predicates import Invariant
-from fhir_b12.validation.invariants.resources import orphans
+from fhir_b12.validation.invariants.resources import find_orphans
 
-__all__ = ["FUNCTIONS", "Invariant", "orphans"]
+__all__ = ["FUNCTIONS", "Invariant", "find_orphans"]
 
 _FAMILIES = (
     administrative,

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/administration-module.html and https://hl7.org/fhir/R4/f
 
 from typing import Any
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.comparison import not_after
 from fhir_b12.validation.invariants.predicates import (
     coded,
@@ -30,7 +30,7 @@ pat_1 = needs("name", "telecom", "address", "organization")
 org_1 = ipn_1 = needs("identifier", "name")
 
 
-def org_2(node: Node, _: Context) -> bool:
+def org_2(node: Node, _: ResourceContext) -> bool:
     """An organization has no home."""
     return node.get("use") != "home"
 
@@ -44,12 +44,12 @@ app_1 = needs("type", "actor")
 apr_1 = needs("participantType", "actor")
 
 
-def app_2(node: Node, _: Context) -> bool:
+def app_2(node: Node, _: ResourceContext) -> bool:
     """Start and end, or neither."""
     return has(node, "start") == has(node, "end")
 
 
-def app_3(node: Node, _: Context) -> bool:
+def app_3(node: Node, _: ResourceContext) -> bool:
     """Only what is proposed, waiting or cancelled has no start and end."""
     return (has(node, "start") and has(node, "end")) or node.get("status") in _MAY_WAIT
 
@@ -60,7 +60,7 @@ app_4 = only_where("cancelationReason", "status", "no-show", "cancelled")
 # --- tasks, reports and parameters
 
 
-def inv_1(node: Node, context: Context) -> bool:
+def inv_1(node: Node, context: ResourceContext) -> bool:
     """Three rules of one key: of a Task, of a TestReport's action, of a Parameters' parameter."""
     if context.type == "Task":
         return _task_in_order(node)
@@ -92,22 +92,22 @@ def _has_patient(node: Node, code: str) -> bool:
     return "patient" in node or not coded(node, "scope", "something", code)
 
 
-def ppc_2(node: Node, _: Context) -> bool:
+def ppc_2(node: Node, _: ResourceContext) -> bool:
     """A consent to privacy has its patient."""
     return _has_patient(node, "patient-privacy")
 
 
-def ppc_3(node: Node, _: Context) -> bool:
+def ppc_3(node: Node, _: ResourceContext) -> bool:
     """A consent to research has its patient."""
     return _has_patient(node, "research")
 
 
-def ppc_4(node: Node, _: Context) -> bool:
+def ppc_4(node: Node, _: ResourceContext) -> bool:
     """An advance directive has its patient."""
     return _has_patient(node, "adr")
 
 
-def ppc_5(node: Node, _: Context) -> bool:
+def ppc_5(node: Node, _: ResourceContext) -> bool:
     """A consent to treatment has its patient."""
     return _has_patient(node, "treatment")
 
@@ -116,12 +116,12 @@ cmp_1 = needs("text", "entry", "section")
 cmp_2 = lst_1 = not_both("emptyReason", "entry")
 
 
-def lst_2(node: Node, _: Context) -> bool:
+def lst_2(node: Node, _: ResourceContext) -> bool:
     """Only a list of changes has deleted entries."""
     return node.get("mode") == "changes" or not _any_entry(node, "deleted")
 
 
-def lst_3(node: Node, _: Context) -> bool:
+def lst_3(node: Node, _: ResourceContext) -> bool:
     """Only a working list has dates of entries."""
     return node.get("mode") == "working" or not _any_entry(node, "date")
 
@@ -130,12 +130,12 @@ def _any_entry(node: Node, name: str) -> bool:
     return any(has(each, name) for each in items(node, "entry"))
 
 
-def grp_1(node: Node, _: Context) -> bool:
+def grp_1(node: Node, _: ResourceContext) -> bool:
     """Only an actual group has members."""
     return "member" not in node or node.get("actual") is True
 
 
-def lnk_1(node: Node, _: Context) -> bool:
+def lnk_1(node: Node, _: ResourceContext) -> bool:
     """Two items at least."""
     return count(node, "item") > 1
 
@@ -144,6 +144,6 @@ sev_1 = not_both("name", "query")
 ces_1 = just_one("category", "productOrService")
 
 
-def mrp_1(node: Node, _: Context) -> bool:
+def mrp_1(node: Node, _: ResourceContext) -> bool:
     """A report that only collects data has no groups."""
     return "group" not in node or differs(node, "type", "data-collection")

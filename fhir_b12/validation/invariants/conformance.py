@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from fhir_b12 import definitions
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.predicates import (
     Invariant,
     at_most_one,
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}\n?", re.ASCII)  # FHIRPath's `$` l
 _RESOURCE_TYPES = "http://hl7.org/fhir/ValueSet/resource-types"
 
 
-def _usable_name(node: Node, _: Context) -> bool:
+def _usable_name(node: Node, _: ResourceContext) -> bool:
     """A name can be used in programs; R4's expression is broken by an absent one too, mended."""
     return not has(node, "name") or _NAME.fullmatch(node.get("name", "")) is not None
 
@@ -47,27 +47,27 @@ cpb_1 = needs("rest", "messaging", "document")
 cpb_2 = tcp_2 = needs("description", "software", "implementation")
 
 
-def cpb_3(node: Node, _: Context) -> bool:
+def cpb_3(node: Node, _: ResourceContext) -> bool:
     """Only an instance has end-points for messages."""
     return node.get("kind") == "instance" or not items(node, "messaging", "endpoint")
 
 
-def cpb_7(node: Node, _: Context) -> bool:
+def cpb_7(node: Node, _: ResourceContext) -> bool:
     """No document has the profile and mode of another."""
     return distinct(f"{d.get('profile', '')}{d.get('mode', '')}" for d in items(node, "document"))
 
 
-def cpb_9(node: Node, _: Context) -> bool:
+def cpb_9(node: Node, _: ResourceContext) -> bool:
     """No type of resource is described twice."""
     return distinct(values(items(node, "resource"), "type"))
 
 
-def cpb_12(node: Node, _: Context) -> bool:
+def cpb_12(node: Node, _: ResourceContext) -> bool:
     """No search parameter's name stands twice."""
     return distinct(values(items(node, "searchParam"), "name"))
 
 
-def cpb_14(node: Node, _: Context) -> bool:
+def cpb_14(node: Node, _: ResourceContext) -> bool:
     """An instance has its implementation."""
     return "implementation" in node or differs(node, "kind", "instance")
 
@@ -75,7 +75,7 @@ def cpb_14(node: Node, _: Context) -> bool:
 tcp_3 = cpb_14
 
 
-def cpb_15(node: Node, _: Context) -> bool:
+def cpb_15(node: Node, _: ResourceContext) -> bool:
     """A capability has software and no implementation."""
     right = "implementation" not in node and "software" in node
     return right or differs(node, "kind", "capability")
@@ -84,7 +84,7 @@ def cpb_15(node: Node, _: Context) -> bool:
 tcp_4 = cpb_15
 
 
-def cpb_16(node: Node, _: Context) -> bool:
+def cpb_16(node: Node, _: ResourceContext) -> bool:
     """Requirements have neither software nor implementation."""
     right = "implementation" not in node and "software" not in node
     return right or differs(node, "kind", "requirements")
@@ -93,7 +93,7 @@ def cpb_16(node: Node, _: Context) -> bool:
 tcp_5 = cpb_16
 
 
-def tcp_1(node: Node, _: Context) -> bool:
+def tcp_1(node: Node, _: ResourceContext) -> bool:
     """Of several versions each has a code."""
     versions = items(node, "version")
     return len(versions) < 2 or all(has(each, "code") for each in versions)
@@ -102,7 +102,7 @@ def tcp_1(node: Node, _: Context) -> bool:
 # --- CodeSystem, ValueSet, ConceptMap, NamingSystem
 
 
-def csd_1(node: Node, _: Context) -> bool:
+def csd_1(node: Node, _: ResourceContext) -> bool:
     """No code stands twice, whatever its level."""
     codes = values(items(node, "concept"), "code")
     waiting: list[Any] = [part for name, part in node.items() if name != "concept"]
@@ -120,7 +120,7 @@ def csd_1(node: Node, _: Context) -> bool:
 vsd_1 = needs("valueSet", "system")
 
 
-def vsd_2(node: Node, _: Context) -> bool:
+def vsd_2(node: Node, _: ResourceContext) -> bool:
     """Concepts and filters have a system."""
     return has(node, "system") or not ("concept" in node or "filter" in node)
 
@@ -129,7 +129,7 @@ vsd_3 = not_both("concept", "filter")
 vsd_6 = needs("code", "display")
 
 
-def vsd_9(node: Node, _: Context) -> bool:
+def vsd_9(node: Node, _: ResourceContext) -> bool:
     """What is not abstract has a code."""
     return has(node, "code") or node.get("abstract") is True
 
@@ -137,30 +137,30 @@ def vsd_9(node: Node, _: Context) -> bool:
 vsd_10 = entails("code", "system")
 
 
-def cmd_1(node: Node, _: Context) -> bool:
+def cmd_1(node: Node, _: ResourceContext) -> bool:
     """A narrower or inexact target has a comment."""
     if has(node, "comment") or not has(node, "equivalence"):
         return True
     return node.get("equivalence") not in {"narrower", "inexact"}
 
 
-def cmd_2(node: Node, _: Context) -> bool:
+def cmd_2(node: Node, _: ResourceContext) -> bool:
     """The mode `fixed` has its code."""
     return has(node, "code") or differs(node, "mode", "fixed")
 
 
-def cmd_3(node: Node, _: Context) -> bool:
+def cmd_3(node: Node, _: ResourceContext) -> bool:
     """The mode `other-map` has its url."""
     return has(node, "url") or differs(node, "mode", "other-map")
 
 
-def nsd_1(node: Node, _: Context) -> bool:
+def nsd_1(node: Node, _: ResourceContext) -> bool:
     """A root system has no uuid."""
     names = items(node, "uniqueId")
     return differs(node, "kind", "root") or all(differs(each, "type", "uuid") for each in names)
 
 
-def nsd_2(node: Node, _: Context) -> bool:
+def nsd_2(node: Node, _: ResourceContext) -> bool:
     """No type of identifier has two that are preferred."""
     preferred = [each for each in items(node, "uniqueId") if each.get("preferred") is True]
     return distinct(values(preferred, "type"))
@@ -172,7 +172,7 @@ opd_1 = needs("type", "part")
 opd_2 = only_where("searchType", "type", "string")
 
 
-def opd_3(node: Node, _: Context) -> bool:
+def opd_3(node: Node, _: ResourceContext) -> bool:
     """Target profiles are for references.
 
     R4 knows Reference and canonical; the reference validator allows every type of resource too.
@@ -189,18 +189,18 @@ smp_1 = entails("element", "context")
 smp_2 = entails("context", "contextType")
 
 
-def md_1(node: Node, _: Context) -> bool:
+def md_1(node: Node, _: ResourceContext) -> bool:
     """A max is `*` or a positive number."""
     return node.get("max") == "*" or (integer(node.get("max")) or 0) > 0
 
 
-def ig_1(node: Node, _: Context) -> bool:
+def ig_1(node: Node, _: ResourceContext) -> bool:
     """A resource's grouping is defined."""
     groups = set(values(items(node, "grouping"), "id"))
     return groups.issuperset(values(items(node, "resource"), "groupingId"))
 
 
-def ig_2(node: Node, _: Context) -> bool:
+def ig_2(node: Node, _: ResourceContext) -> bool:
     """A resource's version of FHIR is one of the guide's."""
     known = set(node.get("fhirVersion", ()))
     listed = values(items(node, "definition", "resource"), "fhirVersion")
@@ -212,12 +212,12 @@ def ig_2(node: Node, _: Context) -> bool:
 tst_1 = tst_2 = inv_2 = just_one("operation", "assert")
 
 
-def tst_3(node: Node, _: Context) -> bool:
+def tst_3(node: Node, _: ResourceContext) -> bool:
     """Not expression, header field and path all at once."""
     return not (has(node, "expression") and has(node, "headerField") and has(node, "path"))
 
 
-def tst_4(node: Node, _: Context) -> bool:
+def tst_4(node: Node, _: ResourceContext) -> bool:
     """A capability is required or validated."""
     capabilities = items(node, "capability")
     return any(has(each, "required") or has(each, "validated") for each in capabilities)
@@ -238,7 +238,7 @@ _one_assertion: Invariant = at_most_one(
 )
 
 
-def tst_5(node: Node, context: Context) -> bool:
+def tst_5(node: Node, context: ResourceContext) -> bool:
     """One assertion."""
     return "extension" in node or _one_assertion(node, context)
 
@@ -246,7 +246,7 @@ def tst_5(node: Node, context: Context) -> bool:
 tst_6 = tst_5
 
 
-def tst_7(node: Node, _: Context) -> bool:
+def tst_7(node: Node, _: ResourceContext) -> bool:
     """A source, or one of target, url and params, or an operation that needs none."""
     if (
         has(node, "sourceId")
@@ -261,7 +261,7 @@ tst_8 = tst_9 = tst_7
 _source = needs("compareToSourceExpression", "compareToSourcePath")
 
 
-def tst_10(node: Node, context: Context) -> bool:
+def tst_10(node: Node, context: ResourceContext) -> bool:
     """A source to compare with comes with its expression or path."""
     return has(node, "compareToSourceId") == _source(node, context)
 
@@ -269,7 +269,7 @@ def tst_10(node: Node, context: Context) -> bool:
 tst_11 = tst_10
 
 
-def tst_12(node: Node, _: Context) -> bool:
+def tst_12(node: Node, _: ResourceContext) -> bool:
     """Of a request no response is asserted."""
     if not has(node, "direction") or node.get("direction") == "response":
         return True

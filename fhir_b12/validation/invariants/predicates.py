@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 
-Invariant = Callable[[Any, Context], bool]
+Invariant = Callable[[Any, ResourceContext], bool]
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
@@ -90,7 +90,7 @@ def needs(*elements: str) -> Invariant:
     """At least one of the elements is there."""
     any_of = names(*elements)
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return not any_of.isdisjoint(node)
 
     return holds
@@ -99,7 +99,7 @@ def needs(*elements: str) -> Invariant:
 def not_both(one: str, other: str) -> Invariant:
     """One of the two is absent."""
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return not (has(node, one) and has(node, other))
 
     return holds
@@ -109,7 +109,7 @@ def just_one(one: str, *others: str) -> Invariant:
     """Either the one is there or some of the others, never both."""
     rest = names(*others)
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return has(node, one) == rest.isdisjoint(node)
 
     return holds
@@ -119,7 +119,7 @@ def entails(one: str, *others: str) -> Invariant:
     """Where the one is there, so is at least one of the others."""
     any_of = names(*others)
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return not any_of.isdisjoint(node) or not has(node, one)
 
     return holds
@@ -128,7 +128,7 @@ def entails(one: str, *others: str) -> Invariant:
 def only_where(element: str, name: str, *codes: str) -> Invariant:
     """The element is there only where `name` is one of the codes."""
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return not has(node, element) or node.get(name) in codes
 
     return holds
@@ -138,7 +138,7 @@ def never_where(name: str, code: str, *elements: str) -> Invariant:
     """Where `name` is that code, none of the elements is there."""
     none_of = names(*elements)
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return none_of.isdisjoint(node) or differs(node, name, code)
 
     return holds
@@ -147,7 +147,7 @@ def never_where(name: str, code: str, *elements: str) -> Invariant:
 def at_most_one(*elements: str) -> Invariant:
     """No more than one of the elements, and that once."""
 
-    def holds(node: dict[str, Any], _: Context) -> bool:
+    def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return sum(count(node, name) for name in elements) <= 1
 
     return holds

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.predicates import (
     count,
     differs,
@@ -30,7 +30,7 @@ _WITH_OPTIONS = {
 _BOOLEAN = names("answerBoolean")
 
 
-def que_1(node: Node, _: Context) -> bool:
+def que_1(node: Node, _: ResourceContext) -> bool:
     """A group has items, a display has none."""
     if not has(node, "type"):
         return False
@@ -40,7 +40,7 @@ def que_1(node: Node, _: Context) -> bool:
     )
 
 
-def que_2(node: Node, _: Context) -> bool:
+def que_2(node: Node, _: ResourceContext) -> bool:
     """No linkId stands twice, contained resources included."""
     found: list[Any] = []
     waiting: list[Any] = [node]
@@ -59,7 +59,7 @@ que_3 = never_where("type", "display", "code")
 que_4 = not_both("answerOption", "answerValueSet")
 
 
-def que_5(node: Node, _: Context) -> bool:
+def que_5(node: Node, _: ResourceContext) -> bool:
     """Only a choice has options.
 
     R4's expression allows more types than its words do.
@@ -72,14 +72,14 @@ def que_5(node: Node, _: Context) -> bool:
 que_6 = never_where("type", "display", "required", "repeats")
 
 
-def que_7(node: Node, _: Context) -> bool:
+def que_7(node: Node, _: ResourceContext) -> bool:
     """Whether something exists is answered by yes or no."""
     if not _BOOLEAN.isdisjoint(node):
         return True
     return differs(node, "operator", "exists")
 
 
-def que_8(node: Node, _: Context) -> bool:
+def que_8(node: Node, _: ResourceContext) -> bool:
     """A group or display has no initial value."""
     return "initial" not in node or differs(node, "type", "group", "display")
 
@@ -87,7 +87,7 @@ def que_8(node: Node, _: Context) -> bool:
 que_9 = never_where("type", "display", "readOnly")
 
 
-def que_10(node: Node, _: Context) -> bool:
+def que_10(node: Node, _: ResourceContext) -> bool:
     """Only what is written has a greatest length."""
     return node.get("type") in _WITH_LENGTH or not has(node, "maxLength")
 
@@ -95,7 +95,7 @@ def que_10(node: Node, _: Context) -> bool:
 que_11 = not_both("answerOption", "initial")
 
 
-def que_12(node: Node, _: Context) -> bool:
+def que_12(node: Node, _: ResourceContext) -> bool:
     """Several conditions say how they work together.
 
     R4's expression begins at three, its words at two; the reference validator too.
@@ -103,7 +103,7 @@ def que_12(node: Node, _: Context) -> bool:
     return count(node, "enableWhen") < 2 or has(node, "enableBehavior")
 
 
-def que_13(node: Node, _: Context) -> bool:
+def que_13(node: Node, _: ResourceContext) -> bool:
     """Only what repeats has several initial values."""
     return node.get("repeats") is True or count(node, "initial") <= 1
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_b12 import definitions
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.predicates import differs, distinct, has, needs
 from fhir_b12.validation.narrative import anchors
 
@@ -22,24 +22,24 @@ _ANSWERED = {"batch-response", "transaction-response", _HISTORY}
 # --- contained resources: https://hl7.org/fhir/R4/references.html#contained
 
 
-def dom_2(node: Node, _: Context) -> bool:
+def dom_2(node: Node, _: ResourceContext) -> bool:
     """What is contained contains nothing."""
     return "contained" not in node or not any("contained" in each for each in node["contained"])
 
 
-def dom_3(node: Node, _: Context) -> bool:
+def dom_3(node: Node, _: ResourceContext) -> bool:
     """What is contained is referred to, or refers to what contains it."""
-    return "contained" not in node or not orphans(node)
+    return "contained" not in node or not find_orphans(node)
 
 
-def dom_4(node: Node, _: Context) -> bool:
+def dom_4(node: Node, _: ResourceContext) -> bool:
     """What is contained has no version of its own."""
     return "contained" not in node or not any(
         has(meta, "versionId") or has(meta, "lastUpdated") for meta in _metas(node)
     )
 
 
-def dom_5(node: Node, _: Context) -> bool:
+def dom_5(node: Node, _: ResourceContext) -> bool:
     """What is contained has no security label."""
     return "contained" not in node or not any("security" in meta for meta in _metas(node))
 
@@ -48,7 +48,7 @@ def _metas(node: Node) -> list[Node]:
     return [each["meta"] for each in node["contained"] if "meta" in each]
 
 
-def dom_6(node: Node, context: Context) -> bool:
+def dom_6(node: Node, context: ResourceContext) -> bool:
     """A resource that is not contained has a narrative.
 
     The reference validator says this only to those who ask for best practice.
@@ -56,7 +56,7 @@ def dom_6(node: Node, context: Context) -> bool:
     return context.container is not None or "div" in node.get("text", ())
 
 
-def orphans(node: Node) -> list[int]:
+def find_orphans(node: Node) -> list[int]:
     """Which contained resources nobody refers to, and that do not refer to what contains them.
 
     One that only another contained resource refers to counts if that other one does.
@@ -101,24 +101,24 @@ def _is_link(at: str) -> bool:
 # --- Bundle: https://hl7.org/fhir/R4/bundle.html
 
 
-def bdl_1(node: Node, _: Context) -> bool:
+def bdl_1(node: Node, _: ResourceContext) -> bool:
     """Only a search or history has a total."""
     return not has(node, "total") or node.get("type") in {"searchset", _HISTORY}
 
 
-def bdl_2(node: Node, _: Context) -> bool:
+def bdl_2(node: Node, _: ResourceContext) -> bool:
     """Only a search says how an entry was found."""
     if node.get("type") == "searchset":
         return True
     return not any("search" in entry for entry in node.get("entry", ()))
 
 
-def bdl_3(node: Node, _: Context) -> bool:
+def bdl_3(node: Node, _: ResourceContext) -> bool:
     """Each entry of a batch, transaction or history has its request, no other has one."""
     return _each_entry(node, "request", _ASKED)
 
 
-def bdl_4(node: Node, _: Context) -> bool:
+def bdl_4(node: Node, _: ResourceContext) -> bool:
     """Each entry of an answer or history has its response, no other has one."""
     return _each_entry(node, "response", _ANSWERED)
 
@@ -135,7 +135,7 @@ def _each_entry(node: Node, name: str, kinds: set[str]) -> bool:
 bdl_5 = needs("resource", "request", "response")
 
 
-def bdl_7(node: Node, _: Context) -> bool:
+def bdl_7(node: Node, _: ResourceContext) -> bool:
     """No fullUrl stands twice with one version, save in a history."""
     if node.get("type") == _HISTORY:
         return True
@@ -146,29 +146,29 @@ def bdl_7(node: Node, _: Context) -> bool:
     )
 
 
-def bdl_8(node: Node, _: Context) -> bool:
+def bdl_8(node: Node, _: ResourceContext) -> bool:
     """A fullUrl names no version; R4's expression is broken by an absent one too, mended."""
     return "/_history/" not in node.get("fullUrl", "")
 
 
-def bdl_9(node: Node, _: Context) -> bool:
+def bdl_9(node: Node, _: ResourceContext) -> bool:
     """A document has an identifier with system and value."""
     identifier = node.get("identifier", {})
     right = has(identifier, "system") and has(identifier, "value")
     return differs(node, "type", "document") or right
 
 
-def bdl_10(node: Node, _: Context) -> bool:
+def bdl_10(node: Node, _: ResourceContext) -> bool:
     """A document has its date."""
     return differs(node, "type", "document") or "timestamp" in node
 
 
-def bdl_11(node: Node, _: Context) -> bool:
+def bdl_11(node: Node, _: ResourceContext) -> bool:
     """A document starts with its Composition."""
     return differs(node, "type", "document") or _first_type(node) == "Composition"
 
 
-def bdl_12(node: Node, _: Context) -> bool:
+def bdl_12(node: Node, _: ResourceContext) -> bool:
     """A message starts with its MessageHeader."""
     return differs(node, "type", "message") or _first_type(node) == "MessageHeader"
 

@@ -10,7 +10,7 @@ A validator may offer `switched_off` and `switched_on` (ids such as "MED-02") an
 
 from collections.abc import Callable, Sequence
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility.accessors import Node
 from fhir_b12.validation.plausibility.conditions import (
@@ -24,7 +24,7 @@ from fhir_b12.validation.plausibility.results import check_observation
 
 __all__ = ["check_plausibility", "check_together"]
 
-_CHECKS: dict[str, Callable[[Node, Context, list[Finding]], None]] = {
+_CHECKS: dict[str, Callable[[Node, ResourceContext, list[Finding]], None]] = {
     "Condition": check_condition,
     "Encounter": check_encounter,
     "MedicationAdministration": check_administration,
@@ -35,14 +35,14 @@ _CHECKS: dict[str, Callable[[Node, Context, list[Finding]], None]] = {
 }
 
 
-def check_plausibility(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_plausibility(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """What one resource says, with what its references lead to; well-shaped JSON."""
     check = _CHECKS.get(context.type)
     if check is not None:
         check(resource, context, found)
 
 
-def check_together(contexts: Sequence[Context], found: FoundByContext) -> None:
+def check_together(contexts: Sequence[ResourceContext], found: FoundByContext) -> None:
     """What the resources of a Bundle or list say of each patient, in time linear to their number.
 
     `found[i]` takes the findings on `contexts[i]`, with paths that start at its resource.

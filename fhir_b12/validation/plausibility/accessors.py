@@ -14,7 +14,7 @@ from fhir_b12.aliases import UCUM
 from fhir_b12.codes import Entry
 from fhir_b12.datatypes import CodeableConcept, Quantity, convert
 from fhir_b12.dates import DateTime
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 
 _FIGURES = 25  #: of a factor
 _ROUND = Digits(prec=15)  #: of what is compared: a sixtieth times sixty is one again
@@ -228,7 +228,7 @@ class Medicine(NamedTuple):
     active: tuple[Node, ...]  #: the ingredients of the product that are vitamin B12
 
 
-def medicine(node: Node, context: Context) -> Medicine | None:
+def medicine(node: Node, context: ResourceContext) -> Medicine | None:
     """The medicine by its code or by reference: contained, in the Bundle, or in words alone."""
     if concept := node.get("medicationCodeableConcept"):
         return _medicine("medicationCodeableConcept", [_drug(concept)])
@@ -260,7 +260,7 @@ def _medicine(
     return Medicine(place, frozenset([each.key for each in known]), b12, diluted, product, active)
 
 
-def _item(ingredient: Node, context: Context) -> Node | None:
+def _item(ingredient: Node, context: ResourceContext) -> Node | None:
     """What an ingredient is, as a concept."""
     concept: Node | None = ingredient.get("itemCodeableConcept")
     if concept is not None:
@@ -272,7 +272,7 @@ def _item(ingredient: Node, context: Context) -> Node | None:
     return {"text": reference.get("display", "")} if made is None else made.get("code")
 
 
-def _referred(reference: Node, context: Context) -> Node | None:
+def _referred(reference: Node, context: ResourceContext) -> Node | None:
     text = reference.get("reference")
     held = context.resolve(text) if text.__class__ is str else None
     return None if held is None else held.resource
@@ -302,7 +302,7 @@ def _codes_of_antidote() -> frozenset[str]:
     return frozenset(code for _, code in _antidote())
 
 
-def referred(reference: Node | None, context: Context, kind: str) -> Context | None:
+def referred(reference: Node | None, context: ResourceContext, kind: str) -> ResourceContext | None:
     """The resource of some type that a reference leads to, where it is here."""
     text = None if reference is None else reference.get("reference")
     held = context.resolve(text) if text.__class__ is str else None

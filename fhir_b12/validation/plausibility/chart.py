@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.plausibility.accessors import (
     VOID,
     Medicine,
@@ -65,7 +65,7 @@ class Chart:
         self.ordered: set[str] = set()  #: drugs of orders that hold, or held
 
 
-def charts(contexts: Sequence[Context]) -> list[Chart]:
+def charts(contexts: Sequence[ResourceContext]) -> list[Chart]:
     """One chart a patient; what names no patient is left out, for it cannot be compared."""
     found: dict[Any, Chart] = {}
     for at, context in enumerate(contexts):
@@ -82,7 +82,7 @@ def charts(contexts: Sequence[Context]) -> list[Chart]:
     return list(found.values())
 
 
-def target(reference: Node | None, context: Context) -> Any:
+def target(reference: Node | None, context: ResourceContext) -> Any:
     """What tells the target of a reference from others: itself where it is here, else its name."""
     if reference is None:
         return None
@@ -102,14 +102,14 @@ def _tests() -> frozenset[str]:
     return frozenset().union(*named, *pairs)
 
 
-def _lab(chart: Chart, at: int, resource: Node, _: Context) -> None:
+def _lab(chart: Chart, at: int, resource: Node, _: ResourceContext) -> None:
     test = meaning("lab_tests", resource.get("code"))
     if test is not None and test.key in _tests():
         unit = unit_of(resource.get("valueQuantity"))
         chart.labs.append(Lab(at, test.key, happened(resource), unit, resource))
 
 
-def _dose(chart: Chart, at: int, resource: Node, context: Context) -> None:
+def _dose(chart: Chart, at: int, resource: Node, context: ResourceContext) -> None:
     given = medicine(resource, context)
     if given is None or not given.b12:
         return
@@ -129,7 +129,7 @@ def _dose(chart: Chart, at: int, resource: Node, context: Context) -> None:
     )
 
 
-def _condition(chart: Chart, at: int, resource: Node, _: Context) -> None:
+def _condition(chart: Chart, at: int, resource: Node, _: ResourceContext) -> None:
     if not _is_active(resource):
         return
     rule, concept = facts("SAF-01"), resource.get("code")
@@ -139,7 +139,7 @@ def _condition(chart: Chart, at: int, resource: Node, _: Context) -> None:
         chart.warned.append(at)
 
 
-def _allergy(chart: Chart, at: int, resource: Node, _: Context) -> None:
+def _allergy(chart: Chart, at: int, resource: Node, _: ResourceContext) -> None:
     concept = resource.get("code")
     if concept is None or not _is_active(resource):
         return
@@ -149,7 +149,7 @@ def _allergy(chart: Chart, at: int, resource: Node, _: Context) -> None:
         chart.allergies.append(at)
 
 
-def _adverse(chart: Chart, at: int, resource: Node, _: Context) -> None:
+def _adverse(chart: Chart, at: int, resource: Node, _: ResourceContext) -> None:
     when = moment(resource.get("date"))
     if when is None or resource.get("actuality") == "potential" or "suspectEntity" in resource:
         return
@@ -158,14 +158,14 @@ def _adverse(chart: Chart, at: int, resource: Node, _: Context) -> None:
         chart.reactions.append((at, when))
 
 
-def _order(chart: Chart, at: int, resource: Node, context: Context) -> None:
+def _order(chart: Chart, at: int, resource: Node, context: ResourceContext) -> None:
     _use(chart, at, resource, context)
     asked = None if resource.get("status") in VOID else medicine(resource, context)
     if asked is not None:
         chart.ordered |= asked.drugs
 
 
-def _use(chart: Chart, _at: int, resource: Node, context: Context) -> None:
+def _use(chart: Chart, _at: int, resource: Node, context: ResourceContext) -> None:
     if resource.get("status") != "active" or "end" in resource.get("effectivePeriod", {}):
         return
     taken = medicine(resource, context)
@@ -185,7 +185,7 @@ def _is_active(resource: Node) -> bool:
     )
 
 
-_GATHER: dict[str, Callable[[Chart, int, Node, Context], None]] = {
+_GATHER: dict[str, Callable[[Chart, int, Node, ResourceContext], None]] = {
     "AdverseEvent": _adverse,
     "AllergyIntolerance": _allergy,
     "Condition": _condition,

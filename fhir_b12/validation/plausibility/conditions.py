@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/condition.html
 """
 
 from fhir_b12 import codes
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility.accessors import (
     Node,
@@ -17,7 +17,7 @@ from fhir_b12.validation.plausibility.accessors import (
 from fhir_b12.validation.plausibility.rule_config import facts, say
 
 
-def check_condition(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_condition(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """A code that says too little, or another thing than the text beside it."""
     concept = resource.get("code")
     if concept is None:
@@ -41,7 +41,7 @@ def _names_b12(text: str) -> bool:
     return "b12" in text or "b-12" in text or "b 12" in text or "cobalamin" in text
 
 
-def check_encounter(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_encounter(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """A manifestation in the first place.  https://hl7.org/fhir/R4/encounter.html"""
     for i, diagnosis in enumerate(resource.get("diagnosis", ())):
         if diagnosis.get("rank") != 1:
@@ -55,13 +55,15 @@ def check_encounter(resource: Node, context: Context, found: list[Finding]) -> N
             say(context, found, "CND-02", "diagnosis", i)
 
 
-def check_procedure(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_procedure(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """A reason that came later.  https://hl7.org/fhir/R4/procedure.html"""
     if resource.get("status") != "entered-in-error":
         check_reasons(resource, context, found, "performed")
 
 
-def check_reasons(resource: Node, context: Context, found: list[Finding], stem: str) -> None:
+def check_reasons(
+    resource: Node, context: ResourceContext, found: list[Finding], stem: str
+) -> None:
     """Conditions that are the reason for what was done before they began."""
     if "reasonReference" not in resource:
         return

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from fhir_b12 import codes
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility import chart as charted
 from fhir_b12.validation.plausibility.accessors import Moment, amount, shown
@@ -27,7 +27,7 @@ class FoundByContext(Protocol):
 class Joint:
     """The resources that are looked at together, and where what is found goes."""
 
-    def __init__(self, contexts: Sequence[Context], found: FoundByContext) -> None:
+    def __init__(self, contexts: Sequence[ResourceContext], found: FoundByContext) -> None:
         self.contexts = contexts
         self.found = found
 
@@ -36,7 +36,7 @@ class Joint:
         say(self.contexts[at], self.found[at], rule, *path, **values)
 
 
-def check_joint(contexts: Sequence[Context], found: FoundByContext) -> None:
+def check_joint(contexts: Sequence[ResourceContext], found: FoundByContext) -> None:
     """Every rule on what a Bundle or list holds of each patient."""
     joint = Joint(contexts, found)
     for chart in charted.charts(contexts):

@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 
 from fhir_b12.dates import DateTime
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility.accessors import Node
 from fhir_b12.validation.plausibility.rule_config import say
@@ -11,7 +11,7 @@ from fhir_b12.validation.plausibility.rule_config import say
 
 def check_future(
     resource: Node,
-    context: Context,
+    context: ResourceContext,
     found: list[Finding],
     stem: str,
     done: AbstractSet[str],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.plausibility.accessors import (
     VOID,
@@ -35,7 +35,7 @@ _GIVEN = frozenset({"in-progress", "completed", "stopped"})
 class Given:
     """A MedicationAdministration, with what several rules ask of it looked up once."""
 
-    def __init__(self, resource: Node, context: Context) -> None:
+    def __init__(self, resource: Node, context: ResourceContext) -> None:
         self.resource = resource
         self.status = resource.get("status")
         self.is_given = self.status in _GIVEN
@@ -48,7 +48,7 @@ class Given:
         self.volume = None if product is None else _volume(product)  #: of the bag, mL
 
 
-def check_administration(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_administration(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """One dose or infusion.  https://hl7.org/fhir/R4/medicationadministration.html"""
     if resource.get("status") == "entered-in-error":
         return
@@ -69,17 +69,19 @@ def check_administration(resource: Node, context: Context, found: list[Finding])
     _check_bag(given, given.medicine, context, found)
 
 
-def check_order(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_order(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """One order.  https://hl7.org/fhir/R4/medicationrequest.html"""
     _check_dosages(resource, "dosageInstruction", context, found)
 
 
-def check_use(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_use(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """What a patient takes.  https://hl7.org/fhir/R4/medicationstatement.html"""
     _check_dosages(resource, "dosage", context, found)
 
 
-def _check_dosages(resource: Node, name: str, context: Context, found: list[Finding]) -> None:
+def _check_dosages(
+    resource: Node, name: str, context: ResourceContext, found: list[Finding]
+) -> None:
     if name not in resource or resource.get("status") == "entered-in-error":
         return
     taken = medicine(resource, context)
@@ -99,7 +101,7 @@ def _doses(dosage: Node) -> Iterator[tuple[tuple[str | int, ...], Node]]:
 
 
 def _check_dose(
-    given: Medicine, dosage: Node, context: Context, found: list[Finding], *path: str | int
+    given: Medicine, dosage: Node, context: ResourceContext, found: list[Finding], *path: str | int
 ) -> None:
     """Milligrams where micrograms were meant."""
     limits = facts("MED-01")
@@ -139,7 +141,7 @@ _MEASURED: tuple[tuple[str, ...], ...] = (
 )
 
 
-def _check_numbers(given: Given, context: Context, found: list[Finding]) -> None:
+def _check_numbers(given: Given, context: ResourceContext, found: list[Finding]) -> None:
     """Nothing or less than nothing given; units that UCUM does not know."""
     for path in _MEASURED:
         quantity = given.dosage.get(path[0])
@@ -155,7 +157,9 @@ def _check_numbers(given: Given, context: Context, found: list[Finding]) -> None
             say_spelling(meant, quantity, context, found, "dosage", *path)
 
 
-def _check_route(given: Medicine, route: str, context: Context, found: list[Finding]) -> None:
+def _check_route(
+    given: Medicine, route: str, context: ResourceContext, found: list[Finding]
+) -> None:
     """Drugs whose label names other routes."""
     rule = facts("MED-02")
     if route in rule.routes and not given.drugs.isdisjoint(rule.drugs):
@@ -180,7 +184,7 @@ def _strengths(given: Medicine, unit: str) -> list[Decimal]:
     return found
 
 
-def _check_moment(given: Given, context: Context, found: list[Finding]) -> None:
+def _check_moment(given: Given, context: ResourceContext, found: list[Finding]) -> None:
     """A rate and no time to run; a time outside the visit."""
     if given.lasted == 0 and given.has_rate:
         say(context, found, "MED-04", "effectivePeriod")
@@ -200,7 +204,7 @@ def _check_moment(given: Given, context: Context, found: list[Finding]) -> None:
 
 
 def _check_length(
-    given: Given, drug: Medicine, route: str, context: Context, found: list[Finding]
+    given: Given, drug: Medicine, route: str, context: ResourceContext, found: list[Finding]
 ) -> None:
     """An infusion that takes a moment, or a day."""
     period, lasted, rule = given.period, given.lasted, facts("MED-05")
@@ -238,7 +242,7 @@ def _rate(dosage: Node, unit: str) -> Decimal | None:
     return None if top is None or not time else top / time
 
 
-def _check_rate(given: Given, context: Context, found: list[Finding]) -> None:
+def _check_rate(given: Given, context: ResourceContext, found: list[Finding]) -> None:
     """Rate times time against the dose, or against the volume of the bag."""
     if given.status != "completed" or not given.has_rate or not given.lasted or given.lasted < 0:
         return
@@ -267,7 +271,9 @@ def _differs(one: Decimal, other: Decimal, percent: int) -> bool:
     return abs(one - other) * 100 > percent * other
 
 
-def _check_bag(given: Given, drug: Medicine, context: Context, found: list[Finding]) -> None:
+def _check_bag(
+    given: Given, drug: Medicine, context: ResourceContext, found: list[Finding]
+) -> None:
     """The dose against what was put into a bag made up with a diluent."""
     if given.status != "completed" or not drug.is_diluted or len(drug.active) != 1:
         return
@@ -290,7 +296,7 @@ def _content(part: Node, whole: Decimal | None) -> Decimal | None:
     return None if not volume or whole is None else mass / volume * whole
 
 
-def _check_order(given: Given, context: Context, found: list[Finding]) -> None:
+def _check_order(given: Given, context: ResourceContext, found: list[Finding]) -> None:
     """The order that a dose names: one that does not hold, or one given in full and yet not."""
     order = referred(given.resource.get("request"), context, "MedicationRequest")
     if order is None:

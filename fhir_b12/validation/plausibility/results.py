@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from fhir_b12 import aliases, codes, data, units
 from fhir_b12.codes import Entry
 from fhir_b12.units import Unit
-from fhir_b12.validation.context import Context
-from fhir_b12.validation.findings import Finding, under
+from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.plausibility.accessors import Node, amount, meaning, shown, unit_of
 from fhir_b12.validation.plausibility.future import check_future
 from fhir_b12.validation.plausibility.rule_config import facts, say
@@ -22,7 +22,7 @@ _LOINC_CODE = re.compile(r"(\d{1,7})-(\d)", re.ASCII)
 _TRAILING_UNIT = re.compile(r"\d\s*([^\d\s.,;:()\-][^\s;()]*)\s*$", re.ASCII)
 
 
-def check_observation(resource: Node, context: Context, found: list[Finding]) -> None:
+def check_observation(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
     """A result and its components."""
     if resource.get("status") == "entered-in-error":
         return
@@ -31,11 +31,11 @@ def check_observation(resource: Node, context: Context, found: list[Finding]) ->
         mark = len(found)
         _check_measured(part, context, found)
         if len(found) > mark:
-            under(found, mark, "component", i)
+            prepend_path(found, mark, "component", i)
     check_future(resource, context, found, "effective", {"final", "amended", "corrected"})
 
 
-def _check_measured(node: Node, context: Context, found: list[Finding]) -> None:
+def _check_measured(node: Node, context: ResourceContext, found: list[Finding]) -> None:
     test = meaning("lab_tests", node.get("code"))
     if test is None:
         _check_digits(node.get("code"), context, found)
@@ -54,7 +54,7 @@ def _check_measured(node: Node, context: Context, found: list[Finding]) -> None:
         mark = len(found)
         _check_range(test, value, bounds, context, found)
         if len(found) > mark:
-            under(found, mark, "referenceRange", i)
+            prepend_path(found, mark, "referenceRange", i)
 
 
 class Trouble(NamedTuple):
@@ -66,7 +66,9 @@ class Trouble(NamedTuple):
     sibling: str = ""  #: the codes of the test that the unit would fit
 
 
-def _say_trouble(trouble: Trouble, value: Node, context: Context, found: list[Finding]) -> None:
+def _say_trouble(
+    trouble: Trouble, value: Node, context: ResourceContext, found: list[Finding]
+) -> None:
     if trouble.meant is None:
         code = f", as for {trouble.sibling}" if trouble.sibling else ""
         say(
@@ -84,7 +86,7 @@ def _say_trouble(trouble: Trouble, value: Node, context: Context, found: list[Fi
 
 
 def say_spelling(
-    meant: str, quantity: Node, context: Context, found: list[Finding], *path: str | int
+    meant: str, quantity: Node, context: ResourceContext, found: list[Finding], *path: str | int
 ) -> None:
     """A unit that people write and UCUM does not know, with the code that it stands for."""
     if quantity.get("system") is None or quantity.get("code") is None:
@@ -194,7 +196,7 @@ def _sizes() -> frozenset[str]:
     return facts("OBS-04").tests
 
 
-def _check_size(test: Entry, value: Node, context: Context, found: list[Finding]) -> None:
+def _check_size(test: Entry, value: Node, context: ResourceContext, found: list[Finding]) -> None:
     limits = facts("OBS-04")
     assert limits.unit is not None
     held = amount(value, limits.unit, test.analyte)
@@ -215,7 +217,7 @@ def _check_size(test: Entry, value: Node, context: Context, found: list[Finding]
 
 
 def _check_range(
-    test: Entry | None, value: Node, bounds: Node, context: Context, found: list[Finding]
+    test: Entry | None, value: Node, bounds: Node, context: ResourceContext, found: list[Finding]
 ) -> None:
     unit = unit_of(value) or ""
     for name, other in _units_of(bounds):
@@ -248,7 +250,7 @@ def _same_scale(one: str, other: str) -> bool:
     return left.factor == right.factor and _plain(left) == _plain(right)
 
 
-def _check_cut_off(test: Entry, low: Node, context: Context, found: list[Finding]) -> None:
+def _check_cut_off(test: Entry, low: Node, context: ResourceContext, found: list[Finding]) -> None:
     """Total B12 judged by the range of active B12, and the other way round."""
     bounds = facts("OBS-05")
     start, end = bounds.low_from.get(test.key), bounds.low_to.get(test.key)
@@ -264,7 +266,7 @@ def _check_cut_off(test: Entry, low: Node, context: Context, found: list[Finding
         say(context, found, "OBS-05", "low", test=test.text, other=tests[other].text)
 
 
-def _check_digits(concept: Node | None, context: Context, found: list[Finding]) -> None:
+def _check_digits(concept: Node | None, context: ResourceContext, found: list[Finding]) -> None:
     for i, coding in enumerate((concept or {}).get("coding", ())):
         code = coding.get("code")
         if code.__class__ is str and _is_loinc(coding.get("system")) and _is_mistyped(code):

@@ -10,7 +10,7 @@ import msgspec
 from fhir_b12 import codes, data, units
 from fhir_b12.caching import learned
 from fhir_b12.data import TableError
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 
 _FILE = "plausibility.toml"
@@ -120,7 +120,7 @@ def _off_by_default() -> frozenset[str]:
     return frozenset(name for name, each in all_facts().items() if not each.on)
 
 
-def switched_off(context: Context) -> frozenset[str]:
+def switched_off(context: ResourceContext) -> frozenset[str]:
     """The ids of the rules that do not run: off in the data or by the user, and not switched on."""
     validator = context.validator
     wanted: frozenset[str] = frozenset(getattr(validator, "switched_on", ()))
@@ -128,7 +128,7 @@ def switched_off(context: Context) -> frozenset[str]:
 
 
 def say(
-    context: Context, found: list[Finding], rule: str, /, *path: str | int, **values: Any
+    context: ResourceContext, found: list[Finding], rule: str, /, *path: str | int, **values: Any
 ) -> None:
     """Append a finding unless its rule is off; `rule` is an id, or an id and which wording."""
     key = rule[:_ID]

@@ -6,7 +6,7 @@ adds to R4; what R4's base rules say is checked elsewhere and not said again her
 
 from typing import Any
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.extensions import check_extension, check_extensions
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.profiles.registry import profiles_of
@@ -16,7 +16,7 @@ __all__ = ["check_extension", "check_extensions", "check_profile", "implied_prof
 
 
 def check_profile(
-    node: dict[str, Any], structure_url: str, context: Context, found: list[Finding]
+    node: dict[str, Any], structure_url: str, context: ResourceContext, found: list[Finding]
 ) -> None:
     """A resource against a profile and those it imposes; nothing is said of an unknown one.
 

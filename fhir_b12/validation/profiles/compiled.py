@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fhir_b12 import definitions
-from fhir_b12.validation.context import Context
-from fhir_b12.validation.findings import Finding, under
+from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.profiles.discriminators import Item, Test, pairs
 from fhir_b12.validation.profiles.value_checks import Found, ValueTest
 
@@ -36,7 +36,7 @@ class Part:
         """True where it adds nothing to R4, how many aside."""
         return not (self.tests or self.groups or self.kinds or self.linked)
 
-    def check_whole(self, item: Item, context: Context, found: Found) -> None:
+    def check_whole(self, item: Item, context: ResourceContext, found: Found) -> None:
         """A value that stands for itself; the paths of what is found start at it."""
         for test in self.tests:
             test(item, context, found)
@@ -44,7 +44,7 @@ class Part:
             for group in self.groups:
                 group.check(item.value, context, found)
 
-    def check(self, entry: Entry, context: Context, found: Found) -> None:
+    def check(self, entry: Entry, context: ResourceContext, found: Found) -> None:
         """One value, its parts included; the paths of what is found start at its parent."""
         name, index, item = entry
         if self.kinds and item.kind not in self.kinds:
@@ -112,9 +112,9 @@ class Part:
 
 def _place(found: Found, mark: int, name: str, index: int | None) -> None:
     if index is None:
-        under(found, mark, name)
+        prepend_path(found, mark, name)
     else:
-        under(found, mark, name, index)
+        prepend_path(found, mark, name, index)
 
 
 class Group:
@@ -132,7 +132,7 @@ class Group:
         self.base_min = 0
         self.base_max: int | None = None
 
-    def check(self, node: dict[str, Any], context: Context, found: Found) -> None:
+    def check(self, node: dict[str, Any], context: ResourceContext, found: Found) -> None:
         """All values of this name in an object; paths start at the object."""
         here = self._entries(node)
         whole, count = self.whole, len(here)
@@ -197,12 +197,12 @@ class Slice:
         self.tests: list[Test] = []
         self.fault: str | None = None  #: why nothing tells its values from others
 
-    def matches(self, item: Item, context: Context) -> bool:
+    def matches(self, item: Item, context: ResourceContext) -> bool:
         """True where a value belongs to this slice."""
         return all(test(item, context) for test in self.tests)
 
 
-Match = Callable[[Item, Context], list[int]]
+Match = Callable[[Item, ResourceContext], list[int]]
 
 
 class Slicing:
@@ -227,7 +227,7 @@ class Slicing:
         self.faulty: Slice | None = None
         self.needed = False  #: whether a slice must be there
 
-    def check(self, here: list[Entry], context: Context, found: Found) -> None:
+    def check(self, here: list[Entry], context: ResourceContext, found: Found) -> None:
         """All values of the element."""
         if not here and not self.needed:
             return
@@ -275,10 +275,10 @@ class Slicing:
             )
         )
 
-    def _each(self, item: Item, context: Context) -> list[int]:
+    def _each(self, item: Item, context: ResourceContext) -> list[int]:
         return [index for index, each in enumerate(self.slices) if each.matches(item, context)]
 
-    def _choose(self, entry: Entry, context: Context, found: Found) -> int | None:
+    def _choose(self, entry: Entry, context: ResourceContext, found: Found) -> int | None:
         """The slice of a value, the narrowest of those within one another."""
         if self.places is not None:
             at = entry[1] or 0

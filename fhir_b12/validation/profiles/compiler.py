@@ -12,7 +12,7 @@ from typing import Protocol
 from fhir_b12 import definitions
 from fhir_b12.definitions import Element
 from fhir_b12.definitions.errors import DefinitionError
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.profiles import errata
 from fhir_b12.validation.profiles import value_checks as values
 from fhir_b12.validation.profiles.compiled import Group, Part, Slice, Slicing
@@ -31,11 +31,11 @@ Keys = list[tuple[str, str]]  #: the JSON names of an element and the type of ea
 class Judges(Protocol):
     """Who checks what a profile says of another profile."""
 
-    def check(self, item: Item, url: str, context: Context, found: Found) -> bool | None:
+    def check(self, item: Item, url: str, context: ResourceContext, found: Found) -> bool | None:
         """An item against a profile; None where the profile is not known."""
         ...
 
-    def judge(self, item: Item, url: str, context: Context) -> bool:
+    def judge(self, item: Item, url: str, context: ResourceContext) -> bool:
         """Whether an item conforms to a profile."""
         ...
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fhir_b12 import definitions
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.profiles.fixed_values import matcher
 from fhir_b12.validation.profiles.snapshot_tree import Raw, Snapshots, Step
 
-Test = Callable[["Item", Context], bool]
-Judge = Callable[["Item", str, Context], bool]  #: whether an item conforms to a profile
+Test = Callable[["Item", ResourceContext], bool]
+Judge = Callable[["Item", str, ResourceContext], bool]  #: whether an item conforms to a profile
 
 _STEP = re.compile(
     r"\s*(?:(\$this)|resolve\(\s*\)()|extension\(\s*['\"]([^'\"]*)['\"]\s*\)"
@@ -32,7 +32,7 @@ class Item(NamedTuple):
     value: Any
     companion: Any
     kind: str
-    context: Context | None = None  #: of a resource that was reached by a reference
+    context: ResourceContext | None = None  #: of a resource that was reached by a reference
 
 
 class SlicingError(Exception):
@@ -72,7 +72,7 @@ def steps(path: str) -> tuple[Step, ...]:
 # --- what an instance has at a path
 
 
-def walk(item: Item, path: tuple[Step, ...], context: Context) -> Iterable[Item]:
+def walk(item: Item, path: tuple[Step, ...], context: ResourceContext) -> Iterable[Item]:
     """What stands at a discriminator's path below an item."""
     here: Iterable[Item] = (item,)
     for step in path:
@@ -80,7 +80,7 @@ def walk(item: Item, path: tuple[Step, ...], context: Context) -> Iterable[Item]
     return here
 
 
-def _below(item: Item, step: Step, context: Context) -> Iterator[Item]:
+def _below(item: Item, step: Step, context: ResourceContext) -> Iterator[Item]:
     value = item.value
     if step.what == "type":
         if _is_a(item, step.name):
@@ -206,7 +206,7 @@ def _equal(way: tuple[Step, ...], wanted: Any) -> Test:
     if len(way) == 1 and way[0].what == "name":
         name = way[0].name
 
-        def one(item: Item, context: Context) -> bool:
+        def one(item: Item, context: ResourceContext) -> bool:
             value = item.value.get(name) if isinstance(item.value, dict) else None
             if value is not None and not isinstance(value, list):
                 return match(value) is True
@@ -217,7 +217,7 @@ def _equal(way: tuple[Step, ...], wanted: Any) -> Test:
 
 
 def _member(way: tuple[Step, ...], value_set: str) -> Test:
-    def test(item: Item, context: Context) -> bool:
+    def test(item: Item, context: ResourceContext) -> bool:
         return any(
             _in_value_set(each.value, value_set, context) for each in walk(item, way, context)
         )
@@ -225,7 +225,7 @@ def _member(way: tuple[Step, ...], value_set: str) -> Test:
     return test
 
 
-def _in_value_set(value: Any, value_set: str, context: Context) -> bool:
+def _in_value_set(value: Any, value_set: str, context: ResourceContext) -> bool:
     contains = context.validator.terminology.contains
     if isinstance(value, str):
         return contains(value_set, None, value) is True
@@ -268,7 +268,7 @@ def _of_profile(
     if not urls:
         return lambda _item, _context: True
 
-    def test(item: Item, context: Context) -> bool:
+    def test(item: Item, context: ResourceContext) -> bool:
         return any(
             judge(each, url, each.context or context)
             for each in walk(item, way, context)

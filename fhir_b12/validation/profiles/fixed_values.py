@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from fhir_b12.validation.findings import Finding, under
+from fhir_b12.validation.findings import Finding, prepend_path
 
 Found = list[Finding]
 
@@ -95,7 +95,7 @@ def _check_object(
             mark = len(found)
             kind = "CodeableConcept" if isinstance(part, dict) and "coding" in part else ""
             _check(value[name], part, kind, profile, found, exact=exact)
-            under(found, mark, name)
+            prepend_path(found, mark, name)
     if exact:
         for name in value:
             if name == "extension" and name not in wanted:
@@ -122,7 +122,7 @@ def _check_list(
         if exact or not any(matches(item, part) for item in value):
             mark = len(found)
             _check(value[index], part, "", profile, found, exact=exact)
-            under(found, mark, name, index)
+            prepend_path(found, mark, name, index)
 
 
 def _check_concept(

@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 
 from fhir_b12 import definitions
 from fhir_b12.definitions.errors import DefinitionError
-from fhir_b12.validation.bundle import Entries
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.bundle import EntryIndex
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.profiles import errata
 from fhir_b12.validation.profiles.compiled import Part
@@ -74,7 +74,9 @@ class Profiles:
         compiler = Compiler(plain, root, self.snapshots, self, vital_sign=vital_sign)
         return Profile(plain, facts, compiler.compile(str(facts.get("type", ""))))
 
-    def check_resource(self, node: Any, url: str, context: Context, found: Found) -> bool | None:
+    def check_resource(
+        self, node: Any, url: str, context: ResourceContext, found: Found
+    ) -> bool | None:
         """A resource, whose context this is, against a profile and those it imposes."""
         done: set[str] = set()
         left = [url]
@@ -105,7 +107,7 @@ class Profiles:
             profile.part.check_whole(Item(node, None, context.type), context, found)
         return True
 
-    def check(self, item: Item, url: str, context: Context, found: Found) -> bool | None:
+    def check(self, item: Item, url: str, context: ResourceContext, found: Found) -> bool | None:
         """An element, or a resource within another, against a profile; None if it is not known."""
         value = item.value
         if isinstance(value, dict) and "resourceType" in value:
@@ -120,7 +122,7 @@ class Profiles:
         profile.part.check_whole(item, context, found)
         return True
 
-    def judge(self, item: Item, url: str, context: Context) -> bool:
+    def judge(self, item: Item, url: str, context: ResourceContext) -> bool:
         """Whether an item conforms to a profile; one that is not known nobody fails.
 
         A resource that is being judged already, by way of a circle of references, conforms so far.
@@ -130,15 +132,15 @@ class Profiles:
             self.check(item, url, context, found)
             return not any(map(is_error, found))
         here = inner(item, context)
-        known: bool | None = here.memo.get(("conforms", url))
+        known: bool | None = here.cache.get(("conforms", url))
         if known is None:
-            here.memo["conforms", url] = True
+            here.cache["conforms", url] = True
             known = context.validator.conforms(here, url, []) is not False
-            here.memo["conforms", url] = known
+            here.cache["conforms", url] = known
         return known
 
 
-def inner(item: Item, context: Context) -> Context:
+def inner(item: Item, context: ResourceContext) -> ResourceContext:
     """The context of a resource: that of an entry, of a contained one, or one of its own."""
     value = item.value
     if item.context is not None and item.context.resource is value:
@@ -149,11 +151,11 @@ def inner(item: Item, context: Context) -> Context:
         if each.resource is value:
             return each
     if context.type == "Bundle":
-        entries = context.entries(Entries)
-        assert isinstance(entries, Entries)
+        entries = context.entries(EntryIndex)
+        assert isinstance(entries, EntryIndex)
         with suppress(KeyError):
             return entries.of(value)
-    return Context(value, context.validator, neighbours=context.neighbours)
+    return ResourceContext(value, context.validator, bundle_entries=context.bundle_entries)
 
 
 def _is_of(kind: str, wanted: str) -> bool:
@@ -167,7 +169,7 @@ def _is_of(kind: str, wanted: str) -> bool:
 _STORES: WeakKeyDictionary[Any, Profiles] = WeakKeyDictionary()
 
 
-def profiles_of(context: Context) -> Profiles:
+def profiles_of(context: ResourceContext) -> Profiles:
     """The compiled profiles of the definitions a context stands on."""
     canonicals = context.validator.canonicals
     found = _STORES.get(canonicals)

@@ -15,8 +15,8 @@ from fhir_b12.datatypes import Quantity
 from fhir_b12.dates import DateTime
 from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
-from fhir_b12.validation.context import Context
-from fhir_b12.validation.fhirpath_environment import Surroundings
+from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
 from fhir_b12.validation.findings import Finding, rules
 from fhir_b12.validation.profiles import errata
 from fhir_b12.validation.profiles.discriminators import Item, Judge
@@ -25,7 +25,7 @@ from fhir_b12.validation.profiles.snapshot_tree import Facts
 from fhir_b12.validation.terminology.service import check_binding
 
 Found = list[Finding]
-ValueTest = Callable[[Item, Context, Found], None]
+ValueTest = Callable[[Item, ResourceContext, Found], None]
 
 _BOUND = frozenset(
     {"code", "Coding", "CodeableConcept", "Quantity", "uri", "string", "url", "canonical"}
@@ -39,7 +39,7 @@ _DATES = frozenset({"date", "dateTime", "instant"})
 def fixed(wanted: Any, profile: str) -> ValueTest:
     """fixed[x]."""
 
-    def test(item: Item, _context: Context, found: Found) -> None:
+    def test(item: Item, _context: ResourceContext, found: Found) -> None:
         if item.value is not None and (isinstance(wanted, dict) or not same(item.value, wanted)):
             check_fixed(item.value, wanted, item.kind, profile, found)
         beside = item.companion if item.value is not None else None
@@ -53,7 +53,7 @@ def pattern(wanted: Any, profile: str) -> ValueTest:
     """pattern[x]."""
     fits = matcher(wanted)
 
-    def test(item: Item, _context: Context, found: Found) -> None:
+    def test(item: Item, _context: ResourceContext, found: Found) -> None:
         if item.value is not None and fits(item.value) is not True:
             check_pattern(item.value, wanted, item.kind, profile, found)
 
@@ -63,7 +63,7 @@ def pattern(wanted: Any, profile: str) -> ValueTest:
 def bound(strength: str, value_set: str, ceiling: str | None) -> ValueTest:
     """Binding."""
 
-    def test(item: Item, context: Context, found: Found) -> None:
+    def test(item: Item, context: ResourceContext, found: Found) -> None:
         if item.kind in _BOUND:
             check_binding(item.value, item.kind, strength, value_set, ceiling, context, found)
 
@@ -73,7 +73,7 @@ def bound(strength: str, value_set: str, ceiling: str | None) -> ValueTest:
 def length(most: int, profile: str) -> ValueTest:
     """MaxLength."""
 
-    def test(item: Item, _context: Context, found: Found) -> None:
+    def test(item: Item, _context: ResourceContext, found: Found) -> None:
         if isinstance(item.value, str) and len(item.value) > most and item.kind in _LENGTH:
             found.append(
                 Finding("profile-length", most=most, count=len(item.value), profile=profile)
@@ -86,7 +86,7 @@ def limit(bound_: Any, profile: str, *, upper: bool) -> ValueTest:
     """minValue[x] or maxValue[x]; one that is counted from today would need a clock."""
     rule = "profile-too-great" if upper else "profile-too-small"
 
-    def test(item: Item, _context: Context, found: Found) -> None:
+    def test(item: Item, _context: ResourceContext, found: Found) -> None:
         if item.value is None:
             return
         beyond = _beyond(item, bound_, upper=upper)
@@ -163,11 +163,13 @@ def constraint(
     only = _IF_IT_IS(text)
     kind = only["kind"] if only is not None and text.count("implies") == 1 else None
 
-    def test(item: Item, context: Context, found: Found) -> None:
+    def test(item: Item, context: ResourceContext, found: Found) -> None:
         if kind is not None and not _is_of(item.kind, kind):
             return
         try:
-            held = expression.holds(item.value, item.kind, Surroundings.of(context), item.companion)
+            held = expression.holds(
+                item.value, item.kind, FhirPathEnvironment.of(context), item.companion
+            )
         except FhirPathError as error:
             found.append(Finding("profile-untold", reason=str(error), **told))
             return
@@ -189,7 +191,7 @@ def _is_of(kind: str, wanted: str) -> bool:
 def profiled(urls: Mapping[str, Sequence[str]], check: Callable[..., bool | None]) -> ValueTest:
     """type.profile of data types: one of them must be kept."""
 
-    def test(item: Item, context: Context, found: Found) -> None:
+    def test(item: Item, context: ResourceContext, found: Found) -> None:
         wanted = urls.get(item.kind) or urls.get("Resource")
         if wanted is None or not isinstance(item.value, dict):
             return
@@ -226,7 +228,7 @@ def targets(
     """
     kinds: dict[str, str | None] = {}
 
-    def test(item: Item, context: Context, found: Found) -> None:
+    def test(item: Item, context: ResourceContext, found: Found) -> None:
         value = item.value
         if item.kind != "Reference" or not isinstance(value, dict):
             return
@@ -269,7 +271,7 @@ def aggregated(modes: Sequence[str], profile: str) -> ValueTest:
     https://hl7.org/fhir/R4/valueset-resource-aggregation-mode.html
     """
 
-    def test(item: Item, context: Context, found: Found) -> None:
+    def test(item: Item, context: ResourceContext, found: Found) -> None:
         reference = item.value.get("reference") if isinstance(item.value, dict) else None
         if not isinstance(reference, str) or not reference:
             return

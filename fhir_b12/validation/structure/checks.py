@@ -13,27 +13,27 @@ from typing import Any
 
 from fhir_b12 import definitions
 from fhir_b12.definitions import Element, Invariant
-from fhir_b12.validation.context import Context, Misshapen
-from fhir_b12.validation.findings import Finding, under
-from fhir_b12.validation.structure.primitives import CHECKS, Remembering
+from fhir_b12.validation.context import NeedsNormalization, ResourceContext
+from fhir_b12.validation.findings import Finding, prepend_path
+from fhir_b12.validation.structure.primitives import CHECKS, CachedCheck
 from fhir_b12.validation.structure.quick_check import is_ensured
 from fhir_b12.validation.structure.shapes import ELEMENT, Member, Shape, shape
 
 Found = list[Finding]
-Check = Callable[[Any, Context, Found], None]  #: appends what is wrong with a node
-Holds = Callable[[Any, Context], bool]  #: one invariant
-Bound = Callable[[Any, str, str, str, str | None, Context, Found], None]
+Check = Callable[[Any, ResourceContext, Found], None]  #: appends what is wrong with a node
+Holds = Callable[[Any, ResourceContext], bool]  #: one invariant
+Bound = Callable[[Any, str, str, str, str | None, ResourceContext, Found], None]
 
 
-class Structure:
+class StructureChecks:
     """The base checks, compiled lazily, with the hooks of the other stages.
 
     `invariants` are functions by key; `special` are checks of a shape beside its own, by key
     (`Attachment`, `Bundle.entry`); `bound` checks a value against its value set, `coded` what holds
     of a value of a type that has a code, wherever it stands.
 
-    A `hasty` one relies on what `fitting.fits` ensures, and raises `Misshapen` where it meets what
-    `fits` cannot see.
+    A `fast` one relies on what `quick_check.is_well_shaped` ensures, and raises
+    `NeedsNormalization` for malformed values that the quick check cannot detect.
     """
 
     def __init__(  # noqa: PLR0917  # each stage's hook
@@ -45,9 +45,9 @@ class Structure:
         reference: Callable[[tuple[str, ...]], Check],
         narrative: Check,
         *,
-        hasty: bool,
+        fast: bool,
     ) -> None:
-        self._hasty = hasty
+        self._fast = fast
         self._functions = invariants
         self._special = special
         self._bound = bound
@@ -98,7 +98,7 @@ class Structure:
                 codes = member.element.codes if member.is_required_code else None
                 if codes is not None:
                     right[name] = codes
-            elif isinstance(text, Remembering):
+            elif isinstance(text, CachedCheck):
                 right[name] = text.right
         if form.is_resource:
             right["resourceType"] = {form.key}
@@ -111,7 +111,7 @@ class Structure:
             for name, member in form.members.items()
             if member.element.min > 0
             and member.companion_of is None
-            and not (self._hasty and is_ensured(member))
+            and not (self._fast and is_ensured(member))
         ]
 
     def _odd(self, form: Shape) -> tuple[frozenset[str], Check]:
@@ -122,9 +122,9 @@ class Structure:
             for name, member in form.members.items()
             if member.is_required_code
         }
-        choices = frozenset(form.choices) - companions if self._hasty else frozenset()
+        choices = frozenset(form.choices) - companions if self._fast else frozenset()
 
-        def check(node: dict[str, Any], context: Context, found: Found) -> None:
+        def check(node: dict[str, Any], context: ResourceContext, found: Found) -> None:
             if len(choices.intersection(node)) > 1:
                 _look_at_choices(form, node)
             if not companions.isdisjoint(node):
@@ -137,7 +137,7 @@ class Structure:
     def _late(self, checks: dict[str, Check], member: Member, base: Member) -> Check:
         """The check of a member that is made at its first use: shapes lead back to themselves."""
 
-        def check(value: Any, context: Context, found: Found) -> None:
+        def check(value: Any, context: ResourceContext, found: Found) -> None:
             made = self._member(member, base)
             if checks[base.name] is check:
                 checks[base.name] = made
@@ -161,11 +161,11 @@ class Structure:
         return self._holed(single) if member.json else self._listed(single)
 
     def _listed(self, check: Check) -> Check:
-        return _unless(not_, _each(check)) if self._hasty else _each(check)
+        return _unless(not_, _each(check)) if self._fast else _each(check)
 
     def _holed(self, check: Check) -> Check:
         """The check of a list in which null may hold a place; the thorough walk says whether."""
-        return _unless(_has_hole, _each(check)) if self._hasty else _each(check)
+        return _unless(_has_hole, _each(check)) if self._fast else _each(check)
 
     def _primitive(self, member: Member) -> Check:
         text: Check = CHECKS[member.type]
@@ -191,13 +191,13 @@ class Structure:
             return []
         codes = element.codes if kind == "code" else None
 
-        def check(value: Any, context: Context, found: Found) -> None:
+        def check(value: Any, context: ResourceContext, found: Found) -> None:
             bound(value, kind, strength or "", url, ceiling, context, found)
 
         if codes is None:
             return [check]
 
-        def quick(value: Any, context: Context, found: Found) -> None:
+        def quick(value: Any, context: ResourceContext, found: Found) -> None:
             if value not in codes:
                 check(value, context, found)
 
@@ -267,29 +267,29 @@ def _spellings(member: Member) -> tuple[str, ...]:
 
 
 def _not_allowed(name: str) -> Check:
-    def check(_: Any, __: Context, found: Found) -> None:
+    def check(_: Any, __: ResourceContext, found: Found) -> None:
         found.append(Finding("max", name=name))
 
     return check
 
 
-def _once(value: Any, context: Context, found: Found) -> None:
+def _once(value: Any, context: ResourceContext, found: Found) -> None:
     """The id of an element, which no other element of the resource has."""
-    known = context.memo.setdefault(_once, set())
+    known = context.cache.setdefault(_once, set())
     if value in known:
         found.append(Finding("element-id-twice"))
     known.add(value)
 
 
-def _nothing(_: Any, __: Context, ___: Found) -> None:
+def _nothing(_: Any, __: ResourceContext, ___: Found) -> None:
     """Resources within resources are checked by whoever knows what holds them."""
 
 
 def _extending(check: Check) -> Check:
     """The check of a list of extensions, which the resource will remember to have."""
 
-    def checked(nodes: Any, context: Context, found: Found) -> None:
-        context.extended += 1
+    def checked(nodes: Any, context: ResourceContext, found: Found) -> None:
+        context.extension_lists += 1
         check(nodes, context, found)
 
     return checked
@@ -301,7 +301,7 @@ def _all(checks: list[Check]) -> Check:
         return first
     second = _all(rest)
 
-    def check(node: Any, context: Context, found: Found) -> None:
+    def check(node: Any, context: ResourceContext, found: Found) -> None:
         first(node, context, found)
         second(node, context, found)
 
@@ -311,13 +311,13 @@ def _all(checks: list[Check]) -> Check:
 def _each(check: Check) -> Check:
     """The check of every item of a list; null holds a place."""
 
-    def checked(nodes: list[Any], context: Context, found: Found) -> None:
+    def checked(nodes: list[Any], context: ResourceContext, found: Found) -> None:
         mark = len(found)
         for index, node in enumerate(nodes):
             if node is not None:
                 check(node, context, found)
                 if len(found) != mark:
-                    under(found, mark, index)
+                    prepend_path(found, mark, index)
                     mark = len(found)
 
     return checked
@@ -326,9 +326,9 @@ def _each(check: Check) -> Check:
 def _unless(misshapen: Callable[[list[Any]], bool], check: Check) -> Check:
     """The check of a list that may turn out misshapen."""
 
-    def checked(nodes: list[Any], context: Context, found: Found) -> None:
+    def checked(nodes: list[Any], context: ResourceContext, found: Found) -> None:
         if misshapen(nodes):
-            raise Misshapen
+            raise NeedsNormalization
         check(nodes, context, found)
 
     return checked
@@ -339,14 +339,14 @@ def _has_hole(nodes: list[Any]) -> bool:
 
 
 def _invariant(rule: Invariant, holds: Holds) -> Check:
-    def check(node: Any, context: Context, found: Found) -> None:
+    def check(node: Any, context: ResourceContext, found: Found) -> None:
         if not holds(node, context):
-            found.append(broken(rule))
+            found.append(invariant_finding(rule))
 
     return check
 
 
-def broken(rule: Invariant) -> Finding:
+def invariant_finding(rule: Invariant) -> Finding:
     """What is said of an invariant that does not hold."""
     if rule.severity == "warning":
         return Finding("invariant", key=rule.key, human=rule.human, severity="warning")
@@ -374,8 +374,8 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
         + [*special]
     )
 
-    def walk(node: dict[str, Any], context: Context, found: Found) -> None:
-        mark, extended = len(found), context.extended
+    def walk(node: dict[str, Any], context: ResourceContext, found: Found) -> None:
+        mark, extension_lists = len(found), context.extension_lists
         plain = True  # of texts alone that were right before
         for name, value in node.items():
             texts = right.get(name)
@@ -384,11 +384,11 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
             plain = False
             checks[name](value, context, found)
             if len(found) != mark:
-                under(found, mark, name)
+                prepend_path(found, mark, name)
                 mark = len(found)
         if not plain:
-            if context.extended != extended:
-                context.holders.add(id(node))
+            if context.extension_lists != extension_lists:
+                context.extension_holders.add(id(node))
             if not odd_names.isdisjoint(node):
                 look_at_odd(node, context, found)
         if len(node) < 2 and not may_be_alone:
@@ -397,7 +397,7 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
             if member in node:
                 for rule, holds in rules:
                     if not holds(node, context):
-                        found.append(broken(rule))
+                        found.append(invariant_finding(rule))
         for each in tail:
             each(node, context, found)
 
@@ -407,7 +407,7 @@ def _walker(  # noqa: PLR0917  # all that is told of a shape
 def _needed(required: tuple[frozenset[str], str, int], type_name: str) -> Check:
     names, name, least = required
 
-    def check(node: dict[str, Any], _: Context, found: Found) -> None:
+    def check(node: dict[str, Any], _: ResourceContext, found: Found) -> None:
         if names.isdisjoint(node):
             found.append(Finding("min", name, type=type_name, name=name, min=least))
 
@@ -426,10 +426,10 @@ def _grouped(
     return list(groups.items())
 
 
-def _look_closer(node: dict[str, Any], context: Context, found: Found) -> None:
+def _look_closer(node: dict[str, Any], context: ResourceContext, found: Found) -> None:
     """An object with nothing or little in it."""
-    if not node and context.hasty:
-        raise Misshapen
+    if not node and context.fast:
+        raise NeedsNormalization
     if "id" in node:
         found.append(Finding("ele-1"))
 
@@ -438,14 +438,14 @@ def _look_at_companions(
     node: dict[str, Any],
     companions: frozenset[str],
     without_value: dict[str, Check],
-    context: Context,
+    context: ResourceContext,
     found: Found,
 ) -> None:
     """Primitives that have no value: an extension may stand for it, an id may not."""
     for companion in companions.intersection(node):
         name, parts = companion[1:], node[companion]
-        if context.hasty and not (parts and all(part != {} for part in parts)):
-            raise Misshapen
+        if context.fast and not (parts and all(part != {} for part in parts)):
+            raise NeedsNormalization
         if parts.__class__ is list:
             values = node.get(name, ())
             for index, part in enumerate(parts):
@@ -458,10 +458,10 @@ def _look_at_companions(
             elif name in without_value:
                 mark = len(found)
                 without_value[name](None, context, found)
-                under(found, mark, name)
+                prepend_path(found, mark, name)
 
 
 def _look_at_choices(form: Shape, node: dict[str, Any]) -> None:
     stems = [form.choices[name] for name in node if name in form.choices and name[0] != "_"]
     if len(set(stems)) < len(stems):
-        raise Misshapen
+        raise NeedsNormalization

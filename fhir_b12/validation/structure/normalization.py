@@ -26,7 +26,7 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 }
 
 
-class Shaping:
+class Normalizer:
     """One walk: what was found, and which items of lists are left."""
 
     def __init__(self) -> None:

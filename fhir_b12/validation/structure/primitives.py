@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_b12 import dates
-from fhir_b12.validation.context import Misshapen
+from fhir_b12.validation.context import NeedsNormalization
 from fhir_b12.validation.findings import Finding
 
 Check = Callable[[Any, Any, list[Finding]], None]  #: appends what is wrong with a value of a type
@@ -37,7 +37,7 @@ _NO_OFFSET = re.compile(r"T[0-9:.]*$").search
 _TAG = re.compile(r"<[a-zA-Z]").search
 
 
-class Remembering:
+class CachedCheck:
     """A check of texts that passes over those it has found right before: they are in `right`."""
 
     __slots__ = ("_check", "right")
@@ -163,7 +163,7 @@ def _whole(kind: str, low: int, high: int) -> Check:
 
 def _decimal(value: Any, _: Any, found: list[Finding]) -> None:
     if value.__class__ not in _NUMBERS:
-        raise Misshapen
+        raise NeedsNormalization
     if value.__class__ is int:
         if not -_TOO_LONG < value < _TOO_LONG:
             found.append(Finding("decimal-range"))
@@ -185,19 +185,19 @@ _LARGEST = 2**31 - 1
 
 #: type -> its check; what is not named here is a string
 CHECKS: dict[str, Check] = {
-    "string": Remembering(_text),
+    "string": CachedCheck(_text),
     "markdown": _markdown,
-    "code": Remembering(_pattern("code-space", _CODE)),
-    "uri": Remembering(_uri),
-    "url": Remembering(_uri),
-    "canonical": Remembering(_canonical),
-    "oid": Remembering(_pattern("oid", _OID)),
-    "uuid": Remembering(_pattern("uuid", _UUID)),
-    "id": Remembering(_pattern("id", _ID)),
-    "date": Remembering(_dated(dates.Date)),
-    "dateTime": Remembering(_dated(dates.DateTime)),
-    "instant": Remembering(_dated(dates.Instant)),
-    "time": Remembering(_pattern("time", _TIME)),
+    "code": CachedCheck(_pattern("code-space", _CODE)),
+    "uri": CachedCheck(_uri),
+    "url": CachedCheck(_uri),
+    "canonical": CachedCheck(_canonical),
+    "oid": CachedCheck(_pattern("oid", _OID)),
+    "uuid": CachedCheck(_pattern("uuid", _UUID)),
+    "id": CachedCheck(_pattern("id", _ID)),
+    "date": CachedCheck(_dated(dates.Date)),
+    "dateTime": CachedCheck(_dated(dates.DateTime)),
+    "instant": CachedCheck(_dated(dates.Instant)),
+    "time": CachedCheck(_pattern("time", _TIME)),
     "base64Binary": _base64,
     "integer": _whole("integer", -(2**31), _LARGEST),
     "positiveInt": _whole("positiveInt", 1, _LARGEST),
@@ -208,7 +208,7 @@ CHECKS: dict[str, Check] = {
 }
 
 #: type -> what JSON writes it as; what is not named here is a string
-JSON_KINDS = {
+JSON_TYPES = {
     "boolean": "boolean",
     "integer": "number",
     "positiveInt": "number",

@@ -30,17 +30,17 @@ _TEMPLATES = {
 
 
 def is_ensured(member: Member) -> bool:
-    """Whether `fits` sees that a member is missing: not a choice, which has several names."""
+    """Return True if `is_well_shaped` detects that a member is missing; it cannot for choices."""
     return member.element.min > 0 and member.stem is None and member.companion_of is None
 
 
-def fits(resource: Any) -> bool:
+def is_well_shaped(resource: Any) -> bool:
     """True where each element of a resource is known, of the right JSON kind, and none is missing.
 
     So also of the resources within it.
 
     It does not see two spellings of one choice, empty lists and objects, nulls in lists and
-    decimals of a wrong kind: the checks of structure do, and raise `Misshapen`.
+    decimals of a wrong kind: the checks of structure do, and raise `NeedsNormalization`.
     """
     waiting = [resource]
     while waiting:

@@ -9,7 +9,7 @@ from functools import cache
 
 from fhir_b12 import definitions
 from fhir_b12.definitions import Element
-from fhir_b12.validation.structure.primitives import JSON_KINDS
+from fhir_b12.validation.structure.primitives import JSON_TYPES
 
 ELEMENT = "Element"
 
@@ -39,7 +39,7 @@ class Member:
         #: what JSON writes a primitive as, None for objects
         self.json: str | None = None
         if definitions.is_primitive(self.type):
-            self.json = JSON_KINDS.get(self.type, "string")
+            self.json = JSON_TYPES.get(self.type, "string")
         self.key = self.profile = ""  #: the shape of an object, and that of its restriction
         if self.json is None:
             self.key = _key(element)

@@ -7,7 +7,7 @@ without a terminology server is no finding; the terminology keeps it for the rep
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fhir_b12.validation.context import Context
+from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.terminology.grammars import has_scheme, is_absolute
 
@@ -42,7 +42,7 @@ def check_binding(  # noqa: PLR0917 - all that a binding is
     strength: str | None,
     value_set: str | None,
     ceiling: str | None,
-    context: Context,
+    context: ResourceContext,
     found: list[Finding],
 ) -> None:
     """Hold a coded value to its value set; None is a primitive that has extensions and no value.
@@ -65,7 +65,7 @@ def check_binding(  # noqa: PLR0917 - all that a binding is
         _bind_coding(value, _Bound(strength, value_set, ceiling), context, found)
 
 
-def check_codeable_concept(concept: Json, context: Context, found: list[Finding]) -> None:
+def check_codeable_concept(concept: Json, context: ResourceContext, found: list[Finding]) -> None:
     """What holds of each coding of a CodeableConcept, whatever it is bound to.
 
     https://hl7.org/fhir/R4/datatypes.html#CodeableConcept
@@ -87,7 +87,7 @@ def check_codeable_concept(concept: Json, context: Context, found: list[Finding]
 
 
 def check_coding(
-    coding: Json, context: Context, found: list[Finding], *, bound: bool = False
+    coding: Json, context: ResourceContext, found: list[Finding], *, bound: bool = False
 ) -> None:
     """What holds of a Coding that stands alone.  https://hl7.org/fhir/R4/datatypes.html#Coding
 
@@ -111,7 +111,7 @@ def check_coding(
 
 
 def check_quantity(
-    quantity: Json, context: Context, found: list[Finding], *, bound: bool = False
+    quantity: Json, context: ResourceContext, found: list[Finding], *, bound: bool = False
 ) -> None:
     """What holds of the unit of a Quantity.  https://hl7.org/fhir/R4/datatypes.html#Quantity"""
     terminology: Terminology = context.validator.terminology
@@ -127,7 +127,7 @@ def check_quantity(
         terminology.keep_quiet("quantity", quantity, context.resource, said)
 
 
-def check_identifier(identifier: Json, context: Context, found: list[Finding]) -> None:
+def check_identifier(identifier: Json, context: ResourceContext, found: list[Finding]) -> None:
     """What holds of the system of an Identifier.  https://hl7.org/fhir/R4/datatypes.html#Identifier"""
     del context  # every check has it
     system, value = identifier.get("system"), identifier.get("value")
@@ -139,7 +139,7 @@ def check_identifier(identifier: Json, context: Context, found: list[Finding]) -
         found.append(Finding("identifier-uri"))
 
 
-def _said(coding: Json, context: Context, *, display: bool = True) -> "Said":
+def _said(coding: Json, context: ResourceContext, *, display: bool = True) -> "Said":
     """All that is said of a coding with a system, its display left aside if asked for."""
     language = context.resource.get("language") or context.root.resource.get("language")
     said: Said = context.validator.terminology.remarks(
@@ -152,7 +152,7 @@ def _said(coding: Json, context: Context, *, display: bool = True) -> "Said":
     return said
 
 
-def _is_wrong(coding: Json, context: Context) -> bool:
+def _is_wrong(coding: Json, context: ResourceContext) -> bool:
     """True where it is in no value set; that its display is another's does not move the code."""
     return _said(coding, context, display=False).is_wrong
 
@@ -180,7 +180,9 @@ def _replaced(value: str) -> tuple[Json, ...]:
     return ({"op": "replace", "path": "", "value": value},)
 
 
-def _is_no_system(system: str, context: Context, found: list[Finding], *, bound: bool) -> bool:
+def _is_no_system(
+    system: str, context: ResourceContext, found: list[Finding], *, bound: bool
+) -> bool:
     """Whether what should identify a code system cannot; then that is said."""
     step = ("system",) if bound else ()
     if not is_absolute(system):
@@ -199,7 +201,7 @@ def _is_no_system(system: str, context: Context, found: list[Finding], *, bound:
 def _bind_code(
     code: str,
     to: _Bound,
-    context: Context,
+    context: ResourceContext,
     found: list[Finding],
 ) -> None:
     terminology: Terminology = context.validator.terminology
@@ -240,7 +242,7 @@ def _near(code: str, value_set: str, terminology: "Terminology") -> tuple[Json, 
 def _bind_coding(
     coding: Json,
     to: _Bound,
-    context: Context,
+    context: ResourceContext,
     found: list[Finding],
 ) -> None:
     if "system" not in coding or "code" not in coding:
@@ -256,7 +258,7 @@ def _bind_coding(
     found.append(Finding(_BY_STRENGTH[to.strength], **values))
 
 
-def _is_inside(coding: Json, value_set: str, context: Context) -> bool | None:
+def _is_inside(coding: Json, value_set: str, context: ResourceContext) -> bool | None:
     """Whether a coding with a system is right and in a value set; None: cannot be told."""
     if _is_wrong(coding, context):
         return False
@@ -277,7 +279,7 @@ def _is_inside(coding: Json, value_set: str, context: Context) -> bool | None:
 def _bind_concept(
     concept: Json,
     to: _Bound,
-    context: Context,
+    context: ResourceContext,
     found: list[Finding],
 ) -> None:
     terminology: Terminology = context.validator.terminology
@@ -320,7 +322,7 @@ def _without_codings(
         found.append(Finding("extensible-coding", value_set=to.value_set))
 
 
-def _holds(codings: list[Json], value_set: str, context: Context) -> bool | None:
+def _holds(codings: list[Json], value_set: str, context: ResourceContext) -> bool | None:
     """Whether one of several codings is in a value set and none is wrong; None: cannot be told."""
     answers = [_of_one(each, value_set, context) for each in codings]
     wrong = any("system" in each and _is_wrong(each, context) for each in codings)
@@ -332,7 +334,7 @@ def _holds(codings: list[Json], value_set: str, context: Context) -> bool | None
     return None if None in answers else False
 
 
-def _of_one(coding: Json, value_set: str, context: Context) -> bool | None:
+def _of_one(coding: Json, value_set: str, context: ResourceContext) -> bool | None:
     if "system" in coding:
         return _is_inside(coding, value_set, context)
     code = coding.get("code")
