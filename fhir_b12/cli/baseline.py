@@ -13,7 +13,7 @@ import msgspec
 
 from fhir_b12.cli.streams import UsageError, write
 from fhir_b12.jsonio import JsonError, dumps, loads
-from fhir_b12.reports.results import Checked, Found, rule_of, shape
+from fhir_b12.reports.file_results import Checked, Found, rule_of, shape
 
 FORMAT = "fhir-b12-baseline/1"
 _Key = tuple[str, str, str]  #: file, rule, FHIRPath

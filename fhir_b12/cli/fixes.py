@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fhir_b12.cli import input_files
-from fhir_b12.cli.checker import Checker
+from fhir_b12.cli.file_validator import Checker
 from fhir_b12.cli.json_edits import EditError, Patch, apply
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.reports.results import Checked, printable
-from fhir_b12.reports.source import masked
+from fhir_b12.reports.file_results import Checked, printable
+from fhir_b12.reports.source_excerpts import masked
 
 _ROUNDS = 10  #: a remedy may bring to light what another can mend
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fhir_b12 import definitions
 from fhir_b12.issues import Issue
-from fhir_b12.reports.results import rule_of
+from fhir_b12.reports.file_results import rule_of
 
 Path = tuple[str | int, ...]
 Judge = Callable[[Any], list[Issue]]  #: what the validator finds in a value

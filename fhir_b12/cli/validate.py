@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 
 from fhir_b12.cli import baseline, fixes, hl7_options, input_files, minimize, watch, worker_pool
-from fhir_b12.cli.checker import DEFECT, Checker, Settings
+from fhir_b12.cli.file_validator import DEFECT, Checker, Settings
 from fhir_b12.cli.streams import UsageError, printable, sink, write
 from fhir_b12.cli.version import version
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, read_lines
 from fhir_b12.reports import Checked, Options, render
-from fhir_b12.reports.results import cleaned, counted, rule_of, tally, totals
-from fhir_b12.reports.rules import Explained, explain, known
-from fhir_b12.reports.text import file_text, statistics, summary
+from fhir_b12.reports.file_results import cleaned, counted, rule_of, tally, totals
+from fhir_b12.reports.rule_descriptions import Explained, explain, known
+from fhir_b12.reports.text_report import file_text, statistics, summary
 
 BESIDE = ("html", "sarif", "junit")  #: reports that can be written beside the one of --format
 LIST = "list"  #: asks --explain for every rule

@@ -7,10 +7,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 from fhir_b12.cli import input_files
-from fhir_b12.cli.checker import Checker, Settings, joined
+from fhir_b12.cli.file_validator import Checker, Settings, joined
 from fhir_b12.cli.streams import UsageError
 from fhir_b12.jsonio import JsonError, open_stream
-from fhir_b12.reports.results import Checked
+from fhir_b12.reports.file_results import Checked
 
 _AHEAD = 4  #: pieces of work for each process that wait, so that memory stays bounded
 

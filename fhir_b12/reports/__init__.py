@@ -7,12 +7,12 @@ to look. No report shows a patient's value unless `Options.show_values` says so.
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from fhir_b12.reports.html import as_html
-from fhir_b12.reports.json_formats import as_json, as_ndjson, as_outcome
-from fhir_b12.reports.junit import as_junit
-from fhir_b12.reports.results import Checked, Excerpt, Found, Options, Part, cleaned
-from fhir_b12.reports.sarif import as_sarif
-from fhir_b12.reports.text import as_concise, as_text
+from fhir_b12.reports.file_results import Checked, Excerpt, Found, Options, Part, cleaned
+from fhir_b12.reports.html_report import as_html
+from fhir_b12.reports.json_reports import as_json, as_ndjson, as_outcome
+from fhir_b12.reports.junit_report import as_junit
+from fhir_b12.reports.sarif_report import as_sarif
+from fhir_b12.reports.text_report import as_concise, as_text
 
 __all__ = ["FORMATS", "Checked", "Excerpt", "Found", "Options", "Part", "render"]
 

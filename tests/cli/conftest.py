@@ -2,11 +2,11 @@
 
 import pytest
 
-from fhir_b12.cli import checker
+from fhir_b12.cli import file_validator
 from fhir_b12.jsonio import dumps
-from tests.cli import standin
+from tests.cli import fake_validator
+from tests.cli.fake_validator import BAD, GOOD, MENDABLE, put
 from tests.cli.shell import call
-from tests.cli.standin import BAD, GOOD, MENDABLE, put
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def inside(folder, tmp_path, monkeypatch):
 def room(tmp_path, monkeypatch):
     """A folder to stand in, and the stand-in for the validator."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checker, "validator", lambda _: standin.validate)
+    monkeypatch.setattr(file_validator, "validator", lambda _: fake_validator.validate)
     put("good.json", dumps(GOOD))
     put("bad.json", dumps(BAD, indent=2))
     put("mend.json", MENDABLE.encode())

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_b12.cli import checker as cli_checker
-from fhir_b12.cli.checker import Checker, Settings
+from fhir_b12.cli import file_validator
+from fhir_b12.cli.file_validator import Checker, Settings
 from fhir_b12.jsonio import dumps
 from fhir_b12.reports import FORMATS
-from tests.cli import standin
+from tests.cli import fake_validator
+from tests.cli.fake_validator import BAD, GOOD, SECRET, put, told
 from tests.cli.shell import call
-from tests.cli.standin import BAD, GOOD, SECRET, put, told
 
 BAD_FINDINGS = [("bad.json", 3, "status"), ("bad.json", 4, "note")]
 LINES = [
@@ -132,7 +132,7 @@ def test_options_of_the_hl7_validator_are_understood_or_passed_over_with_a_note(
 def test_profiles_and_packages_reach_the_validator_by_either_spelling(room, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        cli_checker, "validator", lambda each: asked.append(each) or standin.validate
+        file_validator, "validator", lambda each: asked.append(each) or fake_validator.validate
     )
     ours = ("--profile", "http://a", "-profile", "http://b", "--ig", "x.tgz", "-ig", "y#1")
     call("validate", "good.json", *ours, "--no-plausibility", "--show-values")
@@ -315,9 +315,9 @@ def test_where_the_validator_fails_it_says_so_and_goes_on(room, monkeypatch):
     def failing(raw):
         if SECRET.encode() in raw:
             raise KeyError(SECRET)
-        return standin.validate(raw)
+        return fake_validator.validate(raw)
 
-    monkeypatch.setattr(cli_checker, "validator", lambda _: failing)
+    monkeypatch.setattr(file_validator, "validator", lambda _: failing)
     code, out, err = call("validate", "bad.json", "mend.json", "--format", "concise")
     assert (code, SECRET in out + err) == (3, False)
     assert out.splitlines()[0].startswith("bad.json:1:1: fatal defect the validator failed here")
@@ -326,6 +326,6 @@ def test_where_the_validator_fails_it_says_so_and_goes_on(room, monkeypatch):
 
 def test_excerpts_are_kept_for_some_of_many_findings_alone():
     raw = dumps([BAD] * 100)
-    checker = Checker(Settings(select=("status",)), standin.validate)
+    checker = Checker(Settings(select=("status",)), fake_validator.validate)
     found = checker.text("a.json", raw).found
     assert [each.excerpt is not None for each in found] == [True] * 3 + [False] * 97

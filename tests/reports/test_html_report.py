@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from fhir_b12.issues import Issue
-from fhir_b12.reports import Checked, Excerpt, Found, Options, html, render
+from fhir_b12.reports import Checked, Excerpt, Found, Options, html_report, render
 from tests.reports.samples import RESULTS, SAMPLE, STATUS
 
 VOID = {"meta", "input", "wbr", "link", "br"}
@@ -104,8 +104,8 @@ def test_only_a_web_address_is_a_link(link):
 
 
 def test_of_very_many_findings_it_shows_some_and_says_so(monkeypatch):
-    monkeypatch.setattr(html, "MOST_FINDINGS", 3)
-    monkeypatch.setattr(html, "MOST_PLACES", 2)
+    monkeypatch.setattr(html_report, "MOST_FINDINGS", 3)
+    monkeypatch.setattr(html_report, "MOST_PLACES", 2)
     issues = [Issue("error", "invalid", f"Patient.e{n}", f"wrong {n}", rule="r") for n in range(5)]
     same = [Issue("error", "invalid", f"Patient.name[{n}]", "twice") for n in range(4)]
     found = tuple(Found(issue=issue) for issue in (*same, *issues))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from fhir_b12.issues import Issue
-from fhir_b12.reports.results import Checked, Options, Part, counted, rule_of
+from fhir_b12.reports.file_results import Checked, Options, Part, counted, rule_of
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -6,9 +6,9 @@ import msgspec
 
 from fhir_b12.issues import Issue
 from fhir_b12.reports import Checked, Found, Options, render
-from fhir_b12.reports.results import tally
-from fhir_b12.reports.rules import explain, known
-from fhir_b12.reports.text import statistics
+from fhir_b12.reports.file_results import tally
+from fhir_b12.reports.rule_descriptions import explain, known
+from fhir_b12.reports.text_report import statistics
 from tests.reports.samples import NARRATIVE, SAMPLE, STATUS
 
 SGR = re.compile(r"\x1b\[[\d;]*m")

@@ -9,7 +9,7 @@ from string import Template
 
 from fhir_b12 import data
 from fhir_b12.issues import SEVERITIES
-from fhir_b12.reports.results import (
+from fhir_b12.reports.file_results import (
     Checked,
     Excerpt,
     Fold,
@@ -24,7 +24,7 @@ from fhir_b12.reports.results import (
     totals,
     unchecked,
 )
-from fhir_b12.reports.rules import Explained, told
+from fhir_b12.reports.rule_descriptions import Explained, told
 
 MOST_FINDINGS = 2000  #: shown; more of them make a page slow, and nobody reads them
 MOST_PLACES = 50  #: of one finding that stands at many

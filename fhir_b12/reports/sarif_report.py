@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from fhir_b12.issues import Issue, Severity
 from fhir_b12.jsonio import dumps
-from fhir_b12.reports.results import Checked, Found, Options, rule_of, unchecked
-from fhir_b12.reports.rules import Explained, told
+from fhir_b12.reports.file_results import Checked, Found, Options, rule_of, unchecked
+from fhir_b12.reports.rule_descriptions import Explained, told
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

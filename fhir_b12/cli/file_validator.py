@@ -13,8 +13,8 @@ from fhir_b12.cli import input_files
 from fhir_b12.cli.source_positions import Text
 from fhir_b12.issues import SEVERITIES, Issue, Severity
 from fhir_b12.jsonio import MAX_BYTES, JsonError, loads, open_stream
-from fhir_b12.reports import source
-from fhir_b12.reports.results import Checked, Found, Part, printable, rule_of
+from fhir_b12.reports import source_excerpts
+from fhir_b12.reports.file_results import Checked, Found, Part, printable, rule_of
 
 DEFECT = "defect"  #: the rule of a finding that the validator failed
 _ALIKE, _EXCERPTS = 3, 500  #: excerpts of findings that say the same, and of all, in one text
@@ -247,7 +247,9 @@ class Checker:
             excerpt = None
             if self.settings.every_excerpt or budget.grants(issue):
                 shown = self.settings.show_values
-                excerpt = source.excerpt(text.line(line), number or line, column, show_values=shown)
+                excerpt = source_excerpts.excerpt(
+                    text.line(line), number or line, column, show_values=shown
+                )
             placed = msgspec.structs.replace(issue, line=number or line, column=column)
             told.append(Found(issue=placed, excerpt=excerpt, part=_part(issue)))
         return tuple(told)
@@ -256,10 +258,10 @@ class Checker:
         """The source as the page shows it; nothing of a long one."""
         if len(raw) > _SOURCE_LENGTH:
             return ()
-        lines = source.lines(raw.decode("utf-8", "surrogateescape"))
+        lines = source_excerpts.lines(raw.decode("utf-8", "surrogateescape"))
         if len(lines) > _SOURCE_LINES or any(len(line) > _LINE for line in lines):
             return ()
-        shown = lines if self.settings.show_values else map(source.masked, lines)
+        shown = lines if self.settings.show_values else map(source_excerpts.masked, lines)
         return tuple(printable(line.expandtabs(4)) for line in shown)
 
 

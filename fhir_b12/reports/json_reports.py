@@ -6,7 +6,7 @@ from typing import Any
 
 from fhir_b12 import issues
 from fhir_b12.jsonio import dumps
-from fhir_b12.reports.results import Checked, Options, counts, facts, totals, unchecked
+from fhir_b12.reports.file_results import Checked, Options, counts, facts, totals, unchecked
 
 FORMAT = "fhir-b12-report/1"  #: changes when a name changes its meaning or goes
 _SOURCE = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-source"

@@ -161,7 +161,7 @@ def test_a_defect_is_told_without_a_traceback_or_a_value(inside, monkeypatch):
     monkeypatch.setattr(mapping, "from_bundle", broken)
     code, out, err = call("from-fhir", "bundle.json")
     assert (code, out) == (3, "")
-    assert err.startswith("fhir-b12: KeyError at test_trouble.py:")
+    assert err.startswith("fhir-b12: KeyError at test_error_handling.py:")
     assert "Maja" not in err
 
 

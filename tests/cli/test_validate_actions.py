@@ -4,11 +4,11 @@ import contextlib
 import gzip
 from pathlib import Path
 
-from fhir_b12.cli import checker, input_files, validate, watch
+from fhir_b12.cli import file_validator, input_files, validate, watch
 from fhir_b12.jsonio import dumps, loads
-from tests.cli import standin
+from tests.cli import fake_validator
+from tests.cli.fake_validator import BAD, GOOD, MENDABLE, SECRET, put, told
 from tests.cli.shell import call
-from tests.cli.standin import BAD, GOOD, MENDABLE, SECRET, put, told
 
 
 def test_known_findings_are_neither_told_nor_counted(room):
@@ -115,10 +115,10 @@ def test_the_smallest_example_shows_the_fault_and_nothing_of_the_patient(room):
 def test_values_the_fault_needs_are_named(room, monkeypatch):
     def needs(raw):
         value = loads(raw)
-        found = standin.validate(raw)
-        return found if value.get("note") == SECRET else standin.Report()
+        found = fake_validator.validate(raw)
+        return found if value.get("note") == SECRET else fake_validator.Report()
 
-    monkeypatch.setattr(checker, "validator", lambda _: needs)
+    monkeypatch.setattr(file_validator, "validator", lambda _: needs)
     call("validate", "bad.json", "--minimal", "small.json")
     assert loads(Path("small.json").read_bytes()) == {**BAD, "status": "x1"}
     err = call("validate", "bad.json", "--minimal", "small.json")[2]

@@ -10,9 +10,9 @@ from fhir_b12.jsonio import loads
 from fhir_b12.validation import validate
 from tests.cli.shell import call
 
-HERE = Path(__file__).parent / "partner"
+HERE = Path(__file__).parent / "partner_feed"
 PAPER = Path(__file__).resolve().parents[2] / "docs" / "validating.md"
-BROKEN, MENDED = ((HERE / name).read_text("utf-8") for name in ("broken.json", "mended.json"))
+BROKEN, MENDED = ((HERE / name).read_text("utf-8") for name in ("invalid.json", "corrected.json"))
 #: line and rule of all that is wrong, and whether `--fix` mends it
 FOUND = [
     (1, "bdl-7", False),

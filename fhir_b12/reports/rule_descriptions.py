@@ -13,7 +13,7 @@ import msgspec
 
 from fhir_b12 import definitions
 from fhir_b12.issues import Issue
-from fhir_b12.reports.results import rule_of
+from fhir_b12.reports.file_results import rule_of
 from fhir_b12.validation import findings
 
 _DIFFERS = re.compile(r"\{\w+\}")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from fhir_b12.issues import Issue, Severity
-from fhir_b12.reports.results import (
+from fhir_b12.reports.file_results import (
     Checked,
     Excerpt,
     Fold,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12.reports.source import WIDTH, excerpt, lines, masked
+from fhir_b12.reports.source_excerpts import WIDTH, excerpt, lines, masked
 
 MASKED = {
     '{"status": "final", "value": 1.50e3}': '{"status": "…", "value": …}',

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fhir_b12 import definitions
-from fhir_b12.reports.results import Excerpt, printable
+from fhir_b12.reports.file_results import Excerpt, printable
 
 WIDTH = 96  #: characters of a line that are shown
 _BEFORE = 32  #: of those, how many stand before the place at least
