@@ -21,11 +21,11 @@ from pathlib import Path
 
 from benchmarks import served
 from benchmarks.served import SEARCH, SECONDS, Question, ask, observation, rate, transaction, waits
-from fhir_b12.server.app import opened
+from fhir_b12.server.app import open_store
 from fhir_b12.server.config import Config
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import parse
-from fhir_b12.server.store import Everything
+from fhir_b12.server.store import FullAccess
 
 ROUNDS = 5
 #: of patients about whom nothing is asked
@@ -41,7 +41,7 @@ def told(what, value, goal):
 
 def kept(database, number):
     """A database with so many results."""
-    store = opened(Config(open=True, database=str(database)))
+    store = open_store(Config(open=True, database=str(database)))
     served.fill(store, number)
     store.close()
     return database
@@ -171,11 +171,11 @@ def growth(sizes):
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:
             begun = time.perf_counter()
-            store = opened(Config(open=True, database=kept(Path(name, "a.db"), size)))
+            store = open_store(Config(open=True, database=kept(Path(name, "a.db"), size)))
             filled = time.perf_counter() - begun
             pairs = [("patient", "p1"), ("code", "t2"), ("_count", "20")]
             query = parse("Observation", pairs, strict=True, base="")
-            work = partial(sql.run, store._reader(), query, Everything())
+            work = partial(sql.run, store._reader(), query, FullAccess())
             took[size] = min(timeit.repeat(work, number=10, repeat=40)) / 10
             print(f"  {size:>8} stored in {filled:,.1f} s: search {took[size] * 1e3:.2f} ms")
             store.close()

@@ -24,7 +24,7 @@ from flask import Flask, request
 
 from fhir_b12.server import serve
 from fhir_b12.server.config import Config
-from fhir_b12.server.store import Change, Everything
+from fhir_b12.server.store import Change, FullAccess
 
 SECONDS = 0.6  #: of a round
 JSON = {"Content-Type": "application/fhir+json"}
@@ -73,9 +73,9 @@ def fill(store, number):
         kind, name = each["resourceType"], each["id"]
         changes.append(Change(method="PUT", type=kind, id=name, resource=each))
         if len(changes) == 500:
-            store.apply(changes, Everything(), clock=lambda: 0)
+            store.apply(changes, FullAccess(), clock=lambda: 0)
             changes = []
-    store.apply(changes, Everything(), clock=lambda: 0)
+    store.apply(changes, FullAccess(), clock=lambda: 0)
 
 
 # --- those that ask

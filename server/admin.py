@@ -10,7 +10,7 @@ from typing import Any
 from joserfc.jwk import ECKey
 
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server.app import module, opened
+from fhir_b12.server.app import module, open_store
 from fhir_b12.server.auth.clients import registered
 from fhir_b12.server.auth.jwks import check
 from fhir_b12.server.config import Config, ConfigError
@@ -18,7 +18,7 @@ from fhir_b12.server.config import Config, ConfigError
 
 def reindex(arguments: Namespace) -> int:
     """`fhir-b12 reindex`"""
-    store = opened(_settings(arguments))
+    store = open_store(_settings(arguments))
     try:
         sys.stderr.write(f"{store.reindex()} resources indexed\n")
     finally:
@@ -29,7 +29,7 @@ def reindex(arguments: Namespace) -> int:
 def backup(arguments: Namespace) -> int:
     """`fhir-b12 backup FILE`"""
     path = _free(arguments.file)
-    store = opened(_settings(arguments))
+    store = open_store(_settings(arguments))
     try:
         store.backup(path)
     finally:
@@ -65,7 +65,7 @@ def clients(arguments: Namespace) -> int:
     if arguments.what == "key":
         return _new_key(Path(arguments.file or "private-key.json"))
     config = _settings(arguments)
-    store = opened(config)
+    store = open_store(config)
     try:
         if arguments.what == "list":
             for each in store.clients():

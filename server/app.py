@@ -96,7 +96,7 @@ def create_app(
     clock: Callable[[], int] | None = None,
 ) -> Flask:
     """A WSGI application; store and guard are those that the settings name, if none are given."""
-    store, clock = store or opened(config), clock or now
+    store, clock = store or open_store(config), clock or now
     app = Application("fhir_b12.server", static_folder=None, template_folder="therapy")
     app.response_class = JsonResponse
     app.url_map.strict_slashes = False
@@ -132,9 +132,9 @@ def create_app(
     return app
 
 
-def opened(config: Config) -> Store:
+def open_store(config: Config) -> Store:
     """The store that the settings name."""
-    store: Store = module(config).opened(config)
+    store: Store = module(config).open_store(config)
     return store
 
 

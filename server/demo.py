@@ -26,7 +26,7 @@ from fhir_b12.bundles import from_bundle
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.records import TherapyRecord
 from fhir_b12.server import serve, telemetry
-from fhir_b12.server.app import create_app, opened
+from fhir_b12.server.app import create_app, open_store
 from fhir_b12.server.auth.clients import registered
 from fhir_b12.server.config import Config
 
@@ -139,7 +139,7 @@ def _served(folder: Path) -> Iterator[tuple[str, Any]]:
     config = replace(
         Config(), port=port, database=str(folder / "demo.db"), export_folder=str(folder / "export")
     )
-    store = opened(config)
+    store = open_store(config)
     server = serve.listening(create_app(config, store), config)
     stop = serve.Stop(server, 5)
     thread = threading.Thread(target=stop.loop, daemon=True)

@@ -27,7 +27,7 @@ from waitress.utilities import Error
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import telemetry
-from fhir_b12.server.app import create_app, opened
+from fhir_b12.server.app import create_app, open_store
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
 from fhir_b12.server.wire.media_types import FHIR_JSON
 
@@ -45,7 +45,7 @@ def run(arguments: Namespace) -> int:
     given = {name: value for name, value in vars(arguments).items() if name in names}
     config = _with_port(checked(Config.from_environment(os.environ, **given)))
     telemetry.set_up()
-    store = opened(config)
+    store = open_store(config)
     if config.open:
         sys.stderr.write(_BANNER)
     if config.workers > 1:
@@ -252,4 +252,4 @@ def application() -> Flask:
     """The application of one process of several."""
     telemetry.set_up()
     config = checked(Config.from_environment(os.environ))
-    return create_app(config, opened(config))
+    return create_app(config, open_store(config))

@@ -21,7 +21,7 @@ from fhir_b12.server.config import Config
 from fhir_b12.server.search.extract import rows
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version
+from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Store, Version
 from fhir_b12.server.wire.request_origin import client_address
 from fhir_b12.server.wire.timestamps import format_instant
 
@@ -31,7 +31,7 @@ _TYPES = "http://hl7.org/fhir/resource-types"
 #: how a change is called: the action, and the interaction
 _WRITTEN = {
     "created": ("C", "create"), "updated": ("U", "update"), "deleted": ("D", "delete"),
-    "found": ("R", "read"),
+    "matched": ("R", "read"),
 }  # fmt: skip
 #: what client and server are in an event: whence data come and where they go, by action
 _PARTS = {"R": ("destination", "source"), "D": ("program", "custodian")}
@@ -44,13 +44,15 @@ class Auditor:
     def __init__(self, config: Config, store: Store, clock: Callable[[], int]) -> None:
         self._config, self._store, self._clock = config, store, clock
 
-    def written(self, request: Request, access: Access, dones: Sequence[Done]) -> list[Event]:
+    def written(
+        self, request: Request, access: Access, dones: Sequence[ChangeResult]
+    ) -> list[Event]:
         """The events of changes; what changed nothing and showed nothing has none."""
         found = []
         for done in dones:
-            if done.version is not None and done.what in _WRITTEN:
-                action, code = _WRITTEN[done.what]
-                if done.version.method == "PATCH" and done.what == "updated":
+            if done.version is not None and done.outcome in _WRITTEN:
+                action, code = _WRITTEN[done.outcome]
+                if done.version.method == "PATCH" and done.outcome == "updated":
                     code = "patch"
                 entities = self._data((done.version,), request)
                 found.append(self._event(request, access, action, code, entities))
@@ -74,7 +76,7 @@ class Auditor:
             })  # fmt: skip
         event = self._event(request, access, action, code, entities)
         change = Change(method="POST", type="AuditEvent", resource=event)
-        self._store.apply([change], Everything(), clock=self._clock)
+        self._store.apply([change], FullAccess(), clock=self._clock)
 
     def _event(
         self, request: Request, access: Access, action: str, code: str, entities: list[Event]
@@ -115,7 +117,7 @@ class Auditor:
         patients: dict[str, None] = {}
         for version in versions:
             name = f"{version.type}/{version.id}"
-            which = f"/_history/{version.version}" if version.version else ""
+            which = f"/_history/{version.version_id}" if version.version_id else ""
             # of a search the query alone is an object
             kind = {"system": _TYPES, "code": version.type} if is_search else _coding("object")
             found.append({

@@ -14,7 +14,7 @@ from fhir_b12.definitions import compartment
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import READ_ONLY, STORED
 from fhir_b12.server.search.conditions import AnyOf, Linked, Not, Reverse, Test
-from fhir_b12.server.search.query import Query, parse, within
+from fhir_b12.server.search.query import Query, in_compartment, parse
 
 LETTERS = "cruds"  #: create, read, update, delete, search
 _SCOPE = re.compile(
@@ -78,14 +78,14 @@ def _query(kind: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
         found = parse(kind, restrictions, strict=True, base="")
     except Refusal as refusal:
         raise ScopeError("the restriction of a scope is no search of its type") from refusal
-    if not found.tests or any(map(_looks_beyond, found.tests)):
+    if not found.criteria or any(map(_looks_beyond, found.criteria)):
         raise ScopeError("the restriction of a scope is about the resource itself")
-    return Query(type=kind, tests=found.tests, pairs=found.pairs)
+    return Query(type=kind, criteria=found.criteria, pairs=found.pairs)
 
 
 def _looks_beyond(test: Test) -> bool:
     if isinstance(test, AnyOf):
-        return any(map(_looks_beyond, test.tests))
+        return any(map(_looks_beyond, test.criteria))
     return _looks_beyond(test.test) if isinstance(test, Not) else isinstance(test, Linked | Reverse)
 
 
@@ -111,9 +111,9 @@ class Scoped:
         self._held = held
         self._known: dict[tuple[str, str], tuple[Query, ...] | None] = {}
 
-    def limits(self, type: str, action: str) -> tuple[Query, ...] | None:  # noqa: A002
+    def limits(self, resource_type: str, action: str) -> tuple[Query, ...] | None:
         """What bounds an action: None where it is not allowed, () where nothing does."""
-        key = (type, action)
+        key = (resource_type, action)
         if key not in self._known:
             self._known[key] = self._limits(*key)
         return self._known[key]
@@ -129,9 +129,9 @@ class Scoped:
             if each.level == "patient":
                 if self.patient is None or kind not in compartment("Patient"):
                     continue
-                bound = within("Patient", self.patient)
-                query = msgspec.structs.replace(query, tests=(*query.tests, bound))
-            if not query.tests:
+                bound = in_compartment("Patient", self.patient)
+                query = msgspec.structs.replace(query, criteria=(*query.criteria, bound))
+            if not query.criteria:
                 return ()
             found.append(query)
         return tuple(found) or None

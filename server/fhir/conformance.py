@@ -34,8 +34,8 @@ def _version(resource: dict[str, Any]) -> Version:
     return Version(
         type=resource["resourceType"],
         id=resource["id"],
-        version=1,
-        updated=int(day.timestamp()) * 1_000_000,
+        version_id=1,
+        last_updated=int(day.timestamp()) * 1_000_000,
         method="PUT",
         body=body,
     )

@@ -13,7 +13,7 @@ from fhir_b12.server.config import Config
 from fhir_b12.server.fhir.validation_policy import Policy
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Everything, Store, Version
+from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Store, Version
 from fhir_b12.server.wire.prefer import preference
 from fhir_b12.server.wire.query import Pairs
 from fhir_b12.server.wire.result_format import ResultFormat
@@ -29,7 +29,7 @@ class Guard(Protocol):
 class Witness(Protocol):
     """Writes down who saw and did what.  https://hl7.org/fhir/R4/auditevent.html"""
 
-    def written(self, request: Request, access: Access, dones: Sequence[Done]) -> list[Any]:
+    def written(self, request: Request, access: Access, dones: Sequence[ChangeResult]) -> list[Any]:
         """AuditEvents to keep together with what was done."""
 
     def seen(
@@ -50,7 +50,7 @@ class Open:
 
     def access(self, request: Request) -> Access:  # noqa: ARG002
         """Everything."""
-        return Everything()
+        return FullAccess()
 
 
 PUBLIC = "public "  #: how the endpoint of what needs no token begins
@@ -94,7 +94,7 @@ class Facade:
             query = queries.parse(
                 kind, pairs, strict=True, base=self.config.base, most=self.config.max_count
             )
-            page = self.store.search(replace(query, tests=(*query.tests, *tests)), allowed)
+            page = self.store.search(replace(query, criteria=(*query.criteria, *tests)), allowed)
             yield from page.matches
             if (cursor := page.next) is None:
                 return
@@ -115,7 +115,9 @@ def form() -> ResultFormat:
     return cast("ResultFormat", g.form)
 
 
-def apply(changes: Sequence[Change], *, check: Callable[[Any], None] | None = None) -> list[Done]:
+def apply(
+    changes: Sequence[Change], *, check: Callable[[Any], None] | None = None
+) -> list[ChangeResult]:
     """Do all changes or none, with their AuditEvents."""
     here, allowed = facade(), access()
     witness = here.witness

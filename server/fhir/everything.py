@@ -13,7 +13,7 @@ from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
 from fhir_b12.server.fhir.parameters import Inputs, inputs
 from fhir_b12.server.resource_types import TYPES
-from fhir_b12.server.search.query import within
+from fhir_b12.server.search.query import in_compartment
 from fhir_b12.server.store import Version
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.response import JsonResponse
@@ -82,7 +82,7 @@ def _compartment(name: str, kinds: frozenset[str], asked: Inputs) -> Iterator[Ve
             for mark, text in (("ge", asked.text("start")), ("le", asked.text("end"))):
                 if text is not None:
                     pairs.append(("date", f"{mark}{text}"))
-        yield from facade().pages(access(), kind, pairs, within("Patient", name))
+        yield from facade().pages(access(), kind, pairs, in_compartment("Patient", name))
 
 
 def _referred(versions: list[Version], kinds: frozenset[str]) -> Iterator[Version]:

@@ -21,7 +21,7 @@ from fhir_b12.server import telemetry
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.fhir.context import Facade
-from fhir_b12.server.search.query import within
+from fhir_b12.server.search.query import in_compartment
 from fhir_b12.server.store import Access, Version
 from fhir_b12.server.wire.query import Pairs
 
@@ -73,7 +73,7 @@ def begin(here: Facade, allowed: Access, request: str, plan: Plan) -> str:
     _sweep(here)
     name = uuid.uuid4().hex
     # what is written later is found by the next export, with `_since`
-    moment, now = here.store.moment(here.clock), here.clock()
+    moment, now = here.store.commit_horizon(here.clock), here.clock()
     job = {
         "id": name, "owner": owner(allowed), "request": request, "state": "running",
         "moment": moment, "began": now, "beat": now, "done": 0, "kinds": len(plan.kinds),
@@ -172,10 +172,10 @@ def _wanted(here: Facade, allowed: Access, plan: Plan, kind: str) -> Iterator[Ve
     known: set[str] = set()
     groups: list[tuple[Any, ...]] = [()]
     if plan.patients is not None:
-        groups = [(within("Patient", name),) for name in plan.patients]
+        groups = [(in_compartment("Patient", name),) for name in plan.patients]
     for pairs in plan.filters.get(kind, [[]]):
         for tests in groups:
             for version in here.pages(allowed, kind, pairs, *tests):
-                if version.id not in known and version.updated >= (plan.since or 0):
+                if version.id not in known and version.last_updated >= (plan.since or 0):
                     known.add(version.id)
                     yield version

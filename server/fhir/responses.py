@@ -8,7 +8,7 @@ from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir.context import facade, form
-from fhir_b12.server.store import Done, Version
+from fhir_b12.server.store import ChangeResult, Version
 from fhir_b12.server.wire.conditional_headers import format_etag, is_modified
 from fhir_b12.server.wire.prefer import preference
 from fhir_b12.server.wire.response import JsonResponse, json_response
@@ -24,8 +24,8 @@ def url(version: Version) -> str:
 def stamps(version: Version) -> dict[str, str]:
     """The headers that name a version."""
     return {
-        "ETag": format_etag(version.version),
-        "Last-Modified": format_http_date(version.updated // 1_000_000),
+        "ETag": format_etag(version.version_id),
+        "Last-Modified": format_http_date(version.last_updated // 1_000_000),
     }
 
 
@@ -33,7 +33,7 @@ def shown(version: Version) -> JsonResponse:
     """A version that was asked for: its text, or that the client has it, or that it is gone."""
     if version.body is None:
         raise gone(version)
-    if not is_modified(request, version.version, version.updated):
+    if not is_modified(request, version.version_id, version.last_updated):
         return json_response(b"", 304, stamps(version))
     wanted = form()
     return json_response(format_resource(version.body, wanted), 200, stamps(version), wanted)
@@ -47,7 +47,7 @@ def gone(version: Version) -> Exception:
 
 def _tag(version: Version | None) -> dict[str, str]:
     """Of what was deleted, where it is known which version that is."""
-    return {"ETag": format_etag(version.version)} if version and version.version else {}
+    return {"ETag": format_etag(version.version_id)} if version and version.version_id else {}
 
 
 def unknown(kind: str) -> Exception:
@@ -55,14 +55,14 @@ def unknown(kind: str) -> Exception:
     return refuse(404, "not-found", f"there is no such {kind}")
 
 
-def written(done: Done, advice: Sequence[Issue] = ()) -> JsonResponse:
+def written(done: ChangeResult, advice: Sequence[Issue] = ()) -> JsonResponse:
     """A write that is done.  https://hl7.org/fhir/R4/http.html#create"""
     version = done.version
     if version is None or version.body is None:
         return _deleted(version)
-    place = f"{url(version)}/_history/{version.version}"
+    place = f"{url(version)}/_history/{version.version_id}"
     headers = {**stamps(version), "Location": place, "Content-Location": place}
-    status = 201 if done.what == "created" else 200
+    status = 201 if done.outcome == "created" else 200
     wanted, returned = form(), preference(request, "return").lower()
     if returned == "minimal":
         return json_response(b"", status, headers)
@@ -118,9 +118,9 @@ def past(version: Version, wanted: ResultFormat) -> bytes:
     facts = {
         "request": {"method": version.method, "url": what},
         "response": {
-            "status": "201" if version.version == 1 and version.method != "DELETE" else status,
-            "etag": format_etag(version.version),
-            "lastModified": format_instant(version.updated),
+            "status": "201" if version.version_id == 1 and version.method != "DELETE" else status,
+            "etag": format_etag(version.version_id),
+            "lastModified": format_instant(version.last_updated),
         },
     }
     text = (

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from fhir_b12.definitions import compartment
 from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, access, facade, parse, seen
-from fhir_b12.server.search.query import within
+from fhir_b12.server.search.query import in_compartment
 from fhir_b12.server.store import Page
 from fhir_b12.server.wire.body import read_body
 from fhir_b12.server.wire.ids import is_id
@@ -75,7 +75,7 @@ def answered(kind: str, asked: Pairs, owner: str = "") -> JsonResponse:
     wanted = _form(asked)
     query = parse(kind, [pair for pair in asked if pair[0] not in _SHAPE])
     if owner:
-        query = replace(query, tests=(*query.tests, within(*owner.split("/")[:2])))
+        query = replace(query, criteria=(*query.criteria, in_compartment(*owner.split("/")[:2])))
     page = here.store.search(query, allowed)
     seen((*page.matches, *page.included), query)
     path = f"{here.config.base}/{owner}{kind}"

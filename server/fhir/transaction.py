@@ -16,7 +16,7 @@ from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import conditional_references, responses
 from fhir_b12.server.fhir.bundle_entries import Entry, entries_of
 from fhir_b12.server.fhir.context import Route, access, apply, current, facade, form
-from fhir_b12.server.store import Done
+from fhir_b12.server.store import ChangeResult
 from fhir_b12.server.wire.body import read_resource
 from fhir_b12.server.wire.conditional_headers import format_etag
 from fhir_b12.server.wire.media_types import FHIR_JSON
@@ -121,18 +121,18 @@ def _checked(entries: Sequence[Entry]) -> list[tuple[Issue, ...]]:
     )
 
 
-def _written(done: Done, advice: Sequence[Issue], *, is_first: bool) -> bytes:
+def _written(done: ChangeResult, advice: Sequence[Issue], *, is_first: bool) -> bytes:
     """What became of an entry."""
     version = done.version
     if version is None or version.body is None:
-        facts = {"etag": format_etag(version.version)} if version and version.version else {}
+        facts = {"etag": format_etag(version.version_id)} if version and version.version_id else {}
         return dumps({"response": {"status": "204 No Content"} | facts})
-    created = done.what == "created"
+    created = done.outcome == "created"
     response: dict[str, Any] = {
         "status": "201 Created" if created else "200 OK",
-        "location": f"{responses.url(version)}/_history/{version.version}",
-        "etag": format_etag(version.version),
-        "lastModified": format_instant(version.updated),
+        "location": f"{responses.url(version)}/_history/{version.version_id}",
+        "etag": format_etag(version.version_id),
+        "lastModified": format_instant(version.last_updated),
     }
     if advice and preference(request, "return").lower() == "operationoutcome":
         response["outcome"] = outcome(advice)

@@ -116,7 +116,7 @@ def none_exist(header: str | None, kind: str) -> Query | None:
 def the_one(kind: str, asked: Pairs) -> Query:
     """The condition that finds what to write to: it must say what it looks for, in known words."""
     query = parse(kind, asked, strict=True) if asked else None
-    if query is None or not query.tests:
+    if query is None or not query.criteria:
         raise refuse(412, "incomplete", "the condition is empty; name what must match")
     return query
 

@@ -83,7 +83,7 @@ class Within(Test, frozen=True):
 class AnyOf(Test, frozen=True):
     """One of these."""
 
-    tests: tuple[Test, ...]
+    criteria: tuple[Test, ...]
 
 
 class Not(Test, frozen=True):

@@ -59,7 +59,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """One search."""
 
     type: str
-    tests: tuple[Test, ...] = ()
+    criteria: tuple[Test, ...] = ()
     sort: tuple[Sort, ...] = ()
     count: int = 20
     #: after which row: its sort keys, its number; or the one text that another server needs
@@ -96,7 +96,7 @@ def parse(
     return reading.query()
 
 
-def within(owner: str, name: str) -> Test:
+def in_compartment(owner: str, name: str) -> Test:
     """The test for the compartment of `Patient/1`.
 
     https://hl7.org/fhir/R4/compartmentdefinition.html
@@ -109,7 +109,7 @@ class _Reading:
 
     def __init__(self, kind: str, base: str, count: int, most: int) -> None:
         self.kind, self.base, self.most = kind, base, most
-        self.tests: list[Test] = []
+        self.criteria: list[Test] = []
         self.sort: tuple[Sort, ...] = ()
         self.count = count
         self.cursor: tuple[Any, ...] | None = None
@@ -127,7 +127,7 @@ class _Reading:
             raise Refusal(400, [Issue("error", "value", "", "_page is not of this search")])
         return Query(
             type=self.kind,
-            tests=tuple(self.tests),
+            criteria=tuple(self.criteria),
             sort=self.sort,
             count=self.count,
             cursor=cursor,
@@ -154,7 +154,7 @@ class _Reading:
         test = tests_of(self.kind, name, value, self.base, DEEPEST)
         if test is None:
             return False
-        self.tests.append(test)
+        self.criteria.append(test)
         return True
 
     # --- how it is shown

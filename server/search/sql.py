@@ -25,7 +25,7 @@ from fhir_b12.server.search.conditions import (
 )
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Include, Query, Sort
-from fhir_b12.server.store import Access, Everything, Page, Version
+from fhir_b12.server.store import Access, FullAccess, Page, Version
 
 #: the columns of a version, in the order of `version_of`
 COLUMNS = "r.type, r.name, r.version, r.updated, r.method, r.body"
@@ -51,8 +51,8 @@ def version_of(row: Sequence[Any]) -> Version:
     return Version(
         type=kind,
         id=name.partition("/")[2],
-        version=version,
-        updated=updated,
+        version_id=version,
+        last_updated=updated,
         method=method,
         body=None if body is None else _bytes(body),
     )
@@ -97,7 +97,7 @@ def found(connection: Connection, query: Query, access: Access, most: int) -> li
 
 def holds(limits: Sequence[Query], kind: str) -> Sql:
     """The condition that `r` is within one of the limits of an access."""
-    return _Making(kind, Everything()).bounds(limits, "r")
+    return _Making(kind, FullAccess()).bounds(limits, "r")
 
 
 def _whole(connection: Connection, query: Query, access: Access) -> Sql:
@@ -105,7 +105,7 @@ def _whole(connection: Connection, query: Query, access: Access) -> Sql:
     if limits is None:
         raise refuse(403, "forbidden", f"{query.type} may not be searched with this token")
     made = _Making(query.type, access)
-    tests = [made.resolved(each) for each in query.tests]
+    tests = [made.resolved(each) for each in query.criteria]
     leader = _leader(connection, tests)
     # few rows are taken by their number, in its order, and not looked up by their type
     of_type = "r.type = ?" if leader is None else "(r.type = ?) IS TRUE"
@@ -162,7 +162,7 @@ class _Making:
 
     def bounds(self, limits: Sequence[Query], r: str) -> Sql:
         """One of the queries that bound an access holds."""
-        parts = [self.every(each.tests, r) for each in limits]
+        parts = [self.every(each.criteria, r) for each in limits]
         return (
             " OR ".join(f"({sql})" for sql, _ in parts),
             tuple(arg for _, args in parts for arg in args),
@@ -186,7 +186,7 @@ class _Making:
             sql, args = self.one(each.test, r)
             return f"NOT ({sql})", args
         if isinstance(each, AnyOf):
-            parts = [self.one(test, r) for test in each.tests]
+            parts = [self.one(test, r) for test in each.criteria]
             return (
                 "(" + " OR ".join(sql for sql, _ in parts) + ")",
                 tuple(arg for _, args in parts for arg in args),

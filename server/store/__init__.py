@@ -1,4 +1,7 @@
-"""What every store is: versions, changes, and one protocol.  https://hl7.org/fhir/R4/http.html"""
+"""The store protocol: versions of resources, changes, and their results.
+
+https://hl7.org/fhir/R4/http.html
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,82 +17,97 @@ Resource = dict[str, Any]
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of one resource, as it is kept."""
+    """One version of one resource, as stored."""
 
-    type: str
-    id: str
-    version: int  #: 0 for what another server deleted without saying which version that is
-    updated: int  #: microseconds since 1970 UTC, as meta.lastUpdated says (milliseconds there)
-    method: str  #: POST PUT PATCH DELETE
-    body: bytes | None  #: JSON, with id, meta.versionId, meta.lastUpdated; None where deleted
+    type: str  #: resource type
+    id: str  #: resource id
+    version_id: int  #: 0 if deleted on another server that does not report version ids
+    last_updated: int  #: microseconds since 1970 UTC; meta.lastUpdated has milliseconds
+    method: str  #: POST, PUT, PATCH or DELETE
+    body: bytes | None  #: JSON with id, meta.versionId, meta.lastUpdated; None if deleted
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to do."""
+    """One create, update, patch or delete."""
 
-    method: str  #: POST PUT PATCH DELETE
-    type: str
-    id: str | None = None
+    method: str  #: POST, PUT, PATCH or DELETE
+    type: str  #: resource type
+    id: str | None = None  #: resource id; None for a create or a conditional interaction
     criteria: "Query | None" = None  #: If-None-Exist, or the search of a conditional interaction
-    resource: Resource | None = None  #: POST, PUT; as parsed (Decimals)
+    resource: Resource | None = None  #: for POST and PUT; as parsed, numbers are Decimals
     patch: list[Any] | None = None  #: JSON Patch operations
-    if_match: int | None = None
-    full_url: str | None = None  #: of a transaction's entry; references to it are rewritten
+    if_match: int | None = None  #: version id that the current version must have
+    full_url: str | None = None  #: fullUrl of the transaction entry; references to it are rewritten
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a change."""
+class ChangeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one change."""
 
-    version: Version | None  #: as it now is; None for a delete of what never was
-    what: str  #: created | updated | same | deleted | found (conditional create) | absent
+    version: Version | None  #: the current version; None if the resource never existed
+    #: created, updated, unchanged, deleted, matched (conditional create) or missing
+    outcome: str
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of what was found."""
+    """One page of search results or of a history."""
 
     matches: tuple[Version, ...]
-    included: tuple[Version, ...] = ()
-    total: int | None = None
-    next: str | None = None  #: opaque cursor for `_page`
+    included: tuple[Version, ...] = ()  #: from _include and _revinclude
+    total: int | None = None  #: number of all matches; None if not counted
+    next: str | None = None  #: opaque cursor of the next page, for `_page`
 
 
 class Access(Protocol):
-    """What the caller may."""
+    """The permissions of a client."""
 
-    def limits(self, type: str, action: str) -> "tuple[Query, ...] | None":  # noqa: A002
-        """What bounds an action of `cruds` on a type: None, it may not; (), without limits.
+    def limits(self, resource_type: str, action: str) -> "tuple[Query, ...] | None":
+        """Return the restrictions of an action on a resource type.
 
-        Otherwise one of these queries must match: compartments and restrictions of scopes.
+        Args:
+            resource_type: the type of the resources.
+            action: one letter of `cruds`: create, read, update, delete, search.
+
+        Returns:
+            None if the action is forbidden, () if it is unrestricted. Otherwise a resource is
+            accessible if it matches at least one of the queries: compartments and scope
+            restrictions.
+
         """
 
 
-class Everything:
-    """The access of `--open`."""
+class FullAccess:
+    """Unrestricted permissions, used by `--open` and by the server itself."""
 
-    def limits(self, type: str, action: str) -> "tuple[Query, ...] | None":  # noqa: A002, ARG002
-        """No limits."""
+    def limits(self, resource_type: str, action: str) -> "tuple[Query, ...] | None":  # noqa: ARG002
+        """Return (): every action is unrestricted."""
         return ()
 
 
 class Store(Protocol):
-    """Where resources are kept, with all that they have been."""
+    """Storage for resources with all their versions, and for clients, tokens and export jobs."""
 
-    def read(self, type: str, id: str, access: Access) -> Version | None:  # noqa: A002
-        """The current version; None where it never was or is not visible."""
+    def read(self, resource_type: str, resource_id: str, access: Access) -> Version | None:
+        """Return the current version; None if it never existed or access is denied.
+
+        Raises:
+            Refusal: 403 if the resource type may not be read.
+
+        """
 
     def vread(
-        self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
-        access: Access,
+        self, resource_type: str, resource_id: str, version_id: int, access: Access
     ) -> Version | None:
-        """One version; None as for `read`."""
+        """Return one version; None if it never existed or access is denied.
+
+        Raises:
+            Refusal: 403 if the resource type may not be read.
+
+        """
 
     def history(
         self,
-        type: str,  # noqa: A002
-        id: str | None,  # noqa: A002
+        resource_type: str,
+        resource_id: str | None,
         *,
         since: int | None,
         at: int | None,
@@ -97,10 +115,29 @@ class Store(Protocol):
         cursor: str | None,
         access: Access,
     ) -> Page:
-        """Versions, the newest first."""
+        """Return a page of versions, newest first.
+
+        Args:
+            resource_type: the type of the resources.
+            resource_id: the resource; None for all resources of the type.
+            since: earliest lastUpdated, microseconds since 1970 UTC.
+            at: only versions that were current at this time, microseconds since 1970 UTC.
+            count: versions per page.
+            cursor: `Page.next` of the previous page.
+            access: the permissions of the client.
+
+        Raises:
+            Refusal: 403 if the resource type may not be read, 400 for an invalid cursor.
+
+        """
 
     def search(self, query: "Query", access: Access) -> Page:
-        """A page of what matches."""
+        """Return a page of matches.
+
+        Raises:
+            Refusal: 403 if the resource type may not be searched, 400 for an invalid cursor.
+
+        """
 
     def apply(
         self,
@@ -109,15 +146,22 @@ class Store(Protocol):
         *,
         clock: Callable[[], int],
         check: Callable[[Resource], None] | None = None,
-        audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
-    ) -> list[Done]:
-        """Do all changes or none, DELETE, POST, PUT and PATCH; answers in the order given.
+        audit: Callable[[Sequence[ChangeResult]], list[Resource]] | None = None,
+    ) -> list[ChangeResult]:
+        """Apply all changes atomically, in the order DELETE, POST, PUT, PATCH.
 
-        `clock` tells the time of their versions, µs since 1970, once nobody is before them.
-        `check` refuses what a PATCH made; what `audit` gives is kept with the changes.
+        Args:
+            changes: the changes of one request.
+            access: the permissions of the client.
+            clock: returns microseconds since 1970 UTC; called inside the transaction.
+            check: validates the result of a PATCH; raises Refusal if it is invalid.
+            audit: returns the AuditEvents to store in the same transaction.
+
+        Returns:
+            The results in the order of `changes`.
 
         Raises:
-            Refusal: 404, 409, 410, 412, 422, 503.
+            Refusal: 400, 403, 404, 409, 410, 412, 422, 503 or 507; nothing was stored.
 
         """
 
@@ -129,52 +173,63 @@ class Store(Protocol):
         access: Access,
         limits: Sequence["Query"],
     ) -> Iterator[Version]:
-        """Everything of these types, in constant memory."""
+        """Yield all current resources of these types, in constant memory.
 
-    def moment(self, clock: Callable[[], int]) -> int:
-        """A time before which nothing more will be written: what is read from now on has it all."""
+        Args:
+            types: resource types; those that may not be read are skipped.
+            since: earliest lastUpdated, microseconds since 1970 UTC.
+            access: the permissions of the client.
+            limits: further queries; a resource must match one of those of its type.
+
+        """
+
+    def commit_horizon(self, clock: Callable[[], int]) -> int:
+        """Return a time before which no further versions will be committed.
+
+        A scan that starts afterwards sees every version older than that time.
+        """
 
     def use_once(self, key: str, until: int) -> bool:
-        """True the first time that a key is used."""
+        """Return True for the first use of a key until its expiry, seconds since 1970 UTC."""
 
     def put_token(self, key: str, until: int, value: Resource) -> None:
-        """Keep what a token allows, until seconds since 1970."""
+        """Store the grant of an access token until its expiry, seconds since 1970 UTC."""
 
     def token(self, key: str) -> Resource | None:
-        """What a token allows, with `until`; None where there is none."""
+        """Return the grant of an access token with its expiry `until`; None if unknown."""
 
     def clients(self) -> list[Resource]:
-        """Every registered client."""
+        """Return all registered clients."""
 
-    def client(self, id: str) -> Resource | None:  # noqa: A002
-        """One registered client."""
+    def client(self, client_id: str) -> Resource | None:
+        """Return a registered client; None if unknown."""
 
     def put_client(self, client: Resource) -> None:
-        """Register or change a client."""
+        """Register a client or replace its registration."""
 
-    def delete_client(self, id: str) -> bool:  # noqa: A002
-        """Forget a client; False where there was none."""
+    def delete_client(self, client_id: str) -> bool:
+        """Delete a client; return False if unknown."""
 
     def put_job(self, job: Resource) -> None:
-        """Keep the state of an export."""
+        """Store the state of an export job."""
 
-    def job(self, id: str) -> Resource | None:  # noqa: A002
-        """The state of one export."""
+    def job(self, job_id: str) -> Resource | None:
+        """Return the state of an export job; None if unknown."""
 
     def jobs(self) -> list[Resource]:
-        """The states of all exports."""
+        """Return the states of all export jobs."""
 
-    def delete_job(self, id: str) -> bool:  # noqa: A002
-        """Forget an export; False where there was none."""
+    def delete_job(self, job_id: str) -> bool:
+        """Delete an export job; return False if unknown."""
 
     def ready(self) -> bool:
-        """True where it answers."""
+        """Return True if the database answers."""
 
     def reindex(self) -> int:
-        """Make the search indexes again; how many resources they are of."""
+        """Rebuild the search index; return the number of resources."""
 
     def backup(self, path: "Path") -> None:
-        """Write a copy while others read and write."""
+        """Write a copy of the database to a new file while requests are served."""
 
     def close(self) -> None:
-        """End; what was acknowledged is kept."""
+        """Close the store; acknowledged changes are durable."""

@@ -138,7 +138,7 @@ def is_visible(version: Version, limits: Sequence[Query], base: str) -> bool:
         connection.execute(
             "INSERT INTO resource (rid, name, type, version, updated, method, body)"
             " VALUES (1, ?, ?, 1, ?, 'PUT', '')",
-            (place, version.type, version.updated),
+            (place, version.type, version.last_updated),
         )
         connection.executemany(ADD_TEXT, [(*row, 1) for row in body.rows.texts])
         connection.executemany(ADD_RANGE, [(*row, 1) for row in body.rows.ranges])

@@ -39,7 +39,7 @@ _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
-def opened(config: Config) -> "Postgres":
+def open_store(config: Config) -> "Postgres":
     """The store in a database; its tables are made, or brought to this version.
 
     Raises:
@@ -84,7 +84,7 @@ class Postgres(Relational):
         """What a job that writes gives, once it is durable."""
         return self._done(job, f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING})")
 
-    def moment(self, clock: Callable[[], int]) -> int:
+    def commit_horizon(self, clock: Callable[[], int]) -> int:
         """A time before which nothing more will be written: those who write now have ended."""
         begin = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING})"
         return self._done(lambda _: clock(), begin)

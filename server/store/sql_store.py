@@ -12,7 +12,7 @@ from fhir_b12.server.config import Config
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version
+from fhir_b12.server.store import Access, Change, ChangeResult, Page, Resource, Version
 from fhir_b12.server.store import history as history_of
 from fhir_b12.server.store.serialization import prepared
 from fhir_b12.server.store.transaction import Connection, Work, add_rows, drop_rows
@@ -42,8 +42,8 @@ class Relational(ABC):
         *,
         clock: Callable[[], int],
         check: Callable[[Resource], None] | None = None,
-        audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
-    ) -> list[Done]:
+        audit: Callable[[Sequence[ChangeResult]], list[Resource]] | None = None,
+    ) -> list[ChangeResult]:
         """Do all changes or none; see the protocol."""
         work = Work(
             changes, access, clock=clock, base=self._config.base, integrity=self._config.integrity,
@@ -52,41 +52,43 @@ class Relational(ABC):
         return self._do(work.carry_out)
 
     @abstractmethod
-    def moment(self, clock: Callable[[], int]) -> int:
+    def commit_horizon(self, clock: Callable[[], int]) -> int:
         """A time before which nothing more will be written."""
 
     # --- reading
 
-    def read(self, type: str, id: str, access: Access) -> Version | None:  # noqa: A002
+    def read(self, resource_type: str, resource_id: str, access: Access) -> Version | None:
         """The current version; None where it never was or is not visible."""
-        limits = access.limits(type, "r")
+        limits = access.limits(resource_type, "r")
         if limits is None:
-            raise refuse(403, "forbidden", f"{type} may not be read with this token")
-        args: tuple[Any, ...] = (f"{type}/{id}",)
+            raise refuse(403, "forbidden", f"{resource_type} may not be read with this token")
+        args: tuple[Any, ...] = (f"{resource_type}/{resource_id}",)
         where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"
         if limits:
-            bound, more = sql.holds(limits, type)
+            bound, more = sql.holds(limits, resource_type)
             where, args = f"{where} AND ({bound})", (*args, *more)
         row = self._ask(lambda connection: next(iter(connection.execute(where, args)), None))
         return None if row is None else sql.version_of(row)
 
     def vread(
         self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
+        resource_type: str,
+        resource_id: str,
+        version_id: int,
         access: Access,
     ) -> Version | None:
         """One version; None as for `read`."""
         base = self._config.base
         return self._ask(
-            lambda connection: history_of.vread(connection, type, id, version, access, base)
+            lambda connection: history_of.vread(
+                connection, resource_type, resource_id, version_id, access, base
+            )
         )
 
     def history(
         self,
-        type: str,  # noqa: A002
-        id: str | None,  # noqa: A002
+        resource_type: str,
+        resource_id: str | None,
         *,
         since: int | None,
         at: int | None,
@@ -95,7 +97,7 @@ class Relational(ABC):
         access: Access,
     ) -> Page:
         """Versions, the newest first."""
-        asked = history_of.Asked(type, id, since, at, count, cursor)
+        asked = history_of.Asked(resource_type, resource_id, since, at, count, cursor)
         return self._ask(
             lambda connection: history_of.history(connection, asked, access, self._config.base),
             snapshot=True,
@@ -187,33 +189,33 @@ class Relational(ABC):
         """Every registered client."""
         return self._kept("client")
 
-    def client(self, id: str) -> Resource | None:  # noqa: A002
+    def client(self, client_id: str) -> Resource | None:
         """One registered client."""
-        return next(iter(self._kept("client", id)), None)
+        return next(iter(self._kept("client", client_id)), None)
 
     def put_client(self, client: Resource) -> None:
         """Register or change a client."""
         self._put("client", client)
 
-    def delete_client(self, id: str) -> bool:  # noqa: A002
+    def delete_client(self, client_id: str) -> bool:
         """Forget a client; False where there was none."""
-        return self._delete("client", id)
+        return self._delete("client", client_id)
 
     def put_job(self, job: Resource) -> None:
         """Keep the state of an export."""
         self._put("job", job)
 
-    def job(self, id: str) -> Resource | None:  # noqa: A002
+    def job(self, job_id: str) -> Resource | None:
         """The state of one export."""
-        return next(iter(self._kept("job", id)), None)
+        return next(iter(self._kept("job", job_id)), None)
 
     def jobs(self) -> list[Resource]:
         """The states of all exports."""
         return self._kept("job")
 
-    def delete_job(self, id: str) -> bool:  # noqa: A002
+    def delete_job(self, job_id: str) -> bool:
         """Forget an export; False where there was none."""
-        return self._delete("job", id)
+        return self._delete("job", job_id)
 
     # --- upkeep
 

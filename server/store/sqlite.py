@@ -39,7 +39,7 @@ class _Connection(sqlite3.Connection):
         return False
 
 
-def opened(config: Config) -> "Sqlite":
+def open_store(config: Config) -> "Sqlite":
     """The store of a file, made if there is none.
 
     Raises:
@@ -147,7 +147,7 @@ class Sqlite(Relational):
         found: T = value
         return found
 
-    def moment(self, clock: Callable[[], int]) -> int:
+    def commit_horizon(self, clock: Callable[[], int]) -> int:
         """A time before which nothing more will be written: writers come one by one."""
         return self._do(lambda _: clock())
 

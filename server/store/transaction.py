@@ -17,7 +17,7 @@ from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search import sql
 from fhir_b12.server.search.parameters import indexed
-from fhir_b12.server.store import Access, Change, Done, Resource, Version
+from fhir_b12.server.store import Access, Change, ChangeResult, Resource, Version
 from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT
 from fhir_b12.server.store.serialization import Prepared, prepared, renamed
 
@@ -61,7 +61,7 @@ class Work:
         base: str,
         integrity: bool,
         check: Callable[[Resource], None] | None = None,
-        audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
+        audit: Callable[[Sequence[ChangeResult]], list[Resource]] | None = None,
     ) -> None:
         self._changes, self._access = changes, access
         self._clock, self._base, self._integrity = clock, base, integrity
@@ -90,7 +90,7 @@ class Work:
 
     # --- in the transaction
 
-    def carry_out(self, connection: Connection) -> list[Done]:
+    def carry_out(self, connection: Connection) -> list[ChangeResult]:
         """All of it; an exception means that nothing of it may stay."""
         self._now = self._clock()
         # conditions of a type wait for each other: what one makes the other may find
@@ -105,10 +105,12 @@ class Work:
             self._prepare(matched)
         numbers = range(len(self._changes))
         order = sorted(numbers, key=lambda index: ORDER.index(self._changes[index].method))
-        dones: dict[int, Done] = {}
+        dones: dict[int, ChangeResult] = {}
         for index in order:
             if index in self._again:
-                dones[index] = Done(version=dones[self._again[index]].version, what="found")
+                dones[index] = ChangeResult(
+                    version=dones[self._again[index]].version, outcome="matched"
+                )
             else:
                 dones[index] = self._do(connection, index, matched.get(index))
         told = [dones[index] for index in numbers]
@@ -161,16 +163,16 @@ class Work:
         row = next(iter(connection.execute(where, (name,))), None)
         return None if row is None else _Row(sql.version_of(row), row[6], row[7])
 
-    def _do(self, connection: Connection, index: int, match: Version | None) -> Done:
+    def _do(self, connection: Connection, index: int, match: Version | None) -> ChangeResult:
         change = self._changes[index]
         if match is not None and change.method == "POST":
-            return Done(version=match, what="found")
+            return ChangeResult(version=match, outcome="matched")
         if match is not None and change.id not in {None, match.id}:
             raise refuse(400, "invalid", "the id is not that of the resource the condition finds")
         if change.criteria is not None and match is None and change.method in {"DELETE", "PATCH"}:
             if change.method == "PATCH":
                 raise refuse(404, "not-found", "the condition finds nothing to patch")
-            return Done(version=None, what="absent")
+            return ChangeResult(version=None, outcome="missing")
         name = self._names[index] if match is None else match.id
         is_new = change.method == "POST" and change.id is None and match is None
         row = None if is_new else self._row(connection, f"{change.type}/{name}")
@@ -180,9 +182,9 @@ class Work:
             self._hold_sight(connection, change, name)
         if change.method == "DELETE":
             if old is None or old.body is None:
-                return Done(version=old, what="absent")
+                return ChangeResult(version=old, outcome="missing")
             gone = self._write(connection, "DELETE", change.type, name, row, None)
-            return Done(version=gone, what="deleted")
+            return ChangeResult(version=gone, outcome="deleted")
         if change.method == "PATCH":
             self._ready[index] = self._patched(change, name, old)
         return self._put(connection, change, name, row, self._ready[index])
@@ -196,17 +198,17 @@ class Work:
 
     def _put(
         self, connection: Connection, change: Change, name: str, row: _Row | None, body: Prepared
-    ) -> Done:
+    ) -> ChangeResult:
         created = row is None or row.version.body is None
         if row is not None and not created and bytes(row.digest) == body.digest:
-            return Done(version=row.version, what="same")
+            return ChangeResult(version=row.version, outcome="unchanged")
         limits = self._access.limits(change.type, "c" if created else "u")
         if limits is None:
             raise _forbidden(change.type)
         version = self._write(connection, change.method, change.type, name, row, body)
         if limits and not _is_within(connection, change.type, name, limits):
             raise refuse(403, "forbidden", "this would be outside of what the token allows")
-        return Done(version=version, what="created" if created else "updated")
+        return ChangeResult(version=version, outcome="created" if created else "updated")
 
     def _patched(self, change: Change, name: str, old: Version | None) -> Prepared:
         made = patched(change, name, old, self._check)
@@ -226,9 +228,9 @@ class Work:
     ) -> Version:
         """A new version in the place of the old one, which goes to the past."""
         old = row and row.version
-        number = 1 if old is None else old.version + 1
+        number = 1 if old is None else old.version_id + 1
         # time goes on from version to version, whatever the clock says
-        updated = self._now if old is None else max(self._now, old.updated)
+        updated = self._now if old is None else max(self._now, old.last_updated)
         text = None if body is None else body.body(number, updated)
         place, digest = f"{kind}/{name}", None if body is None else body.digest
         if row is None:
@@ -249,7 +251,7 @@ class Work:
         if body is not None:
             add_rows(connection, rid, body)
         return Version(
-            type=kind, id=name, version=number, updated=updated, method=method, body=text
+            type=kind, id=name, version_id=number, last_updated=updated, method=method, body=text
         )
 
 
@@ -267,7 +269,7 @@ def hold_allowed(change: Change, access: Access) -> None:
 
 def hold_version(change: Change, old: Version | None) -> None:
     """Refuse a change of another version than the one that is there."""
-    if change.if_match is not None and (old is None or old.version != change.if_match):
+    if change.if_match is not None and (old is None or old.version_id != change.if_match):
         message = "another version is there by now; read it, and change that"
         raise refuse(412, "conflict", message)
 
@@ -325,7 +327,7 @@ def _is_within(connection: Connection, kind: str, name: str, limits: Any) -> boo
 
 
 def _hold_together(
-    connection: Connection, ready: dict[int, Prepared], dones: Sequence[Done]
+    connection: Connection, ready: dict[int, Prepared], dones: Sequence[ChangeResult]
 ) -> None:
     """Refuse references to what is not here, and the delete of what is referred to."""
     wrong: list[Issue] = []
@@ -343,7 +345,7 @@ def _hold_together(
             message = f"a reference leads to a {name.partition('/')[0]} that is not here"
             wrong.append(Issue("error", "not-found", "", message))
     for done in dones:
-        if done.what == "deleted" and done.version is not None:
+        if done.outcome == "deleted" and done.version is not None:
             name = f"{done.version.type}/{done.version.id}"
             keys = ", ".join(map(str, sorted(_references())))
             where = f"SELECT 1 FROM text_index WHERE param IN ({keys}) AND value = ? LIMIT 1"

@@ -13,8 +13,8 @@ from fhir_b12 import cli
 from fhir_b12.cli import server
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
-from fhir_b12.server.store import Change, Everything
-from fhir_b12.server.store.sqlite import opened
+from fhir_b12.server.store import Change, FullAccess
+from fhir_b12.server.store.sqlite import open_store
 from tests.cli.shell import call
 from tests.cli.test_demo import COMMANDS, SERVING
 
@@ -84,9 +84,9 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(inside):
 
 
 def test_a_database_is_copied_put_back_and_indexed_anew(inside):
-    store = opened(Config(database="clinic.db"))
+    store = open_store(Config(database="clinic.db"))
     change = Change(method="POST", type="Patient", resource={"resourceType": "Patient"})
-    store.apply([change], Everything(), clock=lambda: 0)
+    store.apply([change], FullAccess(), clock=lambda: 0)
     assert call("backup", "copy.db", "--database", "clinic.db")[::2] == (
         0,
         f"copy.db: {Path('copy.db').stat().st_size} bytes\n",
@@ -156,7 +156,7 @@ def test_the_paper_on_authorization_leads_to_a_token(inside):
     snippet = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
     exec(compile(snippet, "authorization.md", "exec"), found)
     config = Config(public_url="https://fhir.clinic.test")
-    store = opened(config)
+    store = open_store(config)
     client = create_app(config, store).test_client()
     url = client.get("/.well-known/smart-configuration").json["token_endpoint"]
     signed = found["assertion"]("ehr", url, Path("private-key.json").read_text("utf-8"))

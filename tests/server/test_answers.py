@@ -8,7 +8,7 @@ from fhir_b12.guide import package
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.app import create_app
 from fhir_b12.server.search.query import parse
-from fhir_b12.server.store import Everything
+from fhir_b12.server.store import FullAccess
 from tests import oracle
 from tests.server.auth.conftest import Server
 from tests.server.conftest import faults
@@ -121,7 +121,7 @@ def answers():
         yield f"{number} {method} {path[:60]} {answer.status_code}", answer.data
     yield "without a token", client.get("Patient").data
     query = parse("AuditEvent", [("_count", "1000")], strict=True, base="")
-    events = [version.body for version in server.store.search(query, Everything()).matches]
+    events = [version.body for version in server.store.search(query, FullAccess()).matches]
     yield from {f"AuditEvent {loads(each)['subtype'][0]['code']}": each for each in events}.items()
     server.store.close()
 

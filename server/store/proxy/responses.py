@@ -89,7 +89,12 @@ def version(value: Any, kind: str, method: str = "PUT") -> Version:
     except (LookupError, TypeError, AttributeError, ValueError, Refusal):
         raise strange("without type, id, time and a whole number as version") from None
     return Version(
-        type=kind, id=name, version=int(number), updated=updated, method=method, body=dumps(value)
+        type=kind,
+        id=name,
+        version_id=int(number),
+        last_updated=updated,
+        method=method,
+        body=dumps(value),
     )
 
 
@@ -97,7 +102,7 @@ def gone(kind: str, name: str, etag: str | None, updated: int) -> Version:
     """What was deleted; the version is in an ETag, or nowhere."""
     number = _NUMBER.search(etag or "")
     return Version(
-        type=kind, id=name, version=int(number[0]) if number else 0, updated=updated,
+        type=kind, id=name, version_id=int(number[0]) if number else 0, last_updated=updated,
         method="DELETE", body=None,
     )  # fmt: skip
 

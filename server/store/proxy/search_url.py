@@ -33,7 +33,9 @@ def path(query: Query, limits: Sequence[Query], base: str) -> str:
     A compartment is a place to search in; of the one whose it is, the id.
     """
     asked = [pair for each in (query, *limits) for pair in pairs(each, base)]
-    tests = {test for each in (query, *limits) for test in each.tests if isinstance(test, Within)}
+    tests = {
+        test for each in (query, *limits) for test in each.criteria if isinstance(test, Within)
+    }
     where = f"/{query.type}"
     if len(tests) > 1:
         message = "a search in two compartments at once cannot be passed on"

@@ -17,7 +17,7 @@ from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.resource_types import READ_ONLY
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Everything, Page, Resource, Version
+from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Page, Resource, Version
 from fhir_b12.server.store.history import is_visible
 from fhir_b12.server.store.proxy import responses, search_url
 from fhir_b12.server.store.proxy.client import Upstream, refused, strange
@@ -35,7 +35,7 @@ def restore(copy: Path, config: Config) -> None:  # noqa: ARG001 - of every stor
     raise ConfigError("the server behind this one keeps the data; restore it there")
 
 
-def opened(config: Config) -> "Forward":
+def open_store(config: Config) -> "Forward":
     """The server at the url that the settings name; it is not asked yet.
 
     Raises:
@@ -65,26 +65,26 @@ class Forward(Sqlite):
 
     # --- reading
 
-    def read(self, type: str, id: str, access: Access) -> Version | None:  # noqa: A002
+    def read(self, resource_type: str, resource_id: str, access: Access) -> Version | None:
         """The current version; None where it never was or is not visible."""
-        if type in READ_ONLY:
-            return super().read(type, id, access)
-        limits = _limits(access, type, "r")
-        found = self._fetched(type, id)
+        if resource_type in READ_ONLY:
+            return super().read(resource_type, resource_id, access)
+        limits = _limits(access, resource_type, "r")
+        found = self._fetched(resource_type, resource_id)
         return found if found and self._shows(found, limits) else None
 
     def vread(
         self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
+        resource_type: str,
+        resource_id: str,
+        version_id: int,
         access: Access,
     ) -> Version | None:
         """One version; None as for `read`."""
-        if type in READ_ONLY:
-            return super().vread(type, id, version, access)
-        limits = _limits(access, type, "r")
-        found = self._fetched(type, id, f"/_history/{version}")
+        if resource_type in READ_ONLY:
+            return super().vread(resource_type, resource_id, version_id, access)
+        limits = _limits(access, resource_type, "r")
+        found = self._fetched(resource_type, resource_id, f"/_history/{version_id}")
         return found if found and self._shows(found, limits) else None
 
     def _shows(self, version: Version, limits: Limits) -> bool:
@@ -105,8 +105,8 @@ class Forward(Sqlite):
 
     def history(
         self,
-        type: str,  # noqa: A002
-        id: str | None,  # noqa: A002
+        resource_type: str,
+        resource_id: str | None,
         *,
         since: int | None,
         at: int | None,
@@ -115,23 +115,30 @@ class Forward(Sqlite):
         access: Access,
     ) -> Page:
         """Versions, the newest first."""
-        if type in READ_ONLY:
+        if resource_type in READ_ONLY:
             return super().history(
-                type, id, since=since, at=at, count=count, cursor=cursor, access=access
+                resource_type,
+                resource_id,
+                since=since,
+                at=at,
+                count=count,
+                cursor=cursor,
+                access=access,
             )
-        limits = _limits(access, type, "r")
+        limits = _limits(access, resource_type, "r")
         asked = {"_count": str(count)}
         asked |= {
             name: format_instant(moment)
             for name, moment in (("_since", since), ("_at", at))
             if moment is not None
         }
-        first = f"/{type}{'' if id is None else f'/{id}'}/_history?{urlencode(asked)}"
+        path = resource_type if resource_id is None else f"{resource_type}/{resource_id}"
+        first = f"/{path}/_history?{urlencode(asked)}"
         answer = self._upstream.ask("GET", self._unsealed(cursor, first) if cursor else first)
-        if answer.status in {404, 410} and id is not None:
+        if answer.status in {404, 410} and resource_id is not None:
             return Page(matches=())
         page = responses.bundle(answer)
-        versions = [responses.past(each, type) for each in page.entry]
+        versions = [responses.past(each, resource_type) for each in page.entry]
         return Page(
             matches=tuple(each for each in versions if self._shows(each, limits)),
             total=None if limits else page.total,
@@ -243,8 +250,8 @@ class Forward(Sqlite):
         *,
         clock: Callable[[], int],
         check: Callable[[Resource], None] | None = None,
-        audit: Callable[[Sequence[Done]], list[Resource]] | None = None,
-    ) -> list[Done]:
+        audit: Callable[[Sequence[ChangeResult]], list[Resource]] | None = None,
+    ) -> list[ChangeResult]:
         """Do all changes or none; several are a transaction of the other server."""
         if all(each.type in READ_ONLY for each in changes):
             return super().apply(changes, access, clock=clock, check=check, audit=audit)
@@ -261,14 +268,14 @@ class Forward(Sqlite):
         """Keep AuditEvents here, of what is done there."""
         notes = [Change(method="POST", type=each["resourceType"], resource=each) for each in events]
         try:
-            super().apply(notes, Everything(), clock=clock)
+            super().apply(notes, FullAccess(), clock=clock)
         except Refusal as error:
             message = "it is done, but its AuditEvent could not be kept; do not send it again"
             raise refuse(error.status, "no-store", message) from error
 
-    def moment(self, clock: Callable[[], int]) -> int:
+    def commit_horizon(self, clock: Callable[[], int]) -> int:
         """A minute ago: what is being written there, and by which clock, is not known here."""
-        return super().moment(clock) - _MINUTE
+        return super().commit_horizon(clock) - _MINUTE
 
     # --- upkeep
 

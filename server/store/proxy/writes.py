@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, Done, Page, Resource, Version
+from fhir_b12.server.store import Access, Change, ChangeResult, Page, Resource, Version
 from fhir_b12.server.store.history import is_visible
 from fhir_b12.server.store.proxy import responses, search_url
 from fhir_b12.server.store.proxy.client import Upstream, hold, refused, strange
@@ -40,11 +40,11 @@ class Sending:
     fetch: Callable[[str, str], Version | None]
     search: Callable[[Query, Access], Page]
 
-    def carry_out(self, changes: Sequence[Change]) -> list[Done]:
+    def carry_out(self, changes: Sequence[Change]) -> list[ChangeResult]:
         """All of it; several are a transaction there."""
         ready = [self._ready(each) for each in changes]
         sent = self._sent([each for each in ready if isinstance(each, Change)])
-        dones = [each if isinstance(each, Done) else next(sent) for each in ready]
+        dones = [each if isinstance(each, ChangeResult) else next(sent) for each in ready]
         return [
             replace(done, version=replace(done.version, method="PATCH"))
             if change.method == "PATCH" and done.version is not None
@@ -54,7 +54,7 @@ class Sending:
 
     # --- held to the token
 
-    def _ready(self, change: Change) -> Change | Done:
+    def _ready(self, change: Change) -> Change | ChangeResult:
         """The change as it can be sent, or what became of it already."""
         hold_allowed(change, self.access)
         if change.criteria is not None and change.method in {"POST", "PUT"}:
@@ -73,7 +73,7 @@ class Sending:
             if (match := self._match(change.criteria)) is None:
                 return _nothing(change)
             hold_version(change, match)
-            change = replace(change, id=match.id, criteria=None, if_match=match.version)
+            change = replace(change, id=match.id, criteria=None, if_match=match.version_id)
         return self._over(change)
 
     def _is_free(self, change: Change) -> bool:
@@ -87,7 +87,7 @@ class Sending:
             raise refuse(412, "multiple-matches", message)
         return found[0] if found else None
 
-    def _over(self, change: Change) -> Change | Done:
+    def _over(self, change: Change) -> Change | ChangeResult:
         """A change of what is there, which is looked at first and must be there still.
 
         A patch is made here, to be held to our rules, and is sent as an update.
@@ -99,7 +99,7 @@ class Sending:
             resource = patched(change, change.id or "", old, self.check)
         elif old is None or old.body is None:
             if change.method == "DELETE":
-                return Done(version=old, what="absent")
+                return ChangeResult(version=old, outcome="missing")
             message = f"there is no such {change.type}; with this token POST gives a new one its id"
             raise refuse(404, "not-found", message)
         else:
@@ -107,10 +107,10 @@ class Sending:
             resource = change.resource or {}
         assert old is not None
         if change.method == "DELETE":
-            return change if self._is_free(change) else replace(change, if_match=old.version)
+            return change if self._is_free(change) else replace(change, if_match=old.version_id)
         if dumps(resource) == old.body:
-            return Done(version=old, what="same")
-        made = replace(change, method="PUT", patch=None, resource=resource, if_match=old.version)
+            return ChangeResult(version=old, outcome="unchanged")
+        made = replace(change, method="PUT", patch=None, resource=resource, if_match=old.version_id)
         self._hold_within(made, "u")
         return made
 
@@ -125,21 +125,21 @@ class Sending:
         """Refuse what the token could not see once it is there."""
         if limits := self.access.limits(change.type, action):
             version = Version(
-                type=change.type, id=change.id or str(uuid.uuid4()), version=1, updated=self.now,
-                method=change.method, body=dumps(change.resource),
+                type=change.type, id=change.id or str(uuid.uuid4()), version_id=1,
+                last_updated=self.now, method=change.method, body=dumps(change.resource),
             )  # fmt: skip
             if not is_visible(version, limits, self.upstream.base):
                 raise refuse(403, "forbidden", "this would be outside of what the token allows")
 
     # --- sent
 
-    def _sent(self, changes: Sequence[Change]) -> Iterator[Done]:
+    def _sent(self, changes: Sequence[Change]) -> Iterator[ChangeResult]:
         if len(changes) == 1 and changes[0].full_url is None:
             yield self._alone(changes[0])
         elif changes:
             yield from self._together(changes)
 
-    def _alone(self, change: Change) -> Done:
+    def _alone(self, change: Change) -> ChangeResult:
         asked = self._request(change)
         named = {"If-Match": asked.get("ifMatch"), "If-None-Exist": asked.get("ifNoneExist")}
         headers = _PREFER | {name: text for name, text in named.items() if text is not None}
@@ -155,7 +155,7 @@ class Sending:
         told = Told(status=str(answer.status), location=place, etag=etag)
         return self._done(change, Entry(resource=answer.value, response=told))
 
-    def _together(self, changes: Sequence[Change]) -> Iterator[Done]:
+    def _together(self, changes: Sequence[Change]) -> Iterator[ChangeResult]:
         rows = []
         for each in changes:
             name = b'"fullUrl":%b,' % dumps(each.full_url) if each.full_url else b""
@@ -183,11 +183,11 @@ class Sending:
             asked["ifMatch"] = format_etag(change.if_match)
         return asked
 
-    def _done(self, change: Change, entry: Entry) -> Done:
+    def _done(self, change: Change, entry: Entry) -> ChangeResult:
         kind, told = change.type, entry.response
         if change.method == "DELETE":
             gone = responses.gone(kind, change.id or "", told.etag, self.now)
-            return Done(version=gone, what="deleted")
+            return ChangeResult(version=gone, outcome="deleted")
         if entry.resource is not None and entry.resource.get("resourceType") == kind:
             version: Version | None = responses.version(entry.resource, kind, change.method)
         else:  # it shows what it keeps to who reads it
@@ -196,15 +196,15 @@ class Sending:
         if version is None:
             raise strange("without what it keeps")
         made = change.method == "POST" and change.criteria is None
-        otherwise = "found" if change.method == "POST" else "updated"
-        what = "created" if made or told.status.startswith("201") else otherwise
-        return Done(version=version, what=what)
+        otherwise = "matched" if change.method == "POST" else "updated"
+        outcome = "created" if made or told.status.startswith("201") else otherwise
+        return ChangeResult(version=version, outcome=outcome)
 
 
-def _nothing(change: Change) -> Done:
+def _nothing(change: Change) -> ChangeResult:
     if change.method == "PATCH":
         raise refuse(404, "not-found", "the condition finds nothing to patch")
-    return Done(version=None, what="absent")
+    return ChangeResult(version=None, outcome="missing")
 
 
 def _text(change: Change) -> bytes | None:

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 from fhir_b12.server.app import create_app
 from fhir_b12.server.auth.clients import registered
 from fhir_b12.server.config import Config
-from fhir_b12.server.store import Change, Everything
+from fhir_b12.server.store import Change, FullAccess
 from tests.server.fhir.conftest import Client
 from tests.server.temporary import Temporary
 
@@ -63,7 +63,7 @@ class Server:
             Change(method="PUT", type=each["resourceType"], id=each["id"], resource=each)
             for each in RESOURCES
         ]
-        self.store.apply(changes, Everything(), clock=lambda: 0)
+        self.store.apply(changes, FullAccess(), clock=lambda: 0)
         for name, (scope, patient) in CLIENTS.items():
             self.store.put_client(registered(name, scope, JWKS, patient))
         self.app = create_app(self.config, self.store, clock=self.clock)

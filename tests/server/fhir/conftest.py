@@ -95,7 +95,7 @@ def serving(tmp_path):
 
     def start(**settings):
         config = replace(CONFIG, database=temporary.database(tmp_path), **settings)
-        stores.append(app.opened(config))
+        stores.append(app.open_store(config))
         return Client(create_app(config, stores[-1], clock=lambda: next(ticks)))
 
     yield start

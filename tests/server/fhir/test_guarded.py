@@ -24,7 +24,7 @@ class Witness:
         self.told = []
 
     def written(self, request, access, dones):
-        self.told.append((request.method, [done.what for done in dones]))
+        self.told.append((request.method, [done.outcome for done in dones]))
         return []
 
     def seen(self, request, access, versions, query):

@@ -52,7 +52,7 @@ def facing(tmp_path):
             open=True, public_url=CONFIG.public_url, database=base,
             local=str(tmp_path / "own.db"), audit=False, **settings,
         )  # fmt: skip
-        stores.append(app.opened(config))
+        stores.append(app.open_store(config))
         return Client(create_app(config, stores[-1]))
 
     yield start

@@ -10,7 +10,7 @@ from fhir_b12.server import admin, app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.errors import Refusal
-from fhir_b12.server.search.query import within
+from fhir_b12.server.search.query import in_compartment
 from fhir_b12.server.store import Change
 from fhir_b12.server.store.sqlite import Sqlite
 from tests.server import durability
@@ -51,9 +51,9 @@ def test_what_is_invalid_is_not_sent(serving):
 
 def test_an_update_that_changes_nothing_is_the_same_version_and_is_called_an_update(store):
     first, again = (store.apply([put("a", patient())], ALL, clock=at(0))[0] for _ in range(2))
-    assert (first.what, again.what, again.version.version) == ("created", "updated", 1)
+    assert (first.outcome, again.outcome, again.version.version_id) == ("created", "updated", 1)
     patched = Change(method="PATCH", type="Patient", id="a", patch=[])
-    assert store.apply([patched], ALL, clock=at(0))[0].what == "same"
+    assert store.apply([patched], ALL, clock=at(0))[0].outcome == "unchanged"
 
 
 def test_a_patch_of_what_was_changed_meanwhile_is_412(store):
@@ -74,8 +74,8 @@ def test_what_was_deleted_has_its_versions_and_a_second_delete_sends_nothing(sto
     store.apply([put("a", patient())], ALL, clock=at(0))
     delete = Change(method="DELETE", type="Patient", id="a")
     first, again = (store.apply([delete], ALL, clock=at(0))[0] for _ in range(2))
-    assert [(each.what, each.version.version) for each in (first, again)] == [
-        ("deleted", 2), ("absent", 2),
+    assert [(each.outcome, each.version.version_id) for each in (first, again)] == [
+        ("deleted", 2), ("missing", 2),
     ]  # fmt: skip
 
 
@@ -89,12 +89,12 @@ def test_pages_of_a_scan_are_followed_and_since_is_heeded(store):
 
     assert scanned(None) == ["p0", "p1", "p2", "p3", "p4", "p9"]
     assert scanned(5_000_000) == ["p9"]
-    only = replace_tests(query("_count=1"), within("Patient", "p3"))
+    only = replace_criteria(query("_count=1"), in_compartment("Patient", "p3"))
     assert scanned(None, (only,)) == ["p3"]
 
 
-def replace_tests(asked, *tests):
-    return type(asked)(type=asked.type, tests=tests)
+def replace_criteria(asked, *criteria):
+    return type(asked)(type=asked.type, criteria=criteria)
 
 
 @pytest.mark.parametrize("name", ["..", "."])
@@ -186,7 +186,7 @@ def test_a_bounded_token_writes_over_what_it_sees_and_gets_new_ids_by_post(fresh
     other = observation("x", "two", "laboratory")
     assert told(asked("POST", "Observation", other)) == (403, ["forbidden"])
     assert told(asked("PUT", "Observation/lab1", other | {"id": "lab1"})) == (403, ["forbidden"])
-    assert fresh.store.read("Observation", "lab1", ALL).version == 2
+    assert fresh.store.read("Observation", "lab1", ALL).version_id == 2
 
 
 @pytest.mark.parametrize(("method", "status"), [("PUT", 403), ("DELETE", 204), ("PATCH", 404)])
@@ -195,7 +195,7 @@ def test_a_condition_of_a_bounded_token_finds_nothing_that_is_hidden(fresh, meth
     more = PATCH if method == "PATCH" else {}
     answer = fresh.as_("of-one")(method, "Observation?subject=Patient/two", body, **more)
     assert answer.status_code == status
-    assert fresh.store.read("Observation", "lab2", ALL).version == 1
+    assert fresh.store.read("Observation", "lab2", ALL).version_id == 1
 
 
 def test_a_condition_of_a_bounded_token_creates_nothing(fresh):
@@ -210,10 +210,10 @@ def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
     class Overlooked(OfOne):
         """Bounded by what no query can say."""
 
-        def limits(self, type, action):  # noqa: A002
+        def limits(self, resource_type, action):
             return tuple(
-                replace_tests(each, query("_id=two").tests[0])
-                for each in super().limits(type, action)
+                replace_criteria(each, query("_id=two").criteria[0])
+                for each in super().limits(resource_type, action)
             )
 
     assert store.read("Patient", "one", Overlooked("one")) is None
@@ -253,7 +253,7 @@ def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
 def test_settings_that_do_not_go_with_another_server_are_refused(tmp_path, settings):
     config = Config(local=str(tmp_path / "own.db"), **settings)
     with pytest.raises(ConfigError) as error:
-        app.opened(config)
+        app.open_store(config)
     assert "secret" not in str(error.value)
 
 
@@ -262,7 +262,7 @@ def test_a_token_for_the_other_server_is_shown_nowhere():
 
 
 def test_the_data_are_kept_up_there(tmp_path):
-    store = app.opened(Config(database=URL, local=str(tmp_path / "own.db")))
+    store = app.open_store(Config(database=URL, local=str(tmp_path / "own.db")))
     with pytest.raises(ConfigError):
         store.reindex()
     with pytest.raises(ConfigError, match=r"own\.db"):
@@ -283,7 +283,7 @@ def test_a_server_that_is_gone_is_told_and_goes_on_when_it_is_back(tmp_path):
     config = replace(
         CONFIG, database=f"http://127.0.0.1:{port}/fhir", local=str(tmp_path / "own.db")
     )
-    store = app.opened(config)
+    store = app.open_store(config)
     client = Client(create_app(config, store))
     name = client.create(PATIENT)
     assert client.get("/readyz").status_code == 200

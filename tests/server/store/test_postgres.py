@@ -55,9 +55,9 @@ def end_connections(store):
 def test_a_connection_that_was_lost_in_between_is_made_again(store):
     store.apply([put("a", patient())], ALL, clock=at(0))
     assert end_connections(store) >= 1
-    assert store.read("Patient", "a", ALL).version == 1
+    assert store.read("Patient", "a", ALL).version_id == 1
     assert end_connections(store) >= 1
-    assert store.apply([put("b", patient())], ALL, clock=at(0))[0].what == "created"
+    assert store.apply([put("b", patient())], ALL, clock=at(0))[0].outcome == "created"
     assert end_connections(store) >= 1
     assert names(store) == ["a", "b"]
 
@@ -66,7 +66,7 @@ def test_what_a_lost_connection_interrupts_is_done_again_and_once(store):
     times = []
 
     def lost(dones):
-        times.append(dones[0].what)
+        times.append(dones[0].outcome)
         if len(times) == 1:
             end_connections(store)
         return [{"resourceType": "AuditEvent"}]
@@ -181,11 +181,11 @@ def test_conditional_creates_of_several_processes_make_one(url):
         known = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
         jobs = [
             lambda store=store: (
-                store.apply([post(known, criteria=condition)], ALL, clock=at(0))[0].what
+                store.apply([post(known, criteria=condition)], ALL, clock=at(0))[0].outcome
             )
             for store in found * 8
         ]
-        assert sorted(together(*jobs)) == ["created"] + ["found"] * 23
+        assert sorted(together(*jobs)) == ["created"] + ["matched"] * 23
 
 
 def test_a_key_is_used_once_by_several_processes(url):
@@ -202,8 +202,8 @@ def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
         one.apply([put(name, patient())], ALL, clock=at(0))
         result = {"resourceType": "Observation", "subject": {"reference": f"Patient/{name}"}}
         referred, deleted = together(
-            lambda result=result: one.apply([post(result)], ALL, clock=at(0))[0].what,
-            lambda name=name: other.apply([Change(method="DELETE", type="Patient", id=name)], ALL, clock=at(0))[0].what,
+            lambda result=result: one.apply([post(result)], ALL, clock=at(0))[0].outcome,
+            lambda name=name: other.apply([Change(method="DELETE", type="Patient", id=name)], ALL, clock=at(0))[0].outcome,
         )  # fmt: skip
         assert (referred, deleted) in {("created", 409), (409, "deleted")}
     one.close()
@@ -218,7 +218,7 @@ def test_more_names_than_are_held_one_by_one_are_all_held(url):
         ]
         few = lambda: len(one.apply([put("p7", patient())], ALL, clock=at(0)))  # noqa: E731
         assert together(*jobs, few) == [len(many), len(many), 1]
-        assert one.read("Patient", "p7", ALL).version == 1
+        assert one.read("Patient", "p7", ALL).version_id == 1
 
 
 # --- tables
@@ -256,11 +256,11 @@ def test_the_tables_are_those_of_a_sqlite_file(store):
     ],
 )
 def test_what_is_no_database_of_this_version_is_told(url, statement, said):
-    postgres.opened(Config(database=url)).close()
+    postgres.open_store(Config(database=url)).close()
     with psycopg.connect(url) as connection:
         connection.execute(statement)
     with pytest.raises(ConfigError, match=said):
-        postgres.opened(Config(database=url))
+        postgres.open_store(Config(database=url))
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def databases():
 
 def test_a_database_is_copied_and_put_back(tmp_path, databases):
     one, other = databases
-    store = postgres.opened(Config(database=one))
+    store = postgres.open_store(Config(database=one))
     store.apply([put("a", patient())], ALL, clock=at(0))
     store.close()
     copy = str(tmp_path / "copy")

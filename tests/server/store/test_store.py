@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
-from fhir_b12.server.search.query import parse, within
-from fhir_b12.server.store import Change, Everything
+from fhir_b12.server.search.query import in_compartment, parse
+from fhir_b12.server.store import Change, FullAccess
 from fhir_b12.server.wire.timestamps import format_instant
 from tests.server.temporary import Temporary
 
-ALL = Everything()
+ALL = FullAccess()
 BASE = "https://fhir.clinic.test/fhir"
 
 
@@ -60,9 +60,9 @@ class OfOne:
     def __init__(self, name):
         self.name = name
 
-    def limits(self, type, action):  # noqa: A002, ARG002
-        found = parse(type, [], strict=True, base=BASE)
-        return (replace(found, tests=(within("Patient", self.name),)),)
+    def limits(self, resource_type, action):  # noqa: ARG002
+        found = parse(resource_type, [], strict=True, base=BASE)
+        return (replace(found, criteria=(in_compartment("Patient", self.name),)),)
 
 
 def test_a_text_is_kept_digit_for_digit_in_its_order(store):
@@ -120,7 +120,7 @@ def test_64_increments_with_if_match_make_64(store):
         while True:
             old = store.read("Patient", "n", ALL)
             number = loads(old.body)["multipleBirthInteger"]
-            change = put("n", patient(multipleBirthInteger=number + 1), if_match=old.version)
+            change = put("n", patient(multipleBirthInteger=number + 1), if_match=old.version_id)
             try:
                 store.apply([change], ALL, clock=at(0))
             except Refusal:
@@ -133,9 +133,9 @@ def test_64_increments_with_if_match_make_64(store):
     for each in threads:
         each.join()
     last = store.read("Patient", "n", ALL)
-    assert (loads(last.body)["multipleBirthInteger"], last.version) == (64, 65)
+    assert (loads(last.body)["multipleBirthInteger"], last.version_id) == (64, 65)
     page = store.history("Patient", "n", since=None, at=None, count=100, cursor=None, access=ALL)
-    assert [each.version for each in page.matches] == list(range(65, 0, -1))
+    assert [each.version_id for each in page.matches] == list(range(65, 0, -1))
 
 
 def test_a_conditional_create_of_many_at_once_makes_one(store):
@@ -144,14 +144,14 @@ def test_a_conditional_create_of_many_at_once_makes_one(store):
     def create():
         found = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
         change = post(found, criteria=query("identifier=urn:mrn|1"))
-        made.append(store.apply([change], ALL, clock=at(0))[0].what)
+        made.append(store.apply([change], ALL, clock=at(0))[0].outcome)
 
     threads = [threading.Thread(target=create) for _ in range(16)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert sorted(made) == ["created"] + ["found"] * 15
+    assert sorted(made) == ["created"] + ["matched"] * 15
     assert len(names(store)) == 1
 
 
@@ -170,7 +170,7 @@ def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
         put("o", {"resourceType": "Organization"}, full_url="urn:uuid:2"),
     ]
     dones = store.apply(changes, ALL, clock=at(0))
-    assert [each.what for each in dones] == ["created", "found", "created"]
+    assert [each.outcome for each in dones] == ["created", "matched", "created"]
     made = loads(dones[0].version.body)
     assert made["subject"] == {"reference": "Patient/known"}
     assert made["performer"] == [{"reference": "Organization/o"}]
@@ -181,7 +181,7 @@ def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
 def test_what_changes_nothing_makes_no_version(store):
     first = store.apply([put("a", patient())], ALL, clock=at(0))[0]
     again = store.apply([put("a", patient(meta={"versionId": "7"}))], ALL, clock=at(5_000_000))[0]
-    assert (again.what, again.version) == ("same", first.version)
+    assert (again.outcome, again.version) == ("unchanged", first.version)
 
 
 def test_what_was_deleted_is_gone_and_can_be_made_again(store):
@@ -189,15 +189,15 @@ def test_what_was_deleted_is_gone_and_can_be_made_again(store):
     gone = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, clock=at(1_000_000))[
         0
     ]
-    assert (gone.what, gone.version.version, gone.version.body) == ("deleted", 2, None)
+    assert (gone.outcome, gone.version.version_id, gone.version.body) == ("deleted", 2, None)
     assert store.read("Patient", "a", ALL).body is None
     assert names(store) == []
     again = store.apply(
         [Change(method="DELETE", type="Patient", id="a")], ALL, clock=at(2_000_000)
     )[0]
-    assert again.what == "absent"
+    assert again.outcome == "missing"
     back = store.apply([put("a", patient())], ALL, clock=at(3_000_000))[0]
-    assert (back.what, back.version.version) == ("created", 3)
+    assert (back.outcome, back.version.version_id) == ("created", 3)
     assert store.vread("Patient", "a", 1, ALL).body is not None
     assert store.vread("Patient", "a", 9, ALL) is None
 
@@ -209,7 +209,7 @@ def test_history_since_and_at(store):
     def versions(**asked):
         named = {"since": None, "at": None, "count": 10, "cursor": None} | asked
         page = store.history("Patient", "a", **named, access=ALL)
-        return [each.version for each in page.matches]
+        return [each.version_id for each in page.matches]
 
     assert versions() == [4, 3, 2, 1]
     assert versions(since=10) == [4, 3, 2]
@@ -219,7 +219,7 @@ def test_history_since_and_at(store):
     rest = store.history(
         "Patient", None, since=None, at=None, count=3, cursor=first.next, access=ALL
     )
-    assert [each.version for each in (*first.matches, *rest.matches)] == [4, 3, 2, 1]
+    assert [each.version_id for each in (*first.matches, *rest.matches)] == [4, 3, 2, 1]
     assert (first.total, rest.next) == (4, None)
 
 
@@ -239,9 +239,9 @@ def test_what_is_not_there_at_a_moment_is_written_later_than_it(store):
     for each in threads:
         each.start()
     for _ in range(20):
-        moment = store.moment(lambda: next(ticks))
+        moment = store.commit_horizon(lambda: next(ticks))
         seen = {each.id for each in scanned(store)}
-        early = {each.id for each in scanned(store) if each.updated < moment}
+        early = {each.id for each in scanned(store) if each.last_updated < moment}
         assert early <= seen
     stop.set()
     for each in threads:
@@ -328,7 +328,7 @@ def test_a_patch_that_does_not_fit_changes_nothing(store, patch, status):
     with pytest.raises(Refusal) as refused:
         store.apply([Change(method="PATCH", type="Patient", id="a", patch=patch)], ALL, clock=at(1))
     assert refused.value.status in {status, 422, 400}
-    assert store.read("Patient", "a", ALL).version == 1
+    assert store.read("Patient", "a", ALL).version_id == 1
 
 
 def test_a_key_is_used_once_until_its_time_is_over(store):
@@ -376,7 +376,7 @@ class Written(RuleBasedStateMachine):
         if self.known.get(name) != number:
             self.count[name] = self.count.get(name, 0) + 1
         self.known[name] = number
-        assert done.version.version == self.count[name]
+        assert done.version.version_id == self.count[name]
 
     @rule(name=IDS)
     def delete(self, name):
@@ -400,9 +400,9 @@ class Written(RuleBasedStateMachine):
             page = self.store.history(
                 "Patient", name, since=None, at=None, count=99, cursor=None, access=ALL
             )
-            numbers = [each.version for each in page.matches]
+            numbers = [each.version_id for each in page.matches]
             assert numbers == list(range(last, 0, -1))
-            assert all(a.updated >= b.updated for a, b in pairwise(page.matches))
+            assert all(a.last_updated >= b.last_updated for a, b in pairwise(page.matches))
 
     def teardown(self):
         self.store.close()
