@@ -15,7 +15,7 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, MapAdapter
 
-from fhir_b12.definitions import compartment, resource_types
+from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError
 from fhir_b12.server import telemetry, therapy
@@ -47,7 +47,7 @@ INTERACTIONS = (
     metadata, read, write, history, search, transaction, validate, terminology, everything, export,
 )  # fmt: skip
 _OWNERS = tuple(
-    name for name in ("Device", "Encounter", "Patient", "Practitioner") if compartment(name)
+    name for name in ("Device", "Encounter", "Patient", "Practitioner") if R4.compartment(name)
 )
 #: which types a rule is for: `<kept:kind>`
 _KINDS = {
@@ -55,7 +55,7 @@ _KINDS = {
     "stored": STORED,
     "shipped": SHIPPED,
     "owner": _OWNERS,
-    "resource": sorted(resource_types(), key=len, reverse=True),
+    "resource": sorted(R4.resource_types, key=len, reverse=True),
 }
 _BOUNDED = ("/fhir", "/therapy", "/auth")  #: where requests are counted
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

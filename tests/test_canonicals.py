@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from fhir_b12 import data, definitions
-from fhir_b12.definitions import core
+from fhir_b12 import data
+from fhir_b12.definitions import R4, core
 from fhir_b12.definitions.canonicals import Canonicals, fits
 from fhir_b12.definitions.packages import (
     of_resources,
@@ -87,16 +87,16 @@ def test_every_definition_of_r4_can_be_read():
 
 
 def test_search_parameters_and_compartments_are_those_of_the_type():
-    of_type = definitions.search_parameters("Observation")
+    of_type = R4.search_parameters("Observation")
     assert (of_type["code"].type, of_type["_id"].type, len(of_type)) == ("token", "token", 53)
     assert of_type["subject"].target == ("Group", "Device", "Patient", "Location")
     assert [each.expression for each in of_type["code-value-quantity"].component] == [
         "code",
         "value.as(Quantity)",
     ]
-    assert definitions.search_parameters("Nonsense") == {}
-    assert definitions.compartment("Patient")["Observation"] == ("subject", "performer")
-    assert definitions.compartment("Nonsense") == {}
+    assert R4.search_parameters("Nonsense") == {}
+    assert R4.compartment("Patient")["Observation"] == ("subject", "performer")
+    assert R4.compartment("Nonsense") == {}
 
 
 def test_what_ships_of_r4_is_below_a_megabyte():

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_b12 import definitions
-from fhir_b12.definitions import children, codes, element, invariants, suggest
+from fhir_b12.definitions import R4
 
 ROOT = Path(__file__).parent.parent
 OBSERVATION_STATUS = {
@@ -23,7 +22,7 @@ OBSERVATION_STATUS = {
 
 
 def facts(path):
-    found = element(path)
+    found = R4.element(path)
     return found and (found.min, found.max, found.types)
 
 
@@ -72,40 +71,42 @@ def test_an_element_is_what_the_specification_says(path):
     ],
 )
 def test_what_r4_has_not_is_none(path):
-    assert element(path) is None
-    assert children(path) == ()
-    assert codes(path) is None
+    assert R4.element(path) is None
+    assert R4.children(path) == ()
+    assert R4.codes(path) is None
 
 
 def test_a_dose_has_no_comparator_for_it_is_a_simple_quantity():
-    assert element("MedicationAdministration.dosage.dose").profiles == ("SimpleQuantity",)
-    assert element("MedicationAdministration.dosage.dose.comparator") is None
-    assert element("Observation.valueQuantity.comparator").strength == "required"
+    assert R4.element("MedicationAdministration.dosage.dose").profiles == ("SimpleQuantity",)
+    assert R4.element("MedicationAdministration.dosage.dose.comparator") is None
+    assert R4.element("Observation.valueQuantity.comparator").strength == "required"
 
 
 def test_each_spelling_of_a_choice_has_its_own_profiles_and_targets():
-    assert element("MedicationAdministration.dosage.rateRatio").profiles == ()
-    assert element("MedicationAdministration.dosage.rateQuantity").profiles == ("SimpleQuantity",)
+    assert R4.element("MedicationAdministration.dosage.rateRatio").profiles == ()
+    assert R4.element("MedicationAdministration.dosage.rateQuantity").profiles == (
+        "SimpleQuantity",
+    )
     definition = "EvidenceVariable.characteristic.definition"
-    assert element(f"{definition}Reference").targets == ("Group",)
-    assert element(f"{definition}Canonical").targets == ("ActivityDefinition",)
+    assert R4.element(f"{definition}Reference").targets == ("Group",)
+    assert R4.element(f"{definition}Canonical").targets == ("ActivityDefinition",)
 
 
 def test_a_content_reference_names_what_it_repeats():
-    repeated = element("Observation.component.referenceRange")
+    repeated = R4.element("Observation.component.referenceRange")
     assert (repeated.content, repeated.types) == ("Observation.referenceRange", ())
-    assert children(repeated.path) == children("Observation.referenceRange")
+    assert R4.children(repeated.path) == R4.children("Observation.referenceRange")
 
 
 def test_an_element_says_where_it_is_defined():
-    assert element("Observation.valueQuantity").defined == "Observation.value[x]"
-    assert element("Observation.valueQuantity.unit").defined == "Quantity.unit"
+    assert R4.element("Observation.valueQuantity").defined == "Observation.value[x]"
+    assert R4.element("Observation.valueQuantity.unit").defined == "Quantity.unit"
 
 
 def test_a_status_modifies_and_a_reference_has_targets():
-    assert element("Observation.status").is_modifier
-    assert not element("Observation.code").is_modifier
-    assert element("MedicationAdministration.subject").targets == ("Patient", "Group")
+    assert R4.element("Observation.status").is_modifier
+    assert not R4.element("Observation.code").is_modifier
+    assert R4.element("MedicationAdministration.subject").targets == ("Patient", "Group")
 
 
 @pytest.mark.parametrize(
@@ -123,11 +124,11 @@ def test_a_status_modifies_and_a_reference_has_targets():
     ],
 )
 def test_a_required_binding_permits_its_codes_and_no_others(path, permitted):
-    assert codes(path) == permitted
+    assert R4.codes(path) == permitted
 
 
 def test_a_required_binding_of_a_concept_keeps_its_system():
-    assert dict(element("Condition.verificationStatus").value_set) == {
+    assert dict(R4.required_value_set(R4.element("Condition.verificationStatus"))) == {
         "http://terminology.hl7.org/CodeSystem/condition-ver-status": {
             "unconfirmed",
             "provisional",
@@ -140,7 +141,7 @@ def test_a_required_binding_of_a_concept_keeps_its_system():
 
 
 def test_four_required_value_sets_are_defined_outside_fhir():
-    unknown = {url for url in definitions._section("value_sets") if not definitions.value_set(url)}
+    unknown = {url for url in R4._section("value_sets") if not R4.value_set(url)}
     assert unknown == {
         "http://hl7.org/fhir/ValueSet/currencies",
         "http://hl7.org/fhir/ValueSet/mimetypes",
@@ -150,7 +151,7 @@ def test_four_required_value_sets_are_defined_outside_fhir():
 
 
 def test_children_are_json_names_in_order():
-    assert children("Observation.referenceRange") == (
+    assert R4.children("Observation.referenceRange") == (
         "id",
         "extension",
         "modifierExtension",
@@ -161,8 +162,8 @@ def test_children_are_json_names_in_order():
         "age",
         "text",
     )
-    assert {"valueQuantity", "valueString"} < set(children("Observation"))
-    assert children("Observation.status") == ()
+    assert {"valueQuantity", "valueString"} < set(R4.children("Observation"))
+    assert R4.children("Observation.status") == ()
 
 
 @pytest.mark.parametrize(
@@ -179,11 +180,11 @@ def test_children_are_json_names_in_order():
     ],
 )
 def test_a_wrong_path_is_answered_with_the_nearest(wrong, right):
-    assert suggest(wrong) == right
+    assert R4.suggest(wrong) == right
 
 
 def test_invariants_are_a_types_own_and_its_bases():
-    assert [(each.key, each.path) for each in invariants("Observation")] == [
+    assert [(each.key, each.path) for each in R4.invariants("Observation")] == [
         ("obs-6", "Observation"),
         ("obs-7", "Observation"),
         ("obs-3", "Observation.referenceRange"),
@@ -193,34 +194,36 @@ def test_invariants_are_a_types_own_and_its_bases():
         ("dom-5", "DomainResource"),
         ("dom-6", "DomainResource"),
     ]
-    assert [each.severity for each in invariants("DomainResource")] == ["error"] * 4 + ["warning"]
-    assert invariants("Observaton") == ()
+    assert [each.severity for each in R4.invariants("DomainResource")] == ["error"] * 4 + [
+        "warning"
+    ]
+    assert R4.invariants("Observaton") == ()
 
 
 def test_resource_types_are_the_concrete_ones():
-    assert len(definitions.resource_types()) == 146
-    assert definitions.is_resource("MedicationAdministration")
-    assert not any(map(definitions.is_resource, ["DomainResource", "Quantity", "Observaton"]))
-    assert definitions.is_primitive("code")
-    assert not any(map(definitions.is_primitive, ["Quantity", "Observation", ""]))
+    assert len(R4.resource_types) == 146
+    assert R4.is_resource("MedicationAdministration")
+    assert not any(map(R4.is_resource, ["DomainResource", "Quantity", "Observaton"]))
+    assert R4.is_primitive("code")
+    assert not any(map(R4.is_primitive, ["Quantity", "Observation", ""]))
 
 
-@pytest.mark.parametrize("name", sorted(definitions.resource_types()))
+@pytest.mark.parametrize("name", sorted(R4.resource_types))
 def test_every_path_of_every_resource_resolves_to_known_types(name):
-    below = list(children(name))
+    below = list(R4.children(name))
     assert {"id", "meta"} < set(below)
-    known = definitions.resource_types() | definitions.data_types()
+    known = R4.resource_types | R4.data_types
     for each in below:
-        found = element(f"{name}.{each}")
+        found = R4.element(f"{name}.{each}")
         assert len(found.types) + bool(found.content) == 1
         assert set(found.types) <= known | {"Resource"}
-        assert all(element(f"{found.path}.{part}") for part in children(found.path))
+        assert all(R4.element(f"{found.path}.{part}") for part in R4.children(found.path))
 
 
 def test_importing_the_definitions_reads_none_of_them():
     program = (
-        "from fhir_b12 import definitions as d; print(d._section.cache_info().currsize);"
-        "d.element('Observation.status'); print(d._section.cache_info().currsize)"
+        "from fhir_b12.definitions import R4; print(R4._section.cache_info().currsize);"
+        "R4.element('Observation.status'); print(R4._section.cache_info().currsize)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True

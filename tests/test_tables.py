@@ -4,9 +4,10 @@ import copy
 
 import pytest
 
-from fhir_b12 import codes, data, definitions
+from fhir_b12 import codes, data
 from fhir_b12.codes import CodeTable
 from fhir_b12.data import TableError
+from fhir_b12.definitions import R4
 from fhir_b12.mapping import table as tables
 
 
@@ -137,7 +138,7 @@ SLIPS = {
         lambda s: s.update(refuse={"status": ["entered-in-error", "entered-in-eror"]}),
         [
             "refuse.status: 'entered-in-eror' is no code of R4 there; "
-            + ", ".join(sorted(definitions.codes("Observation.status")))
+            + ", ".join(sorted(R4.codes("Observation.status")))
         ],
     ),
     "a withdrawal that is not refused": (

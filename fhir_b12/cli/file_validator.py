@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fhir_b12 import definitions, validation
+from fhir_b12 import validation
 from fhir_b12.cli import input_files
 from fhir_b12.cli.source_positions import Text
+from fhir_b12.definitions import R4
 from fhir_b12.issues import SEVERITIES, Issue, Severity
 from fhir_b12.jsonio import MAX_BYTES, JsonError, loads, open_stream
 from fhir_b12.reports import source_excerpts
@@ -321,4 +322,4 @@ def _type(raw: bytes) -> str:
 def _named(resource: Any) -> str:
     """The type of a resource; "" where it names none that could be one."""
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    return kind if isinstance(kind, str) and definitions.is_resource(kind) else ""
+    return kind if isinstance(kind, str) and R4.is_resource(kind) else ""

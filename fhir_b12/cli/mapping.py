@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import definitions, plain
+from fhir_b12 import plain
 from fhir_b12.bundles import BundleReading, Kind, from_bundle, resources, to_bundle, update_bundle
 from fhir_b12.cli.streams import (
     Findings,
@@ -22,6 +22,7 @@ from fhir_b12.cli.streams import (
     sink,
     write,
 )
+from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
 from fhir_b12.mapping.codecs import builtins
@@ -204,7 +205,7 @@ def unread(reading: BundleReading) -> Counter[str]:
         for each in reading.readings
         if each.lens is None and all(issue.code == "not-supported" for issue in each.issues)
     )
-    known = definitions.resource_types()
+    known = R4.resource_types
     return Counter(kind if kind in known else "of unknown type" for kind in passed)
 
 

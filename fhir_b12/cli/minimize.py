@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue
 from fhir_b12.reports.file_results import rule_of
 
@@ -138,7 +138,7 @@ def _neutral(value: Any, number: int) -> Iterator[Any]:
             yield f"http://example.org/x{number}"
         if "/" in value:
             kind = value.partition("/")[0]
-            known = kind if definitions.is_resource(kind) else "Patient"
+            known = kind if R4.is_resource(kind) else "Patient"
             yield f"{known}/x{number}"
         blank = _LETTER.sub("x", value)
         yield _DIGIT.sub("0", blank)

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 import msgspec
 
-from fhir_b12.definitions import Element, element, is_primitive
+from fhir_b12.definitions import R4, Element
 
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ def as_json(text: bytes) -> bytes | None:
 
     """
     root = _parsed(text)
-    if root.name.startswith("{") or element(f"{root.name}.url") is None:
+    if root.name.startswith("{") or R4.element(f"{root.name}.url") is None:
         return None
     return _encode(_resource(root))
 
@@ -88,7 +88,7 @@ def _members(node: _Node, path: str) -> Json:
     for name, same in _by_name(node):
         if name == "text" and path == node.name:
             continue
-        facts = element(f"{path}.{name}")
+        facts = R4.element(f"{path}.{name}")
         if facts is None:
             raise ValueError(f"{path} has no element {name}")
         found |= _values(name, same, facts)
@@ -105,7 +105,7 @@ def _by_name(node: _Node) -> Iterator[tuple[str, list[_Node]]]:
 def _values(name: str, nodes: list[_Node], facts: Element) -> Json:
     """The values of one name, and their companions where they are primitive."""
     kind = facts.types[0] if facts.types else ""
-    if is_primitive(kind):
+    if R4.is_primitive(kind):
         values = [_primitive(each, kind, facts.path) for each in nodes]
         parent, _, last = facts.path.rpartition(".")
         beside = [_members(each, f"{parent}._{last}") or None for each in nodes]

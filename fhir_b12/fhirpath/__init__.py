@@ -67,7 +67,7 @@ class Alone:
 class Expression:
     """A compiled expression: `compile` makes it.
 
-    The methods take the node's JSON value, its type as `definitions.element` knows it (`Patient`,
+    The methods take the node's JSON value, its type as `R4.element` knows it (`Patient`,
     `Observation.component`, `Quantity`), what surrounds it, and for a primitive its companion.
 
     Raises:

@@ -8,7 +8,8 @@ http://hl7.org/fhirpath/N1/#expressions
 from collections.abc import Callable
 from decimal import Decimal
 
-from fhir_b12 import aliases, definitions
+from fhir_b12 import aliases
+from fhir_b12.definitions import R4
 from fhir_b12.fhirpath import (
     collection_functions,
     conversion_functions,
@@ -284,7 +285,7 @@ def _type_name(part: Part) -> str:
 def _type(name: str, column: int) -> str:
     """The name of a type there is."""
     space, _, last = name.rpartition(".")
-    fhir_type = space in {"", "FHIR"} and definitions.element(last) is not None
+    fhir_type = space in {"", "FHIR"} and R4.element(last) is not None
     if fhir_type or (space in {"", "System"} and last in SYSTEM):
         return name
     raise FhirPathError(f"there is no type {name}", column)

@@ -5,7 +5,7 @@ http://hl7.org/fhirpath/N1/#types and https://hl7.org/fhir/R4/fhirpath.html#type
 
 from functools import lru_cache
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 
 #: The types of FHIRPath itself.
 SYSTEM = frozenset(
@@ -51,10 +51,10 @@ class Kind:
     __slots__ = ("lineage", "name", "path", "primitive", "resource", "system", "ways")
 
     def __init__(self, path: str, name: str) -> None:
-        self.path = path  #: as `definitions.element` knows it: Observation.component
+        self.path = path  #: as `R4.element` knows it: Observation.component
         self.name = name  #: the type's own: BackboneElement
         self.lineage = _lineage(name)  #: itself and what it derives from
-        self.primitive = definitions.is_primitive(name)
+        self.primitive = R4.is_primitive(name)
         self.resource = "Resource" in self.lineage
         #: the type of FHIRPath its value is read as, None for an element that has no value
         self.system: str | None = None
@@ -84,7 +84,7 @@ class Kind:
 @lru_cache(maxsize=8192)
 def kind_at(path: str) -> Kind | None:
     """What stands at a path, `Observation.component` or `Quantity`; None where R4 has no such."""
-    found = definitions.element(path)
+    found = R4.element(path)
     if found is None or len(found.types) > 1:
         return None
     if found.content:
@@ -101,20 +101,20 @@ def _kind(path: str, name: str) -> Kind:
 
 def _lineage(name: str) -> frozenset[str]:
     names = [name]
-    while above := definitions.base(names[-1]):
+    while above := R4.base(names[-1]):
         names.append(above)
-    if definitions.is_primitive(name) and "Element" not in names:
+    if R4.is_primitive(name) and "Element" not in names:
         names.append("Element")
     return frozenset(names)
 
 
 def _below(path: str) -> dict[str, tuple[Slot, ...]]:
-    if definitions.is_primitive(path):
+    if R4.is_primitive(path):
         path = "Element"
     found: dict[str, tuple[Slot, ...]] = {}
-    for name in definitions.children(path):
+    for name in R4.children(path):
         kind = kind_at(f"{path}.{name}")
-        facts = definitions.element(f"{path}.{name}")
+        facts = R4.element(f"{path}.{name}")
         if kind is None or facts is None:
             continue
         slot = Slot(name, kind)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from fhir_b12 import codes, data, definitions
+from fhir_b12 import codes, data
+from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.table import Table
@@ -124,7 +125,7 @@ def _fields(table: Table) -> dict[str, list[str]]:
     pairs = [(way.element, row.field) for row in table.rows for way in row.ways[:1]]
     pairs += [(link.element, link.field) for link in table.links]
     for element, field in pairs:
-        known = definitions.element(f"{table.resource}.{element}")
+        known = R4.element(f"{table.resource}.{element}")
         assert known is not None
         found.setdefault(known.defined, []).append(f"{table.record.__name__}.{field}")
     return found

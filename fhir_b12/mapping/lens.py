@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import definitions
 from fhir_b12.caching import once
 from fhir_b12.datatypes import convert
+from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled_table, guards, links, merge
 from fhir_b12.mapping import table as tables
@@ -330,8 +330,8 @@ def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
     """The JSON names that spell choices below an element -> the path of their choice."""
     above = ".".join((source.resource, *parent))
     found = {}
-    for name in definitions.children(above):
-        defined = definitions.element(f"{above}.{name}")
+    for name in R4.children(above):
+        defined = R4.element(f"{above}.{name}")
         if defined is not None and defined.defined.endswith("[x]"):
             choice = defined.defined.rpartition(".")[2]
             found[name] = f"{above}.{choice}"

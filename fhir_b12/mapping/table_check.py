@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 
-from fhir_b12 import codes, data, datatypes, definitions, records
+from fhir_b12 import codes, data, datatypes, records
+from fhir_b12.definitions import R4, Element
 from fhir_b12.mapping.codecs import CODECS
 
 Source = dict[str, Any]
@@ -22,13 +23,13 @@ def slips(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
     wrong = list(_shape(source))
     yield from wrong
     resource, record = source.get("resource"), record_of(source.get("record"))
-    if isinstance(resource, str) and not definitions.is_resource(resource):
-        near = definitions.suggest(resource)
+    if isinstance(resource, str) and not R4.is_resource(resource):
+        near = R4.suggest(resource)
         yield f"resource: FHIR R4 has no {resource}" + (f"; did you mean {near}?" if near else "")
     if isinstance(source.get("record"), str) and record is None:
         known = ", ".join(sorted(record.__name__ for record in records.RECORDS))
         yield f"record: no {source['record']}; there are {known}"
-    if record is None or not isinstance(resource, str) or not definitions.is_resource(resource):
+    if record is None or not isinstance(resource, str) or not R4.is_resource(resource):
         return
     sound = _sound(source)
     yield from _fields(sound, record, complete=not wrong)
@@ -140,8 +141,8 @@ def _paths(source: Source) -> Iterator[str]:
 
 
 def _path(resource: str, where: str, path: str) -> Iterator[str]:
-    if definitions.element(f"{resource}.{path}") is None:
-        near = definitions.suggest(f"{resource}.{path}")
+    if R4.element(f"{resource}.{path}") is None:
+        near = R4.suggest(f"{resource}.{path}")
         yield f"{where}: R4 has no {resource}.{path}" + (f"; did you mean {near}?" if near else "")
 
 
@@ -165,7 +166,7 @@ _CARRIED = {"Extension", "Resource"}  # as they come
 def _types(source: Source, record: Kind) -> Iterator[str]:
     fields = hints(record)
     for row, path, codec, field in _ways(source):
-        found = definitions.element(f"{source['resource']}.{path}")
+        found = R4.element(f"{source['resource']}.{path}")
         if codec is not None or found is None or field not in fields:
             continue
         many, kind = _held(fields[field])
@@ -191,11 +192,11 @@ def _held(hint: Any) -> tuple[bool, Any]:
     return False, hint
 
 
-def _fits(found: definitions.Element, kind: Any) -> bool:
+def _fits(found: Element, kind: Any) -> bool:
     if found.content or found.types == ("BackboneElement",):
         return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     (name,) = found.types
-    if definitions.is_primitive(name):
+    if R4.is_primitive(name):
         return kind in _PRIMITIVES.get(name, (str,))
     if name in _CARRIED:
         return kind is Any
@@ -212,7 +213,7 @@ def _codecs(source: Source) -> Iterator[str]:
         if name not in CODECS:
             yield f"{row}: no codec {name!r}; there are {', '.join(sorted(CODECS))}"
             continue
-        codec, found = CODECS[name], definitions.element(f"{source['resource']}.{path}")
+        codec, found = CODECS[name], R4.element(f"{source['resource']}.{path}")
         if found is not None and found.types != (codec.reads,):
             kinds = " ".join(found.types)
             yield f"{row}: codec {name!r} reads {codec.reads}, and {path} is {kinds}"
@@ -232,7 +233,7 @@ def _links(source: Source, record: Kind, tables: tuple[str, ...]) -> Iterator[st
         held = _held(hints(record).get(field))[1]
         if held is not record_of(other.get("record")):
             yield f"links.{field}: it holds no {other.get('record')}, which {name}.toml reads"
-        found = definitions.element(f"{source['resource']}.{element}")
+        found = R4.element(f"{source['resource']}.{element}")
         if found is not None and other.get("resource") not in found.targets:
             yield f"links.{field}: {element} refers to no {other.get('resource')}"
 
@@ -242,12 +243,12 @@ _WITHDRAWN = "entered-in-error"
 
 def _refused(source: Source) -> Iterator[str]:
     for path, values in source["refuse"].items():
-        known = definitions.codes(f"{source['resource']}.{path}")
+        known = R4.codes(f"{source['resource']}.{path}")
         for value in values:
             if known is not None and value not in known:
                 yield f"refuse.{path}: {value!r} is no code of R4 there; {', '.join(sorted(known))}"
     for element in source["elements"]:
-        known = definitions.codes(f"{source['resource']}.{element}")
+        known = R4.codes(f"{source['resource']}.{element}")
         if known and _WITHDRAWN in known and _WITHDRAWN not in source["refuse"].get(element, ()):
             yield f"refuse: {element} may be {_WITHDRAWN!r}, which withdraws the resource; name it"
 
@@ -260,7 +261,7 @@ _CODED = {"CodeableConcept", "Coding", "code"}
 def _names(source: Source) -> Iterator[str]:
     named = [(row, held["codes"]) for row, held in source["elements"].items() if "codes" in held]
     for row, _ in named:
-        found = definitions.element(f"{source['resource']}.{row}")
+        found = R4.element(f"{source['resource']}.{row}")
         if found is not None and not _CODED.intersection(found.types):
             yield f"{row}: {' '.join(found.types)} holds no codes; leave `codes` out"
     tests = [pair for block in source["when"] for pair in block.items()]

@@ -11,7 +11,7 @@ from itertools import chain
 
 import msgspec
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue
 from fhir_b12.reports.file_results import rule_of
 from fhir_b12.validation import findings
@@ -87,8 +87,8 @@ _ORDER = {
 @cache
 def _invariants() -> dict[str, Explained]:
     """R4's own constraints by key."""
-    types = sorted(definitions.resource_types() | definitions.data_types())
-    stated = (each for name in types for each in definitions.invariants(name))
+    types = sorted(R4.resource_types | R4.data_types)
+    stated = (each for name in types for each in R4.invariants(name))
     return {
         each.key: Explained(
             id=each.key,

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.reports.file_results import Excerpt, printable
 
 WIDTH = 96  #: characters of a line that are shown
@@ -118,7 +118,7 @@ def _is_key(line: str, match: "re.Match[str]", last: str) -> bool:
 
 def _mask(text: str, last: str) -> str:
     """What is shown for a value: its kind alone; the type of a resource is no patient's."""
-    if last == '"resourceType":' and definitions.is_resource(text.strip('"')):
+    if last == '"resourceType":' and R4.is_resource(text.strip('"')):
         return text
     if text in {'""', "null"}:
         return text

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, Path
 
@@ -160,7 +160,7 @@ def check_entry(entry: dict[str, Any], kind: str | None, found: list[Finding]) -
         found.append(Finding("fullurl-absolute"))
         return
     place = _RESTFUL(url)
-    if resource is None or place is None or not definitions.is_resource(place["type"]):
+    if resource is None or place is None or not R4.is_resource(place["type"]):
         return
     name = resource.get("id")
     if name is None:
@@ -209,7 +209,7 @@ def _check_search(bundle: dict[str, Any], found: list[Finding]) -> None:
     if entries and not all(modes):
         found.append(Finding("search-mode"))
     searched = str(urls[0]).partition("?")[0].rpartition("/")[2] if urls else ""
-    if not definitions.is_resource(searched):
+    if not R4.is_resource(searched):
         return
     for index, (entry, mode) in enumerate(zip(entries, modes, strict=True)):
         kind = entry.get("resource", {}).get("resourceType")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
@@ -179,7 +179,7 @@ def _kind_of(extension: dict[str, Any]) -> str | None:
     for name in extension:
         key = name.removeprefix("_")
         if key.startswith("value"):
-            element = definitions.element(f"Extension.{key}")
+            element = R4.element(f"Extension.{key}")
             return element.types[0] if element and element.types else key.removeprefix("value")
     return None
 
@@ -282,7 +282,7 @@ def _inherited(place: str) -> Iterator[str]:
     kind: str | None = head
     while kind is not None:
         yield f"{kind}{dot}{rest}"
-        kind = definitions.base(kind)
+        kind = R4.base(kind)
 
 
 @lru_cache(maxsize=2048)
@@ -299,10 +299,10 @@ def _places(path: str) -> frozenset[str]:
         rest = names[length:]
         if inner != here:
             found.add(".".join([inner, *rest]))
-        element = definitions.element(here)
+        element = R4.element(here)
         if element is not None and not element.content:
             found |= {".".join([kind, *rest]) for kind in element.types}
-            if "." in element.defined and not definitions.is_resource(element.defined):
+            if "." in element.defined and not R4.is_resource(element.defined):
                 found.add(".".join([element.defined, *rest]))
     return frozenset(found)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.jsonscan import expression
 from fhir_b12.validation.findings import Path
 from fhir_b12.validation.structure.shapes import ELEMENT, shape
@@ -16,7 +16,7 @@ def fhirpath(resource: dict[str, Any], path: Path) -> str:
     root = resource.get("resourceType")
     node: Any = resource
     # any text may stand where a type belongs, a patient's name too
-    key = root if isinstance(root, str) and definitions.is_resource(root) else ""
+    key = root if isinstance(root, str) and R4.is_resource(root) else ""
     root = key or "$this"
     steps: list[str | int] = []
     for step in path:
@@ -33,7 +33,7 @@ def fhirpath(resource: dict[str, Any], path: Path) -> str:
             key = ELEMENT if member.companion_of else member.key
         if key == "Resource" and isinstance(node, dict):
             kind = node.get("resourceType")
-            key = kind if isinstance(kind, str) and definitions.is_resource(kind) else ""
+            key = kind if isinstance(kind, str) and R4.is_resource(kind) else ""
     return expression(root, tuple(steps))
 
 

@@ -6,7 +6,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.bundle import check_from_entry
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
@@ -26,7 +26,7 @@ _MOST = 4096  #: references that are remembered for each place
 def literal_type(reference: str) -> str | None:
     """The type of resource a literal reference names; None where it does not tell."""
     match = _LITERAL(reference.partition("#")[0])
-    return match["type"] if match and definitions.is_resource(match["type"]) else None
+    return match["type"] if match and R4.is_resource(match["type"]) else None
 
 
 def is_relative(reference: str) -> bool:

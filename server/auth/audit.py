@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from flask import Request
 
-from fhir_b12.definitions import compartment
+from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.search.extract import rows
@@ -152,7 +152,7 @@ class Auditor:
 def _keys(kind: str) -> frozenset[int]:
     """Of the references that put a resource in a patient's compartment."""
     known = parameters(kind)
-    codes = compartment("Patient").get(kind, ())
+    codes = R4.compartment("Patient").get(kind, ())
     return frozenset(key for code in codes if code in known for key in known[code].keys)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from fhir_b12.definitions import compartment
+from fhir_b12.definitions import R4
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import READ_ONLY, STORED
 from fhir_b12.server.search.conditions import AnyOf, Linked, Not, Reverse, Test
@@ -127,7 +127,7 @@ class Scoped:
                 continue
             query = _query(kind, each.query) if each.query else Query(type=kind)
             if each.level == "patient":
-                if self.patient is None or kind not in compartment("Patient"):
+                if self.patient is None or kind not in R4.compartment("Patient"):
                     continue
                 bound = in_compartment("Patient", self.patient)
                 query = msgspec.structs.replace(query, criteria=(*query.criteria, bound))

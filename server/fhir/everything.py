@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/patient-operation-everything.html
 from collections.abc import Iterator
 from itertools import chain
 
-from fhir_b12.definitions import compartment, search_parameters
+from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import responses
@@ -20,7 +20,7 @@ from fhir_b12.server.wire.response import JsonResponse
 
 _KNOWN = ("start", "end", "_since", "_type")
 #: what is in no compartment and is referred to from there
-_SHARED = tuple(name for name in TYPES if name not in compartment("Patient"))
+_SHARED = tuple(name for name in TYPES if name not in R4.compartment("Patient"))
 
 
 def everything(name: str) -> JsonResponse:
@@ -72,13 +72,13 @@ def _own(patient: Version, kinds: frozenset[str]) -> Iterator[Version]:
 
 
 def _compartment(name: str, kinds: frozenset[str], asked: Inputs) -> Iterator[Version]:
-    for kind in sorted(kinds & set(compartment("Patient")) - {"Patient"}):
+    for kind in sorted(kinds & set(R4.compartment("Patient")) - {"Patient"}):
         if access().limits(kind, "s") is None:
             continue
         pairs = []
         if (since := asked.text("_since")) is not None:
             pairs.append(("_lastUpdated", f"ge{since}"))
-        if "date" in search_parameters(kind):
+        if "date" in R4.search_parameters(kind):
             for mark, text in (("ge", asked.text("start")), ("le", asked.text("end"))):
                 if text is not None:
                     pairs.append(("date", f"{mark}{text}"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request, send_file
 
-from fhir_b12.definitions import compartment
+from fhir_b12.definitions import R4
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import export_job, responses
@@ -23,7 +23,7 @@ from fhir_b12.server.wire.timestamps import format_http_date, format_instant, pa
 
 _KNOWN = ("_outputFormat", "_since", "_type", "_typeFilter")
 _FORMATS = {None, "application/fhir+ndjson", "application/ndjson", "ndjson"}
-_OF_PATIENTS = tuple(name for name in TYPES if name in compartment("Patient"))
+_OF_PATIENTS = tuple(name for name in TYPES if name in R4.compartment("Patient"))
 
 
 def export_all() -> JsonResponse:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import current_app
 
-from fhir_b12.definitions import resource_types, search_parameters
+from fhir_b12.definitions import R4
 from fhir_b12.guide.definitions import profiles, settings
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.fhir import conformance
@@ -20,7 +20,7 @@ _ANSWERED = {
     "<kept:kind>": TYPES,
     "<stored:kind>": STORED,
     "<shipped:kind>": SHIPPED,
-    "<resource:kind>": resource_types(),
+    "<resource:kind>": R4.resource_types,
 }
 #: https://hl7.org/fhir/R4/valueset-type-restful-interaction.html
 _INTERACTIONS = (
@@ -130,7 +130,7 @@ def _searches(kind: str) -> Resource:
         rows = [{"name": name, "type": what} for name, what in conformance.PARAMETERS.items()]
         return {"searchParam": rows}
     known = [
-        each for _, each in sorted(search_parameters(kind).items()) if _is_known(kind, each.code)
+        each for _, each in sorted(R4.search_parameters(kind).items()) if _is_known(kind, each.code)
     ]
     row: Resource = {
         "searchInclude": ["*", *_includes(kind)],
@@ -151,7 +151,7 @@ def _is_known(kind: str, code: str) -> bool:
 def _includes(kind: str, target: str | None = None) -> list[str]:
     return [
         f"{kind}:{code}"
-        for code, each in sorted(search_parameters(kind).items())
+        for code, each in sorted(R4.search_parameters(kind).items())
         if each.type == "reference"
         and code in parameters(kind)
         and (target is None or target in each.target)

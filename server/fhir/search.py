@@ -6,7 +6,7 @@ from urllib.parse import quote_plus, urlencode
 from flask import request
 from msgspec.structs import replace
 
-from fhir_b12.definitions import compartment
+from fhir_b12.definitions import R4
 from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, access, facade, parse, seen
 from fhir_b12.server.search.query import in_compartment
@@ -63,7 +63,7 @@ def _posted() -> Pairs:
 
 
 def _in_compartment(owner: str, name: str, kind: str, asked: Pairs) -> JsonResponse:
-    if not is_id(name) or kind not in compartment(owner):
+    if not is_id(name) or kind not in R4.compartment(owner):
         raise responses.unknown(f"compartment of {kind}")
     return answered(kind, asked, f"{owner}/{name}/")
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from fhir_b12 import definitions, fhirpath
+from fhir_b12 import fhirpath
+from fhir_b12.definitions import R4
 from fhir_b12.server.search import values
 from fhir_b12.server.search.parameters import PARTS, Path, indexed, is_simple, key_of, routes
 from fhir_b12.server.search.values import LEAST, MINUS, MOST, PLUS, clip, folded
@@ -150,7 +151,8 @@ def _token(path: Path, leaf: str, place: str) -> _Emit:
     key, words = path.key, key_of(path.text, path.kind, "text")
     if leaf == "Identifier":
         return _identifier(key, words, key_of(path.text, path.kind, "of-type"))
-    systems = definitions.element(place).value_set if place and leaf == "code" else None  # type: ignore[union-attr]
+    element = R4.element(place) if place and leaf == "code" else None
+    systems = R4.required_value_set(element) if element else None
     known = {code: system for system, listed in (systems or {}).items() for code in listed}
 
     def coding(walk: _Walk, value: Any, part: int) -> None:

@@ -14,8 +14,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from fhir_b12 import definitions
-from fhir_b12.definitions import SearchParameter
+from fhir_b12.definitions import R4, SearchParameter
 
 _CAST = re.compile(r"\((\S+) as (\w+)\)")
 _WHERE_TYPE = re.compile(r"\.where\(resolve\(\) is (\w+)\)\Z")
@@ -67,7 +66,7 @@ def parameters(kind: str) -> Mapping[str, Parameter]:
     """The parameters of a type that can be searched by, without `_id` and `_lastUpdated`."""
     found = {
         code: _parameter(kind, each)
-        for code, each in definitions.search_parameters(kind).items()
+        for code, each in R4.search_parameters(kind).items()
         if code not in _COLUMNS | UNANSWERED
     }
     # R4 gives two parameters of Patient no expression that begins there
@@ -88,8 +87,8 @@ def _parameter(kind: str, each: SearchParameter) -> Parameter:
 def _component(kind: str, bases: list[str], url: str, expression: str) -> Parameter:
     """A part of a composite, looked for below each of its bases."""
     known = (
-        next(each for each in definitions.search_parameters(kind).values() if each.url == url)
-        if any(each.url == url for each in definitions.search_parameters(kind).values())
+        next(each for each in R4.search_parameters(kind).values() if each.url == url)
+        if any(each.url == url for each in R4.search_parameters(kind).values())
         else None
     )
     what = known.type if known is not None else "token"
@@ -162,10 +161,10 @@ def routes(path: str) -> tuple[tuple[tuple[str, ...], str], ...]:
 
 
 def _spellings(place: str, step: str) -> Iterator[tuple[str, str]]:
-    known = definitions.element(f"{place}.{step}")
+    known = R4.element(f"{place}.{step}")
     if known is not None:
         yield step, known.types[0] if known.types else "BackboneElement"
         return
-    choice = definitions.element(f"{place}.{step}[x]")
+    choice = R4.element(f"{place}.{step}[x]")
     for kind in choice.types if choice is not None else ():
         yield f"{step}{kind[0].upper()}{kind[1:]}", kind

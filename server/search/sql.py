@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, Protocol
 
-from fhir_b12.definitions import compartment
+from fhir_b12.definitions import R4
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.conditions import (
@@ -268,7 +268,7 @@ def _compartment(kind: str, each: Within) -> Test:
     known = parameters(kind)
     tests += [
         Match("text", known[code].keys, "{t}.value = ?", (name,))
-        for code in compartment(each.owner).get(kind, ())
+        for code in R4.compartment(each.owner).get(kind, ())
         if code in known
     ]
     if len(tests) > 1 and all(isinstance(test, Match) for test in tests):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from flask import Request
 
-from fhir_b12.definitions import children, element
+from fhir_b12.definitions import R4
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import refuse
@@ -126,7 +126,7 @@ def _element_filter(resource_type: str, result_format: ResultFormat) -> Callable
 
 def _choice_element(resource_type: str, name: str) -> str:
     """Return `value[x]` for `valueQuantity`, the name itself for other elements."""
-    definition = element(f"{resource_type}.{name}")
+    definition = R4.element(f"{resource_type}.{name}")
     return definition.defined.partition(".")[2] if definition else ""
 
 
@@ -134,8 +134,8 @@ def _choice_element(resource_type: str, name: str) -> str:
 def _summary_elements(resource_type: str, summary: str) -> frozenset[str]:
     """Return the elements in a summary; the required ones are in all of them."""
     names = {"text"} if summary == "text" else set()
-    for name in children(resource_type):
-        definition = element(f"{resource_type}.{name}")
+    for name in R4.children(resource_type):
+        definition = R4.element(f"{resource_type}.{name}")
         if definition and (definition.min or (summary == "true" and definition.is_summary)):
             names.add(name)
     return frozenset(names)

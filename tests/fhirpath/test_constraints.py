@@ -7,7 +7,8 @@ from itertools import chain
 
 import pytest
 
-from fhir_b12 import definitions, fhirpath, jsonio
+from fhir_b12 import fhirpath, jsonio
+from fhir_b12.definitions import R4
 from fhir_b12.fhirpath import Alone, FhirPathError
 from fhir_b12.fhirpath.evaluation import Run, children, kind_of
 from fhir_b12.fhirpath.values import Node
@@ -37,8 +38,8 @@ PROFILES_OF_QUANTITY = {"SimpleQuantity", "MoneyQuantity"}
 
 def stated():
     """Every rule of R4 with an expression."""
-    names = (definitions.resource_types() | definitions.data_types()) - PROFILES_OF_QUANTITY
-    rules = chain.from_iterable(map(definitions.invariants, sorted(names)))
+    names = (R4.resource_types | R4.data_types) - PROFILES_OF_QUANTITY
+    rules = chain.from_iterable(map(R4.invariants, sorted(names)))
     return [each for each in rules if each.expression]
 
 

@@ -8,10 +8,10 @@ from random import Random
 
 import msgspec
 
-from fhir_b12 import definitions
 from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import convert
+from fhir_b12.definitions import R4
 from fhir_b12.explanation import explain
 from fhir_b12.issues import SEVERITIES, outcome
 from fhir_b12.jsonio import JsonError, dumps, loads
@@ -29,7 +29,7 @@ CODES = frozenset({
     "deleted", "too-long", "code-invalid", "extension", "too-costly", "business-rule", "conflict",
     "transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled", "informational",
 })  # fmt: skip
-_KINDS = "|".join(sorted(definitions.resource_types()))
+_KINDS = "|".join(sorted(R4.resource_types))
 START = re.compile(rf"(\$(this)?|{_KINDS}|\[\d+\])(?![A-Za-z])")
 ANY_TYPE = re.compile(r"(\$this|[A-Z][A-Za-z]*)(?![A-Za-z])")  #: a text is not asked for its type
 LONG = 6  #: characters; a shorter value stands in our own words by chance
@@ -241,7 +241,7 @@ def values_of(value):
             left += node
         elif isinstance(node, str) and len(node) >= LONG and not PLAIN_WORD.fullmatch(node):
             found.add(node)
-    return found - names - definitions.resource_types()
+    return found - names - R4.resource_types
 
 
 def exact(record):

@@ -10,7 +10,8 @@ from functools import cache
 import msgspec
 from hypothesis import strategies as st
 
-from fhir_b12 import codes, definitions, records
+from fhir_b12 import codes, records
+from fhir_b12.definitions import R4
 from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.lens import _by_record
 
@@ -129,17 +130,17 @@ def value(path):
     """One value of an element, as plain JSON."""
     if path == "Patient.communication.language":
         return st.just(LANGUAGE)
-    found = definitions.element(path)
+    found = R4.element(path)
     (kind,) = found.types or ("BackboneElement",)
-    if kind == "code" and found.codes:
-        return st.sampled_from(sorted(found.codes))
+    if kind == "code" and (permitted := R4.required_codes(found)):
+        return st.sampled_from(sorted(permitted))
     if kind == "Reference":
         return reference(found.targets)
     if kind == "CodeableConcept" and found.strength == "required":
         return st.sampled_from(
             [
                 {"coding": [{"system": system, "code": code}]}
-                for system, known in sorted(definitions.value_set(found.binding).items())
+                for system, known in sorted(R4.value_set(found.binding).items())
                 for code in sorted(known)
             ]
         )
@@ -167,7 +168,7 @@ def reference(targets):
 def repeated(path):
     """A value, or a list of them where the element repeats."""
     one = value(path)
-    many = definitions.element(path).max is None
+    many = R4.element(path).max is None
     return st.lists(one, min_size=1, max_size=2) if many else one
 
 
@@ -175,8 +176,8 @@ def repeated(path):
 def part(path):
     """Some children of a part; of a choice one spelling."""
     required, choices = {}, {}
-    for name in definitions.children(path):
-        child = definitions.element(f"{path}.{name}")
+    for name in R4.children(path):
+        child = R4.element(f"{path}.{name}")
         if name in INNER or name.startswith("_") or len(child.types) > 1:
             continue
         if child.types == ("BackboneElement",) and path.count(".") > 1:
@@ -216,7 +217,7 @@ def resource(kind):
     required, choices = {}, {}
     for row in table.rows:
         name = row.ways[0].element
-        found = definitions.element(f"{table.resource}.{name}")
+        found = R4.element(f"{table.resource}.{name}")
         if name in LEFT_OUT or "." in name:
             continue
         if name == "category" and issubclass(kind, records.Observed):
@@ -232,7 +233,7 @@ def resource(kind):
 def coded(row, name, kind):
     """A concept of the code table, or any."""
     free = repeated(f"{kind}.{name}")
-    if row.codes is None or definitions.element(f"{kind}.{name}").max is None:
+    if row.codes is None or R4.element(f"{kind}.{name}").max is None:
         return free
     known = st.sampled_from([builtins(entry.concept) for entry in codes.table(row.codes)])
     return st.one_of(known, free)
@@ -255,7 +256,7 @@ def whole(kind, table, made):
     return st.just(made)
 
 
-VALUES = [n for n in definitions.children("Observation") if n.startswith("value")]
+VALUES = [n for n in R4.children("Observation") if n.startswith("value")]
 
 
 #: R4 wants these in a panel only.

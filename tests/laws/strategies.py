@@ -8,8 +8,9 @@ from functools import cache
 import msgspec
 from hypothesis import strategies as st
 
-from fhir_b12 import datatypes, definitions, records
+from fhir_b12 import datatypes, records
 from fhir_b12.dates import Date, DateTime, Instant
+from fhir_b12.definitions import R4
 from fhir_b12.mapping.codecs import builtins, per_one, result
 from fhir_b12.mapping.lens import _by_record
 
@@ -98,7 +99,7 @@ def choice_of(lens):
     found = {}
     for row in lens.table.rows:
         for way in row.ways:
-            spelled = definitions.element(f"{lens.table.resource}.{way.element}").defined
+            spelled = R4.element(f"{lens.table.resource}.{way.element}").defined
             if spelled.endswith("[x]"):
                 found[row.field] = spelled
     return found | {link.field: found[link.instead_of] for link in lens.table.links}

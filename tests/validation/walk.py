@@ -1,6 +1,6 @@
 """Which invariants apply where in a resource, by R4's definitions."""
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 
 
@@ -12,14 +12,14 @@ def visits(resource, container=None):
 
 def _whole(node, name, context):
     """What holds of a type itself, and what is below."""
-    rules = definitions.invariants(name)
+    rules = R4.invariants(name)
     yield from ((rule, name, node, context) for rule in rules if "." not in rule.path)
     yield from _parts(node, name, context)
 
 
 def _parts(node, at, context):
     for name, value in node.items() if isinstance(node, dict) else ():
-        found = definitions.element(f"{at}.{name}")
+        found = R4.element(f"{at}.{name}")
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, dict) and "resourceType" in part:
                 yield from visits(part, context.root if name == "contained" else None)
@@ -29,16 +29,16 @@ def _parts(node, at, context):
 
 def _element(node, found, context):
     owner = found.content or found.defined
-    rules = definitions.invariants(owner.partition(".")[0])
+    rules = R4.invariants(owner.partition(".")[0])
     is_companion = found.path.rpartition(".")[2].startswith("_")
     if not is_companion:
         places = {found.content, found.defined}  # an element by reference answers to both
         yield from ((r, found.path, node, context) for r in rules if r.path in places)
     (kind, *_) = found.profiles or found.types or ("BackboneElement",)
-    if definitions.is_primitive(kind):
+    if R4.is_primitive(kind):
         return
     if kind in {"BackboneElement", "Element"} and "." in owner:
-        rules = definitions.invariants(kind)
+        rules = R4.invariants(kind)
         yield from ((r, found.path, node, context) for r in rules if "." not in r.path)
         yield from _parts(node, found.path if is_companion else owner, context)
     else:

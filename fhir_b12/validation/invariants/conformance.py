@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/conformance-module.html and https://hl7.org/fhir/R4/term
 import re
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.predicates import (
     Invariant,
@@ -179,7 +179,7 @@ def opd_3(node: Node, _: ResourceContext) -> bool:
     """
     if not has(node, "targetProfile") or node.get("type") in {"Reference", "canonical"}:
         return True
-    known = definitions.value_set(_RESOURCE_TYPES)
+    known = R4.value_set(_RESOURCE_TYPES)
     return known is not None and any(node.get("type") in codes for codes in known.values())
 
 

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/domainresource.html and https://hl7.org/fhir/R4/bundle.h
 from collections.abc import Iterator
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.predicates import differs, distinct, has, needs
 from fhir_b12.validation.narrative import anchors
@@ -94,7 +94,7 @@ def _local(part: Any, at: str) -> Iterator[str]:
 def _is_link(at: str) -> bool:
     if at.endswith(".reference"):
         return True
-    found = definitions.element(at)
+    found = R4.element(at)
     return found is not None and not _LINKS.isdisjoint(found.types)
 
 

@@ -7,7 +7,7 @@ and which slice each belongs to. Paths are built only where something is wrong.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.profiles.discriminators import Item, Test, pairs
@@ -89,20 +89,18 @@ class Part:
         """What is wrong with a value where it is read as one of the right type."""
         kind = self.kinds[0]
         parts = dict.fromkeys(key.removeprefix("_") for key in value) if type(value) is dict else {}
-        if definitions.is_primitive(kind):
+        if R4.is_primitive(kind):
             if "value" in parts:
                 found.append(Finding("profile-not-allowed", name="value", **told))
                 del parts["value"]
         else:
-            elements = (
-                (each, definitions.element(f"{kind}.{each}")) for each in definitions.children(kind)
-            )
+            elements = ((each, R4.element(f"{kind}.{each}")) for each in R4.children(kind))
             found += [
                 Finding("profile-min", name=each, least=1, count=0, **told)
                 for each, element in elements
                 if element is not None and element.min > 0 and each not in parts
             ]
-        allowed = {*definitions.children(kind), "id", "extension"}
+        allowed = {*R4.children(kind), "id", "extension"}
         found += [
             Finding("profile-not-allowed", each, name=each, **told)
             for each in parts

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Protocol
 
-from fhir_b12 import definitions
-from fhir_b12.definitions import Element
+from fhir_b12.definitions import R4, Element
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.profiles import errata
@@ -55,7 +54,7 @@ class Compiler:
 
     def compile(self, type_: str) -> Part:
         """The part of the whole structure, which is of that type."""
-        return self._part(self._root, definitions.element(type_), type_, None)
+        return self._part(self._root, R4.element(type_), type_, None)
 
     # --- one element
 
@@ -315,7 +314,7 @@ def _base_keys(raw: Raw, base: Element | None) -> set[str]:
     names = {*raw.types, "Element"}
     if base is not None:
         names |= {*base.types, *base.profiles, base.defined.partition(".")[0]}
-    return {each.key for name in names for each in definitions.invariants(name)}
+    return {each.key for name in names for each in R4.invariants(name)}
 
 
 def _is_advice(constraint: Facts) -> bool:
@@ -334,10 +333,10 @@ def _is_base(url: str, base: Element | None) -> bool:
 def _spellings(parent: str | None, name: str) -> tuple[Keys, Element | None]:
     """The JSON names of an element and the type of each, and what R4 says of it."""
     where = parent or "Element"
-    known = definitions.element(where)
-    if known is not None and any(map(definitions.is_primitive, known.types)):
+    known = R4.element(where)
+    if known is not None and any(map(R4.is_primitive, known.types)):
         where = "Element"  # what a primitive has beside its value stands in its companion
-    base = definitions.element(f"{where}.{name}")
+    base = R4.element(f"{where}.{name}")
     if base is None:
         return [], None
     if not name.endswith("[x]"):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.profiles.fixed_values import matcher
 from fhir_b12.validation.profiles.snapshot_tree import Raw, Snapshots, Step
@@ -111,7 +111,7 @@ def _children(item: Item, name: str) -> Iterator[Item]:
     if name not in value and f"_{name}" not in value:
         keys = [
             (key, f"{kind}.{key}")
-            for key in definitions.children(kind)
+            for key in R4.children(kind)
             if key.startswith(name) and key[len(name) : len(name) + 1].isupper()
             if key in value or f"_{key}" in value
         ]
@@ -123,7 +123,7 @@ def _children(item: Item, name: str) -> Iterator[Item]:
 
 def inner_type(path: str) -> str:
     """The type of what stands at a path, the path itself where its parts are defined there."""
-    element = definitions.element(path)
+    element = R4.element(path)
     if element is None:
         return "Element"
     if element.content:
@@ -153,7 +153,7 @@ def _is_a(item: Item, name: str) -> bool:
     while kind is not None:
         if kind == name:
             return True
-        kind = definitions.base(kind)
+        kind = R4.base(kind)
     return False
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.bundle import EntryIndex
 from fhir_b12.validation.context import ResourceContext
@@ -162,7 +162,7 @@ def _is_of(kind: str, wanted: str) -> bool:
     """True of a resource type or one of its bases."""
     each: str | None = kind
     while each is not None and each != wanted:
-        each = definitions.base(each)
+        each = R4.base(each)
     return each is not None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 
 Facts = dict[str, Any]  #: an ElementDefinition
 
@@ -127,7 +127,7 @@ class Snapshots:
     def type_of(self, url: str) -> str | None:
         """The type that a structure is of; None where it is not known."""
         name = url.removeprefix(STRUCTURE)
-        if definitions.is_resource(name) or name in definitions.data_types():
+        if R4.is_resource(name) or name in R4.data_types:
             return name
         structure = self.structures.structure(url)
         return None if structure is None else str(structure.get("type", ""))

@@ -9,10 +9,11 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from fhir_b12 import definitions, units
+from fhir_b12 import units
 from fhir_b12.aliases import UCUM
 from fhir_b12.datatypes import Quantity
 from fhir_b12.dates import DateTime
+from fhir_b12.definitions import R4
 from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
 from fhir_b12.validation.context import ResourceContext
@@ -184,7 +185,7 @@ def _is_of(kind: str, wanted: str) -> bool:
     """True of a type and of those derived from it."""
     each: str | None = kind
     while each is not None and each != wanted:
-        each = definitions.base(each)
+        each = R4.base(each)
     return each is not None
 
 

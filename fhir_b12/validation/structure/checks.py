@@ -11,8 +11,7 @@ from functools import partial
 from operator import not_
 from typing import Any
 
-from fhir_b12 import definitions
-from fhir_b12.definitions import Element, Invariant
+from fhir_b12.definitions import R4, Element, Invariant
 from fhir_b12.validation.context import NeedsNormalization, ResourceContext
 from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.structure.primitives import CHECKS, CachedCheck
@@ -95,7 +94,7 @@ class StructureChecks:
                 continue  # a second one must be seen
             text, bound = CHECKS[member.type], self._binding(member)
             if bound:
-                codes = member.element.codes if member.is_required_code else None
+                codes = R4.required_codes(member.element) if member.is_required_code else None
                 if codes is not None:
                     right[name] = codes
             elif isinstance(text, CachedCheck):
@@ -189,7 +188,7 @@ class StructureChecks:
         url, ceiling = element.binding, element.ceiling
         if url is None or strength in {None, "example"}:
             return []
-        codes = element.codes if kind == "code" else None
+        codes = R4.required_codes(element) if kind == "code" else None
 
         def check(value: Any, context: ResourceContext, found: Found) -> None:
             bound(value, kind, strength or "", url, ceiling, context, found)
@@ -208,7 +207,7 @@ class StructureChecks:
     def _invariants(self, key: str) -> list[tuple[Invariant, Holds]]:
         """The invariants of a shape: those stated for its place, and those of its base types."""
         first = key.partition(".")[0]
-        stated = definitions.invariants(first)
+        stated = R4.invariants(first)
         here = [each for each in stated if each.path == key]
         if first == key:
             here = [each for each in stated if "." not in each.path]
@@ -223,7 +222,7 @@ class StructureChecks:
         owner = element.defined.partition(".")[0]
         if element.content or _is_backbone(element):
             return []
-        rules = [each for each in definitions.invariants(owner) if each.path == element.defined]
+        rules = [each for each in R4.invariants(owner) if each.path == element.defined]
         return [
             _invariant(each, self._functions[each.key])
             for each in rules
@@ -254,7 +253,7 @@ _ONLY_WITH = {
 
 def _is_backbone(element: Element) -> bool:
     return element.types[:1] in {("BackboneElement",), (ELEMENT,)} and bool(
-        definitions.children(element.defined)
+        R4.children(element.defined)
     )
 
 

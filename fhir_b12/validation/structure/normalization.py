@@ -10,7 +10,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.validation.findings import Finding, Path
 from fhir_b12.validation.structure.shapes import ELEMENT, Member, Shape, shape
 
@@ -42,9 +42,9 @@ class Normalizer:
             self._add("no-resource", path, hint="")
             return None
         name = node.get("resourceType")
-        if not (isinstance(name, str) and definitions.is_resource(name)):
-            near = definitions.suggest(name) if isinstance(name, str) and name else None
-            hint = f"; did you mean {near}?" if near and definitions.is_resource(near) else ""
+        if not (isinstance(name, str) and R4.is_resource(name)):
+            near = R4.suggest(name) if isinstance(name, str) and name else None
+            hint = f"; did you mean {near}?" if near and R4.is_resource(near) else ""
             self._add("no-resource", path, hint=hint)
             return None
         rest = {key: value for key, value in node.items() if key != "resourceType"}
@@ -242,7 +242,7 @@ def _is_slip(name: str, right: str) -> bool:
 
 
 def _near(form: Shape, name: str) -> str | None:
-    return definitions.suggest(f"{form.key}.{name[:64]}")
+    return R4.suggest(f"{form.key}.{name[:64]}")
 
 
 def _hint(near: str | None) -> str:

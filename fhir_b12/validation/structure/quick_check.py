@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import definitions
 from fhir_b12.caching import learned
+from fhir_b12.definitions import R4
 from fhir_b12.validation.structure.shapes import ELEMENT, Member, shape
 
 # The structs name each other, and msgspec looks names up in a module.
@@ -48,7 +48,7 @@ def is_well_shaped(resource: Any) -> bool:
         if node.__class__ is not dict:
             return False
         name = node.get("resourceType")
-        if name.__class__ is not str or not definitions.is_resource(name):
+        if name.__class__ is not str or not R4.is_resource(name):
             return False
         try:
             msgspec.convert(node, _struct(name))

@@ -7,8 +7,7 @@ are made when they are first met.
 
 from functools import cache
 
-from fhir_b12 import definitions
-from fhir_b12.definitions import Element
+from fhir_b12.definitions import R4, Element
 from fhir_b12.validation.structure.primitives import JSON_TYPES
 
 ELEMENT = "Element"
@@ -38,13 +37,13 @@ class Member:
         self.stem: str | None = None  #: `value` for `valueQuantity`
         #: what JSON writes a primitive as, None for objects
         self.json: str | None = None
-        if definitions.is_primitive(self.type):
+        if R4.is_primitive(self.type):
             self.json = JSON_TYPES.get(self.type, "string")
         self.key = self.profile = ""  #: the shape of an object, and that of its restriction
         if self.json is None:
             self.key = _key(element)
             self.profile = self.key
-            if element.profiles and element.profiles[0] in definitions.data_types():
+            if element.profiles and element.profiles[0] in R4.data_types:
                 self.profile = element.profiles[0]
 
     @property
@@ -65,13 +64,13 @@ class Shape:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.is_resource = definitions.is_resource(key)
+        self.is_resource = R4.is_resource(key)
         self.members: dict[str, Member] = {}
-        for name in definitions.children(key):
-            element = definitions.element(f"{key}.{name}")
+        for name in R4.children(key):
+            element = R4.element(f"{key}.{name}")
             assert element is not None
             self.members[name] = Member(name, element)
-            companion = definitions.element(f"{key}._{name}")
+            companion = R4.element(f"{key}._{name}")
             if companion is not None:
                 self.members[f"_{name}"] = Member(f"_{name}", companion, companion_of=name)
         #: JSON name of a choice's spelling (and of its companion) -> its stem
@@ -89,8 +88,8 @@ class Shape:
 def _key(element: Element) -> str:
     if element.content:
         return element.content
-    if element.types[0] in {"BackboneElement", ELEMENT} and definitions.children(element.path) != (
-        definitions.children(element.types[0])
+    if element.types[0] in {"BackboneElement", ELEMENT} and R4.children(element.path) != (
+        R4.children(element.types[0])
     ):
         return element.defined
     return element.types[0]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fhir_b12 import definitions
+from fhir_b12.definitions import R4
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.terminology import own_code_tables
 from fhir_b12.validation.terminology.bindings import (
@@ -185,7 +185,7 @@ class Terminology:
 
     def _all_plain(self, value_set: str) -> frozenset[str]:
         url = value_set.removesuffix("|4.0.1")
-        required = definitions.value_set(url)  # R4's own, listed: no code system need be read
+        required = R4.value_set(url)  # R4's own, listed: no code system need be read
         if required is not None:
             return _NO_CODES.union(*required.values())
         found = self.value_set(value_set)

@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from werkzeug.http import parse_date
 
-from fhir_b12.definitions import codes, element
+from fhir_b12.definitions import R4
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.server.config import Config
@@ -190,7 +190,7 @@ def refused(answer: Answer) -> Refusal:
 def _issue(row: Mapping[str, Any], status: int) -> Issue:
     severity = next((each for each in SEVERITIES if each == row.get("severity")), SEVERITIES[1])
     code = row.get("code")
-    known = codes("OperationOutcome.issue.code") or ()
+    known = R4.codes("OperationOutcome.issue.code") or ()
     code = code if isinstance(code, str) and code in known else _TOLD[status]
     places = row.get("expression")
     place = places[0] if isinstance(places, list) and places else ""
@@ -202,4 +202,4 @@ def _is_place(text: Any) -> bool:
     """Whether it names an element and nothing else; entries are numbered otherwise here."""
     if not isinstance(text, str) or not _PLACE.fullmatch(text) or text.startswith("Bundle"):
         return False
-    return element(re.sub(r"\[\d+\]", "", text)) is not None
+    return R4.element(re.sub(r"\[\d+\]", "", text)) is not None
