@@ -16,6 +16,7 @@ _PARTS = re.compile(
     re.ASCII,
 )
 _DAY = 86_400
+_LAST_DAY = date.max.toordinal()
 #: A date without an offset may be any place's: the world's clocks span UTC-12 to UTC+14.
 _WEST, _EAST = 12 * 3600, 14 * 3600
 
@@ -115,6 +116,32 @@ class Instant(DateTime):
         return match["hour"] is not None
 
 
+def utc_parts(text: str) -> tuple[int, ...] | None:
+    """Return the parts of a date or dateTime, of a moment in UTC, to compare it with others.
+
+    Args:
+        text: A date or dateTime. An offset may be missing, and is then taken for `Z`, or be one
+            that no place has, up to 23:59: other checks report such values.
+
+    Returns:
+        Year, month and day as far as they are given; hour, minute, second and millisecond follow
+        if there is a time. None if the text is no date or lies outside of the years 1 to 9999.
+
+    """
+    match = _PARTS.fullmatch(text) or _PARTS.fullmatch(f"{text}Z")
+    if match is None or not _real(match, _DAY - 1):
+        return None
+    if match["hour"] is None:
+        return tuple(int(part) for part in match.group("year", "month", "day") if part)
+    start, digits = _utc_second(match)
+    days, second = divmod(start, _DAY)
+    if not 1 <= days <= _LAST_DAY:
+        return None
+    day = date.fromordinal(days)
+    clock = (second // 3600, second % 3600 // 60, second % 60, int(f"{digits}000"[:3]))
+    return (day.year, day.month, day.day, *clock)
+
+
 def _is_day(text: str) -> bool:
     """True for most real days and moments, quickly; False where only `_real` can tell."""
     if len(text) < 10:
@@ -130,19 +157,26 @@ def _is_day(text: str) -> bool:
     return text[-1] == "Z" or (text[-5:-3] < "14" and text[-2:] < "60")
 
 
-def _real(match: re.Match[str]) -> bool:
-    year, month, day = int(match["year"]), int(match["month"] or 1), int(match["day"] or 1)
-    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]):
+def is_calendar_day(year: int, month: int, day: int) -> bool:
+    """Return True if the Gregorian calendar has such a day in the years 1 to 9999."""
+    return 1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]
+
+
+def _real(match: re.Match[str], max_offset: int = _EAST) -> bool:
+    if not is_calendar_day(*(int(part or 1) for part in match.group("year", "month", "day"))):
         return False
     if match["hour"] is None:
         return True
     # 60 is the leap second, which FHIR's own pattern admits
     inside = int(match["hour"]) < 24 and int(match["minute"]) < 60
     inside = inside and int(match["second"][:2]) <= 60
-    return inside and abs(_offset(match["offset"])) <= _EAST and match["offset"][4:] < "60"
+    return (
+        inside and abs(offset_seconds(match["offset"])) <= max_offset and match["offset"][4:] < "60"
+    )
 
 
-def _offset(text: str) -> int:
+def offset_seconds(text: str) -> int:
+    """Return the seconds that a clock with an offset, `Z` or `+01:00`, is ahead of UTC."""
     if text == "Z":
         return 0
     seconds = int(text[1:3]) * 3600 + int(text[4:6]) * 60
@@ -150,17 +184,23 @@ def _offset(text: str) -> int:
 
 
 def _interval(match: re.Match[str]) -> Interval:
-    year, month, day = int(match["year"]), int(match["month"] or 1), int(match["day"] or 1)
-    start = date(year, month, day).toordinal() * _DAY
     if match["hour"] is None:
+        year, month, day = int(match["year"]), int(match["month"] or 1), int(match["day"] or 1)
+        start = date(year, month, day).toordinal() * _DAY
         days = 1 if match["day"] else _days(year, month if match["month"] else None)
         return Fraction(start - _EAST), Fraction(start + days * _DAY + _WEST)
-    second, _, digits = match["second"].partition(".")
-    start += int(match["hour"]) * 3600 + int(match["minute"]) * 60 + int(second)
-    start -= _offset(match["offset"])
+    start, digits = _utc_second(match)
     parts = 10 ** len(digits)  # whole numbers as long as they do: adding Fractions is slow
     first = start * parts + int(digits or 0)
     return Fraction(first, parts), Fraction(first + 1, parts)
+
+
+def _utc_second(match: re.Match[str]) -> tuple[int, str]:
+    """Return the second of a moment, UTC, counted from 0001-01-01, and its decimals."""
+    start = date(int(match["year"]), int(match["month"]), int(match["day"])).toordinal() * _DAY
+    second, _, digits = match["second"].partition(".")
+    start += int(match["hour"]) * 3600 + int(match["minute"]) * 60 + int(second)
+    return start - offset_seconds(match["offset"]), digits
 
 
 def _days(year: int, month: int | None) -> int:

@@ -1,4 +1,4 @@
-"""Find and replace the references in a record, wherever they stand in it."""
+"""Find and replace the references in a record or in a FHIR resource, at any depth."""
 
 import types
 import typing
@@ -12,6 +12,34 @@ from fhir_b12.datatypes import Identifier, Reference
 
 S = TypeVar("S", bound=msgspec.Struct)
 Key = tuple[str, str]  # (system, value) of a business identifier
+JsonPath = tuple[str | int, ...]  # ("component", 0, "valueQuantity")
+
+
+def walk_references(value: Any) -> Iterator[tuple[JsonPath, dict[str, Any]]]:
+    """Yield path and object of every Reference in a FHIR JSON value, in document order.
+
+    https://hl7.org/fhir/R4/references.html
+
+    Args:
+        value: A resource or a part of one; contained resources and entries are searched too.
+
+    Yields:
+        The path from the value, and the object, whose `reference` is a string. The caller may
+        replace that string.
+
+    """
+    stack: list[tuple[JsonPath, Any]] = [((), value)] if isinstance(value, dict | list) else []
+    while stack:
+        path, node = stack.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("reference"), str):
+                yield path, node
+            parts: Any = node.items()
+        else:
+            parts = enumerate(node)
+        nested = [((*path, step), part) for step, part in parts if isinstance(part, dict | list)]
+        nested.reverse()
+        stack += nested
 
 
 def key(reference: Reference) -> Key | None:

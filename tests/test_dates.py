@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_b12.dates import Date, DateTime, Instant
+from fhir_b12.dates import Date, DateTime, Instant, utc_parts
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,26 @@ def test_precision_and_offset_can_be_asked():
     ]
     assert DateTime("2026-03-09T09:15:00-00:00").offset == "-00:00"
     assert DateTime("2026").offset is None
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("2026", (2026,)),
+        ("2026-03", (2026, 3)),
+        ("2026-03-09", (2026, 3, 9)),
+        ("2026-03-09T00:15:30.1239+01:00", (2026, 3, 8, 23, 15, 30, 123)),
+        ("2016-12-31T23:59:60Z", (2017, 1, 1, 0, 0, 0, 0)),
+        ("2026-03-09T10:00:00", (2026, 3, 9, 10, 0, 0, 0)),
+        ("2026-03-09T10:00:00+23:59", (2026, 3, 8, 10, 1, 0, 0)),
+        ("2026-03-09T10:00:00+24:00", None),
+        ("2026-02-30", None),
+        ("2026-03-09T24:00:00Z", None),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("9999-12-31T23:59:59-01:00", None),
+        ("9999-12-31T23:59:60Z", None),
+        ("junk", None),
+    ],
+)
+def test_utc_parts_are_as_many_as_the_text_has_and_end_with_milliseconds(text, parts):
+    assert utc_parts(text) == parts

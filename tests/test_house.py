@@ -23,7 +23,7 @@ FLOORS = (
     ("datatypes",),
     ("records", "references"),
     ("units", "models"),
-    ("codes", "code_checks", "definitions"),
+    ("codes", "definitions"),
     ("mapping", "fhirpath"),
     ("plain", "bundles", "explanation", "guide", "validation"),
     ("reports",),

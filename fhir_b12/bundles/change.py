@@ -13,7 +13,6 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping.codecs import dump, same
 from fhir_b12.mapping.lens import MappingError, to_fhir, update
 from fhir_b12.models import as_resource
-from fhir_b12.paths import leaves
 from fhir_b12.records import Record, TherapyRecord, names
 from fhir_b12.references import Key
 
@@ -87,10 +86,8 @@ def _kept(entries: list[Any], reading: BundleReading) -> list[Any]:
     used = {
         target
         for _, url, resource in found
-        for path, text in leaves(resource)
-        if path.endswith("reference")
-        and isinstance(text, str)
-        and (target := index.find(text, url))
+        for _, node in references.walk_references(resource)
+        if (target := index.find(node["reference"], url))
     }
     gone = {path for path, _, resource in found if id(resource) in parts and path not in used}
     return [entry for i, entry in enumerate(entries) if f"entry[{i}].resource" not in gone]

@@ -11,6 +11,7 @@ import msgspec
 from fhir_b12 import validation
 from fhir_b12.cli import input_files
 from fhir_b12.cli.source_positions import Text
+from fhir_b12.data import TableError
 from fhir_b12.definitions import R4
 from fhir_b12.issues import SEVERITIES, Issue, Severity
 from fhir_b12.jsonio import MAX_BYTES, JsonError, loads, open_stream
@@ -221,6 +222,8 @@ class Checker:
             return self.validate(raw if len(raw) <= MAX_BYTES else loads(raw, max_bytes=len(raw)))
         except JsonError as error:
             return _Failed(error, error.issues)
+        except TableError:
+            raise  # a file of the library is broken, not the data
         except Exception as error:  # noqa: BLE001 - other files and lines are still to be checked
             return _Failed(error)
 

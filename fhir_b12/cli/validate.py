@@ -13,6 +13,7 @@ from fhir_b12.cli import baseline, fixes, hl7_options, input_files, minimize, wa
 from fhir_b12.cli.file_validator import DEFECT, Checker, Settings
 from fhir_b12.cli.streams import UsageError, printable, sink, write
 from fhir_b12.cli.version import version
+from fhir_b12.data import TableError
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, read_lines
 from fhir_b12.reports import Checked, Options, render
@@ -26,6 +27,13 @@ LIST = "list"  #: asks --explain for every rule
 
 def run(arguments: Namespace) -> int:
     """Validate what is given; 0 no error, 1 errors, 2 what cannot be done or read, 3 a defect."""
+    try:
+        return _run(arguments)
+    except TableError as error:  # a file of the library is broken: exit code 2, not a finding
+        raise UsageError(str(error)) from error
+
+
+def _run(arguments: Namespace) -> int:
     hl7_options.settle(arguments)
     if arguments.explain is not None:
         return _explain(arguments)

@@ -14,6 +14,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
 
+from fhir_b12.dates import is_calendar_day, offset_seconds
+
 Named = Literal["Date", "DateTime", "Time"]
 
 _FORM = re.compile(
@@ -173,13 +175,11 @@ def _read(name: Named, text: str) -> Temporal | None:
 def _minutes(offset: str | None) -> int | None:
     if offset is None or offset == "Z":
         return None if offset is None else 0
-    total = int(offset[1:3]) * 60 + int(offset[4:6])
-    return -total if offset[0] == "-" else total
+    return offset_seconds(offset) // 60
 
 
 def _is_real(parts: Parts) -> bool:
-    year, month, day = (int(each) for each in (*parts, 1, 1)[:3])
-    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]):
+    if not is_calendar_day(*(int(part) for part in (*parts, 1, 1)[:3])):
         return False
     # 60 is the leap second, which FHIR admits
     return all(part < most for part, most in zip(parts[_HOUR:], (24, 60, 61), strict=False))

@@ -10,7 +10,8 @@ from typing import Any
 
 from fhir_b12 import codes, data
 from fhir_b12.definitions import R4
-from fhir_b12.jsonio import loads
+from fhir_b12.issues import Issue
+from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.table import Table
 
@@ -50,7 +51,31 @@ def terminology() -> list[Resource]:
 
 def _stored() -> list[Resource]:
     names = sorted(file.name for file in data.profiles().iterdir() if file.name.endswith(".json"))
-    return [published(loads(data.read(data.profiles(), name))) for name in names]
+    return [published(_read(name)) for name in names]
+
+
+def _read(name: str) -> Resource:
+    """Read one definition of `profiles/`.
+
+    Raises:
+        TableError: The file is not JSON, or not a definition with a url.
+
+    """
+    try:
+        resource = loads(data.read(data.profiles(), name))
+    except JsonError as error:
+        slips = (f"profiles/{name}: {_located(issue)}{issue.message}" for issue in error.issues)
+        raise data.TableError("\n".join(slips)) from error
+    if not isinstance(resource, dict):
+        raise data.TableError(f"profiles/{name}: is not a JSON object: write one definition")
+    for key in ("resourceType", "url"):
+        if not isinstance(resource.get(key), str):
+            raise data.TableError(f"profiles/{name}: {key} is required: add it")
+    return resource
+
+
+def _located(issue: Issue) -> str:
+    return "" if issue.line is None else f"line {issue.line}, column {issue.column}: "
 
 
 def _exported(name: str) -> Iterator[Resource]:

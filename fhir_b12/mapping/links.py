@@ -11,11 +11,12 @@ import msgspec
 
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
+from fhir_b12.jsonscan import expression
 from fhir_b12.mapping.ledger import Row
 from fhir_b12.mapping.merge import put
 from fhir_b12.mapping.table import Link
-from fhir_b12.paths import leaves
 from fhir_b12.records import Record
+from fhir_b12.references import walk_references
 
 Resource = dict[str, Any]
 Resolve = Callable[[Reference], Resource | None]
@@ -65,10 +66,11 @@ def dangling(resource: Resource, old: Resource, place: str) -> Iterator[Issue]:
     """Why what a record holds no more cannot go: something else in the resource refers to it."""
     if is_contained(place):
         name = f"#{old.get('id')}"
-        for path, text in leaves(resource):
-            if path.endswith("reference") and text == name:
+        for path, node in walk_references(resource):
+            if node["reference"] == name:
                 what = "this refers to the contained resource that is to go: change it too"
-                yield Issue("error", "conflict", f"{resource['resourceType']}.{path}", what)
+                where = expression(resource["resourceType"], (*path, "reference"))
+                yield Issue("error", "conflict", where, what)
 
 
 def contain(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_b12.definitions import R4
+from fhir_b12.references import walk_references
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, Path
 
@@ -276,18 +277,12 @@ _MUST_HOLD = {("subject",), ("encounter",), ("author",), ("custodian",), ("attes
 _MUST_HOLD_IN_SECTION = {("entry",), ("focus",)}
 
 
-def _references(node: Any) -> Iterator[tuple[Path, str]]:
-    """The path of each Reference within a resource, and what it says; contained ones apart."""
-    left: list[tuple[Path, Any]] = [((), node)]
-    while left:
-        path, each = left.pop()
-        if isinstance(each, dict):
-            reference = each.get("reference")
-            if isinstance(reference, str) and not reference.startswith("#"):
-                yield path, reference
-            left += [((*path, name), part) for name, part in each.items()][::-1]
-        elif isinstance(each, list):
-            left += [((*path, index), part) for index, part in enumerate(each)][::-1]
+def _references(resource: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield path and text of each reference that leads out of the resource."""
+    for path, node in walk_references(resource):
+        text: str = node["reference"]
+        if not text.startswith("#"):
+            yield path, text
 
 
 def _reversed(links: list[list[int]]) -> list[list[int]]:

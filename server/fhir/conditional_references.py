@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fhir_b12.issues import Issue
+from fhir_b12.references import walk_references
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.fhir.bundle_entries import Entry
 from fhir_b12.server.fhir.context import access, facade
@@ -31,17 +32,11 @@ def resolve(entries: Sequence[Entry]) -> None:
 
 
 def _conditional(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object with a reference that is a search."""
-    left = [value]
-    while left:
-        node = left.pop()
-        if isinstance(node, dict):
-            text = node.get("reference")
-            if isinstance(text, str) and text.partition("?")[0] in STORED and "?" in text:
-                yield node
-            left += node.values()
-        elif isinstance(node, list):
-            left += node
+    """Yield every Reference whose text is a search."""
+    for _, node in walk_references(value):
+        resource_type, mark, _ = node["reference"].partition("?")
+        if mark and resource_type in STORED:
+            yield node
 
 
 def _found(text: str) -> str | None:

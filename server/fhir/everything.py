@@ -8,6 +8,7 @@ from itertools import chain
 
 from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
+from fhir_b12.references import walk_references
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
@@ -100,16 +101,8 @@ def _referred(versions: list[Version], kinds: frozenset[str]) -> Iterator[Versio
 
 def _references(version: Version) -> Iterator[str]:
     base = f"{facade().config.base}/"
-    left = [loads(version.body or b"{}")]
-    while left:
-        node = left.pop()
-        if isinstance(node, dict):
-            text = node.get("reference")
-            if isinstance(text, str):
-                yield "/".join(text.removeprefix(base).split("/")[:2])
-            left += node.values()
-        elif isinstance(node, list):
-            left += node
+    for _, node in walk_references(loads(version.body or b"{}")):
+        yield "/".join(node["reference"].removeprefix(base).split("/")[:2])
 
 
 _URL = "http://hl7.org/fhir/OperationDefinition/Patient-everything"

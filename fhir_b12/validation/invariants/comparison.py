@@ -5,21 +5,15 @@ A comparison that cannot be decided is empty, and a constraint that is empty is 
 and `2012-05` neither can be said to come first. A moment is compared with a day in UTC.
 """
 
-import re
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from fhir_b12 import units
+from fhir_b12 import dates, units
 
 Parts = tuple[int, ...]
 
 _UCUM = "http://unitsofmeasure.org"
-_MOMENT = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?)?)?)?",
-    re.ASCII,
-)
 
 
 def not_after(start: Any, end: Any) -> bool:
@@ -36,24 +30,9 @@ def not_after(start: Any, end: Any) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _parts(text: Any) -> Parts:
-    """Year, month, day, and the rest in UTC to the millisecond; none of what is no date."""
-    match = _MOMENT.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        return ()
-    year, month, day, hour, _, second, fraction, offset = match.groups()
-    found = tuple(int(each) for each in (year, month, day) if each)
-    try:
-        date(*(*found, 1, 1)[:3])
-        if hour is None:
-            return found
-        leap = second == "60"  # the standard library does not know the leap second
-        minute = f"{text[:17]}{'59' if leap else second}{offset or 'Z'}"
-        moment = datetime.fromisoformat(minute).astimezone(UTC) + timedelta(seconds=leap)
-    except (ValueError, OverflowError):
-        return ()
-    milliseconds = int(f"{fraction or ''}000"[:3])
-    return (*moment.timetuple()[:6], milliseconds)
+def _parts(value: Any) -> Parts:
+    """Return the parts of a date or dateTime in UTC; () if it is invalid."""
+    return (isinstance(value, str) and dates.utc_parts(value)) or ()
 
 
 def not_more(low: dict[str, Any], high: dict[str, Any]) -> bool:

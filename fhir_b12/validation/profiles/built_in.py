@@ -15,4 +15,14 @@ def package() -> Package:
     return of_resources("fhir-b12", [*profiles(), *terminology()])
 
 
+def file_of(url: str) -> str | None:
+    """Return the file of `profiles/` that defines a url: "profiles/X.json"; None if none does."""
+    from fhir_b12.guide import profiles  # noqa: PLC0415 - as in `package`
+
+    for profile in profiles():
+        if profile["url"] == url:
+            return f"profiles/StructureDefinition-{profile.get('id')}.json"
+    return None
+
+
 LATE: Mapping[str, Callable[[], Package]] = {"https://fhir-b12.org/": package}

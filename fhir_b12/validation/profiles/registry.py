@@ -4,17 +4,18 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from fhir_b12.data import TableError
 from fhir_b12.definitions import R4
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.bundle import EntryIndex
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.findings import Finding
-from fhir_b12.validation.profiles import errata
+from fhir_b12.validation.findings import Finding, is_error
+from fhir_b12.validation.profiles import built_in, errata
 from fhir_b12.validation.profiles.compiled import Part
 from fhir_b12.validation.profiles.compiler import Compiler
 from fhir_b12.validation.profiles.discriminators import Item
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Facts, Snapshots
-from fhir_b12.validation.profiles.value_checks import Found, is_error
+from fhir_b12.validation.profiles.value_checks import Found
 
 _IMPOSED = STRUCTURE + "structuredefinition-imposeProfile"
 
@@ -48,12 +49,15 @@ class Profiles:
 
         Raises:
             DefinitionError: it is known and cannot be used.
+            TableError: it is one of `profiles/`, which ship with the library.
 
         """
         if url not in self._compiled:
             try:
                 self._compiled[url] = self._compile(url)
             except DefinitionError as error:
+                if url.startswith(tuple(built_in.LATE)) and (file := built_in.file_of(url)):
+                    raise TableError(f"{file}: {error}: correct the file") from error
                 self._compiled[url] = error
             except RecursionError:
                 self._compiled[url] = DefinitionError(f"{url}: its elements are nested too deeply")

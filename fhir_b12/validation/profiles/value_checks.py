@@ -18,7 +18,7 @@ from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
-from fhir_b12.validation.findings import Finding, rules
+from fhir_b12.validation.findings import Finding, is_error
 from fhir_b12.validation.profiles import errata
 from fhir_b12.validation.profiles.discriminators import Item, Judge
 from fhir_b12.validation.profiles.fixed_values import check_fixed, check_pattern, matcher, same
@@ -213,11 +213,6 @@ def profiled(urls: Mapping[str, Sequence[str]], check: Callable[..., bool | None
             found += each
 
     return test
-
-
-def is_error(finding: Finding) -> bool:
-    """True of a finding that makes data invalid."""
-    return (finding.severity or rules()[finding.rule].severity) in {"fatal", "error"}
 
 
 def targets(
