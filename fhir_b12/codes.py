@@ -1,153 +1,171 @@
-"""Clinical codes: looked up both ways, each concept by one key.  Data: mappings/codes/*.toml"""
+"""Tables of clinical codes, looked up by key, code or text.  Data: mappings/codes/*.toml"""
 
+import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 
 from fhir_b12 import data
 from fhir_b12.caching import learned
-from fhir_b12.data import TableError
+from fhir_b12.data import Slip, TableError
 from fhir_b12.datatypes import CodeableConcept, Coding
 
-Pair = tuple[str, str]  # (system URI, code)
+Pair = tuple[str, str]  #: (system URI, code)
 _BASE = "https://fhir-b12.org"
 _NOT_CONCEPTS = frozenset({"systems", "analytes"})
-_LISTS = ("codings", "wider", "read_only")
+CODING_LISTS = ("codings", "wider", "read_only")  #: the keys of a row that hold codings
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One concept: our key and words, and the codes that mean it."""
+class CodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One concept, a row of a code table: its key, its text and the codes that mean it."""
 
     key: str
     text: str
     source: str
-    codings: tuple[Coding, ...] = ()  #: mean just this
-    wider: tuple[Coding, ...] = ()  #: written beside: not just this, so they never identify it
-    read_only: tuple[Coding, ...] = ()  #: read, never written
-    spellings: tuple[str, ...] = ()  #: texts accepted where there is no code, lower case
+    codings: tuple[Coding, ...] = ()  #: codes with exactly this meaning
+    wider: tuple[Coding, ...] = ()  #: broader codes: written as well, never used to identify it
+    read_only: tuple[Coding, ...] = ()  #: codes that are read and never written
+    spellings: tuple[str, ...] = ()  #: texts accepted if there is no code, lower case
     definition: str | None = None
-    unit: str | None = None  #: UCUM, of a laboratory test
-    analyte: str | None = None
-    mechanism: str | None = None  #: step of absorption that fails
+    unit: str | None = None  #: UCUM code, of a laboratory test
+    analyte: str | None = None  #: key of a row of codes/analytes.toml
+    mechanism: str | None = None  #: step of absorption that fails, a row of codes/mechanisms.toml
     kind: str | None = None
     role: str | None = None
 
     @property
     def concept(self) -> CodeableConcept:
-        """The concept as it is written."""
+        """The concept as it is written to a resource."""
         return CodeableConcept(coding=(*self.codings, *self.wider), text=self.text)
 
 
 class CodeTable:
-    """The concepts of one table, by key and by code."""
+    """The concepts of one table, indexed by key, by code and by spelling.
+
+    Args:
+        name: name of the table, `lab_tests`.
+        rows: the rows of its file by key, as parsed from TOML.
+
+    Raises:
+        TableError: rows have faults; all are listed.
+
+    """
 
     def __init__(self, name: str, rows: dict[str, Any]) -> None:
         self.name = name
-        slips: list[str] = []
+        slips: list[Slip] = []
+        file = f"codes/{name}.toml"
         self.entries = {
-            key: entry for key, row in rows.items() if (entry := _entry(key, row, slips))
+            key: entry for key, row in rows.items() if (entry := _parse_row(file, key, row, slips))
         }
-        self.by_code: dict[Pair, Entry] = {}
-        self.by_text: dict[str, Entry] = {}
-        self.wider: dict[Pair, list[Entry]] = {}
+        self.by_code: dict[Pair, CodeEntry] = {}
+        self.by_text: dict[str, CodeEntry] = {}
+        self.wider: dict[Pair, list[CodeEntry]] = {}
         for entry in self.entries.values():
-            self._index(entry, slips)
+            slips += (Slip(file, entry.key, key, message) for key, message in self._index(entry))
         if slips:
-            raise TableError("\n".join(f"codes/{name}.toml: {slip}" for slip in slips))
+            raise TableError(slips)
 
-    def _index(self, entry: Entry, slips: list[str]) -> None:
-        for coding in (*entry.codings, *entry.read_only):
-            other = self.by_code.setdefault(_pair(coding), entry)
-            if other is not entry:
-                slips.append(
-                    f"{entry.key}: {coding.system}|{coding.code} already means {other.key}; "
-                    "move it to `wider` in both"
-                )
+    def _index(self, entry: CodeEntry) -> Iterator[tuple[str, str]]:
+        """Add an entry to the indexes; yield key and message of each clash with another entry."""
+        for name in ("codings", "read_only"):
+            for i, coding in enumerate(getattr(entry, name)):
+                other = self.by_code.setdefault(_pair(coding), entry)
+                if other is not entry:
+                    yield (
+                        f"{name}[{i}]",
+                        (
+                            f"{coding.system}|{coding.code} already means {other.key}; "
+                            "move it to `wider` in both"
+                        ),
+                    )
         for coding in entry.wider:
             self.wider.setdefault(_pair(coding), []).append(entry)
         for text in entry.spellings:
             other = self.by_text.setdefault(text, entry)
             if other is not entry:
-                slips.append(f"{entry.key}: the spelling {text!r} already means {other.key}")
+                yield "spellings", f"{text!r} already means {other.key}; remove it from one of them"
 
-    def __getitem__(self, key: str) -> Entry:
+    def __getitem__(self, key: str) -> CodeEntry:
         return self.entries[key]
 
     def __contains__(self, key: object) -> bool:
         return key in self.entries
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[CodeEntry]:
         return iter(self.entries.values())
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def find(self, concept: CodeableConcept | Coding) -> Entry | None:
-        """What a concept means here: by the code the user chose, by any code, by its text.
+    def find(self, concept: CodeableConcept | Coding) -> CodeEntry | None:
+        """Return the entry that a concept or code means, None if unknown or ambiguous.
 
-        Of two codes the narrower counts; two that mean different things mean nothing. A text, or
-        the display of a local code or of none, counts where no code says otherwise: beside none,
-        beside local ones, and beside those that are wider than what the text names.
+        Codes come first: the one with `userSelected`, else the narrowest. Codes that mean different
+        entries give None. The text (or the display of a code of a local or missing system) counts
+        if no standard code contradicts it: all codes are local, or wider than the entry.
         """
         if isinstance(concept, Coding):
             return self.by_code.get(_pair(concept))
         standard = _standard_systems()
         coded = sorted(
             (coding for coding in concept.coding if coding.code is not None),
-            key=lambda each: not each.user_selected,
+            key=lambda coding: not coding.user_selected,
         )
         pairs = [_pair(coding) for coding in coded]
-        found = [entry for pair in pairs if (entry := self.by_code.get(pair)) is not None]
-        if found:
+        matches = [entry for pair in pairs if (entry := self.by_code.get(pair)) is not None]
+        if matches:
             chosen = any(coding.user_selected and _pair(coding) in self.by_code for coding in coded)
-            return found[0] if chosen else self._narrowest(found, pairs)
-        own = [c.display for c in concept.coding if not c.code or _pair(c)[0] not in standard]
-        words = [concept.text, *own]
-        texts = [" ".join(text.lower().split()) for text in words if text]
+            return matches[0] if chosen else self._narrowest(matches, pairs)
+        local = [c.display for c in concept.coding if not c.code or _pair(c)[0] not in standard]
+        texts = [" ".join(text.lower().split()) for text in (concept.text, *local) if text]
         entry = next((self.by_text[text] for text in texts if text in self.by_text), None)
         if entry is None or not pairs:
             return entry
-        beside = {_pair(coding) for coding in entry.wider}
-        silent = all(pair in beside or pair[0] not in standard for pair in pairs)
-        return entry if silent else None
+        wider = {_pair(coding) for coding in entry.wider}
+        agrees = all(pair in wider or pair[0] not in standard for pair in pairs)
+        return entry if agrees else None
 
-    def _narrowest(self, found: list[Entry], pairs: list[Pair]) -> Entry | None:
-        """The one that all codes mean, each other being written beside it; None of several."""
-        for entry in found:
-            if all(other is entry or _is_beside(other, entry, pairs) for other in found):
+    def _narrowest(self, matches: list[CodeEntry], pairs: list[Pair]) -> CodeEntry | None:
+        """Return the entry to which all others are wider; None if there is no such entry."""
+        for entry in matches:
+            if all(other is entry or _is_wider(other, entry, pairs) for other in matches):
                 return entry
         return None
 
     def mechanism(self, concept: CodeableConcept) -> str | None:
-        """The step of absorption a concept breaks; of wider codes only where all agree."""
+        """Return the step of absorption that a concept impairs, None if it has none.
+
+        A code that is only wider than several entries counts if all of them have one mechanism.
+        """
         entry = self.find(concept)
         if entry is not None:
             return entry.mechanism
         pairs = [_pair(coding) for coding in concept.coding]
-        found = {each.mechanism for pair in pairs for each in self.wider.get(pair, ())}
-        return found.pop() if len(found) == 1 else None
+        mechanisms = {entry.mechanism for pair in pairs for entry in self.wider.get(pair, ())}
+        return mechanisms.pop() if len(mechanisms) == 1 else None
 
-    def search(self, text: str) -> list[Entry]:
-        """The rows whose key, words, codes or displays contain a text."""
-        wanted = text.lower()
-        return [entry for entry in self if wanted in _words(entry)]
+    def search(self, text: str) -> list[CodeEntry]:
+        """Return the entries whose key, text, codes or displays contain a text, in any case."""
+        needle = text.lower()
+        return [entry for entry in self if needle in _searchable_text(entry)]
 
 
-def _is_beside(wide: Entry, narrow: Entry, pairs: list[Pair]) -> bool:
-    """Whether one concept is there only because its code is written beside the other's."""
+def _is_wider(wide: CodeEntry, narrow: CodeEntry, pairs: list[Pair]) -> bool:
+    """Return whether each of the codes that mean `wide` is listed as wider than `narrow`."""
     own = {_pair(coding) for coding in (*wide.codings, *wide.read_only)} & set(pairs)
     return own <= {_pair(coding) for coding in narrow.wider}
 
 
 @cache
 def _standard_systems() -> frozenset[str]:
-    """The systems whose codes are known here: any other's are the sender's own."""
+    """Return the URIs of the code systems of codes/systems.toml; all others are local."""
     return frozenset(row["uri"] for row in data.toml("codes/systems.toml").values())
 
 
-def _words(entry: Entry) -> str:
+def _searchable_text(entry: CodeEntry) -> str:
     codings = (*entry.codings, *entry.wider)
     words = [entry.key, entry.text, *(f"{c.code} {c.display or ''}" for c in codings)]
     return " ".join(words).lower()
@@ -157,65 +175,74 @@ def _pair(coding: Coding) -> Pair:
     return coding.system or "", coding.code or ""
 
 
-def _entry(key: str, row: Any, slips: list[str]) -> Entry | None:
+def _parse_row(file: str, key: str, row: Any, slips: list[Slip]) -> CodeEntry | None:
+    """Return a row as an entry, None if it has faults; its faults are appended to `slips`."""
     if not isinstance(row, dict):
-        slips.append(f"{key}: not a row; write [{key}] with text and source below it")
+        slips.append(Slip(file, key, "", f"not a row; write [{key}] with text and source below it"))
         return None
-    made = {"key": key, **row}
-    wrong = list(_coding_slips(key, row))
+    fields = {"key": key, **row}
+    faults = list(_coding_faults(row))
     known = data.toml("codes/systems.toml")
-    if not wrong:
-        for name in _LISTS:
-            made[name] = [{**c, "system": known[c["system"]]["uri"]} for c in row.get(name, ())]
-    for name, where in (("mechanism", "codes/mechanisms.toml"), ("analyte", "codes/analytes.toml")):
-        if name in row and row[name] not in list(data.toml(where)):
-            wrong.append(f"{key}: no {name} {row[name]!r}; there are {', '.join(data.toml(where))}")
+    if not faults:
+        for name in CODING_LISTS:
+            fields[name] = [{**c, "system": known[c["system"]]["uri"]} for c in row.get(name, ())]
+    for name, table in (("mechanism", "codes/mechanisms.toml"), ("analyte", "codes/analytes.toml")):
+        if name in row and row[name] not in list(data.toml(table)):
+            keys = ", ".join(data.toml(table))
+            faults.append((name, f"unknown {name} {row[name]!r}; the rows of {table} are {keys}"))
+    entry = None
     try:
-        entry = None if wrong else msgspec.convert(made, learned(Entry))
+        entry = None if faults else msgspec.convert(fields, learned(CodeEntry))
     except msgspec.ValidationError as error:
-        entry, wrong = None, [f"{key}: {error}"]
+        faults.append(("", str(error).replace("`", "")))
     if entry is not None:
-        wrong += _word_slips(entry)
-    slips += wrong
+        faults += _text_faults(entry)
+    slips += (Slip(file, key, part, message) for part, message in faults)
     return entry
 
 
-def _coding_slips(key: str, row: dict[str, Any]) -> Iterator[str]:
+def _coding_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield key and message of each fault in the lists of codings of a row."""
     known = data.toml("codes/systems.toml")
-    seen: dict[tuple[Any, Any], str] = {}
-    for name in _LISTS:
-        held = row.get(name, [])
-        if not isinstance(held, list) or not all(isinstance(coding, dict) for coding in held):
-            yield f"{key}: {name} is no list of codings; write [{{ system = ..., code = ... }}]"
+    lists: dict[tuple[Any, Any], str] = {}
+    for name in CODING_LISTS:
+        codings = row.get(name, [])
+        if not isinstance(codings, list) or not all(isinstance(c, dict) for c in codings):
+            yield name, "not a list of codings; write [{ system = ..., code = ... }]"
             continue
-        for coding in held:
-            system, code = coding.get("system"), coding.get("code")
+        for i, coding in enumerate(codings):
+            where, system, code = f"{name}[{i}]", coding.get("system"), coding.get("code")
             if system not in list(known):
-                yield f"{key}: no system {system!r}; there are {', '.join(known)}"
+                yield (
+                    f"{where}.system",
+                    f"unknown code system {system!r}; the rows of codes/systems.toml are "
+                    + ", ".join(known),
+                )
             if not isinstance(code, str) or not code:
-                yield f"{key}: a coding in {name} has no code; give it one"
-            for odd in coding.keys() - {"system", "code", "display"}:
-                yield f"{key}: a coding has no {odd!r}; it has system, code and display"
-            before = seen.setdefault((str(system), str(code)), name)
+                yield f"{where}.code", "the code is missing; add it"
+            for unknown in coding.keys() - {"system", "code", "display"}:
+                yield where, f"unknown key {unknown!r}; a coding has system, code and display"
+            before = lists.setdefault((str(system), str(code)), name)
             if before != name:
-                yield f"{key}: {system}|{code} stands in {before} and in {name}; keep one"
+                yield where, f"{system}|{code} is also in `{before}`; keep one"
 
 
-def _word_slips(entry: Entry) -> Iterator[str]:
+def _text_faults(entry: CodeEntry) -> Iterator[tuple[str, str]]:
+    """Yield key and message of each fault in the source and the spellings of an entry."""
     if not entry.source.strip():
-        yield f"{entry.key}: no source; say where code and name were seen together"
+        yield "source", "the source is empty; name where code and text were seen together"
     for text in entry.spellings:
         if text != " ".join(text.lower().split()):
-            yield f"{entry.key}: the spelling {text!r} is never met; lower case, single spaces"
+            yield "spellings", f"{text!r} never matches; write lower case and single spaces"
 
 
 @cache
 def table(name: str) -> CodeTable:
-    """The table `mappings/codes/NAME.toml`.
+    """Return the table `mappings/codes/NAME.toml`.
 
     Raises:
-        TableError: it has slips; all are listed.
-        KeyError: there is no such table.
+        KeyError: the table does not exist.
+        TableError: the table has faults; all are listed.
 
     """
     if name not in tables():
@@ -225,21 +252,85 @@ def table(name: str) -> CodeTable:
 
 @cache
 def tables() -> tuple[str, ...]:
-    """The names of all tables."""
+    """Return the names of all code tables, sorted."""
     files = data.mappings().joinpath("codes").iterdir()
     names = {file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")}
     return tuple(sorted(names - _NOT_CONCEPTS))
 
 
-def _url(kind: str, name: str) -> str:
-    return f"{_BASE}/{kind}/{name.replace('_', '-')}"
+# --- check digits
+
+_MOD_10 = re.compile(r"(\d{1,7})-(\d)", re.ASCII)
+_VERHOEFF = re.compile(r"[1-9]\d{5,17}", re.ASCII)
+_VERHOEFF_PERMUTATION = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+
+
+@lru_cache(maxsize=1024)
+def has_mod_10_check_digit(code: str) -> bool | None:
+    """Return whether the digit after the hyphen is the mod 10 check digit of the others.
+
+    LOINC codes have one.  https://loinc.org/kb/faq/structure/
+
+    Args:
+        code: digits, a hyphen, one digit.
+
+    Returns:
+        None if the code has another form.
+
+    """
+    parts = _MOD_10.fullmatch(code)
+    if parts is None:
+        return None
+    total = 0
+    for position, digit in enumerate(reversed(parts[1])):
+        doubled = int(digit) * (2 if position % 2 == 0 else 1)
+        total += doubled // 10 + doubled % 10
+    return (10 - total % 10) % 10 == int(parts[2])
+
+
+@lru_cache(maxsize=1024)
+def has_verhoeff_check_digit(code: str) -> bool | None:
+    """Return whether the last digit is the Verhoeff check digit of the others.
+
+    SNOMED CT identifiers have one.
+    https://confluence.ihtsdotools.org/display/DOCRELFMT/Appendix+B+-+Check-digit+computation
+
+    Args:
+        code: 6 to 18 digits, the first not zero.
+
+    Returns:
+        None if the code has another form.
+
+    """
+    if _VERHOEFF.fullmatch(code) is None:
+        return None
+    check = 0
+    for position, digit in enumerate(reversed(code)):
+        permuted = int(digit)
+        for _ in range(position % 8):
+            permuted = _VERHOEFF_PERMUTATION[permuted]
+        check = _multiply_in_d5(check, permuted)
+    return check == 0
+
+
+def _multiply_in_d5(left: int, right: int) -> int:
+    """Multiply in the dihedral group of a pentagon: turns are 0 to 4, reflections 5 to 9."""
+    turned = (left + right if left < 5 else left - right) % 5
+    return turned if (left < 5) == (right < 5) else turned + 5
+
+
+# --- export as FHIR resources
+
+
+def _canonical_url(resource_type: str, name: str) -> str:
+    return f"{_BASE}/{resource_type}/{name.replace('_', '-')}"
 
 
 def code_system(name: str) -> dict[str, Any]:
-    """A table's keys as a CodeSystem.  https://hl7.org/fhir/R4/codesystem.html"""
+    """Return the keys of a table as a CodeSystem.  https://hl7.org/fhir/R4/codesystem.html"""
     return {
         "resourceType": "CodeSystem",
-        "url": _url("CodeSystem", name),
+        "url": _canonical_url("CodeSystem", name),
         "status": "active",
         "content": "complete",
         "caseSensitive": True,
@@ -252,7 +343,7 @@ def code_system(name: str) -> dict[str, Any]:
 
 
 def value_set(name: str) -> dict[str, Any]:
-    """The codes that mean a table's concepts; our own keys where none of them has a code.
+    """Return the codes of a table's concepts as a ValueSet; all its keys if no concept has a code.
 
     https://hl7.org/fhir/R4/valueset.html
     """
@@ -266,24 +357,24 @@ def value_set(name: str) -> dict[str, Any]:
     include = [{"system": system, "concept": codes} for system, codes in by_system.items()]
     return {
         "resourceType": "ValueSet",
-        "url": _url("ValueSet", name),
+        "url": _canonical_url("ValueSet", name),
         "status": "active",
-        "compose": {"include": include or [{"system": _url("CodeSystem", name)}]},
+        "compose": {"include": include or [{"system": _canonical_url("CodeSystem", name)}]},
     }
 
 
 def concept_map(name: str) -> dict[str, Any]:
-    """A table's keys to standard codes, and to the step of absorption that each breaks.
+    """Return the map from a table's keys to standard codes and to mechanisms of absorption.
 
     https://hl7.org/fhir/R4/conceptmap.html
     """
     groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for entry in table(name):
-        for system, target in _targets(entry):
+        for system, target in _map_targets(entry):
             groups.setdefault(system, {}).setdefault(entry.key, []).append(target)
-    written = [
+    group = [
         {
-            "source": _url("CodeSystem", name),
+            "source": _canonical_url("CodeSystem", name),
             "target": system,
             "element": [{"code": key, "target": targets} for key, targets in elements.items()],
         }
@@ -291,19 +382,19 @@ def concept_map(name: str) -> dict[str, Any]:
     ]
     return {
         "resourceType": "ConceptMap",
-        "url": _url("ConceptMap", name),
+        "url": _canonical_url("ConceptMap", name),
         "status": "active",
-        **({"group": written} if written else {}),
+        **({"group": group} if group else {}),
     }
 
 
-def _targets(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+def _map_targets(entry: CodeEntry) -> Iterator[tuple[str, dict[str, Any]]]:
     for codings, equivalence in ((entry.codings, "equivalent"), (entry.wider, "wider")):
         for coding in codings:
             yield coding.system or "", {"code": coding.code, "equivalence": equivalence}
     if entry.mechanism:
         yield (
-            _url("CodeSystem", "mechanisms"),
+            _canonical_url("CodeSystem", "mechanisms"),
             {
                 "code": entry.mechanism,
                 "equivalence": "relatedto",

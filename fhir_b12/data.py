@@ -1,57 +1,89 @@
-"""Where the files that ship with the library lie; no other file knows."""
+"""Locations of the files that ship with the library; no other module knows them."""
 
 import tomllib
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Slip(NamedTuple):
+    """One fault in a table: file, row, key within the row, and what to write instead."""
+
+    file: str  #: path below `mappings/`, e.g. `codes/lab_tests.toml`
+    row: str  #: name of the row; "" for a fault of the whole file
+    key: str  #: key within the row, e.g. `codings[0].code`; "" for a fault of the whole row
+    message: str  #: what is wrong, and the remedy
+
+    def __str__(self) -> str:
+        """`codes/lab_tests.toml: ferritin.unit: not a UCUM unit ...`"""
+        row = f'"{self.row}"' if "." in self.row and self.key else self.row
+        where = ".".join(filter(None, (row, self.key)))
+        return ": ".join(filter(None, (self.file, where, self.message)))
 
 
 class TableError(ValueError):
-    """A table with slips; the message lists all of them with file, key and remedy."""
+    """A table with faults; `slips` lists all of them, the message has a line for each.
+
+    Args:
+        slips: the faults, or a message with one fault a line, each `FILE: ROW: MESSAGE`.
+
+    """
+
+    def __init__(self, slips: Iterable[Slip] | str) -> None:
+        if isinstance(slips, str):
+            slips = [_parse_slip(line) for line in slips.splitlines()]
+        self.slips: tuple[Slip, ...] = tuple(slips)
+        super().__init__("\n".join(map(str, self.slips)))
+
+
+def _parse_slip(line: str) -> Slip:
+    file, _, rest = line.partition(": ")
+    row, separator, message = rest.partition(": ")
+    return Slip(file, row, "", message) if separator else Slip(file, "", "", rest)
 
 
 def mappings() -> Traversable:
-    """The folder of mapping tables, `mappings/` in a checkout."""
+    """Return the folder of the mapping tables, `mappings/` in a checkout."""
     return files("fhir_b12.mappings")
 
 
 def definitions() -> Traversable:
-    """The folder of distilled R4 definitions."""
+    """Return the folder of the distilled R4 definitions."""
     return files("fhir_b12.definitions")
 
 
 def profiles() -> Traversable:
-    """The folder of our profiles, `profiles/` in a checkout."""
+    """Return the folder of the project's own profiles, `profiles/` in a checkout."""
     return files("fhir_b12.profiles")
 
 
 def reports() -> Traversable:
-    """The folder of what the HTML report is made with, and of the schema of the JSON report."""
+    """Return the folder with the template of the HTML report and the schema of the JSON report."""
     return files("fhir_b12.reports")
 
 
 def rules() -> list[tuple[str, str]]:
-    """The stage and the text of each file of the validator's rules."""
+    """Return stage and text of each file of validation rules, sorted by stage."""
     folder = files("fhir_b12.validation.rules")
-    found = sorted((each for each in folder.iterdir()), key=lambda each: each.name)
     return [
-        (each.name.removesuffix(".toml"), each.read_text("utf-8"))
-        for each in found
-        if each.name.endswith(".toml")
+        (file.name.removesuffix(".toml"), file.read_text("utf-8"))
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".toml")
     ]
 
 
 @cache
 def invariant_words() -> dict[str, str]:
-    """R4's invariants by key, in plainer words than R4's."""
+    """Return the plain wording of R4's invariants by their key, e.g. `obs-6`."""
     text = files("fhir_b12.validation.invariants").joinpath("words.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 
 def read(folder: Traversable, name: str) -> bytes:
-    """The bytes of one file.
+    """Return the bytes of one file.
 
     Raises:
         FileNotFoundError: the file does not ship with the library.
@@ -62,14 +94,17 @@ def read(folder: Traversable, name: str) -> bytes:
 
 @cache
 def toml(name: str) -> dict[str, Any]:
-    """A TOML file of `mappings/`, e.g. `codes/lab_tests.toml`; its numbers are Decimals.
+    """Return a parsed TOML file of `mappings/`, with its numbers as Decimals.
+
+    Args:
+        name: path below `mappings/`, e.g. `codes/lab_tests.toml`.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         TableError: the file is not TOML; the message names file, line and column.
 
     """
     try:
         return tomllib.loads(read(mappings(), name).decode("utf-8"), parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TableError(f"{name}: {error}") from error
+        raise TableError([Slip(name, "", "", str(error))]) from error

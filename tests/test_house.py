@@ -23,7 +23,7 @@ FLOORS = (
     ("datatypes",),
     ("records", "references"),
     ("units", "models"),
-    ("codes", "definitions"),
+    ("codes", "code_checks", "definitions"),
     ("mapping", "fhirpath"),
     ("plain", "bundles", "explanation", "guide", "validation"),
     ("reports",),

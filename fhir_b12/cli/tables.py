@@ -41,7 +41,7 @@ def mappings(arguments: Namespace) -> int:
 def _loaded(names: Iterable[str]) -> list[tables.Table]:
     """The tables; where any has slips, or a code table has, TableError with those of all."""
     found: list[tables.Table] = []
-    slips: list[str] = []
+    slips: list[data.Slip] = []
     for name in (*codes.tables(), *names):
         try:
             if name in tables.ORDER:
@@ -49,9 +49,9 @@ def _loaded(names: Iterable[str]) -> list[tables.Table]:
             else:
                 codes.table(name)
         except data.TableError as error:
-            slips.append(str(error))
+            slips += error.slips
     if slips:
-        raise data.TableError("\n".join(slips))
+        raise data.TableError(dict.fromkeys(slips))
     return found
 
 
@@ -119,7 +119,7 @@ def search(arguments: Namespace) -> int:
     return 0 if found else 1
 
 
-def _found(name: str, arguments: Namespace) -> Iterator[tuple[codes.Entry, str]]:
+def _found(name: str, arguments: Namespace) -> Iterator[tuple[codes.CodeEntry, str]]:
     """The rows of one table asked for, and by what each was found."""
     table = codes.table(name)
     if arguments.key:
@@ -131,7 +131,7 @@ def _found(name: str, arguments: Namespace) -> Iterator[tuple[codes.Entry, str]]
         yield from ((entry, "text") for entry in table.search(arguments.text or ""))
 
 
-def _by_code(table: codes.CodeTable, wanted: Coding) -> Iterator[tuple[codes.Entry, str]]:
+def _by_code(table: codes.CodeTable, wanted: Coding) -> Iterator[tuple[codes.CodeEntry, str]]:
     """The row a code means, then those it is written beside without meaning just that."""
     means = table.find(wanted)
     if means is not None:
@@ -159,7 +159,7 @@ def _uris() -> dict[str, str]:
     return {name: row["uri"] for name, row in data.toml("codes/systems.toml").items()}
 
 
-def _code_row(name: str, entry: codes.Entry, how: str) -> Row:
+def _code_row(name: str, entry: codes.CodeEntry, how: str) -> Row:
     said = (("analyte", entry.analyte), ("mechanism", entry.mechanism), ("kind", entry.kind),
             ("role", entry.role))  # fmt: skip
     says = ", ".join(f"{what} {value}" for what, value in said if value) or None

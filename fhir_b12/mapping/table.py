@@ -73,10 +73,19 @@ def load(name: str) -> Table:
 
 
 def build(name: str, source: dict[str, Any]) -> Table:
-    """A table from parsed TOML; see `load`."""
-    wrong = list(table_check.slips(source, ORDER))
-    if wrong:
-        raise TableError("\n".join(f"{name}.toml: {slip}" for slip in wrong))
+    """Return a table built from parsed TOML.
+
+    Args:
+        name: name of the table, `lab_result`.
+        source: content of its file.
+
+    Raises:
+        TableError: the table has faults; all are listed.
+
+    """
+    faults = list(table_check.slips(f"{name}.toml", source, ORDER))
+    if faults:
+        raise TableError(faults)
     record = table_check.record_of(source["record"])
     assert record is not None
     required = {f.name for f in msgspec.structs.fields(record) if f.required}

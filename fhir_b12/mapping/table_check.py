@@ -1,6 +1,11 @@
-"""What is wrong with a mapping table, all of it: shape, then elements, fields, types and names."""
+"""Every fault of a mapping table: shape, elements, fields, types, codecs, links and names.
+
+`slips` checks one table when it is loaded. `check_all` checks everything in `mappings/` and is what
+`fhir-b12 mappings --check` prints.
+"""
 
 import json
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -10,28 +15,79 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 
-from fhir_b12 import codes, data, datatypes, records
+from fhir_b12 import code_checks, codes, data, datatypes, records
+from fhir_b12.data import Slip, TableError
 from fhir_b12.definitions import R4, Element
 from fhir_b12.mapping.codecs import CODECS
 
 Source = dict[str, Any]
-Kind = type[records.Record]
+RecordClass = type[records.Record]
+Fault = tuple[str, str, str]  #: row, key in it, message
+#: TOML files of `mappings/` that are no mapping tables.
+_OTHER_FILES = frozenset({"units.toml", "plausibility.toml", "vital_sign_profiles.toml"})
 
 
-def slips(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
-    """Every slip of a table as parsed from TOML, with its key and what would be right."""
+def check_all() -> list[Slip]:
+    """Return every fault of the mapping tables, code tables and units, each once.
+
+    The rules of `plausibility.toml` are checked by the validator that uses them.
+    """
+    tables = tuple(re.sub("(?<!^)(?=[A-Z])", "_", r.__name__).lower() for r in records.RECORDS)
+    found = [slip for name in tables for slip in _check_file(name, tables)]
+    for file in sorted(file.name for file in data.mappings().iterdir()):
+        name = file.removesuffix(".toml")
+        if file.endswith(".toml") and file not in _OTHER_FILES and name not in tables:
+            message = "no record type has this table; add its class to fhir_b12/records/"
+            found.append(Slip(file, "", "", message))
+    return list(dict.fromkeys([*found, *code_checks.check_all()]))
+
+
+def _check_file(name: str, tables: tuple[str, ...]) -> Iterator[Slip]:
+    file = f"{name}.toml"
+    try:
+        source = data.toml(file)
+    except FileNotFoundError:
+        yield Slip(file, "", "", "the file is missing; a record type has its mapping in it")
+    except TableError as error:
+        yield from error.slips
+    else:
+        yield from slips(file, source, tables)
+
+
+def slips(file: str, source: Source, tables: tuple[str, ...]) -> Iterator[Slip]:
+    """Yield every fault of a mapping table, and of the code tables that it names.
+
+    Args:
+        file: name of the file, for the faults.
+        source: the table as parsed from TOML.
+        tables: names of all mapping tables, to which links may refer.
+
+    """
+    for row, key, message in _faults(source, tables):
+        yield Slip(file, row, key, message)
+    for name in _code_tables(source):
+        try:
+            codes.table(name)
+        except TableError as error:
+            yield from error.slips
+        except KeyError:
+            continue  # reported as a fault of the row that names it
+
+
+def _faults(source: Source, tables: tuple[str, ...]) -> Iterator[Fault]:
     wrong = list(_shape(source))
     yield from wrong
     resource, record = source.get("resource"), record_of(source.get("record"))
     if isinstance(resource, str) and not R4.is_resource(resource):
         near = R4.suggest(resource)
-        yield f"resource: FHIR R4 has no {resource}" + (f"; did you mean {near}?" if near else "")
+        hint = f"; did you mean {near}?" if near else ""
+        yield "resource", "", f"{resource} is not a resource type of FHIR R4{hint}"
     if isinstance(source.get("record"), str) and record is None:
         known = ", ".join(sorted(record.__name__ for record in records.RECORDS))
-        yield f"record: no {source['record']}; there are {known}"
+        yield "record", "", f"unknown record {source['record']}; known records: {known}"
     if record is None or not isinstance(resource, str) or not R4.is_resource(resource):
         return
-    sound = _sound(source)
+    sound = _well_formed_parts(source)
     yield from _fields(sound, record, complete=not wrong)
     yield from _paths(sound)
     yield from _types(sound, record)
@@ -41,13 +97,13 @@ def slips(source: Source, tables: tuple[str, ...]) -> Iterator[str]:
     yield from _names(sound)
 
 
-def record_of(name: Any) -> Kind | None:
-    """The record of that name."""
+def record_of(name: Any) -> RecordClass | None:
+    """Return the record class of a name, None if unknown."""
     return next((record for record in records.RECORDS if record.__name__ == name), None)
 
 
-def hints(record: Kind) -> dict[str, Any]:
-    """The type of each field of a record."""
+def hints(record: RecordClass) -> dict[str, Any]:
+    """Return the type of each field of a record."""
     return typing.get_type_hints(record, include_extras=True)
 
 
@@ -60,21 +116,26 @@ def _schema() -> Source:
     return schema
 
 
-def _shape(source: Source) -> Iterator[str]:
+def _shape(source: Source) -> Iterator[Fault]:
+    """Yield every violation of mapping.schema.json."""
     for error in Draft202012Validator(_schema()).iter_errors(source):
-        yield f"{'.'.join(map(str, error.absolute_path)) or 'table'}: {error.message}"
+        path = [*map(str, error.absolute_path)]
+        if path[:1] == ["elements"]:
+            path = path[1:] or path
+        row, *keys = path or ["table"]
+        yield row, ".".join(keys), error.message
 
 
-def _sound(source: Source) -> Source:
-    """The table without the parts whose shape is wrong, so that the rest can be looked at."""
+def _well_formed_parts(source: Source) -> Source:
+    """Return the table without the parts of wrong shape, so that the rest can be checked."""
     parts: Source = {"resource": source["resource"]}
-    for name, kind in (("elements", "row"), ("links", "link")):
-        held = source.get(name)
-        found = held.items() if isinstance(held, dict) else ()
-        parts[name] = {key: part for key, part in found if _fits_part(kind, part)}
+    for name, definition in (("elements", "row"), ("links", "link")):
+        section = source.get(name)
+        items = section.items() if isinstance(section, dict) else ()
+        parts[name] = {key: part for key, part in items if _has_shape(definition, part)}
     blocks = source.get("when")
     parts["when"] = [
-        {path: test for path, test in block.items() if _fits_part("test", test)}
+        {path: test for path, test in block.items() if _has_shape("test", test)}
         for block in (blocks if isinstance(blocks, list) else ())
         if isinstance(block, dict)
     ]
@@ -87,63 +148,72 @@ def _sound(source: Source) -> Source:
     return parts
 
 
-def _fits_part(name: str, part: Any) -> bool:
-    alone = {"$ref": f"#/$defs/{name}", "$defs": _schema()["$defs"]}
-    return bool(Draft202012Validator(alone).is_valid(part))
+def _has_shape(definition: str, part: Any) -> bool:
+    """Return whether a part of a table conforms to a definition of the schema."""
+    schema = {"$ref": f"#/$defs/{definition}", "$defs": _schema()["$defs"]}
+    return bool(Draft202012Validator(schema).is_valid(part))
 
 
 # --- fields and elements
 
 
-def _fields(source: Source, record: Kind, *, complete: bool) -> Iterator[str]:
+def _fields(source: Source, record: RecordClass, *, complete: bool) -> Iterator[Fault]:
+    """Yield every field that is unknown, mapped twice, or (if `complete`) not mapped."""
     fields = set(record.__struct_fields__)
     used: dict[str, str] = {}
-    pairs = [(element, row["field"]) for element, row in source["elements"].items()]
-    pairs += [(f"links.{field}", field) for field in source["links"]]
-    for where, field in pairs:
+    entries = [(element, "field", row["field"]) for element, row in source["elements"].items()]
+    entries += [("links", field, field) for field in source["links"]]
+    for row, key, field in entries:
         if field not in fields:
-            yield f"{where}: {record.__name__} has no field {field!r}; give one of its fields"
+            yield row, key, f"{record.__name__} has no field {field!r}; write one of its fields"
         elif field in used:
-            yield f"{where}: field {field!r} already stands at {used[field]}; use `also` there"
-        used.setdefault(field, where)
+            yield row, key, f"field {field!r} is already mapped to {used[field]}; use `also` there"
+        used.setdefault(field, row)
     if complete:
         for field in sorted(fields - set(used)):
-            yield f"elements: field {field!r} of {record.__name__} has no row, so it would be lost"
+            message = f"field {field!r} of {record.__name__} has no row and would be lost; add one"
+            yield "elements", "", message
 
 
 def _ways(source: Source) -> Iterator[tuple[str, str, str | None, str]]:
-    """Row, element, codec and field of each way that the rows read."""
+    """Yield row, element, codec and field of each element that a row reads."""
     for element, row in source["elements"].items():
         yield element, element, row.get("as"), row["field"]
         for way in row.get("also", ()):
             yield element, way["element"], way.get("as"), row["field"]
 
 
-def _paths(source: Source) -> Iterator[str]:
+def _paths(source: Source) -> Iterator[Fault]:
+    """Yield every element that R4 does not have, or that is read more than once."""
     resource = source["resource"]
     plain: dict[str, str] = {}
     ways: set[tuple[str, str | None]] = set()
     for row, path, codec, _ in _ways(source):
-        yield from _path(resource, row, path)
+        key = "" if path == row else "also"
+        yield from _path(resource, row, key, path)
         if (path, codec) in ways and plain.get(path, row) == row:
-            yield f"{row}: {path} stands twice"
+            yield row, key, f"{path} is listed twice; remove one"
         ways.add((path, codec))
         if codec is None and plain.setdefault(path, row) != row:
-            yield f"{row}: {path} is read by {plain[path]} already, and nothing is left for this"
+            yield row, key, f"{path} is already read by row {plain[path]}; remove it here"
     for path in plain:
         for other in plain:
             if path.startswith(f"{other}."):
-                yield f"{path}: {other} is read whole already; give one or the other"
-    for path in [*source["refuse"], *(path for block in source["when"] for path in block)]:
-        yield from _path(resource, path, path)
+                yield path, "", f"row {other} already reads the whole of {other}; keep one"
+    for path in source["refuse"]:
+        yield from _path(resource, "refuse", path, path)
+    for block in source["when"]:
+        for path in block:
+            yield from _path(resource, "when", path, path)
     for field, link in source["links"].items():
-        yield from _path(resource, f"links.{field}", link["element"])
+        yield from _path(resource, "links", field, link["element"])
 
 
-def _path(resource: str, where: str, path: str) -> Iterator[str]:
+def _path(resource: str, row: str, key: str, path: str) -> Iterator[Fault]:
     if R4.element(f"{resource}.{path}") is None:
         near = R4.suggest(f"{resource}.{path}")
-        yield f"{where}: R4 has no {resource}.{path}" + (f"; did you mean {near}?" if near else "")
+        hint = f"; did you mean {near}?" if near else ""
+        yield row, key, f"R4 has no element {resource}.{path}{hint}"
 
 
 # --- types
@@ -158,140 +228,155 @@ _PRIMITIVES = {
     "dateTime": (datatypes.DateTime,),
     "instant": (datatypes.Instant, datatypes.DateTime),
 }
-#: Quantities under names of their own.  https://hl7.org/fhir/R4/datatypes.html#quantity-variations
+#: Types derived from Quantity.  https://hl7.org/fhir/R4/datatypes.html#quantity-variations
 _QUANTITIES = {"Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity"}
-_CARRIED = {"Extension", "Resource"}  # as they come
+_AS_JSON = {"Extension", "Resource"}  #: types that a record holds as JSON
 
 
-def _types(source: Source, record: Kind) -> Iterator[str]:
+def _types(source: Source, record: RecordClass) -> Iterator[Fault]:
+    """Yield every element whose type or cardinality is not that of its field."""
     fields = hints(record)
     for row, path, codec, field in _ways(source):
-        found = R4.element(f"{source['resource']}.{path}")
-        if codec is not None or found is None or field not in fields:
+        element = R4.element(f"{source['resource']}.{path}")
+        if codec is not None or element is None or field not in fields:
             continue
-        many, kind = _held(fields[field])
-        if len(found.types) > 1:
-            yield f"{row}: {path} is a choice; name one of its types"
-        elif many != (found.max is None):
-            what = "may repeat" if found.max is None else "stands once"
-            yield f"{row}: {path} {what} in R4, and {field} holds {'a list' if many else 'one'}"
-        elif not _fits(found, kind):
-            named = getattr(kind, "__name__", str(kind))
-            yield f"{row}: {path} is of type {' '.join(found.types)}, and {field} holds {named}"
+        key = "" if path == row else "also"
+        is_list, item = _item_type(fields[field])
+        if len(element.types) > 1:
+            yield row, key, f"{path} is a choice of types; name the element of one type"
+        elif is_list != (element.max is None):
+            repeats = "may repeat" if element.max is None else "occurs once at most"
+            yield row, key, f"{path} {repeats} in R4, field {field} is {_list_or_one(is_list)}"
+        elif not _has_type(element, item):
+            name = getattr(item, "__name__", str(item))
+            yield row, key, f"{path} has type {' '.join(element.types)}, field {field} has {name}"
 
 
-def _held(hint: Any) -> tuple[bool, Any]:
-    """Whether a field holds a list, and what one of it is."""
+def _list_or_one(is_list: bool) -> str:
+    return "a list" if is_list else "a single value"
+
+
+def _item_type(hint: Any) -> tuple[bool, Any]:
+    """Return whether a field is a list, and the type of its value or items."""
     if typing.get_origin(hint) is tuple:
-        return True, _held(typing.get_args(hint)[0])[1]
+        return True, _item_type(typing.get_args(hint)[0])[1]
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-        if len(kinds) == 1:
-            return _held(kinds[0])
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if len(options) == 1:
+            return _item_type(options[0])
         return False, datatypes.Number
     return False, hint
 
 
-def _fits(found: Element, kind: Any) -> bool:
-    if found.content or found.types == ("BackboneElement",):
-        return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-    (name,) = found.types
+def _has_type(element: Element, item: Any) -> bool:
+    """Return whether an element of R4 converts to a type of a field."""
+    if element.content or element.types == ("BackboneElement",):
+        return isinstance(item, type) and issubclass(item, msgspec.Struct)
+    (name,) = element.types
     if R4.is_primitive(name):
-        return kind in _PRIMITIVES.get(name, (str,))
-    if name in _CARRIED:
-        return kind is Any
-    return kind is getattr(datatypes, "Quantity" if name in _QUANTITIES else name, None)
+        return item in _PRIMITIVES.get(name, (str,))
+    if name in _AS_JSON:
+        return item is Any
+    return item is getattr(datatypes, "Quantity" if name in _QUANTITIES else name, None)
 
 
 # --- codecs, links, refused values
 
 
-def _codecs(source: Source) -> Iterator[str]:
+def _codecs(source: Source) -> Iterator[Fault]:
+    """Yield every codec that is unknown, reads another type, or cannot write."""
     for row, path, name, _ in _ways(source):
         if name is None:
             continue
+        key = "as" if path == row else "also"
         if name not in CODECS:
-            yield f"{row}: no codec {name!r}; there are {', '.join(sorted(CODECS))}"
+            yield row, key, f"unknown codec {name!r}; known codecs: {', '.join(sorted(CODECS))}"
             continue
-        codec, found = CODECS[name], R4.element(f"{source['resource']}.{path}")
-        if found is not None and found.types != (codec.reads,):
-            kinds = " ".join(found.types)
-            yield f"{row}: codec {name!r} reads {codec.reads}, and {path} is {kinds}"
+        codec, element = CODECS[name], R4.element(f"{source['resource']}.{path}")
+        if element is not None and element.types != (codec.reads,):
+            actual = " ".join(element.types)
+            yield row, key, f"codec {name!r} reads {codec.reads}, {path} has type {actual}"
         if path == row and codec.encode is None:
-            yield f"{row}: codec {name!r} only reads: put it under `also`, behind what is written"
+            yield row, key, f"codec {name!r} only reads; move it to `also` of the row that writes"
 
 
-def _links(source: Source, record: Kind, tables: tuple[str, ...]) -> Iterator[str]:
+def _links(source: Source, record: RecordClass, tables: tuple[str, ...]) -> Iterator[Fault]:
+    """Yield every link whose reference, table or field does not fit."""
     for field, link in source["links"].items():
         element, name = link["element"], link["table"]
         if element not in source["elements"]:
-            yield f"links.{field}: {element} has no row of its own; add one to [elements]"
+            yield "links", field, f"{element} has no row of its own; add one to [elements]"
         if name not in tables:
-            yield f"links.{field}: no table {name!r}; there are {', '.join(tables)}"
+            yield "links", field, f"unknown table {name!r}; known tables: {', '.join(tables)}"
             continue
         other = data.toml(f"{name}.toml")
-        held = _held(hints(record).get(field))[1]
-        if held is not record_of(other.get("record")):
-            yield f"links.{field}: it holds no {other.get('record')}, which {name}.toml reads"
-        found = R4.element(f"{source['resource']}.{element}")
-        if found is not None and other.get("resource") not in found.targets:
-            yield f"links.{field}: {element} refers to no {other.get('resource')}"
+        if _item_type(hints(record).get(field))[1] is not record_of(other.get("record")):
+            yield "links", field, f"the field has another type than {other.get('record')}"
+        target = R4.element(f"{source['resource']}.{element}")
+        if target is not None and other.get("resource") not in target.targets:
+            yield "links", field, f"{element} cannot refer to {other.get('resource')} in R4"
 
 
 _WITHDRAWN = "entered-in-error"
 
 
-def _refused(source: Source) -> Iterator[str]:
+def _refused(source: Source) -> Iterator[Fault]:
+    """Yield every refused value that R4 does not have, and every withdrawal that is not refused."""
     for path, values in source["refuse"].items():
         known = R4.codes(f"{source['resource']}.{path}")
         for value in values:
             if known is not None and value not in known:
-                yield f"refuse.{path}: {value!r} is no code of R4 there; {', '.join(sorted(known))}"
+                yield "refuse", path, f"unknown code {value!r}; R4 has {', '.join(sorted(known))}"
     for element in source["elements"]:
         known = R4.codes(f"{source['resource']}.{element}")
         if known and _WITHDRAWN in known and _WITHDRAWN not in source["refuse"].get(element, ()):
-            yield f"refuse: {element} may be {_WITHDRAWN!r}, which withdraws the resource; name it"
+            yield "refuse", element, f"{_WITHDRAWN!r} withdraws the resource; add it here"
 
 
-# --- names of other tables
+# --- names of code tables
 
 _CODED = {"CodeableConcept", "Coding", "code"}
 
 
-def _names(source: Source) -> Iterator[str]:
-    named = [(row, held["codes"]) for row, held in source["elements"].items() if "codes" in held]
-    for row, _ in named:
-        found = R4.element(f"{source['resource']}.{row}")
-        if found is not None and not _CODED.intersection(found.types):
-            yield f"{row}: {' '.join(found.types)} holds no codes; leave `codes` out"
-    tests = [pair for block in source["when"] for pair in block.items()]
-    for path, test in tests:
-        name = test.get("known") or _row_named(test).partition(".")[0]
-        named += [(f"when.{path}", name)] if name else []
-    for i, (where, name) in enumerate(named):
-        if all(name != other for _, other in named[:i]):
-            yield from _code_table(where, name)
+def _code_tables(source: Source) -> dict[str, tuple[str, str]]:
+    """Return the code tables that a table names, each with row and key of the first place."""
+    if not isinstance(source.get("resource"), str):
+        return {}
+    parts = _well_formed_parts(source)
+    named: dict[str, tuple[str, str]] = {}
+    for row, value in parts["elements"].items():
+        if "codes" in value:
+            named.setdefault(value["codes"], (row, "codes"))
+    for block in parts["when"]:
+        for path, test in block.items():
+            name = test.get("known") or _row_reference(test).partition(".")[0]
+            if name:
+                named.setdefault(name, ("when", path))
+    return named
+
+
+def _names(source: Source) -> Iterator[Fault]:
+    """Yield every code table, row of one, and code system that does not exist."""
+    for row, value in source["elements"].items():
+        element = R4.element(f"{source['resource']}.{row}")
+        if "codes" in value and element is not None and not _CODED.intersection(element.types):
+            types = " ".join(element.types)
+            yield row, "codes", f"{row} has type {types}, which has no codes; remove `codes`"
+    for name, (row, key) in _code_tables(source).items():
+        if name not in codes.tables():
+            known = ", ".join(codes.tables())
+            yield row, key, f"unknown code table {name!r}; known tables: {known}"
     systems = {row["uri"] for row in data.toml("codes/systems.toml").values()}
-    for path, test in tests:
-        name, _, key = _row_named(test).partition(".")
-        if key and not list(_code_table("", name)) and key not in codes.table(name):
-            yield f"when.{path}: no row {key!r} in codes/{name}.toml; name one of its rows"
+    for path, test in (pair for block in source["when"] for pair in block.items()):
+        name, _, key = _row_reference(test).partition(".")
+        if name in codes.tables() and key not in data.toml(f"codes/{name}.toml"):
+            yield "when", path, f"codes/{name}.toml has no row {key!r}; name one of its rows"
         for pair in test.get("coded", ()):
             system = pair.partition("|")[0]
             if system not in systems:
-                yield f"when.{path}: no system {system!r} in codes/systems.toml; add it there"
+                yield "when", path, f"unknown system {system!r}; add it to codes/systems.toml"
 
 
-def _row_named(test: Source) -> str:
-    """The `table.key` of a guard that names one."""
+def _row_reference(test: Source) -> str:
+    """Return the `table.row` that a test of a `when` block names, "" if none."""
     return str(test.get("key") or test.get("silent") or "")
-
-
-def _code_table(where: str, name: str) -> Iterator[str]:
-    if name not in codes.tables():
-        yield f"{where}: no code table {name!r}; there are {', '.join(codes.tables())}"
-        return
-    try:
-        codes.table(name)
-    except data.TableError as error:
-        yield from (f"{where}: {slip}" for slip in str(error).splitlines())

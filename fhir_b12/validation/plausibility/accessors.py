@@ -11,7 +11,7 @@ import msgspec
 
 from fhir_b12 import aliases, codes, data, units
 from fhir_b12.aliases import UCUM
-from fhir_b12.codes import Entry
+from fhir_b12.codes import CodeEntry
 from fhir_b12.datatypes import CodeableConcept, Quantity, convert
 from fhir_b12.dates import DateTime
 from fhir_b12.validation.context import ResourceContext
@@ -25,12 +25,12 @@ VOID = frozenset({"cancelled", "entered-in-error", "draft"})
 Node = dict[str, Any]
 
 
-def meaning(name: str, concept: Node | None) -> Entry | None:
+def meaning(name: str, concept: Node | None) -> CodeEntry | None:
     """The row of a code table that a CodeableConcept means, coded or in words."""
     if not concept:
         return None
     table, system_aliases = codes.table(name), aliases.systems()
-    met: Entry | None = None
+    met: CodeEntry | None = None
     for coding in concept.get("coding", ()):
         system = coding.get("system", "")
         entry = table.by_code.get((system_aliases.get(system, system), coding.get("code", "")))
@@ -43,7 +43,7 @@ def meaning(name: str, concept: Node | None) -> Entry | None:
     return _find(name, concept) if any(w in table.by_text for w in words(concept)) else None
 
 
-def _find(name: str, concept: Node) -> Entry | None:
+def _find(name: str, concept: Node) -> CodeEntry | None:
     try:
         return codes.table(name).find(convert(concept, CodeableConcept))
     except msgspec.ValidationError:
@@ -250,7 +250,7 @@ def medicine(node: Node, context: ResourceContext) -> Medicine | None:
 
 def _medicine(
     place: str,
-    drugs: list[Entry | None],
+    drugs: list[CodeEntry | None],
     product: Node | None = None,
     active: tuple[Node, ...] = (),
 ) -> Medicine:
@@ -282,7 +282,7 @@ def _referred(reference: Node, context: ResourceContext) -> Node | None:
 _ANTIDOTE = "cyanokit-5-g-for-iv-infusion"
 
 
-def _drug(concept: Node | None) -> Entry | None:
+def _drug(concept: Node | None) -> CodeEntry | None:
     entry = meaning("drugs", concept)
     if concept is None or (entry is not None and entry.role != "b12"):
         return entry

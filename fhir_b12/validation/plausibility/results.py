@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from fhir_b12 import aliases, codes, data, units
-from fhir_b12.codes import Entry
+from fhir_b12.codes import CodeEntry
 from fhir_b12.units import Unit
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, prepend_path
@@ -18,7 +18,6 @@ from fhir_b12.validation.plausibility.accessors import Node, amount, meaning, sh
 from fhir_b12.validation.plausibility.future import check_future
 from fhir_b12.validation.plausibility.rule_config import facts, say
 
-_LOINC_CODE = re.compile(r"(\d{1,7})-(\d)", re.ASCII)
 _TRAILING_UNIT = re.compile(r"\d\s*([^\d\s.,;:()\-][^\s;()]*)\s*$", re.ASCII)
 
 
@@ -137,7 +136,7 @@ def _trouble(test: str | None, unit: str) -> Trouble | None:
     return Trouble(meant) if parsed is None or (wanted and wanted.unit) else None
 
 
-def _mismatch(test: Entry, expected: Unit, other: Unit) -> Trouble | None:
+def _mismatch(test: CodeEntry, expected: Unit, other: Unit) -> Trouble | None:
     dimension = _plain(expected)
     if not dimension and "%" not in (test.unit or "") and not expected.cancelled:
         return None  # a score, an index: each method has its own
@@ -181,7 +180,7 @@ def _kind(unit: Unit) -> str:
     return "another kind of quantity"
 
 
-def _sibling(test: Entry, unit: Unit) -> str:
+def _sibling(test: CodeEntry, unit: Unit) -> str:
     """The code of the same measurement in such a unit."""
     for pair in facts("OBS-01").siblings:
         if test.key in pair:
@@ -196,7 +195,9 @@ def _sizes() -> frozenset[str]:
     return facts("OBS-04").tests
 
 
-def _check_size(test: Entry, value: Node, context: ResourceContext, found: list[Finding]) -> None:
+def _check_size(
+    test: CodeEntry, value: Node, context: ResourceContext, found: list[Finding]
+) -> None:
     limits = facts("OBS-04")
     assert limits.unit is not None
     held = amount(value, limits.unit, test.analyte)
@@ -217,7 +218,11 @@ def _check_size(test: Entry, value: Node, context: ResourceContext, found: list[
 
 
 def _check_range(
-    test: Entry | None, value: Node, bounds: Node, context: ResourceContext, found: list[Finding]
+    test: CodeEntry | None,
+    value: Node,
+    bounds: Node,
+    context: ResourceContext,
+    found: list[Finding],
 ) -> None:
     unit = unit_of(value) or ""
     for name, other in _units_of(bounds):
@@ -250,7 +255,9 @@ def _same_scale(one: str, other: str) -> bool:
     return left.factor == right.factor and _plain(left) == _plain(right)
 
 
-def _check_cut_off(test: Entry, low: Node, context: ResourceContext, found: list[Finding]) -> None:
+def _check_cut_off(
+    test: CodeEntry, low: Node, context: ResourceContext, found: list[Finding]
+) -> None:
     """Total B12 judged by the range of active B12, and the other way round."""
     bounds = facts("OBS-05")
     start, end = bounds.low_from.get(test.key), bounds.low_to.get(test.key)
@@ -269,23 +276,12 @@ def _check_cut_off(test: Entry, low: Node, context: ResourceContext, found: list
 def _check_digits(concept: Node | None, context: ResourceContext, found: list[Finding]) -> None:
     for i, coding in enumerate((concept or {}).get("coding", ())):
         code = coding.get("code")
-        if code.__class__ is str and _is_loinc(coding.get("system")) and _is_mistyped(code):
+        if code.__class__ is not str or not _is_loinc(coding.get("system")):
+            continue
+        if codes.has_mod_10_check_digit(code) is False:
             say(context, found, "OBS-14", "code", "coding", i, "code")
 
 
 def _is_loinc(system: Any) -> bool:
     uri = data.toml("codes/systems.toml")["loinc"]["uri"]
     return bool(system == uri or aliases.systems().get(system) == uri)
-
-
-@lru_cache(maxsize=1024)
-def _is_mistyped(code: str) -> bool:
-    """Whether the last digit is not the mod 10 check digit of the others."""
-    parts = _LOINC_CODE.fullmatch(code)
-    if parts is None:
-        return False
-    total = 0
-    for place, digit in enumerate(reversed(parts[1])):
-        doubled = int(digit) * (2 if place % 2 == 0 else 1)
-        total += doubled // 10 + doubled % 10
-    return (10 - total % 10) % 10 != int(parts[2])

@@ -1,0 +1,156 @@
+"""`check_all` reports every fault that can be put into `mappings/`, each once."""
+
+import shutil
+from importlib.resources import as_file
+
+import pytest
+
+from fhir_b12 import aliases, codes, data, units
+from fhir_b12.data import Slip
+from fhir_b12.mapping import table_check
+
+CACHES = (
+    data.toml, codes.table, codes.tables, codes._standard_systems, aliases.systems,
+    aliases.units, aliases.cased_units, units.parse, units._atom,
+)  # fmt: skip
+
+
+@pytest.fixture
+def replace(tmp_path, monkeypatch):
+    """Return a function that replaces text in a copy of `mappings/`."""
+    with as_file(data.mappings()) as folder:
+        shutil.copytree(folder, tmp_path / "mappings")
+    monkeypatch.setattr(data, "mappings", lambda: tmp_path / "mappings")
+
+    def forget():
+        for cached in CACHES:
+            cached.cache_clear()
+
+    def replace(file, old, new):
+        path = tmp_path / "mappings" / file
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+        forget()
+
+    forget()
+    yield replace
+    monkeypatch.undo()
+    forget()
+
+
+def test_the_shipped_tables_have_no_faults():
+    assert table_check.check_all() == []
+
+
+def first_loinc_row(name):
+    """Return key and LOINC code of the first row of a table that has one."""
+    loinc = data.toml("codes/systems.toml")["loinc"]["uri"]
+    return next(
+        (entry, coding.code)
+        for entry in codes.table(name)
+        for coding in entry.codings
+        if coding.system == loinc
+    )
+
+
+def test_a_wrong_loinc_check_digit_is_reported_with_file_row_and_key(replace):
+    entry, code = first_loinc_row("lab_tests")
+    wrong = f"{code[:-1]}{(int(code[-1]) + 1) % 10}"
+    replace("codes/lab_tests.toml", f'"{code}"', f'"{wrong}"')
+    (slip,) = table_check.check_all()
+    assert slip[:3] == ("codes/lab_tests.toml", entry.key, "codings[0].code")
+    assert slip.message.startswith(f"wrong check digit in {wrong}")
+
+
+def test_a_unit_that_is_not_ucum_is_reported(replace):
+    entry, _ = first_loinc_row("lab_tests")
+    replace("codes/lab_tests.toml", 'unit = "pg/mL"', 'unit = "pgs/mL"')
+    slips = table_check.check_all()
+    assert slips == [
+        Slip(
+            "codes/lab_tests.toml",
+            entry.key,
+            "unit",
+            "'pgs/mL' is not a known UCUM unit: "
+            "no unit 'pgs' is known here; add it to mappings/units.toml",
+        )
+    ]
+
+
+def test_a_duplicate_code_is_reported_once(replace):
+    (entry, code), other = first_loinc_row("lab_tests"), list(codes.table("lab_tests"))[1]
+    replace("codes/lab_tests.toml", f'"{other.codings[0].code}"', f'"{code}"')
+    slips = table_check.check_all()
+    assert [slip[:3] for slip in slips] == [("codes/lab_tests.toml", other.key, "codings[0]")]
+    assert f"already means {entry.key}" in slips[0].message
+
+
+FAULTS = {
+    "a code of another form": (
+        "codes/drugs.toml", 'system = "rxnorm", code = "', 'system = "rxnorm", code = "X',
+        "is not a code of",
+    ),
+    "a missing display": (
+        "codes/systems.toml", 'check_digit = "mod-10"', 'check_digit = "mod-10"\ndisplay = false',
+        "not free to ship",
+    ),
+    "a source outside the free sets": (
+        "codes/systems.toml", '"SNOMED GPS 2020"', '"SNOMED GPS 1999"', "names none of",
+    ),
+    "an alias of two systems": (
+        "codes/systems.toml", '"http://loinc.org/"', '"http://snomed.info/sct"', "already belongs to",
+    ),
+    "an unknown check digit": (
+        "codes/systems.toml", '"mod-10"', '"mod-11"', "unknown 'mod-11'",
+    ),
+    "a spelling of two units": ("units.toml", '["mg/dl"]', '["mg/dl", "mg/ml"]', "already stands for"),
+    "a spelling that is another unit": (
+        "units.toml", '["mg/dl"]', '["mg/dl", "g/m3"]', "is another unit in UCUM",
+    ),
+    "an atom without a source": (
+        "units.toml", 'source = "https://ucum.org/ucum#section-Base-Units"', 'source = ""',
+        "the source is missing",
+    ),
+    "a kind with two names": ("units.toml", "[kinds]", '[kinds]\nweight = "g"', "already has the name"),
+    "a code of a vital sign": ("vital_sign_profiles.toml", "9279-1", "9279-2", "wrong check digit"),
+    "a table without a record": ("outcome.toml", "Outcome", "Outcomes", "unknown record Outcomes"),
+    "a file that is not TOML": ("codes/drugs.toml", "text = ", "text ", "codes/drugs.toml"),
+    "an unknown test of a row": ("patient.toml", 'field = "id"', 'feild = "id"', "feild"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_a_table_is_reported(name, replace):
+    file, old, new, message = FAULTS[name]
+    replace(file, old, new)
+    slips = table_check.check_all()
+    assert [slip for slip in slips if message in str(slip)]
+    assert len(slips) == len(set(slips))
+
+
+def test_a_mapping_table_without_a_record_type_is_reported(replace, tmp_path):
+    (tmp_path / "mappings" / "immunisation.toml").write_text("")
+    (slip,) = table_check.check_all()
+    assert slip.file == "immunisation.toml"
+    assert "no record type has this table" in slip.message
+
+
+def test_a_missing_mapping_table_is_reported(replace, tmp_path):
+    (tmp_path / "mappings" / "outcome.toml").unlink()
+    (slip,) = table_check.check_all()
+    assert (slip.file, slip.message.partition(";")[0]) == ("outcome.toml", "the file is missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "slip"),
+    [
+        ("a.toml: row: what", Slip("a.toml", "row", "", "what")),
+        ("a.toml: what", Slip("a.toml", "", "", "what")),
+        ("what", Slip("what", "", "", "")),
+    ],
+)
+def test_a_message_of_a_table_error_becomes_a_slip(text, slip):
+    error = data.TableError(text)
+    assert error.slips == (slip,)
+    assert str(error) == text
