@@ -5,6 +5,7 @@
 #   make test-postgres      those of the server on PostgreSQL, if its programs are here
 #   make agreement          how far the validator agrees with HL7's, on its recorded outcomes
 #   make reference          the same on fresh mutants, with HL7's validator running (Java, Maven)
+#   make mutants            changes code at random and counts the changes that no test notices
 #   make check              all that CI runs
 #
 # PYTHON=/path/to/python3.13 chooses the interpreter, VENV=.venv-3.13 the environment.
@@ -12,11 +13,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 INPUT  ?=
+SAMPLE ?= 200
 CORES  ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-postgres slow lint types laws agreement reference bench wheel check clean
+.PHONY: demo test test-postgres slow mutants lint types laws agreement reference bench wheel check \
+	clean
 
 demo: $(VENV)/.core
 	@$(BIN)/python -m fhir_b12 demo $(if $(INPUT),"$(INPUT)")
@@ -30,6 +33,12 @@ slow: $(VENV)/.dev
 test-postgres: $(VENV)/.dev
 	$(BIN)/python -m tests.server.cluster $(BIN)/python -m pytest -n $(CORES) --dist worksteal \
 		-m "slow or not slow" tests/server tests/clients
+
+# make mutants ONLY="units fhirpath" SAMPLE=50 SEED=7; CHANGED=main for the lines changed since main
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.mutation --jobs $(CORES) --sample $(SAMPLE) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(CHANGED),--changed $(CHANGED)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
