@@ -46,20 +46,8 @@ class FhirPathEnvironment:
 
     def member_of(self, url: str, item: Any) -> bool | None:
         """Whether a code, Coding or CodeableConcept is in a value set; None: who knows."""
-        contains = self._context.validator.terminology.contains
-        if isinstance(item, str):
-            told: bool | None = contains(url, None, item)
-            return told
-        if not isinstance(item, dict):
-            return None
-        answers = {
-            contains(url, coding["system"], coding["code"])
-            for coding in item.get("coding", [item])
-            if isinstance(coding, dict)
-            and isinstance(coding.get("code"), str)
-            and isinstance(coding.get("system"), str)
-        }
-        return True if True in answers else None if None in answers else False
+        answer: bool | None = self._context.validator.terminology.contains_any(url, item)
+        return answer
 
     def conforms_to(self, url: str, node: Any) -> bool | None:
         """Whether a resource conforms to a profile; None if it cannot be told."""

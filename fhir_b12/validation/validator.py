@@ -29,14 +29,14 @@ from fhir_b12.validation.report import FindingReporter, Report, json_report, unc
 from fhir_b12.validation.structure.checks import Check, StructureChecks
 from fhir_b12.validation.structure.normalization import Normalizer
 from fhir_b12.validation.structure.quick_check import count, is_well_shaped
-from fhir_b12.validation.terminology.service import (
-    Terminology,
+from fhir_b12.validation.terminology.bindings import (
     check_binding,
     check_codeable_concept,
     check_coding,
     check_identifier,
     check_quantity,
 )
+from fhir_b12.validation.terminology.service import Terminology
 
 Data = Any  #: a resource as a dict, or its JSON text as str or bytes
 

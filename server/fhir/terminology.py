@@ -83,7 +83,9 @@ def _judged(known: Terminology, codings: list[Json], value_set: str | None) -> J
     said = [_verdict(known, each, value_set) for each in codings]
     if True in said:
         right = codings[said.index(True)]
-        system = right.get("system") or (known.owner(value_set, right["code"]) if value_set else "")
+        system = right.get("system") or (
+            known.system_of_code(value_set, right["code"]) if value_set else ""
+        )
         display = known.display(system, right["code"]) if system else None
         return parameters(("result", "valueBoolean", True), ("display", "valueString", display))
     if None in said:
@@ -105,7 +107,7 @@ def _verdict(known: Terminology, coding: Json, value_set: str | None) -> bool | 
     concept = known.lookup(system, code) if said and display else None
     if concept is None:
         return said
-    right = {each.casefold() for each in concept.accepts(None)}
+    right = {each.casefold() for each in concept.displays_in(None)}
     return str(display).casefold() in right if right else said
 
 

@@ -8,13 +8,14 @@ import pytest
 from fhir_b12.cli.json_edits import apply
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.validation import Validator
+from fhir_b12.validation.terminology.system_aliases import canonical_system
 from tests.conformance.mutations import mutant
 
 VALIDATOR = Validator(plausibility=False)
 
 
 def texts(value):
-    """Every primitive as text, sorted: 1 and "1" are alike here, "A" and "a" too."""
+    """Return every primitive as text, sorted; case and known spellings of systems do not matter."""
     left, found = [value], []
     while left:
         node = left.pop()
@@ -23,7 +24,8 @@ def texts(value):
         elif isinstance(node, list):
             left += node
         elif node is not None:
-            found.append(str(node).strip().lower())
+            text = str(node).strip()
+            found.append((canonical_system(text) or text).lower())
     return sorted(found)
 
 

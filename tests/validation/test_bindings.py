@@ -2,17 +2,20 @@
 
 import pytest
 
+from fhir_b12 import data
 from fhir_b12.definitions.canonicals import Canonicals
+from fhir_b12.validation import Validator
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import rules
-from fhir_b12.validation.terminology.service import (
-    Terminology,
+from fhir_b12.validation.terminology.bindings import (
     check_binding,
     check_codeable_concept,
     check_coding,
     check_identifier,
     check_quantity,
 )
+from fhir_b12.validation.terminology.service import Terminology
+from fhir_b12.validation.terminology.system_aliases import canonical_system
 from tests.validation.test_terminology import (
     BASE,
     COLOURS,
@@ -52,7 +55,10 @@ def surroundings(**resource):
 
 def said(found):
     """`error code[0].system`: severity and place of each finding."""
-    return [f"{rules()[each.rule].severity} {place(each)} {each.rule}" for each in found]
+    return [
+        f"{each.severity or rules()[each.rule].severity} {place(each)} {each.rule}"
+        for each in found
+    ]
 
 
 def place(finding):
@@ -181,7 +187,7 @@ def test_a_code_that_only_looks_different_is_mended():
         check_binding(code, "code", "required", FEW["url"], None, surroundings(), found)
     mended = ({"op": "replace", "path": "", "value": "red"},)
     assert [each.fix for each in found] == [mended, mended, ()]
-    assert [each.values["hint"] for each in found] == [": one of red"] * 3
+    assert [each.values["hint"] for each in found] == [": use one of red"] * 3
 
 
 def test_a_code_that_is_no_longer_used_is_said_so():
@@ -286,6 +292,68 @@ def test_a_display_that_differs_by_white_space_is_mended():
     assert [each.fix for each in found] == [({"op": "replace", "path": "", "value": "Red"},)]
 
 
+# --- misspelled code systems
+
+LOINC = "http://loinc.org"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "severity"),
+    [
+        ("http://loinc.org/", "warning"),
+        ("HTTP://LOINC.ORG", "error"),  # HL7's validator does not count it as absolute
+        ("https://loinc.org", "warning"),
+        ("urn:oid:2.16.840.1.113883.6.1", "warning"),
+        ("2.16.840.1.113883.6.1", "error"),
+        ("LOINC", "error"),
+        ("loinc", "error"),
+        (" http://loinc.org", "error"),
+    ],
+)
+def test_a_misspelled_code_system_is_reported_with_the_canonical_uri_as_fix(spelling, severity):
+    coding = {"system": spelling, "code": "2132-9"}
+    fix = ({"op": "replace", "path": "", "value": LOINC},)
+    for check, value, expected in (
+        (check_coding, coding, f"{severity} system misspelled-system"),
+        (check_quantity, coding, f"{severity} system misspelled-system"),
+        (
+            check_codeable_concept,
+            concept(RED, coding),
+            "warning coding[1].system misspelled-system",
+        ),
+    ):
+        findings = []
+        check(value, surroundings(), findings)
+        assert said(findings) == [expected]
+        assert [(each.fix, each.values["canonical"]) for each in findings] == [(fix, LOINC)]
+
+
+@pytest.mark.parametrize("system", [LOINC, ELSEWHERE, "http://loinc.org/vs"])
+def test_a_system_that_is_canonical_or_unknown_is_not_misspelled(system):
+    coding = {"system": system, "code": "2132-9"}
+    assert of(check_coding, coding) == of(check_codeable_concept, concept(coding)) == []
+
+
+def test_every_code_system_of_ours_is_known_by_its_names_and_aliases():
+    for row in data.toml("codes/systems.toml").values():
+        assert canonical_system(row["uri"]) is None
+        for spelling in (*row.get("aliases", ()), *row.get("names", ())):
+            assert canonical_system(spelling) == row["uri"]
+
+
+def test_the_fix_of_a_misspelled_system_makes_a_resource_valid():
+    code = {"coding": [{"system": "LOINC", "code": "2132-9"}]}
+    resource = {"resourceType": "Observation", "status": "final", "code": code}
+    report = Validator(plausibility=False).validate(resource)
+    (issue,) = (issue for issue in report if issue.stage == "terminology")
+    pointer = "/code/coding/0/system"
+    assert (issue.rule, issue.pointer) == ("misspelled-system", pointer)
+    assert issue.fix == ({"op": "replace", "path": pointer, "value": LOINC},)
+    assert issue.message == f"system is not the canonical URI of the code system: use {LOINC}"
+    code["coding"][0]["system"] = LOINC
+    assert Validator(plausibility=False).validate(resource).valid
+
+
 # --- Quantity and Identifier
 
 
@@ -299,7 +367,8 @@ def test_a_display_that_differs_by_white_space_is_mended():
         ({"code": "mg"}, []),  # qty-3 says it
         ({"system": SYSTEM}, []),
         (GREEN, ["error code unknown-code"]),
-        ({"system": "ucum", "code": "mg"}, ["error . relative-system"]),
+        ({"system": "units", "code": "mg"}, ["error . relative-system"]),
+        ({"system": "ucum", "code": "mg"}, ["error system misspelled-system"]),
     ],
 )
 def test_a_unit_is_a_code(quantity, expected):
@@ -351,7 +420,7 @@ def test_bindings_of_r4_hold_without_a_server():
 
 def test_every_rule_speaks_only_of_what_its_findings_know():
     values = dict.fromkeys(
-        ("value", "system", "code", "display", "displays", "value_set", "hint"), "x"
+        ("value", "system", "code", "display", "displays", "value_set", "hint", "canonical"), "x"
     )
     own = [each for each in rules().values() if each.stage == "terminology"]
     assert [each.id for each in own if "{" in each.message.format(**values)] == []

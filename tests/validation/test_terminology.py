@@ -9,8 +9,9 @@ from fhir_b12.definitions import R4
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.validation.terminology import code_systems
 from fhir_b12.validation.terminology.grammars import is_absolute, language, mime_type, ucum
-from fhir_b12.validation.terminology.patterns import safe
-from fhir_b12.validation.terminology.service import Terminology, Unchecked
+from fhir_b12.validation.terminology.results import Unchecked
+from fhir_b12.validation.terminology.safe_patterns import compile_safe
+from fhir_b12.validation.terminology.service import Terminology
 
 BASE = "http://example.org"
 SYSTEM = f"{BASE}/CodeSystem/colours"
@@ -137,8 +138,13 @@ def test_inactive_codes_are_in_unless_the_value_set_says_not():
         ("parent", "=", "rose", ["pink"]),
         ("display", "=", "Rose", ["rose"]),
         ("code", "regex", "r[a-z]+", ["red", "rose", "ruby"]),
-        ("code", "regex", "(a+)+b", ["its pattern could run for too long, or is none"]),
-        ("code", "resembles", "red", ["no filter 'resembles' is known"]),
+        (
+            "code",
+            "regex",
+            "(a+)+b",
+            ["the pattern of a filter is invalid or could run for too long"],
+        ),
+        ("code", "resembles", "red", ["the filter operator 'resembles' is unknown"]),
     ],
 )
 def test_a_filter_chooses_concepts(name, op, value, found):
@@ -157,7 +163,7 @@ def test_a_filter_chooses_concepts(name, op, value, found):
             {"valueSet": [f"{BASE}/ValueSet/none"]},
             f"the value set {BASE}/ValueSet/none is not here",
         ),
-        ({"system": "urn:ietf:bcp:47"}, "urn:ietf:bcp:47 is a grammar and no list"),
+        ({"system": "urn:ietf:bcp:47"}, "urn:ietf:bcp:47 is defined by a grammar, not by a list"),
         ({"valueSet": [f"{BASE}/ValueSet/it"]}, f"{BASE}/ValueSet/it includes itself"),
         ({}, "an include names neither system nor value set"),
     ],
@@ -259,14 +265,16 @@ def test_a_deprecated_code_is_in_its_value_set_but_not_plain(known):
     url = "http://terminology.hl7.org/ValueSet/v2-0078"
     system = "http://terminology.hl7.org/CodeSystem/v2-0078"
     assert known.contains(url, system, "L") is True
-    assert "L" not in known.plain(url)
-    assert [each.rule for each in known.remarks(system, "L").remarks] == ["deprecated-code"]
+    assert "L" not in known.codes_without_problems(url)
+    assert [each.rule for each in known.validate_coding(system, "L").problems] == [
+        "deprecated-code"
+    ]
 
 
 def test_looking_codes_through_beforehand_leaves_nothing_unchecked():
     made = value_set("it", {"system": ELSEWHERE, "concept": [{"code": "a"}]})
     terminology = Terminology(Definitions(made))
-    assert terminology.plain(made["url"]) == {"a"}
+    assert terminology.codes_without_problems(made["url"]) == {"a"}
     assert terminology.unchecked == ()
 
 
@@ -318,7 +326,7 @@ def test_trusted_grammars_say_that_they_are_no_registry(known):
     assert known.contains("http://hl7.org/fhir/ValueSet/mimetypes", None, "text/plain") is True
     assert known.contains("http://hl7.org/fhir/ValueSet/mimetypes", None, "plain text") is False
     assert known.unchecked == (
-        Unchecked("urn:ietf:bcp:13", "MIME types are held to their grammar only"),
+        Unchecked("urn:ietf:bcp:13", "MIME types are checked against their grammar only"),
     )
 
 
@@ -347,14 +355,14 @@ def test_currencies_are_undecided_or_ill_formed(known):
     ],
 )
 def test_a_pattern_that_could_run_for_long_is_not_run(pattern):
-    assert safe(pattern) is None
+    assert compile_safe(pattern) is None
 
 
 @pytest.mark.parametrize(
     "pattern", [r"\d{1,5}-\d", "[A-Z]{3}", "a|b", "(a|b)?c", "x.*", r"^[a-z]+$"]
 )
 def test_an_ordinary_pattern_is_run(pattern):
-    assert safe(pattern) is not None
+    assert compile_safe(pattern) is not None
 
 
 def decided_within(seconds, *resources, url=f"{BASE}/ValueSet/it"):
@@ -383,7 +391,7 @@ def test_value_sets_that_fan_out_end():
 
 
 def test_a_code_system_too_large_is_undecided(monkeypatch):
-    monkeypatch.setattr(code_systems, "MOST_CONCEPTS", 1000)
+    monkeypatch.setattr(code_systems, "MAX_CONCEPTS", 1000)
     large = {**COLOURS, "concept": [{"code": str(number)} for number in range(2000)]}
     answers, reasons = decided_within(1, large, value_set("it", {"system": SYSTEM}))
     assert (answers, reasons) == ([None, None], [f"{SYSTEM} has more than 1,000 concepts"])
@@ -433,8 +441,8 @@ def test_a_definition_of_wrong_shape_is_no_exception(broken):
 
 
 def test_answers_are_kept_within_bounds(monkeypatch):
-    monkeypatch.setattr("fhir_b12.validation.terminology.service._MOST_KEPT", 100)
+    monkeypatch.setattr("fhir_b12.validation.terminology.service._MAX_REMEMBERED", 100)
     terminology = Terminology(Definitions(COLOURS))
     for number in range(1000):
-        terminology.remarks(f"http://x/{number}", "a", display=str(number))
-    assert len(terminology._said) <= 100
+        terminology.validate_coding(f"http://x/{number}", "a", display=str(number))
+    assert len(terminology._results) <= 100

@@ -218,26 +218,10 @@ def _equal(way: tuple[Step, ...], wanted: Any) -> Test:
 
 def _member(way: tuple[Step, ...], value_set: str) -> Test:
     def test(item: Item, context: ResourceContext) -> bool:
-        return any(
-            _in_value_set(each.value, value_set, context) for each in walk(item, way, context)
-        )
+        contains_any = context.validator.terminology.contains_any
+        return any(contains_any(value_set, each.value) is True for each in walk(item, way, context))
 
     return test
-
-
-def _in_value_set(value: Any, value_set: str, context: ResourceContext) -> bool:
-    contains = context.validator.terminology.contains
-    if isinstance(value, str):
-        return contains(value_set, None, value) is True
-    if not isinstance(value, dict):
-        return False
-    return any(
-        contains(value_set, coding["system"], coding["code"]) is True
-        for coding in value.get("coding", [value])
-        if isinstance(coding, dict)
-        and isinstance(coding.get("code"), str)
-        and isinstance(coding.get("system"), str)
-    )
 
 
 def _of_type(places: list[Raw], way: tuple[Step, ...]) -> Test | None:

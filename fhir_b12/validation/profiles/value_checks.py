@@ -23,7 +23,7 @@ from fhir_b12.validation.profiles import errata
 from fhir_b12.validation.profiles.discriminators import Item, Judge
 from fhir_b12.validation.profiles.fixed_values import check_fixed, check_pattern, matcher, same
 from fhir_b12.validation.profiles.snapshot_tree import Facts
-from fhir_b12.validation.terminology.service import check_binding
+from fhir_b12.validation.terminology.bindings import check_binding
 
 Found = list[Finding]
 ValueTest = Callable[[Item, ResourceContext, Found], None]

@@ -1,1 +1,1 @@
-"""Code systems, value sets and bindings, decided offline.  https://hl7.org/fhir/R4/terminologies.html"""
+"""Codes, value sets and code systems.  https://hl7.org/fhir/R4/terminologies.html"""

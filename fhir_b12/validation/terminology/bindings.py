@@ -1,341 +1,389 @@
-"""Codes held to what they are bound to.  https://hl7.org/fhir/R4/terminologies.html#strength
+"""Validation of coded values: by themselves, and against their bindings.
 
-Places and severities are those of HL7's validator: a code that is not in a required value set is an
-error, in an extensible one a warning, in a preferred one a piece of advice. What cannot be told
-without a terminology server is no finding; the terminology keeps it for the report.
+https://hl7.org/fhir/R4/terminologies.html#strength
+
+Locations and severities are those of HL7's validator: a code outside a required value set is an
+error, outside an extensible one a warning, outside a preferred one information. What cannot be
+decided without a terminology server is no finding; the terminology records it for the report.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from fhir_b12.issues import Severity
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 from fhir_b12.validation.terminology.grammars import has_scheme, is_absolute
-
-if TYPE_CHECKING:
-    from fhir_b12.validation.terminology.service import Remark, Said, Terminology
+from fhir_b12.validation.terminology.results import CodingProblem, CodingResult
+from fhir_b12.validation.terminology.service import Terminology
+from fhir_b12.validation.terminology.system_aliases import canonical_system
 
 Json = dict[str, Any]
 
-_PARTS = frozenset({"system", "version", "code", "display"})
-_MOST_SHOWN = 12  #: codes that a message names
-
-
-class _Bound(NamedTuple):
-    """What a value is bound to."""
-
-    strength: str
-    value_set: str
-    ceiling: str | None
-
-
-_URI = "urn:ietf:rfc:3986"
-_BY_STRENGTH = {
+_CODING_PARTS = frozenset({"system", "version", "code", "display"})
+_MAX_LISTED_CODES = 12  #: codes of a value set that a message lists
+_URI_SYSTEM = "urn:ietf:rfc:3986"
+_RULE_BY_STRENGTH = {
     "required": "required-binding",
     "extensible": "extensible-binding",
     "preferred": "preferred-binding",
 }
 
 
-def check_binding(  # noqa: PLR0917 - all that a binding is
+class _Binding(NamedTuple):
+    """The binding of one element."""
+
+    strength: str
+    value_set: str
+    max_value_set: str | None
+
+
+def check_binding(  # noqa: PLR0917 - the parts of a binding
     value: Any,
     type_name: str,
     strength: str | None,
     value_set: str | None,
-    ceiling: str | None,
+    max_value_set: str | None,
     context: ResourceContext,
-    found: list[Finding],
+    findings: list[Finding],
 ) -> None:
-    """Hold a coded value to its value set; None is a primitive that has extensions and no value.
+    """Validate a coded value against the value set it is bound to.
 
-    What is said of a coding by itself is not said again: see `check_codeable_concept` and the like.
+    Problems of the coding itself are not reported: see `check_codeable_concept` and the like.
+
+    Args:
+        value: A code, Coding, Quantity or CodeableConcept; None for a primitive that has
+            extensions and no value.
+        type_name: The type of the value: "CodeableConcept".
+        strength: Strength of the binding; "example" or None is not checked.
+        value_set: Canonical url of the value set.
+        max_value_set: Canonical url of the maximum value set of an extensible binding.
+        context: The resource.
+        findings: Findings are appended, with paths that start at the value.
+
     """
-    if value_set is None or strength not in _BY_STRENGTH:
+    if value_set is None or strength not in _RULE_BY_STRENGTH:
         return
     if isinstance(value, str):
-        if value not in context.validator.terminology.plain(value_set):
-            _bind_code(value, _Bound(strength, value_set, ceiling), context, found)
+        if value not in context.validator.terminology.codes_without_problems(value_set):
+            _bind_code(value, _Binding(strength, value_set, max_value_set), context, findings)
     elif value is None:
         if strength == "required":
-            found.append(Finding("code-missing", value_set=value_set))
+            findings.append(Finding("code-missing", value_set=value_set))
     elif not isinstance(value, dict):
         return
     elif type_name == "CodeableConcept":
-        _bind_concept(value, _Bound(strength, value_set, ceiling), context, found)
+        _bind_concept(value, _Binding(strength, value_set, max_value_set), context, findings)
     else:
-        _bind_coding(value, _Bound(strength, value_set, ceiling), context, found)
+        _bind_coding(value, _Binding(strength, value_set, max_value_set), context, findings)
 
 
-def check_codeable_concept(concept: Json, context: ResourceContext, found: list[Finding]) -> None:
-    """What holds of each coding of a CodeableConcept, whatever it is bound to.
+def check_codeable_concept(
+    concept: Json, context: ResourceContext, findings: list[Finding]
+) -> None:
+    """Validate each coding of a CodeableConcept, whatever value set it is bound to.
 
     https://hl7.org/fhir/R4/datatypes.html#CodeableConcept
     """
     codings = concept.get("coding", ())
     terminology: Terminology = context.validator.terminology
     for index, coding in enumerate(codings):
-        if terminology.is_quiet("concept", coding, context.resource):
+        if terminology.is_known_clean("concept", coding, context.resource):
             continue
         if "system" not in coding:
-            if not all(map(_PARTS.isdisjoint, codings)):
-                found.append(Finding("concept-without-system", "coding", index))
+            if not all(map(_CODING_PARTS.isdisjoint, codings)):
+                findings.append(Finding("concept-without-system", "coding", index))
             continue
-        said = _said(coding, context)
-        if said.remarks:
-            _report(said, coding, found, "coding", index)
+        canonical = canonical_system(coding["system"])
+        if canonical is not None:
+            findings.append(_misspelled_system(canonical, coding, None, "coding", index, "system"))
+            continue
+        result = _validate_coding(coding, context)
+        if result.problems:
+            _report(result, coding, findings, "coding", index)
         else:
-            terminology.keep_quiet("concept", coding, context.resource, said)
+            terminology.remember_clean("concept", coding, context.resource, result)
 
 
 def check_coding(
-    coding: Json, context: ResourceContext, found: list[Finding], *, bound: bool = False
+    coding: Json, context: ResourceContext, findings: list[Finding], *, bound: bool = False
 ) -> None:
-    """What holds of a Coding that stands alone.  https://hl7.org/fhir/R4/datatypes.html#Coding
+    """Validate a Coding outside a CodeableConcept.  https://hl7.org/fhir/R4/datatypes.html#Coding
 
-    `bound`: a value set is recommended or required here, which moves the place of some findings.
+    `bound` is True if the element has a binding, which moves the location of some findings.
     """
     terminology: Terminology = context.validator.terminology
-    if terminology.is_quiet("coding", coding, context.resource):
+    if terminology.is_known_clean("coding", coding, context.resource):
         return
     system, code = coding.get("system"), coding.get("code")
     if system is None:
         if code is not None:
-            found.append(Finding("coding-without-system"))
+            findings.append(Finding("coding-without-system"))
         return
-    if _is_no_system(system, context, found, bound=bound) or code is None:
+    if _is_invalid_system(coding, context, findings, bound=bound) or code is None:
         return
-    said = _said(coding, context)
-    if said.remarks:
-        _report(said, coding, found)
+    result = _validate_coding(coding, context)
+    if result.problems:
+        _report(result, coding, findings)
     else:
-        terminology.keep_quiet("coding", coding, context.resource, said)
+        terminology.remember_clean("coding", coding, context.resource, result)
 
 
 def check_quantity(
-    quantity: Json, context: ResourceContext, found: list[Finding], *, bound: bool = False
+    quantity: Json, context: ResourceContext, findings: list[Finding], *, bound: bool = False
 ) -> None:
-    """What holds of the unit of a Quantity.  https://hl7.org/fhir/R4/datatypes.html#Quantity"""
+    """Validate the unit of a Quantity.  https://hl7.org/fhir/R4/datatypes.html#Quantity
+
+    `bound` is True if the element has a binding, which moves the location of some findings.
+    """
     terminology: Terminology = context.validator.terminology
-    if terminology.is_quiet("quantity", quantity, context.resource):
+    if terminology.is_known_clean("quantity", quantity, context.resource):
         return
     system, code = quantity.get("system"), quantity.get("code")
-    if system is None or code is None or _is_no_system(system, context, found, bound=bound):
+    if system is None or code is None:
         return
-    said = terminology.remarks(system, code)
-    if said.remarks:
-        _report(said, quantity, found)
+    if _is_invalid_system(quantity, context, findings, bound=bound):
+        return
+    result = terminology.validate_coding(system, code)
+    if result.problems:
+        _report(result, quantity, findings)
     else:
-        terminology.keep_quiet("quantity", quantity, context.resource, said)
+        terminology.remember_clean("quantity", quantity, context.resource, result)
 
 
-def check_identifier(identifier: Json, context: ResourceContext, found: list[Finding]) -> None:
-    """What holds of the system of an Identifier.  https://hl7.org/fhir/R4/datatypes.html#Identifier"""
-    del context  # every check has it
+def check_identifier(identifier: Json, context: ResourceContext, findings: list[Finding]) -> None:
+    """Validate the system of an Identifier.  https://hl7.org/fhir/R4/datatypes.html#Identifier"""
+    del context  # every check takes one
     system, value = identifier.get("system"), identifier.get("value")
     if system is None:
         return
     if not is_absolute(system):
-        found.append(Finding("identifier-system"))
-    elif system == _URI and value is not None and not has_scheme(value):
-        found.append(Finding("identifier-uri"))
+        findings.append(Finding("identifier-system"))
+    elif system == _URI_SYSTEM and value is not None and not has_scheme(value):
+        findings.append(Finding("identifier-uri"))
 
 
-def _said(coding: Json, context: ResourceContext, *, display: bool = True) -> "Said":
-    """All that is said of a coding with a system, its display left aside if asked for."""
+def _validate_coding(
+    coding: Json, context: ResourceContext, *, display: bool = True
+) -> CodingResult:
+    """Validate a coding that has a system, with or without its display."""
     language = context.resource.get("language") or context.root.resource.get("language")
-    said: Said = context.validator.terminology.remarks(
+    terminology: Terminology = context.validator.terminology
+    return terminology.validate_coding(
         coding["system"],
         coding.get("code"),
         version=coding.get("version"),
         display=coding.get("display") if display else None,
         language=language,
     )
-    return said
 
 
-def _is_wrong(coding: Json, context: ResourceContext) -> bool:
-    """True where it is in no value set; that its display is another's does not move the code."""
-    return _said(coding, context, display=False).is_wrong
+def _is_invalid(coding: Json, context: ResourceContext) -> bool:
+    """True if a coding cannot be in any value set; a wrong display does not matter here."""
+    return _validate_coding(coding, context, display=False).is_invalid
 
 
-def _report(said: "Said", coding: Json, found: list[Finding], *path: str | int) -> None:
-    for remark in said.remarks:
-        steps = (*path, remark.step) if remark.step else path
+def _report(result: CodingResult, coding: Json, findings: list[Finding], *path: str | int) -> None:
+    """Append a finding for each problem of a coding."""
+    for problem in result.problems:
+        steps = (*path, problem.step) if problem.step else path
         fix: tuple[Json, ...] = ()
-        if remark.rule == "display-spacing":
-            fix = _replaced(remark.values["display"])
-        elif remark.rule == "code-case":
-            fix = _replaced(remark.values["code"])
-        elif remark.rule == "unknown-code" and remark.values["near"]:
-            fix = _replaced(remark.values["near"])
-        value = coding.get(remark.step or "code")
-        found.append(_finding(remark, value, *steps, fix=fix))
+        if problem.rule == "display-spacing":
+            fix = _replace_with(problem.values["display"])
+        elif problem.rule == "code-case":
+            fix = _replace_with(problem.values["code"])
+        elif problem.rule == "unknown-code" and problem.values["near"]:
+            fix = _replace_with(problem.values["near"])
+        value = coding.get(problem.step or "code")
+        findings.append(_finding(problem, value, *steps, fix=fix))
 
 
-def _finding(remark: "Remark", value: Any, *path: str | int, fix: tuple[Json, ...] = ()) -> Finding:
-    values: Json = {**remark.values, "value": value}
-    return Finding(remark.rule, *path, fix=fix, **values)
+def _finding(
+    problem: CodingProblem, value: Any, *path: str | int, fix: tuple[Json, ...] = ()
+) -> Finding:
+    values: Json = {**problem.values, "value": value}
+    return Finding(problem.rule, *path, fix=fix, **values)
 
 
-def _replaced(value: str) -> tuple[Json, ...]:
+def _replace_with(value: str) -> tuple[Json, ...]:
+    """Return the JSON Patch that replaces the value at the finding's location."""
     return ({"op": "replace", "path": "", "value": value},)
 
 
-def _is_no_system(
-    system: str, context: ResourceContext, found: list[Finding], *, bound: bool
+def _is_invalid_system(
+    coding: Json, context: ResourceContext, findings: list[Finding], *, bound: bool
 ) -> bool:
-    """Whether what should identify a code system cannot; then that is said."""
-    step = ("system",) if bound else ()
+    """Report a system that identifies no code system; return True if there is such a finding."""
+    system: str = coding["system"]
+    path = ("system",) if bound else ()
+    canonical = canonical_system(system)
+    if canonical is not None:
+        severity: Severity | None = None if is_absolute(system) else "error"
+        findings.append(_misspelled_system(canonical, coding, severity, "system"))
+        return True
     if not is_absolute(system):
-        found.append(Finding("relative-system", *step, value=system))
+        findings.append(Finding("relative-system", *path, value=system))
         return True
     terminology: Terminology = context.validator.terminology
     if terminology.system(system) is None and terminology.value_set(system) is not None:
-        found.append(Finding("value-set-as-system", *step, value_set=system))
+        findings.append(Finding("value-set-as-system", *path, value_set=system))
         return True
     return False
 
 
-# --- a code, string or uri
+def _misspelled_system(
+    canonical: str, coding: Json, severity: Severity | None, *path: str | int
+) -> Finding:
+    """Return the finding for an alias of a code system."""
+    return Finding(
+        "misspelled-system",
+        *path,
+        severity=severity,
+        fix=_replace_with(canonical),
+        canonical=canonical,
+        value=coding["system"],
+    )
+
+
+# --- bindings of a code, string or uri
 
 
 def _bind_code(
-    code: str,
-    to: _Bound,
-    context: ResourceContext,
-    found: list[Finding],
+    code: str, binding: _Binding, context: ResourceContext, findings: list[Finding]
 ) -> None:
     terminology: Terminology = context.validator.terminology
-    inside = terminology.contains(to.value_set, None, code)
-    if inside is False:
-        if to.ceiling is not None and to.strength != "required":
-            below = terminology.contains(to.ceiling, None, code)
-            if below is False:
-                found.append(Finding("maximum-binding", value=code, value_set=to.ceiling))
+    is_member = terminology.contains(binding.value_set, None, code)
+    if is_member is False:
+        if binding.max_value_set is not None and binding.strength != "required":
+            if terminology.contains(binding.max_value_set, None, code) is False:
+                findings.append(
+                    Finding("maximum-binding", value=code, value_set=binding.max_value_set)
+                )
                 return
-            if to.strength == "extensible":
+            if binding.strength == "extensible":
                 return
-        values = _values(code, to.value_set, terminology)
-        fix = _near(code, to.value_set, terminology) if to.strength == "required" else ()
-        found.append(Finding(_BY_STRENGTH[to.strength], fix=fix, **values))
-    elif inside and (system := terminology.owner(to.value_set, code)) is not None:
-        found += [_finding(each, code) for each in terminology.remarks(system, code).remarks]
+        is_required = binding.strength == "required"
+        fix = _fix_spelling(code, binding.value_set, terminology) if is_required else ()
+        values = _binding_values(code, binding.value_set, terminology)
+        findings.append(Finding(_RULE_BY_STRENGTH[binding.strength], fix=fix, **values))
+    elif is_member and (system := terminology.system_of_code(binding.value_set, code)) is not None:
+        problems = terminology.validate_coding(system, code).problems
+        findings += [_finding(problem, code) for problem in problems]
 
 
-def _values(code: Any, value_set: str, terminology: "Terminology") -> Json:
-    """What a message says of a value set, and the codes in it where they are few."""
-    known = terminology.plain(value_set)
-    few = sorted(known) if len(known) <= _MOST_SHOWN else ()
-    hint = f": one of {', '.join(few)}" if few else ""
+def _binding_values(code: Any, value_set: str, terminology: Terminology) -> Json:
+    """Return the values of a binding's message; it lists the codes if they are few."""
+    codes = terminology.codes_without_problems(value_set)
+    listed = sorted(codes) if len(codes) <= _MAX_LISTED_CODES else ()
+    hint = f": use one of {', '.join(listed)}" if listed else ": use one of its codes"
     return {"value": code, "value_set": value_set, "hint": hint}
 
 
-def _near(code: str, value_set: str, terminology: "Terminology") -> tuple[Json, ...]:
-    """The one code that differs by case and outer white space only."""
+def _fix_spelling(code: str, value_set: str, terminology: Terminology) -> tuple[Json, ...]:
+    """Return the fix to the one code that differs only in case and outer white space."""
     folded = code.strip().lower()
-    near = [each for each in terminology.plain(value_set) if each.lower() == folded]
-    return _replaced(near[0]) if len(near) == 1 else ()
+    codes = terminology.codes_without_problems(value_set)
+    near = [known for known in codes if known.lower() == folded]
+    return _replace_with(near[0]) if len(near) == 1 else ()
 
 
-# --- a Coding or a Quantity
+# --- bindings of a Coding or a Quantity
 
 
 def _bind_coding(
-    coding: Json,
-    to: _Bound,
-    context: ResourceContext,
-    found: list[Finding],
+    coding: Json, binding: _Binding, context: ResourceContext, findings: list[Finding]
 ) -> None:
     if "system" not in coding or "code" not in coding:
         return
     terminology: Terminology = context.validator.terminology
-    if _is_inside(coding, to.value_set, context) is not False:
+    if _is_member(coding, binding.value_set, context) is not False:
         return
-    if to.ceiling is not None and to.strength == "extensible":
-        if _is_inside(coding, to.ceiling, context) is False:
-            found.append(Finding("maximum-binding", value=coding["code"], value_set=to.ceiling))
+    if binding.max_value_set is not None and binding.strength == "extensible":
+        if _is_member(coding, binding.max_value_set, context) is False:
+            findings.append(
+                Finding("maximum-binding", value=coding["code"], value_set=binding.max_value_set)
+            )
         return
-    values = _values(coding["code"], to.value_set, terminology)
-    found.append(Finding(_BY_STRENGTH[to.strength], **values))
+    values = _binding_values(coding["code"], binding.value_set, terminology)
+    findings.append(Finding(_RULE_BY_STRENGTH[binding.strength], **values))
 
 
-def _is_inside(coding: Json, value_set: str, context: ResourceContext) -> bool | None:
-    """Whether a coding with a system is right and in a value set; None: cannot be told."""
-    if _is_wrong(coding, context):
+def _is_member(coding: Json, value_set: str, context: ResourceContext) -> bool | None:
+    """Return whether a coding with a system is valid and in a value set; None if undecided."""
+    if _is_invalid(coding, context):
         return False
     code = coding.get("code")
     if code is None:
         return False
     terminology: Terminology = context.validator.terminology
-    inside = terminology.contains(value_set, coding["system"], code)
+    is_member = terminology.contains(value_set, coding["system"], code)
     version = coding.get("version")
-    if version and inside is not False and terminology.system(coding["system"]) is not None:
-        return inside if terminology.system(coding["system"], version) is not None else None
-    return inside
+    if version and is_member is not False and terminology.system(coding["system"]) is not None:
+        return is_member if terminology.system(coding["system"], version) is not None else None
+    return is_member
 
 
-# --- a CodeableConcept
+# --- bindings of a CodeableConcept
 
 
 def _bind_concept(
-    concept: Json,
-    to: _Bound,
-    context: ResourceContext,
-    found: list[Finding],
+    concept: Json, binding: _Binding, context: ResourceContext, findings: list[Finding]
 ) -> None:
     terminology: Terminology = context.validator.terminology
     codings = concept.get("coding", ())
-    alone = codings[0] if len(codings) == 1 else None
-    if alone is not None and terminology.is_quiet(to.value_set, alone, context.resource):
+    only = codings[0] if len(codings) == 1 else None
+    if only is not None and terminology.is_known_clean(binding.value_set, only, context.resource):
         return
-    codings = [each for each in codings if not _PARTS.isdisjoint(each)]
+    codings = [coding for coding in codings if not _CODING_PARTS.isdisjoint(coding)]
     if not codings:
-        _without_codings(to, terminology, found)
+        _check_concept_without_codings(binding, terminology, findings)
         return
-    held = _holds(codings, to.value_set, context)
-    if held and alone is not None and "system" in alone:
-        terminology.keep_quiet(to.value_set, alone, context.resource, _said(alone, context))
-    if held is not False:
+    is_member = _has_member(codings, binding.value_set, context)
+    if is_member and only is not None and "system" in only:
+        result = _validate_coding(only, context)
+        terminology.remember_clean(binding.value_set, only, context.resource, result)
+    if is_member is not False:
         return
     if (
-        to.ceiling is not None
-        and to.strength == "extensible"
-        and _holds(codings, to.ceiling, context) is False
+        binding.max_value_set is not None
+        and binding.strength == "extensible"
+        and _has_member(codings, binding.max_value_set, context) is False
     ):
-        found.append(Finding("maximum-binding", value_set=to.ceiling))
-    values = _values(None, to.value_set, terminology)
-    found.append(Finding(_BY_STRENGTH[to.strength], **values))
+        findings.append(Finding("maximum-binding", value_set=binding.max_value_set))
+    values = _binding_values(None, binding.value_set, terminology)
+    findings.append(Finding(_RULE_BY_STRENGTH[binding.strength], **values))
 
 
-def _without_codings(
-    to: _Bound,
-    terminology: "Terminology",
-    found: list[Finding],
+def _check_concept_without_codings(
+    binding: _Binding, terminology: Terminology, findings: list[Finding]
 ) -> None:
-    """A text cannot be held to a value set, whatever it holds."""
-    if terminology.value_set(to.value_set) is None:
-        terminology.leave_unchecked(to.value_set, "the value set is not here")
-    elif to.strength == "required":
-        found.append(Finding("required-coding", value_set=to.value_set))
-    elif to.strength == "extensible" and to.ceiling is not None:
-        found.append(Finding("maximum-coding", value_set=to.ceiling))
-    elif to.strength == "extensible":
-        found.append(Finding("extensible-coding", value_set=to.value_set))
+    """Report a concept with text alone, whatever codes the value set has."""
+    if terminology.value_set(binding.value_set) is None:
+        terminology.add_unchecked(binding.value_set, "the value set is not here")
+    elif binding.strength == "required":
+        findings.append(Finding("required-coding", value_set=binding.value_set))
+    elif binding.strength == "extensible" and binding.max_value_set is not None:
+        findings.append(Finding("maximum-coding", value_set=binding.max_value_set))
+    elif binding.strength == "extensible":
+        findings.append(Finding("extensible-coding", value_set=binding.value_set))
 
 
-def _holds(codings: list[Json], value_set: str, context: ResourceContext) -> bool | None:
-    """Whether one of several codings is in a value set and none is wrong; None: cannot be told."""
-    answers = [_of_one(each, value_set, context) for each in codings]
-    wrong = any("system" in each and _is_wrong(each, context) for each in codings)
-    if wrong:
-        terminology: Terminology = context.validator.terminology
+def _has_member(codings: list[Json], value_set: str, context: ResourceContext) -> bool | None:
+    """Return whether a coding is in a value set and none is invalid; None if undecided."""
+    terminology: Terminology = context.validator.terminology
+    answers = [
+        _is_member(coding, value_set, context)
+        if "system" in coding
+        else _is_unambiguous(coding, value_set, terminology)
+        for coding in codings
+    ]
+    if any("system" in coding and _is_invalid(coding, context) for coding in codings):
         return False if terminology.value_set(value_set) is not None else None
     if True in answers:
         return True
     return None if None in answers else False
 
 
-def _of_one(coding: Json, value_set: str, context: ResourceContext) -> bool | None:
-    if "system" in coding:
-        return _is_inside(coding, value_set, context)
+def _is_unambiguous(coding: Json, value_set: str, terminology: Terminology) -> bool:
+    """Return True if a coding without system can mean only one code of a value set."""
     code = coding.get("code")
-    return code is not None and context.validator.terminology.alone(value_set, code)
+    return code is not None and terminology.is_code_unambiguous(value_set, code)

@@ -1,16 +1,16 @@
-"""Conditions on the concepts of a code system.  https://hl7.org/fhir/R4/valueset-filter-operator.html"""
+"""Filters of value sets on the concepts of a code system.  https://hl7.org/fhir/R4/valueset-filter-operator.html"""
 
 from functools import cached_property
 from typing import Any
 
 from fhir_b12.validation.terminology.code_systems import CodeSystem, Concept, Undecided
-from fhir_b12.validation.terminology.patterns import LONGEST_TEXT, safe
+from fhir_b12.validation.terminology.safe_patterns import MAX_TEXT, compile_safe
 
-MOST_MATCHES = 20_000  #: concepts that one pattern is tried on
+MAX_MATCHED_CONCEPTS = 20_000  #: concepts that one pattern is matched with
 
 
 class Filter:
-    """One condition: a property, an operator, a value."""
+    """One filter: a property, an operator and a value."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         self.property, self.op, self.value = (
@@ -18,45 +18,47 @@ class Filter:
         )
 
     def codes(self, system: CodeSystem) -> frozenset[str]:
-        """The codes of a complete code system that pass.
+        """Return the codes of a complete code system that pass the filter.
 
         Raises:
-            Undecided: the filter is not one that R4 defines, or could run for too long.
+            Undecided: R4 does not define the operator, or the pattern could run for too long.
 
         """
         by_hierarchy = {
-            "is-a": system.below,
-            "descendent-of": lambda code: system.below(code) - {code},
-            "is-not-a": lambda code: system.codes - system.below(code),
-            "generalizes": system.above,
+            "is-a": system.descendants,
+            "descendent-of": lambda code: system.descendants(code) - {code},
+            "is-not-a": lambda code: system.codes - system.descendants(code),
+            "generalizes": system.ancestors,
         }.get(self.op)
         if by_hierarchy is not None:
             return by_hierarchy(self.value)
-        return frozenset(code for code, each in system.concepts.items() if self._test(each, system))
+        return frozenset(
+            code for code, concept in system.concepts.items() if self._passes(concept, system)
+        )
 
-    def _test(self, concept: Concept, system: CodeSystem) -> bool:
-        values = concept.says(self.property)
+    def _passes(self, concept: Concept, system: CodeSystem) -> bool:
+        values = concept.property_values(self.property)
         match self.op:
             case "=":
                 return self.value in values
             case "in":
-                return not set(values).isdisjoint(self._several)
+                return not set(values).isdisjoint(self._listed_values)
             case "not-in":
-                return set(values).isdisjoint(self._several)
+                return set(values).isdisjoint(self._listed_values)
             case "exists":
                 return bool(values) == (self.value == "true")
             case "regex":
                 return any(self._matches(value, system) for value in values)
-        raise Undecided(f"no filter {self.op!r} is known")
+        raise Undecided(f"the filter operator {self.op!r} is unknown")
 
     @cached_property
-    def _several(self) -> frozenset[str]:
-        return frozenset(each.strip() for each in self.value.split(","))
+    def _listed_values(self) -> frozenset[str]:
+        return frozenset(value.strip() for value in self.value.split(","))
 
     def _matches(self, value: str, system: CodeSystem) -> bool:
-        pattern = safe(self.value)
+        pattern = compile_safe(self.value)
         if pattern is None:
-            raise Undecided("its pattern could run for too long, or is none")
-        if len(value) > LONGEST_TEXT or len(system.concepts) > MOST_MATCHES:
-            raise Undecided("there is too much to try its pattern on")
+            raise Undecided("the pattern of a filter is invalid or could run for too long")
+        if len(value) > MAX_TEXT or len(system.concepts) > MAX_MATCHED_CONCEPTS:
+            raise Undecided("the pattern of a filter would be matched with too much text")
         return pattern.fullmatch(value) is not None

@@ -1,7 +1,8 @@
-"""What a value set holds.  https://hl7.org/fhir/R4/valueset.html#compositions
+"""Membership and expansion of value sets.  https://hl7.org/fhir/R4/valueset.html#compositions
 
-A question is answered by yes, by no, or by `Undecided` where what is here cannot tell. A value set
-of nothing but lists becomes one set of codes a system; another is asked include by include.
+An answer is yes, no, or the exception `Undecided` if the loaded definitions cannot decide. A value
+set whose includes can all be listed is expanded once into codes by system; another one is evaluated
+include by include.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,268 +13,307 @@ from fhir_b12.validation.terminology.code_systems import CodeSystem, Undecided, 
 from fhir_b12.validation.terminology.filters import Filter
 from fhir_b12.validation.terminology.grammars import GRAMMARS
 
-MOST_CODES = 500_000  #: of one value set
-DEEPEST = 30  #: value sets within value sets
-MOST_STEPS = 20_000  #: includes looked at for one answer
-MOST_TESTS = 5_000_000  #: concepts that filters are tried on for one answer
+MAX_CODES = 500_000  #: of one value set
+MAX_DEPTH = 30  #: value sets that import each other
+MAX_INCLUDES = 20_000  #: evaluated for one answer
+MAX_FILTERED_CONCEPTS = 5_000_000  #: concepts that filters are applied to for one answer
 
 Codes = Mapping[str, frozenset[str]]  #: code system -> codes
 
 
-class Library(Protocol):
-    """Where a value set finds what it is made of."""
+class TerminologyResolver(Protocol):
+    """Source of the code systems and value sets that a value set includes."""
 
     def system(self, url: str, version: str | None = None) -> CodeSystem | None:
-        """The code system of a url, and of that version where one is asked for."""
+        """Return the code system of a url and version, None if not loaded."""
         ...
 
     def value_set(self, canonical: str) -> "ValueSet | None":
-        """The value set of a canonical url."""
+        """Return the value set of a canonical url, None if not loaded."""
         ...
 
 
-class Walk:
-    """How far one question has led: it ends in bounded time whatever the definitions."""
+class ExpansionBudget:
+    """Limits for one question, so that hostile definitions end in bounded time."""
 
     def __init__(self) -> None:
-        self.open: list[ValueSet] = []
-        self._steps = self._tests = 0
+        self.entered: list[ValueSet] = []
+        self._includes = self._concepts = 0
 
     def enter(self, value_set: "ValueSet") -> None:
-        """Go into a value set.
+        """Start to evaluate a value set.
 
         Raises:
-            Undecided: it holds itself, or the way has become too long.
+            Undecided: The value set includes itself, or the imports are too deep.
 
         """
-        if any(each is value_set for each in self.open):
+        if any(entered is value_set for entered in self.entered):
             raise Undecided(f"{value_set.url} includes itself")
-        if len(self.open) >= DEEPEST:
-            raise Undecided(f"more than {DEEPEST} value sets within each other")
-        self.open.append(value_set)
-
-    def step(self) -> None:
-        """Look at one include.
-
-        Raises:
-            Undecided: there are too many.
-
-        """
-        self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise Undecided(f"more than {MOST_STEPS:,} includes")
-
-    def test(self, concepts: int) -> None:
-        """Try a filter on so many concepts.
-
-        Raises:
-            Undecided: that would be too many.
-
-        """
-        self._tests += concepts
-        if self._tests > MOST_TESTS:
-            raise Undecided(f"filters on more than {MOST_TESTS:,} concepts")
+        if len(self.entered) >= MAX_DEPTH:
+            raise Undecided(f"more than {MAX_DEPTH} value sets within each other")
+        self.entered.append(value_set)
 
     def leave(self) -> None:
-        """Come back from it."""
-        self.open.pop()
+        """End the value set that was entered last."""
+        self.entered.pop()
+
+    def count_include(self) -> None:
+        """Count an include that is evaluated.
+
+        Raises:
+            Undecided: There are too many.
+
+        """
+        self._includes += 1
+        if self._includes > MAX_INCLUDES:
+            raise Undecided(f"more than {MAX_INCLUDES:,} includes")
+
+    def count_concepts(self, number: int) -> None:
+        """Count the concepts that a filter is applied to.
+
+        Raises:
+            Undecided: There are too many.
+
+        """
+        self._concepts += number
+        if self._concepts > MAX_FILTERED_CONCEPTS:
+            raise Undecided(f"filters on more than {MAX_FILTERED_CONCEPTS:,} concepts")
 
 
 class ValueSet:
-    """A ValueSet resource, made ready for asking."""
+    """A ValueSet resource that can be evaluated."""
 
-    def __init__(self, resource: dict[str, Any], library: Library) -> None:
+    def __init__(self, resource: dict[str, Any], resolver: TerminologyResolver) -> None:
         self.url = str(resource.get("url", ""))
         self.version: str | None = resource.get("version")
         compose = resource.get("compose")
         self._has_inactive = not isinstance(compose, dict) or compose.get("inactive") is not False
-        self._include = [Include(each, library) for each in objects(compose, "include")]
-        self._exclude = [Include(each, library) for each in objects(compose, "exclude")]
-        self._library = library
-        self._expansion = _expansion(resource)
+        self._include = [Include(row, resolver) for row in objects(compose, "include")]
+        self._exclude = [Include(row, resolver) for row in objects(compose, "exclude")]
+        self._resolver = resolver
+        self._stored_expansion = _stored_expansion(resource)
         self._codes: Codes | Undecided | None = None
 
-    def contains(self, system: str | None, code: str, walk: Walk | None = None) -> bool:
-        """Whether a code is in it; of any system where none is named.
+    def contains(
+        self, system: str | None, code: str, budget: ExpansionBudget | None = None
+    ) -> bool:
+        """Return whether the value set contains a code; `system` None accepts any system.
 
         Raises:
-            Undecided: it cannot be told, and why.
+            Undecided: The loaded definitions cannot decide.
 
         """
         try:
-            known = self.codes(walk)
+            codes_by_system = self.codes(budget)
         except Undecided:
-            return self._asked(system, code, walk or Walk())
+            return self._evaluate(system, code, budget or ExpansionBudget())
         if system is None:
-            return any(code in each for each in known.values())
-        return code in known.get(system, ())
+            return any(code in codes for codes in codes_by_system.values())
+        return code in codes_by_system.get(system, ())
 
-    def _asked(self, system: str | None, code: str, walk: Walk) -> bool:
-        if self._expansion and code in self._expansion.get(system or "", ()):
+    def _evaluate(self, system: str | None, code: str, budget: ExpansionBudget) -> bool:
+        """Evaluate include by include.
+
+        Raises:
+            Undecided: The loaded definitions cannot decide.
+
+        """
+        if self._stored_expansion and code in self._stored_expansion.get(system or "", ()):
             return True
         if not self._include:
             raise Undecided("it is defined by words only")
-        walk.enter(self)
+        budget.enter(self)
         try:
-            found = _any(self._include, system, code, walk)
-            if found and self._exclude:
-                found = not _any(self._exclude, system, code, walk)
+            is_member = _is_in_any(self._include, system, code, budget)
+            if is_member and self._exclude:
+                is_member = not _is_in_any(self._exclude, system, code, budget)
         finally:
-            walk.leave()
-        if found and not self._has_inactive and system is not None:
-            return not _is_inactive(self._library, system, code)
-        return found
+            budget.leave()
+        if is_member and not self._has_inactive and system is not None:
+            return not _is_inactive(self._resolver, system, code)
+        return is_member
 
-    def codes(self, walk: Walk | None = None) -> Codes:
-        """Every code by its system.
+    def codes(self, budget: ExpansionBudget | None = None) -> Codes:
+        """Return all codes by system.
 
         Raises:
-            Undecided: there is no list of them here, and why.
+            Undecided: The value set cannot be expanded with the loaded definitions.
 
         """
         if self._codes is None:
             try:
-                self._codes = self._listed(walk or Walk())
+                self._codes = self._expand(budget or ExpansionBudget())
             except Undecided as reason:
                 self._codes = reason
         if isinstance(self._codes, Undecided):
             raise Undecided(str(self._codes))
         return self._codes
 
-    def _listed(self, walk: Walk) -> Codes:
+    def _expand(self, budget: ExpansionBudget) -> Codes:
+        """Expand all includes and excludes.
+
+        Raises:
+            Undecided: One of them cannot be expanded.
+
+        """
         if not self._include:
-            if self._expansion is not None:
-                return self._expansion
+            if self._stored_expansion is not None:
+                return self._stored_expansion
             raise Undecided("it is defined by words only")
-        walk.enter(self)
+        budget.enter(self)
         try:
-            found = _union(each.codes(walk) for each in self._include)
-            barred = _union(each.codes(walk) for each in self._exclude)
+            included = _union(include.codes(budget) for include in self._include)
+            excluded = _union(exclude.codes(budget) for exclude in self._exclude)
         finally:
-            walk.leave()
-        left = {system: codes - barred.get(system, frozenset()) for system, codes in found.items()}
+            budget.leave()
+        expansion = {
+            system: codes - excluded.get(system, frozenset()) for system, codes in included.items()
+        }
         if not self._has_inactive:
-            left = {system: self._active(system, codes) for system, codes in left.items()}
-        return left
+            expansion = {system: self._active(system, codes) for system, codes in expansion.items()}
+        return expansion
 
     def _active(self, system: str, codes: frozenset[str]) -> frozenset[str]:
-        return frozenset(code for code in codes if not _is_inactive(self._library, system, code))
+        return frozenset(code for code in codes if not _is_inactive(self._resolver, system, code))
 
     @cached_property
     def sole_list(self) -> frozenset[str]:
-        """The codes of its one include where that names a system and lists codes."""
+        """The codes listed by its only include, if that names a system; else empty."""
         only = self._include[0] if len(self._include) == 1 else None
         return only.listed or frozenset() if only and only.system else frozenset()
 
     @cached_property
     def trusted(self) -> list[str]:
-        """The grammars it includes whose well-formed codes count as codes."""
-        systems = (each.system or "" for each in self._include if each.listed is None)
-        return [each for each in systems if each in GRAMMARS and GRAMMARS[each].is_trusted]
+        """The included systems whose grammar decides that well-formed codes are valid."""
+        systems = (include.system or "" for include in self._include if include.listed is None)
+        return [url for url in systems if url in GRAMMARS and GRAMMARS[url].is_trusted]
 
 
 class Include:
-    """One `include` or `exclude`: what is of its system and in all its value sets."""
+    """One `include` or `exclude`: codes of its system that are in all its value sets."""
 
-    def __init__(self, row: dict[str, Any], library: Library) -> None:
+    def __init__(self, row: dict[str, Any], resolver: TerminologyResolver) -> None:
         system, version = row.get("system"), row.get("version")
         self.system = system if isinstance(system, str) else None
         self.version = version if isinstance(version, str) else None
         self.listed = (
             frozenset(
                 code
-                for each in objects(row, "concept")
-                if isinstance(code := each.get("code"), str)
+                for concept in objects(row, "concept")
+                if isinstance(code := concept.get("code"), str)
             )
             if "concept" in row
             else None
         )
-        self.filters = [Filter(each) for each in objects(row, "filter")]
-        sets = row.get("valueSet")
+        self.filters = [Filter(filter_) for filter_ in objects(row, "filter")]
+        urls = row.get("valueSet")
         self.value_sets = [
-            each for each in (sets if isinstance(sets, list) else ()) if isinstance(each, str)
+            url for url in (urls if isinstance(urls, list) else ()) if isinstance(url, str)
         ]
-        self._library = library
-        self._kept: dict[int, frozenset[str] | Undecided] = {}
+        self._resolver = resolver
+        self._filtered: dict[int, frozenset[str] | Undecided] = {}
 
-    def contains(self, system: str | None, code: str, walk: Walk) -> bool:
-        """Whether a code is of its system and in all its value sets.
+    def contains(self, system: str | None, code: str, budget: ExpansionBudget) -> bool:
+        """Return whether a code is of its system and in all its value sets.
 
         Raises:
-            Undecided: it cannot be told, and why.
+            Undecided: The loaded definitions cannot decide.
 
         """
         if self.system is not None:
             if system not in {None, self.system}:
                 return False
-            if not self._own(code, walk):
+            if not self._is_in_system(code, budget):
                 return False
         elif not self.value_sets:
             raise Undecided("an include names neither system nor value set")
         for url in self.value_sets:
-            if not self._imported(url).contains(self.system or system, code, walk):
+            if not self._imported(url).contains(self.system or system, code, budget):
                 return False
         return True
 
-    def _own(self, code: str, walk: Walk) -> bool:
+    def _is_in_system(self, code: str, budget: ExpansionBudget) -> bool:
+        """Return whether a code is among those of its system that it includes.
+
+        Raises:
+            Undecided: The code system is not complete, or a grammar cannot decide.
+
+        """
         if self.listed is not None:
             return code in self.listed
         assert self.system is not None
         grammar = GRAMMARS.get(self.system)
         if grammar is not None:
-            known = grammar.knows(code)
-            if known is False or (known and not self.filters):
-                return bool(known)
+            is_valid = grammar.accepts(code)
+            if is_valid is False or (is_valid and not self.filters):
+                return bool(is_valid)
             raise Undecided(grammar.reason)
-        system = self._complete()
+        system = self._complete_system()
         concept = system.find(code)
         return concept is not None and all(
-            concept.code in self._passing(number, system, walk)
+            concept.code in self._filter(number, system, budget)
             for number in range(len(self.filters))
         )
 
     def _imported(self, url: str) -> ValueSet:
-        found = self._library.value_set(url)
-        if found is None:
-            raise Undecided(f"the value set {url} is not here")
-        return found
-
-    def _complete(self) -> CodeSystem:
-        """Its code system, if all codes of it are here."""
-        assert self.system is not None
-        found = self._library.system(self.system, self.version)
-        if found is None:
-            version = f" version {self.version}" if self.version else ""
-            raise Undecided(f"the code system {self.system}{version} is not here")
-        if not found.is_complete:
-            raise Undecided(f"only part of the code system {self.system} is here")
-        return found
-
-    def _passing(self, number: int, system: CodeSystem, walk: Walk) -> frozenset[str]:
-        found = self._kept.get(number)
-        if found is None:
-            try:
-                walk.test(len(system.concepts))
-                found = self.filters[number].codes(system)
-            except Undecided as reason:
-                found = reason
-            self._kept[number] = found
-        if isinstance(found, Undecided):
-            raise Undecided(str(found))
-        return found
-
-    def codes(self, walk: Walk) -> Codes:
-        """Every code by its system.
+        """Return an imported value set.
 
         Raises:
-            Undecided: there is no list of them here, and why.
+            Undecided: It is not loaded.
 
         """
-        walk.step()
+        value_set = self._resolver.value_set(url)
+        if value_set is None:
+            raise Undecided(f"the value set {url} is not here")
+        return value_set
+
+    def _complete_system(self) -> CodeSystem:
+        """Return its code system.
+
+        Raises:
+            Undecided: The code system is not loaded, or only a part of it.
+
+        """
+        assert self.system is not None
+        system = self._resolver.system(self.system, self.version)
+        if system is None:
+            version = f" version {self.version}" if self.version else ""
+            raise Undecided(f"the code system {self.system}{version} is not here")
+        if not system.is_complete:
+            raise Undecided(f"only part of the code system {self.system} is here")
+        return system
+
+    def _filter(self, number: int, system: CodeSystem, budget: ExpansionBudget) -> frozenset[str]:
+        """Return the codes that pass a filter, from the second call on without applying it.
+
+        Raises:
+            Undecided: The filter cannot be applied.
+
+        """
+        codes = self._filtered.get(number)
+        if codes is None:
+            try:
+                budget.count_concepts(len(system.concepts))
+                codes = self.filters[number].codes(system)
+            except Undecided as reason:
+                codes = reason
+            self._filtered[number] = codes
+        if isinstance(codes, Undecided):
+            raise Undecided(str(codes))
+        return codes
+
+    def codes(self, budget: ExpansionBudget) -> Codes:
+        """Return all codes by system.
+
+        Raises:
+            Undecided: The include cannot be expanded with the loaded definitions.
+
+        """
+        budget.count_include()
         parts: list[Codes] = []
         if self.system is not None:
-            parts.append({self.system: self._own_codes(walk)})
-        parts += [self._imported(url).codes(walk) for url in self.value_sets]
+            parts.append({self.system: self._codes_of_system(budget)})
+        parts += [self._imported(url).codes(budget) for url in self.value_sets]
         if not parts:
             raise Undecided("an include names neither system nor value set")
         common = dict(parts[0])
@@ -283,30 +323,38 @@ class Include:
             }
         return common
 
-    def _own_codes(self, walk: Walk) -> frozenset[str]:
+    def _codes_of_system(self, budget: ExpansionBudget) -> frozenset[str]:
+        """Return the codes of its system that it includes.
+
+        Raises:
+            Undecided: The code system cannot be listed.
+
+        """
         if self.listed is not None:
             return self.listed
         if self.system in GRAMMARS:
-            raise Undecided(f"{self.system} is a grammar and no list")
-        system = self._complete()
-        found = system.codes
+            raise Undecided(f"{self.system} is defined by a grammar, not by a list")
+        system = self._complete_system()
+        codes = system.codes
         for number in range(len(self.filters)):
-            found &= self._passing(number, system, walk)
-        return found
+            codes &= self._filter(number, system, budget)
+        return codes
 
 
-def _any(includes: list[Include], system: str | None, code: str, walk: Walk) -> bool:
-    """Whether one of them holds the code.
+def _is_in_any(
+    includes: list[Include], system: str | None, code: str, budget: ExpansionBudget
+) -> bool:
+    """Return whether an include contains the code.
 
     Raises:
-        Undecided: none does for sure, and one may.
+        Undecided: No include surely does, and at least one is undecided.
 
     """
     reason = None
-    for each in includes:
-        walk.step()
+    for include in includes:
+        budget.count_include()
         try:
-            if each.contains(system, code, walk):
+            if include.contains(system, code, budget):
                 return True
         except Undecided as error:
             reason = reason or error
@@ -316,43 +364,43 @@ def _any(includes: list[Include], system: str | None, code: str, walk: Walk) -> 
 
 
 def _union(parts: Iterable[Codes]) -> dict[str, frozenset[str]]:
-    """All codes of all parts.
+    """Return the codes of all parts.
 
     Raises:
-        Undecided: there are too many.
+        Undecided: There are too many.
 
     """
-    found: dict[str, list[frozenset[str]]] = {}
+    sets_by_system: dict[str, list[frozenset[str]]] = {}
     count = 0
     for part in parts:
         for system, codes in part.items():
-            found.setdefault(system, []).append(codes)
+            sets_by_system.setdefault(system, []).append(codes)
             count += len(codes)
-        if count > MOST_CODES:
-            raise Undecided(f"it has more than {MOST_CODES:,} codes")
+        if count > MAX_CODES:
+            raise Undecided(f"it has more than {MAX_CODES:,} codes")
     return {
-        system: several[0] if len(several) == 1 else frozenset[str]().union(*several)
-        for system, several in found.items()
+        system: sets[0] if len(sets) == 1 else frozenset[str]().union(*sets)
+        for system, sets in sets_by_system.items()
     }
 
 
-def _is_inactive(library: Library, system: str, code: str) -> bool:
-    known = library.system(system)
+def _is_inactive(resolver: TerminologyResolver, system: str, code: str) -> bool:
+    known = resolver.system(system)
     concept = known.find(code) if known else None
     return concept is not None and concept.is_inactive
 
 
-def _expansion(resource: dict[str, Any]) -> Codes | None:
-    """The codes of a stored expansion; None where there is none."""
+def _stored_expansion(resource: dict[str, Any]) -> Codes | None:
+    """Return the codes of the expansion that a ValueSet resource contains, None if it has none."""
     expansion = resource.get("expansion")
     if not isinstance(expansion, dict):
         return None
-    found: dict[str, set[str]] = {}
+    codes_by_system: dict[str, set[str]] = {}
     rows = list(objects(expansion, "contains"))
     while rows:
         row = rows.pop()
         system, code = row.get("system"), row.get("code")
         if isinstance(system, str) and isinstance(code, str) and row.get("abstract") is not True:
-            found.setdefault(system, set()).add(code)
+            codes_by_system.setdefault(system, set()).add(code)
         rows.extend(objects(row, "contains"))
-    return {system: frozenset(codes) for system, codes in found.items()}
+    return {system: frozenset(codes) for system, codes in codes_by_system.items()}

@@ -1,6 +1,7 @@
-"""Our code tables as terminology: complete as to our own keys, a few codes of everybody else's.
+"""The code tables of `mappings/codes/` as terminology.
 
-Of somebody else's code system a table knows some codes, so that it never says that one is unknown.
+A table's own code system, its keys, is complete. Of other code systems a table lists only some
+codes, so it never makes a code unknown.
 """
 
 from functools import cache
@@ -11,28 +12,30 @@ from fhir_b12.validation.terminology.code_systems import Concept
 
 
 def value_set(canonical: str) -> dict[str, Any] | None:
-    """The codes that mean the concepts of the table whose ValueSet has that url."""
-    name = _names().get(canonical)
+    """Return the ValueSet of a table, with the codes that mean its rows, None if unknown."""
+    name = _tables_by_url().get(canonical)
     return codes.value_set(name) if name and "/ValueSet/" in canonical else None
 
 
 def code_system(canonical: str) -> dict[str, Any] | None:
-    """The keys of the table whose CodeSystem has that url."""
-    name = _names().get(canonical)
+    """Return the CodeSystem of a table, with its keys, None if unknown."""
+    name = _tables_by_url().get(canonical)
     return codes.code_system(name) if name and "/CodeSystem/" in canonical else None
 
 
 def lookup(system: str, code: str) -> Concept | None:
-    """What a table says of a code of any system."""
+    """Return the concept of a code that some table lists, None if no table does."""
     display = _displays().get((system, code))
     return Concept(code, display) if display else None
 
 
 @cache
-def _names() -> dict[str, str]:
-    urls = {name: codes.value_set(name)["url"] for name in codes.tables()}
-    of_systems = {url.replace("/ValueSet/", "/CodeSystem/"): name for name, url in urls.items()}
-    return {**{url: name for name, url in urls.items()}, **of_systems}
+def _tables_by_url() -> dict[str, str]:
+    value_sets = {codes.value_set(name)["url"]: name for name in codes.tables()}
+    code_systems = {
+        url.replace("/ValueSet/", "/CodeSystem/"): name for url, name in value_sets.items()
+    }
+    return value_sets | code_systems
 
 
 @cache
