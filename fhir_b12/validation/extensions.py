@@ -15,10 +15,11 @@ from fhir_b12.fhirpath import compile as compiled
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
 from fhir_b12.validation.findings import Finding, prepend_path
-from fhir_b12.validation.profiles.discriminators import Item, inner_type
-from fhir_b12.validation.profiles.registry import Profile, Profiles, profiles_of
-from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Raw
-from fhir_b12.validation.profiles.value_checks import Found
+from fhir_b12.validation.profiles.discriminators import ElementValue
+from fhir_b12.validation.profiles.r4_types import content_type
+from fhir_b12.validation.profiles.registry import CompiledProfile, ProfileRegistry, profile_registry
+from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, SnapshotElement
+from fhir_b12.validation.profiles.value_checks import Findings
 
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
 
@@ -35,13 +36,13 @@ class Holder(NamedTuple):
 class Watch(NamedTuple):
     """What one check of extensions needs at every step."""
 
-    profiles: Profiles
+    profiles: ProfileRegistry
     context: ResourceContext
 
 
-def check_extensions(resource: dict[str, Any], context: ResourceContext, found: Found) -> None:
+def check_extensions(resource: dict[str, Any], context: ResourceContext, found: Findings) -> None:
     """All extensions of a resource, but not those of resources within it."""
-    watch = Watch(profiles_of(context), context)
+    watch = Watch(profile_registry(context), context)
     _walk(resource, Holder(context.type, resource), watch, found)
 
 
@@ -49,7 +50,7 @@ def check_extension(
     extension: dict[str, Any],
     owner_type_path: str,
     context: ResourceContext,
-    found: Found,
+    found: Findings,
     *,
     modifier: bool = False,
     owner: Any = None,
@@ -62,11 +63,11 @@ def check_extension(
     within = owner_type_path.rpartition(".")[2] in {"Extension", "extension", "modifierExtension"}
     url = owner.get("url") if within and isinstance(owner, dict) else None
     holder = Holder(owner_type_path, owner, url, within=within)
-    watch = Watch(profiles_of(context), context)
+    watch = Watch(profile_registry(context), context)
     found += _check(extension, holder, watch, found, modifier=modifier)
 
 
-def _walk(node: dict[str, Any], holder: Holder, watch: Watch, found: Found) -> None:
+def _walk(node: dict[str, Any], holder: Holder, watch: Watch, found: Findings) -> None:
     extension_holders = watch.context.extension_holders
     for name, value in node.items():
         if isinstance(value, dict):
@@ -89,7 +90,7 @@ def _walk(node: dict[str, Any], holder: Holder, watch: Watch, found: Found) -> N
 
 
 def _step(
-    value: dict[str, Any], name: str, holder: Holder, watch: Watch, found: Found
+    value: dict[str, Any], name: str, holder: Holder, watch: Watch, found: Findings
 ) -> Sequence[Finding]:
     """One object: what is found in it, and what is to be told of its holder."""
     if "resourceType" in value:
@@ -111,7 +112,7 @@ def _step(
 
 
 def _check(
-    extension: dict[str, Any], holder: Holder, watch: Watch, found: Found, *, modifier: bool
+    extension: dict[str, Any], holder: Holder, watch: Watch, found: Findings, *, modifier: bool
 ) -> Sequence[Finding]:
     """One extension; what is wrong with its being there is told of its holder."""
     url = extension.get("url")
@@ -136,12 +137,12 @@ def _check(
     assert root is not None
     if "|" in url:
         found.append(Finding("extension-version", url=profile.url))
-    if bool(root.facts.get("isModifier", False)) != modifier:
+    if bool(root.definition.get("isModifier", False)) != modifier:
         rule = "extension-modifier" if modifier else "extension-not-modifier"
         found.append(Finding(rule, url=profile.url))
     _check_value(extension, root, profile, found)
     _check_nested(extension, root, profile, found)
-    profile.part.check_whole(Item(extension, None, "Extension"), watch.context, found)
+    profile.rules.check_whole(ElementValue(extension, None, "Extension"), watch.context, found)
     return _check_use(profile, holder, watch, modifier=modifier)
 
 
@@ -150,7 +151,9 @@ def _is_example(url: str) -> bool:
     return "example.org" in url or "acme.com" in url
 
 
-def _check_value(extension: dict[str, Any], root: Raw, profile: Profile, found: Found) -> None:
+def _check_value(
+    extension: dict[str, Any], root: SnapshotElement, profile: CompiledProfile, found: Findings
+) -> None:
     allowed, least = _value_of(root)
     if profile.url == f"{STRUCTURE}structuredefinition-fhir-type":
         allowed = {*allowed, "uri", "url"}
@@ -166,12 +169,12 @@ def _check_value(extension: dict[str, Any], root: Raw, profile: Profile, found: 
         found.append(Finding("extension-no-value", **told))
 
 
-def _value_of(root: Raw) -> tuple[set[str], int]:
+def _value_of(root: SnapshotElement) -> tuple[set[str], int]:
     """The types that an extension's value may have, and whether it must be there."""
     value = next((each for each in root.children if each.name.startswith("value")), None)
-    if value is None or value.facts.get("max") == "0":
+    if value is None or value.definition.get("max") == "0":
         return set(), 0
-    return set(value.types), int(value.facts.get("min", 0))
+    return set(value.types), int(value.definition.get("min", 0))
 
 
 def _kind_of(extension: dict[str, Any]) -> str | None:
@@ -184,7 +187,9 @@ def _kind_of(extension: dict[str, Any]) -> str | None:
     return None
 
 
-def _check_nested(extension: dict[str, Any], root: Raw, profile: Profile, found: Found) -> None:
+def _check_nested(
+    extension: dict[str, Any], root: SnapshotElement, profile: CompiledProfile, found: Findings
+) -> None:
     """Parts of a complex extension: those with a relative url must be ones it defines."""
     nested = extension.get("extension")
     if not nested:
@@ -217,12 +222,12 @@ _ANYWHERE = tuple(f"ElementDefinition.{name}" for name in ("example.value", "pat
 
 
 def _check_use(
-    profile: Profile, holder: Holder, watch: Watch, *, modifier: bool
+    profile: CompiledProfile, holder: Holder, watch: Watch, *, modifier: bool
 ) -> Sequence[Finding]:
     """Context of use.  https://hl7.org/fhir/R4/defining-extensions.html#context"""
     contexts = [
         (str(each.get("type")), str(each.get("expression", "")))
-        for each in profile.facts.get("context", ())
+        for each in profile.definition.get("context", ())
     ]
     if profile.url in _WIDER:
         contexts.append(("element", _WIDER[profile.url]))
@@ -237,7 +242,7 @@ def _check_use(
         return ()
     return [
         Finding("extension-condition", url=profile.url, expression=text)
-        for text in profile.facts.get("contextInvariant", ())
+        for text in profile.definition.get("contextInvariant", ())
         if not _holds(text, holder, watch.context)
     ][:1]
 
@@ -260,9 +265,9 @@ def _is_place(text: str, places: frozenset[str], watch: Watch) -> bool:
         return True
     context = watch.context
     if hash_ and structure != f"{STRUCTURE}{context.type}":
-        there = Item(context.resource, None, context.type, context)
+        there = ElementValue(context.resource, None, context.type, context)
         kind = watch.profiles.snapshots.type_of(structure)
-        if kind == context.type and not watch.profiles.judge(there, structure, context):
+        if kind == context.type and not watch.profiles.conforms_to(there, structure, context):
             return False
     if name.endswith("[x]"):
         stem = name.removesuffix("[x]")
@@ -295,7 +300,7 @@ def _places(path: str) -> frozenset[str]:
     found = {path}
     for length in range(2, len(names) + 1):
         here = ".".join(names[:length])
-        inner = inner_type(here)
+        inner = content_type(here)
         rest = names[length:]
         if inner != here:
             found.add(".".join([inner, *rest]))
@@ -310,7 +315,7 @@ def _places(path: str) -> frozenset[str]:
 def _holds(text: str, holder: Holder, context: ResourceContext) -> bool:
     try:
         held: bool = compiled(text).holds(
-            holder.node, inner_type(holder.path), FhirPathEnvironment.of(context)
+            holder.node, content_type(holder.path), FhirPathEnvironment.of(context)
         )
     except FhirPathError:  # R4's own use %extension, which FHIRPath does not know
         return True

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir_b12.validation.profiles.discriminators import SlicingError, steps
+from fhir_b12.validation.profiles.discriminators import SlicingError, parse_path
 from tests.validation.profiling import (
     HOME,
     R4,
@@ -318,7 +318,7 @@ def test_slices_are_told_by_position():
 @pytest.mark.parametrize("path", ["a b", "where(x)", "a..b", "extension(3)", "a | b"])
 def test_a_discriminator_that_r4_does_not_permit_is_refused(path):
     with pytest.raises(SlicingError):
-        steps(path)
+        parse_path(path)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_discriminator_that_r4_does_not_permit_is_refused(path):
     ],
 )
 def test_the_steps_of_a_discriminator(path, read):
-    assert [each.name if each.what == "name" else each.what for each in steps(path)] == read
+    assert [each.name if each.what == "name" else each.what for each in parse_path(path)] == read
 
 
 def test_many_slices_and_many_values_take_bounded_time():

@@ -1,4 +1,4 @@
-"""Our own profiles, known to every validator and made when one of them is first asked for."""
+"""The profiles of this project, known to every validator and built on first use."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -8,8 +8,8 @@ from fhir_b12.definitions.packages import Package, of_resources
 
 @cache
 def package() -> Package:
-    """What the guide defines: profiles, extensions, value sets, code systems, concept maps."""
-    # needs the tables and their codes, which a validation of other data does not
+    """Return the guide's profiles, extensions, value sets, code systems and concept maps."""
+    # loads the mapping tables, which validation of other data does not need
     from fhir_b12.guide import profiles, terminology  # noqa: PLC0415
 
     return of_resources("fhir-b12", [*profiles(), *terminology()])

@@ -1,7 +1,7 @@
-"""Check resources and extensions against profiles.  https://hl7.org/fhir/R4/profiling.html
+"""Validation of resources and extensions against profiles.  https://hl7.org/fhir/R4/profiling.html
 
-A profile's snapshot is compiled when it is first met, once for a set of definitions, into what it
-adds to R4; what R4's base rules say is checked elsewhere and not said again here.
+The snapshot of a profile is compiled on first use, once for each set of definitions, into the rules
+that it adds to R4; R4's own rules are checked elsewhere.
 """
 
 from typing import Any
@@ -9,18 +9,25 @@ from typing import Any
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.extensions import check_extension, check_extensions
 from fhir_b12.validation.findings import Finding
-from fhir_b12.validation.profiles.registry import profiles_of
+from fhir_b12.validation.profiles.registry import profile_registry
 from fhir_b12.validation.profiles.vital_signs import implied_profiles
 
 __all__ = ["check_extension", "check_extensions", "check_profile", "implied_profiles"]
 
 
 def check_profile(
-    node: dict[str, Any], structure_url: str, context: ResourceContext, found: list[Finding]
+    node: dict[str, Any], structure_url: str, context: ResourceContext, findings: list[Finding]
 ) -> None:
-    """A resource against a profile and those it imposes; nothing is said of an unknown one.
+    """Check a resource against a profile and the profiles that it imposes.
 
-    `context` is that of the resource. Extensions are checked by `check_extensions`, whatever the
-    profile says of them but how many there are.
+    An unknown profile is not reported. Of extensions only the number is checked, for
+    `check_extensions` does the rest.
+
+    Args:
+        node: The resource.
+        structure_url: Canonical url of the profile.
+        context: The context of the resource.
+        findings: Findings are appended, with paths that start at the resource.
+
     """
-    profiles_of(context).check_resource(node, structure_url, context, found)
+    profile_registry(context).check_resource(node, structure_url, context, findings)

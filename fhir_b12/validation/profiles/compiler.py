@@ -1,410 +1,495 @@
-"""Compile a snapshot into what it adds to R4.  https://hl7.org/fhir/R4/profiling.html
+"""Compilation of a snapshot into the rules that it adds to R4.  https://hl7.org/fhir/R4/profiling.html
 
-What R4's base rules say already is left out here and checked elsewhere; where nothing is left of an
-element it has no part at all.
+R4's own rules are checked elsewhere and left out here. An element to which the profile adds nothing
+gets no rules at all.
 """
 
 import sys
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 from fhir_b12.definitions import R4, Element
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.profiles import errata
-from fhir_b12.validation.profiles import value_checks as values
-from fhir_b12.validation.profiles.compiled import Group, Part, Slice, Slicing
-from fhir_b12.validation.profiles.discriminators import Item, SlicingError, criterion
-from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Facts, Raw, Snapshots, type_name
-from fhir_b12.validation.profiles.value_checks import Found
+from fhir_b12.validation.profiles import errata, value_checks
+from fhir_b12.validation.profiles.discriminators import (
+    ElementValue,
+    SlicingError,
+    compile_criterion,
+)
+from fhir_b12.validation.profiles.element_rules import (
+    ElementGroup,
+    ElementRules,
+    SliceRules,
+    SlicingRules,
+)
+from fhir_b12.validation.profiles.r4_types import content_type
+from fhir_b12.validation.profiles.slice_examples import example_of
+from fhir_b12.validation.profiles.snapshot_tree import (
+    STRUCTURE,
+    ElementDefinition,
+    SnapshotElement,
+    Snapshots,
+    type_name,
+)
+from fhir_b12.validation.profiles.value_checks import Findings
 
 _MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 _BEST_PRACTICE = STRUCTURE + "elementdefinition-bestpractice"
-#: what is of a slice by its pattern need not be held to the pattern again
+#: a value that belongs to a slice by its pattern need not be compared with the pattern again
 _BY_PATTERN = [("pattern", "$this")]
 
-Keys = list[tuple[str, str]]  #: the JSON names of an element and the type of each
+Keys = list[tuple[str, str]]  #: the JSON names of an element, each with its type
 
 
-class Judges(Protocol):
-    """Who checks what a profile says of another profile."""
+class ProfileChecker(Protocol):
+    """Checks of values against other profiles that a profile refers to."""
 
-    def check(self, item: Item, url: str, context: ResourceContext, found: Found) -> bool | None:
-        """An item against a profile; None where the profile is not known."""
+    def check(
+        self, item: ElementValue, url: str, context: ResourceContext, findings: Findings
+    ) -> bool | None:
+        """Check a value against a profile; return None if the profile is unknown."""
         ...
 
-    def judge(self, item: Item, url: str, context: ResourceContext) -> bool:
-        """Whether an item conforms to a profile."""
+    def conforms_to(self, item: ElementValue, url: str, context: ResourceContext) -> bool:
+        """Return True if a value conforms to a profile."""
         ...
 
 
-class Compiler:
-    """Compiles one structure."""
+class ProfileCompiler:
+    """Compiler of one structure.
+
+    In its methods `base` is R4's definition of an element, None if R4 has none; `whole` is the
+    element that a slice belongs to, None for an element that is no slice.
+    """
 
     def __init__(
-        self, url: str, root: Raw, snapshots: Snapshots, judges: Judges, *, vital_sign: bool
+        self,
+        url: str,
+        root: SnapshotElement,
+        snapshots: Snapshots,
+        checker: ProfileChecker,
+        *,
+        is_vital_sign: bool,
     ) -> None:
         self._url = url
-        self._vital_sign = vital_sign  #: whether errata of R4's vital signs are to be minded
+        self._is_vital_sign = is_vital_sign  #: whether errata of R4's vital signs apply
         self._root = root
         self._snapshots = snapshots
-        self._judges = judges
-        self._linked: dict[str, Part] = {}  #: parts that content references lead to, by path
+        self._checker = checker
+        self._by_path: dict[str, ElementRules] = {}  #: rules that content references may reuse
 
-    def compile(self, type_: str) -> Part:
-        """The part of the whole structure, which is of that type."""
-        return self._part(self._root, R4.element(type_), type_, None)
+    def compile(self, type_: str) -> ElementRules:
+        """Return the rules of the whole structure, which constrains a type."""
+        return self._compile_element(self._root, R4.element(type_), type_, None)
 
     # --- one element
 
-    def _part(self, raw: Raw, base: Element | None, path: str | None, whole: Raw | None) -> Part:
-        """What an element says beyond `base`, R4's element.
+    def _compile_element(
+        self,
+        element: SnapshotElement,
+        base: Element | None,
+        path: str | None,
+        whole: SnapshotElement | None,
+    ) -> ElementRules:
+        """Return the rules of an element; `path` is where R4 defines its children."""
+        definition = element.definition
+        rules = ElementRules(self._url, str(definition.get("id") or definition.get("path")))
+        rules.min, rules.max = _min(definition), _max(definition)
+        self._add_types(rules, element, base, whole)
+        self._add_values(rules, element, whole)
+        self._add_binding(rules, element, base, whole)
+        self._add_constraints(rules, element, base, whole)
+        self._add_groups(rules, element, path)
+        return rules
 
-        `path` is where its parts stand in R4, `whole` the element that it is a slice of.
-        """
-        part = Part(self._url, str(raw.facts.get("id") or raw.facts.get("path")))
-        facts = raw.facts
-        part.min, part.max = _least(facts), _most(facts)
-        self._add_types(part, raw, base, whole)
-        self._add_values(part, raw, whole)
-        self._add_binding(part, raw, base, whole)
-        self._add_constraints(part, raw, base, whole)
-        self._add_groups(part, raw, path)
-        return part
-
-    def _add_types(self, part: Part, raw: Raw, base: Element | None, whole: Raw | None) -> None:
+    def _add_types(
+        self,
+        rules: ElementRules,
+        element: SnapshotElement,
+        base: Element | None,
+        whole: SnapshotElement | None,
+    ) -> None:
         if base is not None:
-            part.kinds = _left(raw.types, base.types)
-            part.quiet = raw.parent is self._root and base.defined.startswith("Extension.value")
-        profiled: dict[str, list[str]] = {}
-        for each in raw.typed():
-            kind = type_name(each)
-            if kind == "Reference":
-                self._add_targets(part, each, base, whole)
-            elif kind != "Extension":
-                wanted = [url for url in each.get("profile", ()) if not _is_base(url, base)]
-                if wanted:
-                    profiled.setdefault(kind, []).extend(wanted)
-        if profiled and (whole is None or raw.profiles != whole.profiles):
-            part.tests.append(values.profiled(profiled, self._judges.check))
+            rules.types = _restricted_types(element.types, base.types)
+            is_in_root = element.parent is self._root
+            rules.is_type_reported = is_in_root and base.defined.startswith("Extension.value")
+        profiles_by_type: dict[str, list[str]] = {}
+        for row in element.type_rows():
+            name = type_name(row)
+            if name == "Reference":
+                self._add_targets(rules, row, base, whole)
+            elif name != "Extension":
+                urls = [url for url in row.get("profile", ()) if not _is_base_profile(url, base)]
+                if urls:
+                    profiles_by_type.setdefault(name, []).extend(urls)
+        if profiles_by_type and (whole is None or element.profiles != whole.profiles):
+            rules.checks.append(value_checks.type_profiles(profiles_by_type, self._checker.check))
 
     def _add_targets(
-        self, part: Part, facts: Facts, base: Element | None, whole: Raw | None
+        self,
+        rules: ElementRules,
+        row: dict[str, Any],
+        base: Element | None,
+        whole: SnapshotElement | None,
     ) -> None:
-        urls = list(facts.get("targetProfile", ()))
+        urls = list(row.get("targetProfile", ()))
         if whole is not None and urls == whole.targets:
             return
-        own = {f"{STRUCTURE}{name}" for name in base.targets} if base is not None else set()
-        modes = tuple(facts.get("aggregation", ()))
+        base_urls = {f"{STRUCTURE}{name}" for name in base.targets} if base is not None else set()
+        modes = tuple(row.get("aggregation", ()))
         if modes:
-            part.tests.append(values.aggregated(modes, self._url))
-        if not values.allows_any_target(urls) and set(urls) != own:
-            part.tests.append(
-                values.targets(urls, self._snapshots.type_of, self._judges.judge, self._url)
-            )
+            rules.checks.append(value_checks.aggregation(modes, self._url))
+        if not value_checks.allows_any_target(urls) and set(urls) != base_urls:
+            type_of, conforms_to = self._snapshots.type_of, self._checker.conforms_to
+            rules.checks.append(value_checks.targets(urls, type_of, conforms_to, self._url))
 
-    def _add_values(self, part: Part, raw: Raw, whole: Raw | None) -> None:
-        for stem, test in (("fixed", values.fixed), ("pattern", values.pattern)):
-            wanted = raw.choice(stem)
-            if wanted is None or (whole is not None and whole.choice(stem) == wanted):
+    def _add_values(
+        self, rules: ElementRules, element: SnapshotElement, whole: SnapshotElement | None
+    ) -> None:
+        for stem, check in (("fixed", value_checks.fixed), ("pattern", value_checks.pattern)):
+            expected = element.choice(stem)
+            if expected is None or (whole is not None and whole.choice(stem) == expected):
                 continue
             if stem == "fixed" or whole is None or _discriminators(whole) != _BY_PATTERN:
-                part.tests.append(test(wanted, self._url))
-        most = raw.facts.get("maxLength")
-        if isinstance(most, int) and most > 0:
-            part.tests.append(values.length(most, self._url))
+                rules.checks.append(check(expected, self._url))
+        max_length = element.definition.get("maxLength")
+        if isinstance(max_length, int) and max_length > 0:
+            rules.checks.append(value_checks.max_length(max_length, self._url))
         for stem in ("minValue", "maxValue"):
-            bound = raw.choice(stem)
-            if bound is not None:
-                part.tests.append(values.limit(bound, self._url, upper=stem == "maxValue"))
+            limit = element.choice(stem)
+            if limit is not None:
+                is_upper = stem == "maxValue"
+                rules.checks.append(value_checks.limit(limit, self._url, upper=is_upper))
 
-    def _add_binding(self, part: Part, raw: Raw, base: Element | None, whole: Raw | None) -> None:
-        told = _binding(raw.facts)
-        if told is None or (whole is not None and _binding(whole.facts) == told):
+    def _add_binding(
+        self,
+        rules: ElementRules,
+        element: SnapshotElement,
+        base: Element | None,
+        whole: SnapshotElement | None,
+    ) -> None:
+        binding = _binding(element.definition)
+        if binding is None or (whole is not None and _binding(whole.definition) == binding):
             return
-        strength, value_set, ceiling = told
-        path = str(raw.facts.get("path"))
-        strength = errata.strength(strength, value_set, path, vital_sign=self._vital_sign)
+        strength, value_set, max_value_set = binding
+        path = str(element.definition.get("path"))
+        strength = errata.correct_strength(
+            strength, value_set, path, is_vital_sign=self._is_vital_sign
+        )
         if base is not None and (base.strength, base.binding, base.ceiling) == (
             strength,
             value_set.partition("|")[0],
-            ceiling.partition("|")[0] if ceiling else None,
+            max_value_set.partition("|")[0] if max_value_set else None,
         ):
             return
-        if strength != "example" or ceiling:
-            part.tests.append(values.bound(strength, value_set, ceiling))
+        if strength != "example" or max_value_set:
+            rules.checks.append(value_checks.binding(strength, value_set, max_value_set))
 
     def _add_constraints(
-        self, part: Part, raw: Raw, base: Element | None, whole: Raw | None
+        self,
+        rules: ElementRules,
+        element: SnapshotElement,
+        base: Element | None,
+        whole: SnapshotElement | None,
     ) -> None:
-        known = _base_keys(raw, base)
-        beside = {each.get("key") for each in whole.facts.get("constraint", ())} if whole else set()
-        for each in raw.facts.get("constraint", ()):
-            key = each.get("key")
-            if key in known or key in beside or _is_advice(each):
+        known = _base_constraint_keys(element, base)
+        if whole is not None:
+            known |= {row.get("key") for row in whole.definition.get("constraint", ())}
+        for constraint in element.definition.get("constraint", ()):
+            if constraint.get("key") in known or _is_best_practice(constraint):
                 continue
-            source = str(each.get("source") or self._url)
-            test = values.constraint(each, source, vital_sign=self._vital_sign)
-            if test is not None:
-                part.tests.append(test)
+            source = str(constraint.get("source") or self._url)
+            check = value_checks.constraint(constraint, source, is_vital_sign=self._is_vital_sign)
+            if check is not None:
+                rules.checks.append(check)
 
-    # --- what stands below it
+    # --- children of an element
 
-    def _add_groups(self, part: Part, raw: Raw, path: str | None) -> None:
-        reference = raw.facts.get("contentReference")
-        if isinstance(reference, str) and not raw.children:
-            self._link(part, reference)
+    def _add_groups(self, rules: ElementRules, element: SnapshotElement, path: str | None) -> None:
+        reference = element.definition.get("contentReference")
+        if isinstance(reference, str) and not element.children:
+            self._add_content_reference(rules, reference)
             return
-        for _, rows in groupby(raw.children, key=lambda each: each.name):
-            group = self._group([*rows], path)
+        for _, rows in groupby(element.children, key=lambda child: child.name):
+            group = self._compile_group([*rows], path)
             if group is not None:
-                part.groups.append(group)
+                rules.groups.append(group)
 
-    def _link(self, part: Part, reference: str) -> None:
-        """Below a content reference stands what stands below the element it names.
+    def _add_content_reference(self, rules: ElementRules, reference: str) -> None:
+        """Reuse the groups of the element that a content reference names.
 
-        One that names R4's own structure means what that says, not what this profile adds.
+        A reference to R4's own structure means R4's rules, not those that this profile adds.
         """
-        structure, _, place = reference.rpartition("#")
-        target = self._linked.get(place)
+        structure, _, path = reference.rpartition("#")
+        target = self._by_path.get(path)
         if target is not None and structure in {"", self._url}:
-            part.groups = target.groups
-            part.linked = target.linked
+            rules.groups = target.groups
+            rules.is_incomplete = target.is_incomplete
 
-    def _group(self, rows: Sequence[Raw], parent: str | None) -> Group | None:
+    def _compile_group(
+        self, rows: Sequence[SnapshotElement], parent: str | None
+    ) -> ElementGroup | None:
+        """Return the rules on the elements of one name; None if the profile adds nothing."""
         first = rows[0]
-        head = first if first.slice is None or "slicing" in first.facts else None
-        keys, base = _spellings(parent, first.name)
+        is_head = first.slice_name is None or "slicing" in first.definition
+        keys, base = _json_keys(parent, first.name)
         if base is None:
             return None
-        bare = head or Raw({"path": first.facts.get("path")})
-        group = Group(first.name, keys, self._whole(bare, base, _place(parent, keys, bare)))
+        head = first if is_head else SnapshotElement({"path": first.definition.get("path")})
+        whole = self._compile_whole(head, base, _content_path(parent, keys, head))
+        group = ElementGroup(first.name, keys, whole)
         group.base_min, group.base_max = base.min, base.max
-        slices = [each for each in rows if each is not head]
+        group.targets = head.targets
+        slices = rows[1:] if is_head else rows
         if slices:
-            group.slicing = self._slicing(bare, slices, base, parent, keys)
-        return group if _adds(group) else None
+            group.slicing = self._compile_slicing(head, slices, base, parent, keys)
+        return group if _adds_to_r4(group) else None
 
-    def _whole(self, head: Raw, base: Element, path: str | None) -> Part:
-        own = str(head.facts.get("path"))
-        if head.slice is not None or own in self._linked:
-            return self._part(head, base, path, None)
-        # known before its parts are compiled: those may refer to it
-        known = self._linked[own] = Part(self._url, own)
-        known.linked = True
-        part = self._part(head, base, path, None)
-        known.linked = False
-        if part.linked:
-            return part
-        if all(each.whole.groups is known.groups and not _adds_own(each) for each in part.groups):
-            part.groups.clear()
-        known.groups += part.groups
-        part.groups = known.groups
-        return part
+    def _compile_whole(
+        self, head: SnapshotElement, base: Element, path: str | None
+    ) -> ElementRules:
+        """Return the rules on all values of an element, whatever slice they belong to."""
+        own_path = str(head.definition.get("path"))
+        if head.slice_name is not None or own_path in self._by_path:
+            return self._compile_element(head, base, path, None)
+        # known before its children are compiled, for these may refer to it
+        shared = self._by_path[own_path] = ElementRules(self._url, own_path)
+        shared.is_incomplete = True
+        rules = self._compile_element(head, base, path, None)
+        shared.is_incomplete = False
+        if rules.is_incomplete:
+            return rules
+        if all(
+            group.whole.groups is shared.groups and not _restricts_values(group)
+            for group in rules.groups
+        ):
+            rules.groups.clear()
+        shared.groups += rules.groups
+        rules.groups = shared.groups
+        return rules
 
     # --- slices
 
-    def _slicing(
-        self, head: Raw, rows: Sequence[Raw], base: Element, parent: str | None, keys: Keys
-    ) -> Slicing | None:
-        facts: Facts = head.facts.get("slicing") or {}
-        slicing = Slicing(
+    def _compile_slicing(
+        self,
+        head: SnapshotElement,
+        rows: Sequence[SnapshotElement],
+        base: Element,
+        parent: str | None,
+        keys: Keys,
+    ) -> SlicingRules | None:
+        definition: dict[str, Any] = head.definition.get("slicing") or {}
+        slicing = SlicingRules(
             self._url,
-            str(rows[0].facts.get("path")),
-            str(facts.get("rules", "open")),
-            ordered=facts.get("ordered") is True,
+            str(rows[0].definition.get("path")),
+            str(definition.get("rules", "open")),
+            ordered=definition.get("ordered") is True,
         )
         for index, row in enumerate(rows):
-            part = self._part(row, base, _place(parent, keys, row), head)
-            slicing.slices.append(Slice(row.slice or str(index), part))
-        slicing.needed = any(each.part.min > 0 for each in slicing.slices)
-        told = _discriminators(head)
-        if not facts and rows[0].name.endswith("[x]"):
-            told = [("type", "$this")]
-        if told == [("position", "$this")] or [kind for kind, _ in told] == ["position"]:
-            slicing.places = _places(slicing.slices)
-        elif told != [("value", "url")] or not self._match_by_url(slicing, rows):
-            known = {row.slice: (row, each) for row, each in zip(rows, slicing.slices, strict=True)}
-            for row, each in known.values():
-                outer = known.get((row.slice or "").rpartition("/")[0])
-                inner = _discriminators(outer[0]) if outer else []
-                self._add_tests(each, row, inner or told)
-                if outer and inner:  # a slice of a slice: it must be of that one too
-                    each.tests = [*outer[1].tests, *each.tests]
-                if each.fault is not None and slicing.faulty is None:
-                    slicing.faulty = each
-        return slicing if _slices(slicing) else None
+            rules = self._compile_element(row, base, _content_path(parent, keys, row), head)
+            slicing.slices.append(SliceRules(row.slice_name or str(index), rules))
+        slicing.has_required = any(slice_.rules.min > 0 for slice_ in slicing.slices)
+        discriminators = _discriminators(head)
+        if not definition and rows[0].name.endswith("[x]"):
+            discriminators = [("type", "$this")]
+        if [kind for kind, _ in discriminators] == ["position"]:
+            slicing.positions = _positions(slicing.slices)
+        elif discriminators != [("value", "url")] or not self._match_by_url(slicing, rows):
+            self._add_slice_tests(slicing, rows, discriminators)
+        return slicing if _can_report(slicing) else None
 
-    def _add_tests(self, each: Slice, row: Raw, told: Sequence[tuple[str, str]]) -> None:
-        """What tells the values of a slice. Without a discriminator none is of it."""
+    def _add_slice_tests(
+        self,
+        slicing: SlicingRules,
+        rows: Sequence[SnapshotElement],
+        discriminators: Sequence[tuple[str, str]],
+    ) -> None:
+        """Add the tests that identify the values of each slice and of slices of slices."""
+        pairs = zip(rows, slicing.slices, strict=True)
+        by_name = {row.slice_name: (row, slice_) for row, slice_ in pairs}
+        for row, slice_ in by_name.values():
+            outer = by_name.get((row.slice_name or "").rpartition("/")[0])
+            inner = _discriminators(outer[0]) if outer else []
+            self._identify(slice_, row, inner or discriminators)
+            if outer and inner:  # a value of an inner slice must match the outer one too
+                slice_.tests = [*outer[1].tests, *slice_.tests]
+            if slice_.fault is not None and slicing.faulty is None:
+                slicing.faulty = slice_
+
+    def _identify(
+        self,
+        slice_: SliceRules,
+        row: SnapshotElement,
+        discriminators: Sequence[tuple[str, str]],
+    ) -> None:
+        """Add the tests of one slice. Without a discriminator it matches no value."""
         try:
-            found = [
-                criterion(row, kind, path, self._snapshots, self._judges.judge)
-                for kind, path in told
+            tests = [
+                compile_criterion(row, kind, path, self._snapshots, self._checker.conforms_to)
+                for kind, path in discriminators
             ]
+            slice_.example = example_of(row, discriminators, self._snapshots) or slice_.example
         except (SlicingError, DefinitionError) as error:
-            each.fault = str(error)
+            slice_.fault = str(error)
             return
-        each.tests = [test for test in found if test is not None]
-        if not told:
-            each.tests = [lambda _item, _context: False]
-        elif not each.tests:
-            paths = ", ".join(path for _, path in told)
-            each.fault = f"it says nothing of {paths} that tells its values from others"
+        slice_.tests = [test for test in tests if test is not None]
+        if not discriminators:
+            slice_.tests = [lambda _item, _context: False]
+        elif not slice_.tests:
+            paths = ", ".join(path for _, path in discriminators)
+            slice_.fault = f"the slice does not constrain the discriminator {paths}"
 
-    def _match_by_url(self, slicing: Slicing, rows: Sequence[Raw]) -> bool:
-        """Extensions are told by their urls at once, however many slices there are."""
-        known: dict[str, list[int]] = {}
+    def _match_by_url(self, slicing: SlicingRules, rows: Sequence[SnapshotElement]) -> bool:
+        """Match extensions by url in one lookup; return False if a slice has no url."""
+        by_url: dict[str, list[int]] = {}
         for index, row in enumerate(rows):
-            fixed = (each.choice("fixed") for each in row.children if each.name == "url")
+            fixed = (child.choice("fixed") for child in row.children if child.name == "url")
             url = next(fixed, None) or next(iter(row.profiles), None)
             if not isinstance(url, str):
                 return False
-            known.setdefault(url.partition("|")[0], []).append(index)
-        slicing.match = lambda item, _: known.get(item.value.get("url"), [])
+            url = url.partition("|")[0]
+            by_url.setdefault(url, []).append(index)
+            slicing.slices[index].example = f"the extension {url}"
+        slicing.match = lambda item, _: by_url.get(item.value.get("url"), [])
         return True
 
 
-def _places(slices: Sequence[Slice]) -> list[range]:
-    """By position: each slice begins where those before it have ended."""
-    places, start = [], 0
-    for each in slices:
-        most = each.part.max
-        places.append(range(start, sys.maxsize if most is None else start + most))
-        if most != each.part.min:
-            break  # where the next begins cannot be told
-        start += each.part.min
-    return places
+def _positions(slices: Sequence[SliceRules]) -> list[range]:
+    """Return the indices of each slice: it begins at the end of the slices before it."""
+    positions, start = [], 0
+    for slice_ in slices:
+        max_ = slice_.rules.max
+        positions.append(range(start, sys.maxsize if max_ is None else start + max_))
+        if max_ != slice_.rules.min:
+            break  # the start of the next slice is unknown
+        start += slice_.rules.min
+    return positions
 
 
-# --- facts
+# --- parts of an ElementDefinition
 
 
-def _least(facts: Facts) -> int:
-    least = facts.get("min", 0)
-    return least if isinstance(least, int) else 0
+def _min(definition: ElementDefinition) -> int:
+    value = definition.get("min", 0)
+    return value if isinstance(value, int) else 0
 
 
-def _most(facts: Facts) -> int | None:
-    most = str(facts.get("max", "*"))
-    return int(most) if most.isdecimal() and len(most) < 10 else None
+def _max(definition: ElementDefinition) -> int | None:
+    text = str(definition.get("max", "*"))
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _binding(facts: Facts) -> tuple[str, str, str | None] | None:
-    binding = facts.get("binding")
+def _binding(definition: ElementDefinition) -> tuple[str, str, str | None] | None:
+    """Return strength, value set and maximum value set of a binding, None if there is none."""
+    binding = definition.get("binding")
     if not isinstance(binding, dict):
         return None
     value_set = binding.get("valueSet")
-    ceiling = next(
+    max_value_set = next(
         (
-            each.get("valueCanonical") or each.get("valueUri")
-            for each in binding.get("extension", ())
-            if each.get("url") == _MAX_VALUE_SET
+            extension.get("valueCanonical") or extension.get("valueUri")
+            for extension in binding.get("extension", ())
+            if extension.get("url") == _MAX_VALUE_SET
         ),
         None,
     )
     if not isinstance(value_set, str):
         return None
-    return str(binding.get("strength", "example")), value_set, ceiling
+    return str(binding.get("strength", "example")), value_set, max_value_set
 
 
-def _base_keys(raw: Raw, base: Element | None) -> set[str]:
-    """The invariants that R4 itself has for an element and its types."""
-    names = {*raw.types, "Element"}
+def _base_constraint_keys(element: SnapshotElement, base: Element | None) -> set[str | None]:
+    """Return the keys of R4's own invariants on an element and its types."""
+    names = {*element.types, "Element"}
     if base is not None:
         names |= {*base.types, *base.profiles, base.defined.partition(".")[0]}
-    return {each.key for name in names for each in R4.invariants(name)}
+    return {invariant.key for name in names for invariant in R4.invariants(name)}
 
 
-def _is_advice(constraint: Facts) -> bool:
-    """True of a best practice, which the reference leaves out unless it is asked."""
+def _is_best_practice(constraint: dict[str, Any]) -> bool:
+    """Return True for a best practice, which HL7's validator skips by default."""
     return any(
-        each.get("url") == _BEST_PRACTICE and each.get("valueBoolean") is True
-        for each in constraint.get("extension", ())
+        extension.get("url") == _BEST_PRACTICE and extension.get("valueBoolean") is True
+        for extension in constraint.get("extension", ())
     )
 
 
-def _is_base(url: str, base: Element | None) -> bool:
+def _is_base_profile(url: str, base: Element | None) -> bool:
     name = url.removeprefix(STRUCTURE)
     return base is not None and name in base.profiles
 
 
-def _spellings(parent: str | None, name: str) -> tuple[Keys, Element | None]:
-    """The JSON names of an element and the type of each, and what R4 says of it."""
-    where = parent or "Element"
-    known = R4.element(where)
+def _json_keys(parent: str | None, name: str) -> tuple[Keys, Element | None]:
+    """Return the JSON names of an element with their types, and R4's definition of it."""
+    parent_path = parent or "Element"
+    known = R4.element(parent_path)
     if known is not None and any(map(R4.is_primitive, known.types)):
-        where = "Element"  # what a primitive has beside its value stands in its companion
-    base = R4.element(f"{where}.{name}")
+        parent_path = "Element"  # the children of a primitive are in its companion
+    base = R4.element(f"{parent_path}.{name}")
     if base is None:
         return [], None
     if not name.endswith("[x]"):
-        return [(name, _inner(f"{where}.{name}", base))], base
+        return [(name, content_type(f"{parent_path}.{name}", base))], base
     stem = name.removesuffix("[x]")
-    spelled = [(f"{stem}{kind[0].upper()}{kind[1:]}", kind) for kind in base.types]
-    return spelled, base
+    keys = [(f"{stem}{type_[0].upper()}{type_[1:]}", type_) for type_ in base.types]
+    return keys, base
 
 
-def _inner(path: str, base: Element) -> str:
-    """The type of what stands at a path, or the path where R4 defines its parts there."""
-    if base.content:
-        return base.content
-    kind = base.types[0] if base.types else "Element"
-    return path if kind in {"BackboneElement", "Element"} else kind
-
-
-def _place(parent: str | None, keys: Keys, raw: Raw) -> str | None:
-    """Where in R4 the parts of a row stand; None of a choice that is still open."""
-    where = parent or "Element"
+def _content_path(parent: str | None, keys: Keys, element: SnapshotElement) -> str | None:
+    """Return the path where R4 defines the children; None for a choice of several types."""
+    parent_path = parent or "Element"
     if len(keys) == 1:
-        return f"{where}.{keys[0][0]}"
-    types = raw.types
-    return next((f"{where}.{key}" for key, kind in keys if types == (kind,)), None)
+        return f"{parent_path}.{keys[0][0]}"
+    types = element.types
+    return next((f"{parent_path}.{key}" for key, type_ in keys if types == (type_,)), None)
 
 
-def _discriminators(head: Raw) -> list[tuple[str, str]]:
-    """Type and path of each discriminator of a sliced element."""
-    slicing: Facts = head.facts.get("slicing") or {}
+def _discriminators(head: SnapshotElement) -> list[tuple[str, str]]:
+    """Return type and path of each discriminator of a sliced element."""
+    slicing: dict[str, Any] = head.definition.get("slicing") or {}
     return [
-        (str(each.get("type")), str(each.get("path", "$this")))
-        for each in slicing.get("discriminator", ())
+        (str(row.get("type")), str(row.get("path", "$this")))
+        for row in slicing.get("discriminator", ())
     ]
 
 
-def _left(names: tuple[str, ...], base: tuple[str, ...]) -> tuple[str, ...]:
-    """The types a profile leaves of R4's; none where it leaves all."""
+def _restricted_types(names: tuple[str, ...], base: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the types that a profile leaves of R4's; empty if it leaves all."""
     if base == ("Resource",):
         return () if "Resource" in names else names
-    left = tuple(name for name in names if name not in {"Element", "BackboneElement"})
-    return left if left and set(left) < set(base) else ()
+    types = tuple(name for name in names if name not in {"Element", "BackboneElement"})
+    return types if types and set(types) < set(base) else ()
 
 
-def _adds(group: Group) -> bool:
-    """True of a group that says more than R4."""
-    return _adds_own(group) or not group.whole.is_empty()
+# --- whether a profile adds anything
 
 
-def _adds_own(group: Group) -> bool:
-    """True where it says more than R4 of how many there are, of slices or of each value itself."""
+def _adds_to_r4(group: ElementGroup) -> bool:
+    return _restricts_values(group) or not group.whole.is_empty()
+
+
+def _restricts_values(group: ElementGroup) -> bool:
+    """Return True for rules on the number of values, their slices or each value, not children."""
     whole = group.whole
-    less = whole.max is not None and (group.base_max is None or whole.max < group.base_max)
+    has_lower_max = whole.max is not None and (group.base_max is None or whole.max < group.base_max)
     return (
-        less
+        has_lower_max
         or whole.min > group.base_min
         or group.slicing is not None
-        or bool(whole.tests or whole.kinds)
+        or bool(whole.checks or whole.types)
     )
 
 
-def _slices(slicing: Slicing) -> bool:
-    """True of slicing that can find something."""
+def _can_report(slicing: SlicingRules) -> bool:
+    """Return True if a slicing can have findings."""
     return (
         slicing.rules != "open"
         or slicing.ordered
         or slicing.faulty is not None
         or any(
-            each.part.min > 0 or each.part.max is not None or not each.part.is_empty()
-            for each in slicing.slices
+            slice_.rules.min > 0 or slice_.rules.max is not None or not slice_.rules.is_empty()
+            for slice_ in slicing.slices
         )
     )

@@ -1,8 +1,8 @@
-"""Tell which slice of a list an item belongs to.  https://hl7.org/fhir/R4/profiling.html#slicing
+"""Membership of values in slices.  https://hl7.org/fhir/R4/profiling.html#discriminator
 
-A discriminator names a place below the item; a slice says what stands there. `criterion` reads what
-a slice says into a test of the item; where a slice says nothing that discriminates, it is the
-profile that is at fault.
+A discriminator names an element below the sliced one; a slice constrains it. `compile_criterion`
+turns the constraint into a test of a value. A slice that does not constrain the element is a fault
+of the profile.
 """
 
 import re
@@ -11,11 +11,17 @@ from typing import Any, NamedTuple
 
 from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.profiles.fixed_values import matcher
-from fhir_b12.validation.profiles.snapshot_tree import Raw, Snapshots, Step
+from fhir_b12.validation.profiles.fixed_values import compile_pattern
+from fhir_b12.validation.profiles.r4_types import content_type, is_subtype
+from fhir_b12.validation.profiles.snapshot_tree import (
+    DiscriminatorStep,
+    SnapshotElement,
+    Snapshots,
+)
 
-Test = Callable[["Item", ResourceContext], bool]
-Judge = Callable[["Item", str, ResourceContext], bool]  #: whether an item conforms to a profile
+SliceTest = Callable[["ElementValue", ResourceContext], bool]
+#: Whether a value conforms to a profile.
+ConformsTo = Callable[["ElementValue", str, ResourceContext], bool]
 
 _STEP = re.compile(
     r"\s*(?:(\$this)|resolve\(\s*\)()|extension\(\s*['\"]([^'\"]*)['\"]\s*\)"
@@ -23,117 +29,114 @@ _STEP = re.compile(
 )
 
 
-class Item(NamedTuple):
-    """A value with its companion and its type.
+class ElementValue(NamedTuple):
+    """A value of an element with its companion and its type.
 
-    The type is that of R4, or of what has none the place: `Observation.component`.
+    The type is a type of R4, or the path of an element whose children R4 defines inline:
+    "Observation.component".
     """
 
     value: Any
-    companion: Any
-    kind: str
-    context: ResourceContext | None = None  #: of a resource that was reached by a reference
+    companion: Any  #: the object beside a primitive: that of `_birthDate`
+    type: str
+    context: ResourceContext | None = None  #: of a resource that a reference leads to
 
 
 class SlicingError(Exception):
-    """A slice that nothing tells from the others; the message says why."""
+    """A slice whose values cannot be identified; the message says why."""
 
 
-def steps(path: str) -> tuple[Step, ...]:
-    """The steps of a discriminator's path, the restricted FHIRPath of R4.
+def parse_path(path: str) -> tuple[DiscriminatorStep, ...]:
+    """Return the steps of a discriminator's path, which is restricted FHIRPath.
 
     https://hl7.org/fhir/R4/profiling.html#discriminator
 
     Raises:
-        SlicingError: the path has something else.
+        SlicingError: R4 does not allow the path.
 
     """
-    found: list[Step] = []
+    steps: list[DiscriminatorStep] = []
     position = 0
     while position < len(path):
-        step = _STEP.match(path, position)
-        if step is None or step.end() == position:
-            raise SlicingError(f"the discriminator '{path}' is not a path that R4 permits")
-        this, resolve, url, kind, name, cast = step.groups()
+        match = _STEP.match(path, position)
+        if match is None or match.end() == position:
+            raise SlicingError(f"the discriminator '{path}' is not a path that R4 allows")
+        this, resolve, url, of_type, name, cast = match.groups()
         if resolve is not None:
-            found.append(Step("resolve"))
+            steps.append(DiscriminatorStep("resolve"))
         elif url is not None:
-            found.append(Step("extension", url))
-        elif kind is not None:
-            found.append(Step("type", kind))
+            steps.append(DiscriminatorStep("extension", url))
+        elif of_type is not None:
+            steps.append(DiscriminatorStep("type", of_type))
         elif this is None:
-            found.append(Step("name", name))
+            steps.append(DiscriminatorStep("name", name))
             if cast:
-                found.append(Step("type", cast))
-        position = step.end()
-    return tuple(found)
+                steps.append(DiscriminatorStep("type", cast))
+        position = match.end()
+    return tuple(steps)
 
 
-# --- what an instance has at a path
+# --- values in an instance
 
 
-def walk(item: Item, path: tuple[Step, ...], context: ResourceContext) -> Iterable[Item]:
-    """What stands at a discriminator's path below an item."""
-    here: Iterable[Item] = (item,)
+def values_at(
+    start: ElementValue, path: tuple[DiscriminatorStep, ...], context: ResourceContext
+) -> Iterable[ElementValue]:
+    """Return the values at a discriminator's path below a value."""
+    values: Iterable[ElementValue] = (start,)
     for step in path:
-        here = [below for each in here for below in _below(each, step, each.context or context)]
-    return here
+        values = [
+            below for value in values for below in _below(value, step, value.context or context)
+        ]
+    return values
 
 
-def _below(item: Item, step: Step, context: ResourceContext) -> Iterator[Item]:
+def _below(
+    item: ElementValue, step: DiscriminatorStep, context: ResourceContext
+) -> Iterator[ElementValue]:
     value = item.value
     if step.what == "type":
-        if _is_a(item, step.name):
+        if _is_of_type(item, step.name):
             yield item
     elif step.what == "extension":
-        for holder in (value, item.companion):
-            if isinstance(holder, dict):
-                for each in holder.get("extension", ()):
-                    if isinstance(each, dict) and each.get("url") == step.name:
-                        yield Item(each, None, "Extension", item.context)
+        for owner in (value, item.companion):
+            if isinstance(owner, dict):
+                for extension in owner.get("extension", ()):
+                    if isinstance(extension, dict) and extension.get("url") == step.name:
+                        yield ElementValue(extension, None, "Extension", item.context)
     elif step.what == "resolve":
         reference = value.get("reference") if isinstance(value, dict) else value
         target = context.resolve(reference) if isinstance(reference, str) else None
         if target is not None:
-            yield Item(target.resource, None, target.type, target)
+            yield ElementValue(target.resource, None, target.type, target)
     elif isinstance(value, dict):
         yield from _children(item, step.name)
     elif step.name == "value" and value is not None:  # the value of a primitive
         yield item
     elif isinstance(item.companion, dict):
-        yield from _children(Item(item.companion, None, "Element", item.context), step.name)
+        companion = ElementValue(item.companion, None, "Element", item.context)
+        yield from _children(companion, step.name)
 
 
-def _children(item: Item, name: str) -> Iterator[Item]:
+def _children(item: ElementValue, name: str) -> Iterator[ElementValue]:
     value: dict[str, Any] = item.value
-    kind = value.get("resourceType", item.kind)
-    keys = [(name, f"{kind}.{name}")]
+    parent_type = value.get("resourceType", item.type)
+    keys = [(name, f"{parent_type}.{name}")]
     if name not in value and f"_{name}" not in value:
         keys = [
-            (key, f"{kind}.{key}")
-            for key in R4.children(kind)
+            (key, f"{parent_type}.{key}")
+            for key in R4.children(parent_type)
             if key.startswith(name) and key[len(name) : len(name) + 1].isupper()
             if key in value or f"_{key}" in value
         ]
     for key, path in keys:
-        inner = inner_type(path)
-        for each, companion in pairs(value.get(key), value.get(f"_{key}")):
-            yield Item(each, companion, inner, item.context)
+        child_type = content_type(path)
+        for child, companion in pair_companions(value.get(key), value.get(f"_{key}")):
+            yield ElementValue(child, companion, child_type, item.context)
 
 
-def inner_type(path: str) -> str:
-    """The type of what stands at a path, the path itself where its parts are defined there."""
-    element = R4.element(path)
-    if element is None:
-        return "Element"
-    if element.content:
-        return element.content
-    kind = element.types[0] if element.types else "Element"
-    return path if kind in {"BackboneElement", "Element"} else kind
-
-
-def pairs(value: Any, companion: Any) -> Iterator[tuple[Any, Any]]:
-    """The items of an element, each with its companion; one where it is no list."""
+def pair_companions(value: Any, companion: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the values of an element, each with its companion; one pair if it is no list."""
     if isinstance(value, list) or isinstance(companion, list):
         values = value if isinstance(value, list) else []
         companions = companion if isinstance(companion, list) else []
@@ -146,127 +149,165 @@ def pairs(value: Any, companion: Any) -> Iterator[tuple[Any, Any]]:
         yield value, companion
 
 
-def _is_a(item: Item, name: str) -> bool:
-    kind: str | None = item.kind.rpartition(".")[2] if "." not in item.kind else "BackboneElement"
+def _is_of_type(item: ElementValue, type_name: str) -> bool:
+    """Return True if a value is of a type or of one derived from it."""
+    own_type = item.type if "." not in item.type else "BackboneElement"
     if isinstance(item.value, dict) and "resourceType" in item.value:
-        kind = item.value["resourceType"]
-    while kind is not None:
-        if kind == name:
-            return True
-        kind = R4.base(kind)
-    return False
+        own_type = item.value["resourceType"]
+    return is_subtype(own_type, type_name)
 
 
-# --- what a slice says of a path
+# --- constraints of a slice
 
 
-def criterion(slice_: Raw, kind: str, path: str, snapshots: Snapshots, judge: Judge) -> Test | None:
-    """The test that a slice's definition gives for one discriminator; None where it gives none.
+def compile_criterion(
+    slice_: SnapshotElement,
+    discriminator_type: str,
+    path: str,
+    snapshots: Snapshots,
+    conforms_to: ConformsTo,
+) -> SliceTest | None:
+    """Return the test that a slice gives for one discriminator, None if it gives none.
+
+    Args:
+        slice_: The slice in the snapshot.
+        discriminator_type: "value", "pattern", "type", "profile" or "exists".
+        path: Path of the discriminator: "code.coding".
+        snapshots: The snapshots of the profiles that the slice refers to.
+        conforms_to: Decides conformance for discriminators of type "profile".
 
     Raises:
-        SlicingError: the discriminator or the slice cannot be read.
+        SlicingError: The discriminator is invalid, or the slice does not say what it needs.
 
     """
-    way = steps(path)
-    if kind == "profile" and way and way[-1].what == "resolve":
-        return _of_profile(snapshots.at(slice_, way[:-1]), way, judge, targets=True)
-    if kind == "type" and way and way[-1].what == "resolve":
-        return _of_target_type(snapshots.at(slice_, way[:-1]), way, snapshots)
-    places = snapshots.at(slice_, way)
-    if kind == "type":
-        return _of_type(places, way)
-    if kind == "profile":
-        return _of_profile(places, way, judge, targets=False)
-    if kind == "exists":
-        return _of_existence(places, way, path)
-    if kind not in {"value", "pattern"}:
-        raise SlicingError(f"the discriminator type '{kind}' is not one of R4")
-    return _of_value(places, way)
+    steps = parse_path(path)
+    if discriminator_type == "profile" and steps and steps[-1].what == "resolve":
+        references = snapshots.elements_at(slice_, steps[:-1])
+        return _profile_test(references, steps, conforms_to, targets=True)
+    if discriminator_type == "type" and steps and steps[-1].what == "resolve":
+        return _target_type_test(snapshots.elements_at(slice_, steps[:-1]), steps, snapshots)
+    elements = snapshots.elements_at(slice_, steps)
+    if discriminator_type == "type":
+        return _type_test(elements, steps)
+    if discriminator_type == "profile":
+        return _profile_test(elements, steps, conforms_to, targets=False)
+    if discriminator_type == "exists":
+        return _existence_test(elements, steps, path)
+    if discriminator_type not in {"value", "pattern"}:
+        raise SlicingError(f"R4 has no discriminator type '{discriminator_type}'")
+    return _value_test(elements, steps)
 
 
-def _of_value(places: list[Raw], way: tuple[Step, ...]) -> Test | None:
-    for place in places:
-        if place.facts.get("max") == "0":
-            return lambda item, context: not any(True for _ in walk(item, way, context))
-        wanted = place.choice("fixed")
-        if wanted is None:
-            wanted = place.choice("pattern")
-        if wanted is not None:
-            return _equal(way, wanted)
-        binding = place.facts.get("binding", {})
+def _value_test(
+    elements: list[SnapshotElement], steps: tuple[DiscriminatorStep, ...]
+) -> SliceTest | None:
+    for element in elements:
+        if element.definition.get("max") == "0":
+            return lambda item, context: not any(True for _ in values_at(item, steps, context))
+        expected = element.choice("fixed")
+        if expected is None:
+            expected = element.choice("pattern")
+        if expected is not None:
+            return _pattern_test(steps, expected)
+        binding = element.definition.get("binding", {})
         if binding.get("strength") == "required" and binding.get("valueSet"):
-            return _member(way, binding["valueSet"])
+            return _value_set_test(steps, binding["valueSet"])
     return None
 
 
-def _equal(way: tuple[Step, ...], wanted: Any) -> Test:
-    match = matcher(wanted)
-    if not way:
-        return lambda item, _: match(item.value) is True
-    if len(way) == 1 and way[0].what == "name":
-        name = way[0].name
+def _pattern_test(steps: tuple[DiscriminatorStep, ...], expected: Any) -> SliceTest:
+    matches = compile_pattern(expected)
+    if not steps:
+        return lambda item, _: matches(item.value) is True
+    if len(steps) == 1 and steps[0].what == "name":
+        name = steps[0].name
 
-        def one(item: Item, context: ResourceContext) -> bool:
+        def matches_child(item: ElementValue, context: ResourceContext) -> bool:
             value = item.value.get(name) if isinstance(item.value, dict) else None
             if value is not None and not isinstance(value, list):
-                return match(value) is True
-            return any(match(each.value) is True for each in walk(item, way, context))
+                return matches(value) is True
+            return any(matches(child.value) is True for child in values_at(item, steps, context))
 
-        return one
-    return lambda item, context: any(match(each.value) is True for each in walk(item, way, context))
+        return matches_child
+    return lambda item, context: any(
+        matches(below.value) is True for below in values_at(item, steps, context)
+    )
 
 
-def _member(way: tuple[Step, ...], value_set: str) -> Test:
-    def test(item: Item, context: ResourceContext) -> bool:
+def _value_set_test(steps: tuple[DiscriminatorStep, ...], value_set: str) -> SliceTest:
+    def test(item: ElementValue, context: ResourceContext) -> bool:
         contains_any = context.validator.terminology.contains_any
-        return any(contains_any(value_set, each.value) is True for each in walk(item, way, context))
+        return any(
+            contains_any(value_set, below.value) is True
+            for below in values_at(item, steps, context)
+        )
 
     return test
 
 
-def _of_type(places: list[Raw], way: tuple[Step, ...]) -> Test | None:
-    names = {name for place in places for name in place.types}
-    names |= {place.name for place in places if not place.types and place.parent is None}
+def _type_test(
+    elements: list[SnapshotElement], steps: tuple[DiscriminatorStep, ...]
+) -> SliceTest | None:
+    names = {name for element in elements for name in element.types}
+    names |= {element.name for element in elements if not element.types and element.parent is None}
+    return _any_type_test(names, steps)
+
+
+def _target_type_test(
+    elements: list[SnapshotElement], steps: tuple[DiscriminatorStep, ...], snapshots: Snapshots
+) -> SliceTest | None:
+    names = {
+        name for element in elements for url in element.targets if (name := snapshots.type_of(url))
+    }
+    return _any_type_test(names, steps)
+
+
+def _any_type_test(names: set[str], steps: tuple[DiscriminatorStep, ...]) -> SliceTest | None:
     if not names:
         return None
     return lambda item, context: any(
-        _is_a(each, name) for each in walk(item, way, context) for name in names
+        _is_of_type(below, name) for below in values_at(item, steps, context) for name in names
     )
 
 
-def _of_target_type(places: list[Raw], way: tuple[Step, ...], snapshots: Snapshots) -> Test | None:
-    names = {kind for place in places for url in place.targets if (kind := snapshots.type_of(url))}
-    if not names:
+def _profile_test(
+    elements: list[SnapshotElement],
+    steps: tuple[DiscriminatorStep, ...],
+    conforms_to: ConformsTo,
+    *,
+    targets: bool,
+) -> SliceTest | None:
+    if not elements:
         return None
-    return lambda item, context: any(
-        _is_a(each, name) for each in walk(item, way, context) for name in names
-    )
-
-
-def _of_profile(
-    places: list[Raw], way: tuple[Step, ...], judge: Judge, *, targets: bool
-) -> Test | None:
-    if not places:
-        return None
-    urls = [url for place in places for url in (place.targets if targets else place.profiles)]
+    urls = [
+        url for element in elements for url in (element.targets if targets else element.profiles)
+    ]
     if not urls:
         return lambda _item, _context: True
 
-    def test(item: Item, context: ResourceContext) -> bool:
+    def test(item: ElementValue, context: ResourceContext) -> bool:
         return any(
-            judge(each, url, each.context or context)
-            for each in walk(item, way, context)
+            conforms_to(below, url, below.context or context)
+            for below in values_at(item, steps, context)
             for url in urls
         )
 
     return test
 
 
-def _of_existence(places: list[Raw], way: tuple[Step, ...], path: str) -> Test | None:
-    for place in places:
-        if place.facts.get("min", 0) >= 1:
-            return lambda item, context: any(True for _ in walk(item, way, context))
-        if place.facts.get("max") == "0":
-            return lambda item, context: not any(True for _ in walk(item, way, context))
-        raise SlicingError(f"the slice says neither that '{path}' must be nor that it must not")
+def _existence_test(
+    elements: list[SnapshotElement], steps: tuple[DiscriminatorStep, ...], path: str
+) -> SliceTest | None:
+    """Return the test of an "exists" discriminator.
+
+    Raises:
+        SlicingError: The slice neither requires nor forbids the element.
+
+    """
+    for element in elements:
+        if element.definition.get("min", 0) >= 1:
+            return lambda item, context: any(True for _ in values_at(item, steps, context))
+        if element.definition.get("max") == "0":
+            return lambda item, context: not any(True for _ in values_at(item, steps, context))
+        raise SlicingError(f"the slice neither requires nor forbids '{path}'")
     return None

@@ -1,11 +1,11 @@
-"""What R4's profiles say and do not mean, as HL7's own validator, 6.10.4, reads it.
+"""Corrections of R4's published profiles, as HL7's validator 6.10.4 applies them.
 
-Facts from its PackageHackerR5, StructureDefinitionHacker and FHIRPathExpressionFixer (Apache-2.0).
+Source: its PackageHackerR5, StructureDefinitionHacker and FHIRPathExpressionFixer (Apache-2.0).
 """
 
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE
 
-#: Rules whose FHIRPath is wrong: as published -> as meant. More than one item is no Boolean.
+#: Wrong FHIRPath: as published -> as meant. A collection of several items is no Boolean.
 _EXPRESSIONS = {
     "telecom or endpoint": "telecom.exists() or endpoint.exists()",
     "isModifier implies isModifierReason.exists()": (
@@ -14,26 +14,26 @@ _EXPRESSIONS = {
 }
 
 _VITAL_SIGNS = f"{STRUCTURE}vitalsigns"
-#: a date has a day at least
+#: a date must have a day
 _TO_THE_DAY = "$this is dateTime implies $this.toString().length() >= 10"
 _UNITS = "http://hl7.org/fhir/ValueSet/ucum-vitals-common|4.0.1"
 
 
 def is_vital_sign(url: str, base: object) -> bool:
-    """True of R4's profile of vital signs and of what derives from it at first hand."""
+    """Return True for R4's profile of vital signs and for profiles derived directly from it."""
     return _VITAL_SIGNS in {url, str(base).partition("|")[0]}
 
 
-def expression(text: str, key: str, *, vital_sign: bool) -> str:
-    """The FHIRPath of a rule as it is meant."""
-    return _TO_THE_DAY if vital_sign and key == "vs-1" else _EXPRESSIONS.get(text, text)
+def correct_expression(text: str, key: str, *, is_vital_sign: bool) -> str:
+    """Return the FHIRPath of a constraint as it is meant."""
+    return _TO_THE_DAY if is_vital_sign and key == "vs-1" else _EXPRESSIONS.get(text, text)
 
 
-def strength(told: str, value_set: str, path: str, *, vital_sign: bool) -> str:
-    """The strength of a binding as it is meant.
+def correct_strength(strength: str, value_set: str, path: str, *, is_vital_sign: bool) -> str:
+    """Return the strength of a binding as it is meant.
 
-    Not every part of a vital sign has one of the units that vital signs have.
+    Components of a vital sign may have other units than the vital signs themselves.
     """
-    if vital_sign and path == "Observation.component.value[x]" and value_set == _UNITS:
+    if is_vital_sign and path == "Observation.component.value[x]" and value_set == _UNITS:
         return "extensible"
-    return told
+    return strength

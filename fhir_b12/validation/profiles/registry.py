@@ -5,51 +5,54 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from fhir_b12.data import TableError
-from fhir_b12.definitions import R4
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.bundle import EntryIndex
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, is_error
 from fhir_b12.validation.profiles import built_in, errata
-from fhir_b12.validation.profiles.compiled import Part
-from fhir_b12.validation.profiles.compiler import Compiler
-from fhir_b12.validation.profiles.discriminators import Item
-from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Facts, Snapshots
-from fhir_b12.validation.profiles.value_checks import Found
+from fhir_b12.validation.profiles.compiler import ProfileCompiler
+from fhir_b12.validation.profiles.discriminators import ElementValue
+from fhir_b12.validation.profiles.element_rules import ElementRules
+from fhir_b12.validation.profiles.r4_types import is_subtype
+from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Snapshots
+from fhir_b12.validation.profiles.value_checks import Findings
 
-_IMPOSED = STRUCTURE + "structuredefinition-imposeProfile"
+_IMPOSE_PROFILE = STRUCTURE + "structuredefinition-imposeProfile"
 
 
-class Profile:
-    """One compiled structure."""
+class CompiledProfile:
+    """One compiled structure: a profile, an extension or a constrained data type."""
 
-    __slots__ = ("facts", "imposed", "part", "type", "url")
+    __slots__ = ("definition", "imposed", "rules", "type", "url")
 
-    def __init__(self, url: str, facts: Facts, part: Part) -> None:
+    def __init__(self, url: str, definition: dict[str, Any], rules: ElementRules) -> None:
+        """`definition` is the StructureDefinition, `rules` those of its root element."""
         self.url = url
-        self.facts = facts  #: the StructureDefinition
-        self.part = part
-        self.type = str(facts.get("type", ""))
+        self.definition = definition
+        self.rules = rules
+        self.type = str(definition.get("type", ""))
         self.imposed = [
-            each["valueCanonical"]
-            for each in facts.get("extension", ())
-            if each.get("url") == _IMPOSED and isinstance(each.get("valueCanonical"), str)
+            extension["valueCanonical"]
+            for extension in definition.get("extension", ())
+            if extension.get("url") == _IMPOSE_PROFILE
+            and isinstance(extension.get("valueCanonical"), str)
         ]
 
 
-class Profiles:
-    """Compiles each structure when it is first met."""
+class ProfileRegistry:
+    """Structures that are compiled on first use."""
 
     def __init__(self, canonicals: Any) -> None:
+        """`canonicals` are the definitions: `definitions.canonicals.Canonicals`."""
         self.snapshots = Snapshots(canonicals)
-        self._compiled: dict[str, Profile | DefinitionError | None] = {}
+        self._compiled: dict[str, CompiledProfile | DefinitionError | None] = {}
 
-    def find(self, url: str) -> Profile | None:
-        """The compiled structure of a url; None where it is not known.
+    def find(self, url: str) -> CompiledProfile | None:
+        """Return the compiled structure of a url, None if the url is unknown.
 
         Raises:
-            DefinitionError: it is known and cannot be used.
-            TableError: it is one of `profiles/`, which ship with the library.
+            DefinitionError: The structure cannot be compiled.
+            TableError: The same for a file of `profiles/`, which ships with the library.
 
         """
         if url not in self._compiled:
@@ -61,99 +64,133 @@ class Profiles:
                 self._compiled[url] = error
             except RecursionError:
                 self._compiled[url] = DefinitionError(f"{url}: its elements are nested too deeply")
-        found = self._compiled[url]
-        if isinstance(found, DefinitionError):
-            raise found
-        return found
+        compiled = self._compiled[url]
+        if isinstance(compiled, DefinitionError):
+            raise compiled
+        return compiled
 
-    def _compile(self, url: str) -> Profile | None:
-        facts = self.snapshots.structures.structure(url)
-        root = self.snapshots.root(url)
-        if facts is None:
+    def _compile(self, canonical: str) -> CompiledProfile | None:
+        """Compile a structure.
+
+        Raises:
+            DefinitionError: The structure has no snapshot with elements.
+
+        """
+        definition = self.snapshots.structures.structure(canonical)
+        root = self.snapshots.root(canonical)
+        if definition is None:
             return None
         if root is None:
-            raise DefinitionError(f"{url}: its snapshot has no elements")
-        plain = str(facts.get("url", url))
-        vital_sign = errata.is_vital_sign(plain, facts.get("baseDefinition"))
-        compiler = Compiler(plain, root, self.snapshots, self, vital_sign=vital_sign)
-        return Profile(plain, facts, compiler.compile(str(facts.get("type", ""))))
+            raise DefinitionError(f"{canonical}: its snapshot has no elements")
+        url = str(definition.get("url", canonical))
+        is_vital_sign = errata.is_vital_sign(url, definition.get("baseDefinition"))
+        compiler = ProfileCompiler(url, root, self.snapshots, self, is_vital_sign=is_vital_sign)
+        rules = compiler.compile(str(definition.get("type", "")))
+        return CompiledProfile(url, definition, rules)
 
     def check_resource(
-        self, node: Any, url: str, context: ResourceContext, found: Found
+        self, node: Any, url: str, context: ResourceContext, findings: Findings
     ) -> bool | None:
-        """A resource, whose context this is, against a profile and those it imposes."""
-        done: set[str] = set()
-        left = [url]
-        while left:
-            here = left.pop()
-            if here in done:
+        """Check a resource against a profile and the profiles that it imposes.
+
+        Args:
+            node: The resource.
+            url: Canonical url of the profile.
+            context: The context of the resource.
+            findings: Findings are appended, with paths that start at the resource.
+
+        Returns:
+            True if the profile was checked, whatever the findings; None if it is unknown.
+
+        """
+        checked: set[str] = set()
+        pending = [url]
+        while pending:
+            current = pending.pop()
+            if current in checked:
                 continue
-            done.add(here)
+            checked.add(current)
             try:
-                profile = self.find(here)
+                profile = self.find(current)
             except DefinitionError as error:
-                found.append(Finding("profile-unusable", profile=here, reason=str(error)))
+                findings.append(Finding("profile-unusable", profile=current, reason=str(error)))
                 continue
             if profile is None:
-                if here == url:
+                if current == url:
                     return None
-                found.append(Finding("profile-imposed-unknown", profile=here))
+                findings.append(Finding("profile-imposed-unknown", profile=current))
                 continue
-            left += profile.imposed
-            if not _is_of(context.type, profile.type):
-                told: dict[str, Any] = {
-                    "kind": context.type,
-                    "wanted": profile.type,
-                    "profile": here,
-                }
-                found.append(Finding("profile-resource-type", **told))
+            pending += profile.imposed
+            if not is_subtype(context.type, profile.type):
+                findings.append(
+                    Finding(
+                        "profile-resource-type",
+                        type=context.type,
+                        expected=profile.type,
+                        profile=current,
+                    )
+                )
                 continue
-            profile.part.check_whole(Item(node, None, context.type), context, found)
+            item = ElementValue(node, None, context.type)
+            profile.rules.check_whole(item, context, findings)
         return True
 
-    def check(self, item: Item, url: str, context: ResourceContext, found: Found) -> bool | None:
-        """An element, or a resource within another, against a profile; None if it is not known."""
+    def check(
+        self, item: ElementValue, url: str, context: ResourceContext, findings: Findings
+    ) -> bool | None:
+        """Check an element, or a resource within another, against a profile.
+
+        Args:
+            item: The element or resource.
+            url: Canonical url of the profile.
+            context: The context of the resource that contains the element.
+            findings: Findings are appended, with paths that start at the element.
+
+        Returns:
+            True if the profile was checked, whatever the findings; None if it is unknown.
+
+        """
         value = item.value
         if isinstance(value, dict) and "resourceType" in value:
-            return self.check_resource(value, url, inner(item, context), found)
+            return self.check_resource(value, url, context_of(item, context), findings)
         try:
             profile = self.find(url)
         except DefinitionError as error:
-            found.append(Finding("profile-unusable", profile=url, reason=str(error)))
+            findings.append(Finding("profile-unusable", profile=url, reason=str(error)))
             return True
         if profile is None:
             return None
-        profile.part.check_whole(item, context, found)
+        profile.rules.check_whole(item, context, findings)
         return True
 
-    def judge(self, item: Item, url: str, context: ResourceContext) -> bool:
-        """Whether an item conforms to a profile; one that is not known nobody fails.
+    def conforms_to(self, item: ElementValue, url: str, context: ResourceContext) -> bool:
+        """Return True if a value conforms to a profile, or if the profile is unknown.
 
-        A resource that is being judged already, by way of a circle of references, conforms so far.
+        A resource that references itself in a circle conforms if nothing else is wrong.
         """
         if not (isinstance(item.value, dict) and "resourceType" in item.value):
-            found: Found = []
-            self.check(item, url, context, found)
-            return not any(map(is_error, found))
-        here = inner(item, context)
-        known: bool | None = here.cache.get(("conforms", url))
-        if known is None:
-            here.cache["conforms", url] = True
-            known = context.validator.conforms(here, url, []) is not False
-            here.cache["conforms", url] = known
-        return known
+            findings: Findings = []
+            self.check(item, url, context, findings)
+            return not any(map(is_error, findings))
+        own_context = context_of(item, context)
+        conforms: bool | None = own_context.cache.get(("conforms", url))
+        if conforms is None:
+            own_context.cache["conforms", url] = True  # the answer within a circle
+            conforms = context.validator.conforms(own_context, url, []) is not False
+            own_context.cache["conforms", url] = conforms
+        return conforms
 
 
-def inner(item: Item, context: ResourceContext) -> ResourceContext:
-    """The context of a resource: that of an entry, of a contained one, or one of its own."""
+def context_of(item: ElementValue, context: ResourceContext) -> ResourceContext:
+    """Return the context of a resource: that of an entry, of a contained one, or a new one."""
     value = item.value
     if item.context is not None and item.context.resource is value:
         return item.context
     if value is context.resource:
         return context
-    for each in context.contained().values():
-        if each.resource is value:
-            return each
+    for contained in context.contained().values():
+        if contained.resource is value:
+            return contained
     if context.type == "Bundle":
         entries = context.entries(EntryIndex)
         assert isinstance(entries, EntryIndex)
@@ -162,21 +199,13 @@ def inner(item: Item, context: ResourceContext) -> ResourceContext:
     return ResourceContext(value, context.validator, bundle_entries=context.bundle_entries)
 
 
-def _is_of(kind: str, wanted: str) -> bool:
-    """True of a resource type or one of its bases."""
-    each: str | None = kind
-    while each is not None and each != wanted:
-        each = R4.base(each)
-    return each is not None
+_REGISTRIES: WeakKeyDictionary[Any, ProfileRegistry] = WeakKeyDictionary()
 
 
-_STORES: WeakKeyDictionary[Any, Profiles] = WeakKeyDictionary()
-
-
-def profiles_of(context: ResourceContext) -> Profiles:
-    """The compiled profiles of the definitions a context stands on."""
+def profile_registry(context: ResourceContext) -> ProfileRegistry:
+    """Return the compiled profiles of the definitions that a context uses."""
     canonicals = context.validator.canonicals
-    found = _STORES.get(canonicals)
-    if found is None:
-        found = _STORES[canonicals] = Profiles(canonicals)
-    return found
+    registry = _REGISTRIES.get(canonicals)
+    if registry is None:
+        registry = _REGISTRIES[canonicals] = ProfileRegistry(canonicals)
+    return registry

@@ -1,184 +1,187 @@
-"""A profile's snapshot as a tree, for those who read what it says.  https://hl7.org/fhir/R4/elementdefinition.html"""
+"""The elements of a snapshot as a tree.  https://hl7.org/fhir/R4/elementdefinition.html"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from fhir_b12.definitions import R4
 
-Facts = dict[str, Any]  #: an ElementDefinition
+ElementDefinition = dict[str, Any]  #: as JSON
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM = "http://hl7.org/fhirpath/System."
-_TYPE = STRUCTURE + "structuredefinition-fhir-type"
+_FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
 
 
-class Step(NamedTuple):
+class DiscriminatorStep(NamedTuple):
     """One step of a discriminator's path."""
 
-    what: str  #: name, resolve, extension, type
-    name: str = ""
+    what: str  #: "name", "resolve", "extension" or "type"
+    name: str = ""  #: of the element, the extension's url or the type
 
 
-class Structures(Protocol):
-    """Where structures are found by their canonical."""
+class StructureResolver(Protocol):
+    """Source of StructureDefinitions: `definitions.canonicals.Canonicals`."""
 
     def structure(self, canonical: str) -> dict[str, Any] | None:
-        """A StructureDefinition with its snapshot."""
+        """Return a StructureDefinition with its snapshot, None if unknown."""
         ...
 
 
-class Raw:
-    """One element of a snapshot with those below it."""
+class SnapshotElement:
+    """One element of a snapshot and its children."""
 
-    __slots__ = ("children", "facts", "name", "parent", "slice")
+    __slots__ = ("children", "definition", "name", "parent", "slice_name")
 
-    def __init__(self, facts: Facts, parent: "Raw | None" = None) -> None:
-        self.facts = facts
+    def __init__(
+        self, definition: ElementDefinition, parent: "SnapshotElement | None" = None
+    ) -> None:
+        self.definition = definition
         self.parent = parent
-        self.name: str = str(facts.get("path", "")).rpartition(".")[2]
-        self.slice: str | None = facts.get("sliceName")
-        self.children: list[Raw] = []
+        self.name: str = str(definition.get("path", "")).rpartition(".")[2]
+        self.slice_name: str | None = definition.get("sliceName")
+        self.children: list[SnapshotElement] = []
 
     def choice(self, stem: str) -> Any:
-        """The value of fixed[x], pattern[x], minValue[x] or maxValue[x], if there is one."""
+        """Return the value of fixed[x], pattern[x], minValue[x] or maxValue[x], None if absent."""
         return next(
             (
                 value
-                for name, value in self.facts.items()
+                for name, value in self.definition.items()
                 if name.startswith(stem) and value is not None
             ),
             None,
         )
 
-    def typed(self) -> Iterator[Facts]:
-        """Its types as the definition has them."""
-        return (each for each in self.facts.get("type", ()) if isinstance(each, dict))
+    def type_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of ElementDefinition.type."""
+        return (row for row in self.definition.get("type", ()) if isinstance(row, dict))
 
     @property
     def types(self) -> tuple[str, ...]:
         """The names of its types."""
-        return tuple(name for each in self.typed() if (name := type_name(each)))
+        return tuple(name for row in self.type_rows() if (name := type_name(row)))
 
     @property
     def profiles(self) -> list[str]:
-        """What its types must conform to."""
-        return [url for each in self.typed() for url in each.get("profile", ())]
+        """The profiles that its types must conform to."""
+        return [url for row in self.type_rows() for url in row.get("profile", ())]
 
     @property
     def targets(self) -> list[str]:
-        """What its references must point to."""
-        return [url for each in self.typed() for url in each.get("targetProfile", ())]
+        """The profiles that the targets of its references must conform to."""
+        return [url for row in self.type_rows() for url in row.get("targetProfile", ())]
 
 
-def type_name(facts: Facts) -> str:
-    """The name of a type: that of FHIR where the definition names one of FHIRPath's."""
-    code = str(facts.get("code", ""))
+def type_name(row: dict[str, Any]) -> str:
+    """Return the name of a type; for one of FHIRPath's System types, that of FHIR's."""
+    code = str(row.get("code", ""))
     if code.startswith(_SYSTEM):
-        for each in facts.get("extension", ()):
-            if each.get("url") == _TYPE:
-                return str(each.get("valueUrl") or each.get("valueUri") or "")
+        for extension in row.get("extension", ()):
+            if extension.get("url") == _FHIR_TYPE:
+                return str(extension.get("valueUrl") or extension.get("valueUri") or "")
         code = code.removeprefix(_SYSTEM)
         return code[:1].lower() + code[1:]
     return code.removeprefix(STRUCTURE)
 
 
-def tree(elements: Sequence[Facts]) -> Raw | None:
-    """The root of a snapshot's elements; each belongs to the last one above it with its path.
+def build_tree(elements: Sequence[ElementDefinition]) -> SnapshotElement | None:
+    """Return the root of a snapshot's elements, None if there are none.
 
-    What hangs in the air, since nothing above it has its path, is left out.
+    Each element is a child of the last one above it that has its parent's path. Elements whose
+    parent is missing are left out.
     """
     if not elements:
         return None
-    root = Raw(elements[0])
-    last = {str(elements[0].get("path")): root}
-    for facts in elements[1:]:
-        path = str(facts.get("path"))
-        parent = last.get(path.rpartition(".")[0])
+    root = SnapshotElement(elements[0])
+    last_by_path = {str(elements[0].get("path")): root}
+    for definition in elements[1:]:
+        path = str(definition.get("path"))
+        parent = last_by_path.get(path.rpartition(".")[0])
         if parent is not None:
-            here = Raw(facts, parent)
-            parent.children.append(here)
-            last[path] = here
+            element = SnapshotElement(definition, parent)
+            parent.children.append(element)
+            last_by_path[path] = element
     return root
 
 
 class Snapshots:
-    """The trees of the structures of one set of definitions."""
+    """The snapshot trees of one set of definitions."""
 
-    def __init__(self, structures: Structures) -> None:
+    def __init__(self, structures: StructureResolver) -> None:
         self.structures = structures
-        self._roots: dict[str, Raw | None] = {}
+        self._roots: dict[str, SnapshotElement | None] = {}
 
-    def root(self, url: str) -> Raw | None:
-        """The tree of a structure; None where it is not known.
-
-        Raises:
-            DefinitionError: its snapshot cannot be had.
-
-        """
+    def root(self, url: str) -> SnapshotElement | None:
+        """Return the tree of a structure, None if the structure is unknown or has no elements."""
         if url not in self._roots:
             structure = self.structures.structure(url)
             self._roots[url] = (
                 None
                 if structure is None
-                else tree(structure.get("snapshot", {}).get("element", ()))
+                else build_tree(structure.get("snapshot", {}).get("element", ()))
             )
         return self._roots[url]
 
     def type_of(self, url: str) -> str | None:
-        """The type that a structure is of; None where it is not known."""
+        """Return the type that a structure constrains, None if the structure is unknown."""
         name = url.removeprefix(STRUCTURE)
         if R4.is_resource(name) or name in R4.data_types:
             return name
         structure = self.structures.structure(url)
         return None if structure is None else str(structure.get("type", ""))
 
-    def at(self, place: Raw, path: Iterable[Step]) -> list[Raw]:
-        """What definitions say of a discriminator's path below an element, nearest first."""
-        here = [place]
+    def elements_at(
+        self, start: SnapshotElement, path: Iterable[DiscriminatorStep]
+    ) -> list[SnapshotElement]:
+        """Return the elements at a discriminator's path below an element, the nearest first."""
+        elements = [start]
         for step in path:
-            here = [below for each in here for below in self._below(each, step)]
-        return here
+            elements = [below for element in elements for below in self._below(element, step)]
+        return elements
 
-    def _below(self, place: Raw, step: Step) -> Iterator[Raw]:
+    def _below(
+        self, element: SnapshotElement, step: DiscriminatorStep
+    ) -> Iterator[SnapshotElement]:
         if step.what == "type":
-            if not place.types or step.name in place.types:
-                yield place
+            if not element.types or step.name in element.types:
+                yield element
         elif step.what == "resolve":
-            for url in place.targets:
+            for url in element.targets:
                 root = self.root(url)
                 if root is not None:
                     yield root
         elif step.what == "extension":
-            for each in self._children(place, "extension"):
-                fixed = [below.choice("fixed") for below in each.children if below.name == "url"]
-                if step.name in {*each.profiles, *fixed, each.slice}:
-                    yield each
-        elif step.name == "value" and place.choice("fixed") is not None and not place.children:
-            yield place
+            for child in self._children(element, "extension"):
+                urls = [part.choice("fixed") for part in child.children if part.name == "url"]
+                if step.name in {*child.profiles, *urls, child.slice_name}:
+                    yield child
+        elif step.name == "value" and element.choice("fixed") is not None and not element.children:
+            yield element
         else:
-            yield from self._children(place, step.name)
-            yield from _patterned(place, step.name)
+            yield from self._children(element, step.name)
+            yield from _parts_of_fixed_value(element, step.name)
 
-    def _children(self, place: Raw, name: str) -> Iterator[Raw]:
-        """The elements of a name: those of the snapshot, then those of the type's profiles."""
-        holders = [place]
-        for url in place.profiles:
+    def _children(self, element: SnapshotElement, name: str) -> Iterator[SnapshotElement]:
+        """Yield the children of a name, first the snapshot's, then those of the type's profiles."""
+        parents = [element]
+        for url in element.profiles:
             root = self.root(url)
             if root is not None:
-                holders.append(root)
-        for holder in holders:
-            for each in holder.children:
-                if each.name in {name, f"{name}[x]"} or (
-                    each.slice == each.name and each.name.startswith(name)
+                parents.append(root)
+        for parent in parents:
+            for child in parent.children:
+                if child.name in {name, f"{name}[x]"} or (
+                    child.slice_name == child.name and child.name.startswith(name)
                 ):
-                    yield each
+                    yield child
 
 
-def _patterned(place: Raw, name: str) -> Iterator[Raw]:
-    """What a fixed value or a pattern of an element says of a part of it."""
+def _parts_of_fixed_value(element: SnapshotElement, name: str) -> Iterator[SnapshotElement]:
+    """Yield the parts of a fixed value or pattern that have a name, as elements with patterns."""
     for stem in ("fixed", "pattern"):
-        whole = place.choice(stem)
+        whole = element.choice(stem)
         if isinstance(whole, dict) and name in whole:
             parts = whole[name] if isinstance(whole[name], list) else [whole[name]]
             for part in parts:
-                yield Raw({"path": f"{place.facts.get('path')}.{name}", "patternPart": part}, place)
+                path = f"{element.definition.get('path')}.{name}"
+                yield SnapshotElement({"path": path, "patternPart": part}, element)
