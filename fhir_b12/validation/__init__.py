@@ -1,4 +1,7 @@
-"""Say everything that is wrong with FHIR R4 data, and where.  https://hl7.org/fhir/R4/validation.html"""
+"""Validate FHIR R4 data: report every fault with its location and a remedy.
+
+https://hl7.org/fhir/R4/validation.html
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,10 +24,28 @@ def validate(
     terminology: bool = True,
     show_values: bool = False,
 ) -> Report:
-    """Everything that is wrong with a resource or a Bundle, given as a dict or as JSON text.
+    """Validate one resource or Bundle and return a report of all faults.
 
-    `positions` asks for lines and columns, which only a text has. Who validates more than once
-    holds on to a `Validator`.
+    To validate more than once, build one `Validator` and reuse it: it compiles profiles once.
+
+    Args:
+        data: A resource as a dict, or its JSON text as str or bytes.
+        profiles: Canonical urls of profiles to check besides those that the data declares.
+        packages: FHIR packages to load: opened ones, the path of a `.tgz` or folder, or
+            `name#version`.
+        positions: Add line and column to each issue; only a JSON text has them.
+        plausibility: Add advice on clinical values that are probably mistakes.
+        terminology: Check codes, displays and units.
+        show_values: Name the offending values in messages. They may identify a patient.
+
+    Returns:
+        The report. Invalid data is never an exception.
+
+    Raises:
+        PackageError: A package cannot be opened.
+        ValueError: A profile is unknown.
+        TableError: A file that ships with the library is broken.
+
     """
     validator = Validator(
         profiles,

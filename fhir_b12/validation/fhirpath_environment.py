@@ -1,4 +1,4 @@
-"""What FHIRPath may ask about beyond its own node, answered from a Context.
+"""The environment of FHIRPath expressions: variables, resolve(), memberOf(), conformsTo().
 
 https://hl7.org/fhir/R4/fhirpath.html#variables
 """
@@ -10,7 +10,7 @@ from fhir_b12.validation.context import ResourceContext
 
 
 class FhirPathEnvironment:
-    """One resource, what holds it, and what it can point to."""
+    """The environment of expressions on one resource, from its context."""
 
     __slots__ = ("_context", "resource", "root_resource")
 
@@ -21,36 +21,36 @@ class FhirPathEnvironment:
 
     @classmethod
     def of(cls, context: ResourceContext) -> "FhirPathEnvironment":
-        """The one of a context, made when it is first asked for."""
-        found: FhirPathEnvironment | None = context.cache.get(cls)
-        if found is None:
-            found = context.cache[cls] = cls(context)
-        return found
+        """Return the environment of a context; it is built once."""
+        environment: FhirPathEnvironment | None = context.cache.get(cls)
+        if environment is None:
+            environment = context.cache[cls] = cls(context)
+        return environment
 
     def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
-        """What a reference points to and its type; None where it is not at hand."""
+        """Return the target of a reference and its type; None if it is not available."""
         target = self._context.resolve(reference)
         if target is None and self._context.type == "Bundle":
-            target = self._within(reference)
+            target = self._resolve_in_entries(reference)
         return None if target is None else (target.resource, target.type)
 
-    def _within(self, reference: str) -> ResourceContext | None:
-        """What a reference means that a rule on a Bundle found somewhere within it."""
+    def _resolve_in_entries(self, reference: str) -> ResourceContext | None:
+        """Resolve a reference that an expression on a Bundle met in one of its entries."""
         entries = self._context.entries(EntryIndex)
         assert isinstance(entries, EntryIndex)
         if reference.startswith("#"):
-            inner = (each.contained().get(reference[1:]) for each in entries.contexts if each)
-            return next((each for each in inner if each is not None), None)
-        index = entries.like(reference)
+            targets = (entry.contained().get(reference[1:]) for entry in entries.contexts if entry)
+            return next((target for target in targets if target is not None), None)
+        index = entries.find_by_type_and_id(reference)
         return entries.find(reference, None) or (None if index is None else entries.contexts[index])
 
     def member_of(self, url: str, item: Any) -> bool | None:
-        """Whether a code, Coding or CodeableConcept is in a value set; None: who knows."""
-        answer: bool | None = self._context.validator.terminology.contains_any(url, item)
-        return answer
+        """Return whether a code, Coding or CodeableConcept is in a value set; None if unknown."""
+        result: bool | None = self._context.validator.terminology.contains_any(url, item)
+        return result
 
     def conforms_to(self, url: str, node: Any) -> bool | None:
-        """Whether a resource conforms to a profile; None if it cannot be told."""
+        """Return whether a resource conforms to a profile; None if it cannot be decided."""
         if not (isinstance(node, dict) and "resourceType" in node):
             return None
         context = self._context

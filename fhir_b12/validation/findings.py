@@ -1,12 +1,11 @@
-"""What a check finds: a rule that was broken, the values it speaks of, and the way to the place.
+"""Findings: the rule that is broken, the values of its message, and the path to the location.
 
-A check gets a node and appends findings whose path starts at that node. Whoever called it with a
-part of its own node calls `prepend_path` for what was added, so a path is only built where
-something is wrong.
+A check receives a node and appends findings whose paths start at that node. A caller that passes
+on a part of its own node calls `prepend_path` afterwards, so a path is only built for a fault.
 
-The words of a rule stand in `rules/*.toml`, one file a stage: how grave it is, its FHIR issue code,
-what it says, why, and where the specification says so. A patient's value is spoken of as `{value}`
-and nothing else; it is shown only where the user asks.
+The texts of the rules are in `rules/*.toml`, one file for each stage: severity, FHIR issue code,
+message, reason, and link to the specification. A message names a patient's value only by
+`{value}`, which is filled in only if the user asks for values.
 """
 
 import tomllib
@@ -24,21 +23,21 @@ Path = tuple[str | int, ...]  #: JSON names and indices: ("component", 0, "value
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One kind of fault, as `rules/*.toml` has it."""
+    """One rule, as `rules/*.toml` states it."""
 
-    id: str = ""  #: the table's key, "unknown-element"
-    stage: str = ""  #: the file's name: "structure", "terminology", ...
+    id: str = ""  #: key of the table: "unknown-element"
+    stage: str = ""  #: name of the file: "structure", "terminology", ...
     severity: Severity
     code: str  #: https://hl7.org/fhir/R4/valueset-issue-type.html
     message: str  #: what is wrong and the remedy, with {names} of the finding's values
-    why: str  #: for those who ask to have it explained
-    source: str  #: link to the specification or to the publication
-    #: what the expression names, where HL7's validator names less than the exact place
+    why: str  #: the reason for the rule, shown by --explain
+    source: str  #: link to the specification or to a publication
+    #: which element the expression of the issue names; HL7's validator often names the parent
     at: Literal["element", "list", "parent", "root"] = "element"
 
 
 class Finding:
-    """One fault. `path` leads from the node that was checked to the place, last step first."""
+    """One fault. `path` leads from the node that was checked to the location, last step first."""
 
     __slots__ = ("fix", "path", "rule", "severity", "values")
 
@@ -50,11 +49,16 @@ class Finding:
         fix: tuple[dict[str, Any], ...] = (),
         **values: Any,
     ) -> None:
-        """`Finding("min", "component", 0, name="code")`: the path is given first step first.
+        """Build a finding: `Finding("min", "component", 0, name="code")`.
 
-        `severity` is for rules whose gravity the data decides, `fix` a JSON Patch whose paths start
-        at the place: `{"op": "replace", "path": "", "value": "final"}`; "../b" stands beside it.
-        The value `key` names the rule more exactly than its id does: "obs-6".
+        Args:
+            rule: Id of the rule.
+            path: Steps from the node to the location, first step first.
+            severity: Severity, if it depends on the data; None for that of the rule.
+            fix: JSON Patch whose paths start at the location,
+                `{"op": "replace", "path": "", "value": "final"}`; "../b" is a sibling.
+            values: Values of the message. `key` names a more specific rule: "obs-6".
+
         """
         self.rule = rule
         self.path: list[str | int] = [*reversed(path)]
@@ -63,50 +67,50 @@ class Finding:
         self.fix = fix
 
 
-def prepend_path(found: list[Finding], since: int, *steps: str | int) -> None:
-    """Lengthen the paths of what was found since: it stands at these steps below the caller's node.
+def prepend_path(findings: list[Finding], since: int, *steps: str | int) -> None:
+    """Put steps before the paths of the findings from index `since` on.
 
-    `prepend_path(found, mark, "component", 0)`.
+    `prepend_path(findings, mark, "component", 0)` moves findings of a component to its owner.
     """
-    for finding in found[since:]:
+    for finding in findings[since:]:
         finding.path.extend(reversed(steps))
 
 
 def is_error(finding: Finding) -> bool:
-    """True where a finding makes what it speaks of invalid."""
+    """Return True if a finding makes the data invalid."""
     return (finding.severity or rules()[finding.rule].severity) in {"fatal", "error"}
 
 
 @cache
 def rules() -> Mapping[str, Rule]:
-    """Every rule by its id.
+    """Return every rule by its id.
 
     Raises:
-        data.TableError: a file is not TOML, a rule lacks a part or two have one id.
+        TableError: A file is not TOML, a rule lacks a field, or two rules have one id.
 
     """
-    known: dict[str, Rule] = {}
+    by_id: dict[str, Rule] = {}
     for stage, text in data.rules():
-        for name, facts in _parsed(stage, text).items():
-            if name in known:
-                raise data.TableError(f"rules/{stage}.toml: {name} stands in another file too")
-            own = {"id": name, "stage": stage}
-            if stage == "plausibility" and "source" not in facts:
-                own["source"] = _source(name)
+        for rule_id, fields in _parse_rules(stage, text).items():
+            if rule_id in by_id:
+                raise data.TableError(f"rules/{stage}.toml: {rule_id} is in another file too")
+            added = {"id": rule_id, "stage": stage}
+            if stage == "plausibility" and "source" not in fields:
+                added["source"] = _plausibility_source(rule_id)
             try:
-                known[name] = msgspec.convert(facts | own, learned(Rule))
+                by_id[rule_id] = msgspec.convert(fields | added, learned(Rule))
             except msgspec.ValidationError as error:
-                raise data.TableError(f"rules/{stage}.toml: {name}: {error}") from error
-    return known
+                raise data.TableError(f"rules/{stage}.toml: {rule_id}: {error}") from error
+    return by_id
 
 
-def _source(name: str) -> str:
-    """Where the numbers of advice are from; "OBS-03-text" is OBS-03 in other words."""
-    source: str = data.toml("plausibility.toml")[name[:6]]["source"]
+def _plausibility_source(rule_id: str) -> str:
+    """Return the source of a rule's numbers; "OBS-03-text" is another message of OBS-03."""
+    source: str = data.toml("plausibility.toml")[rule_id[:6]]["source"]
     return source
 
 
-def _parsed(stage: str, text: str) -> dict[str, Any]:
+def _parse_rules(stage: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,4 +1,4 @@
-"""Check where references lead.  https://hl7.org/fhir/R4/references.html"""
+"""Check references and attachments.  https://hl7.org/fhir/R4/references.html"""
 
 import hashlib
 import re
@@ -7,126 +7,134 @@ from binascii import Error as NotBase64
 from typing import Any
 
 from fhir_b12.definitions import R4
-from fhir_b12.validation.bundle import check_from_entry
+from fhir_b12.validation.bundle import check_reference_from_entry
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 
 _SEARCH = re.compile(r"[A-Za-z]+\?.").match
 _SPACE = re.compile(r"\s").search
-#: a server's base, a type, an id, and perhaps a version
+#: base of a server, type, id, and perhaps a version
 _LITERAL = re.compile(
     r"(?P<base>[a-zA-Z][a-zA-Z0-9+.\-]*://\S*/)?(?P<type>[A-Z][A-Za-z]+)/"
     r"(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?"
 ).fullmatch
 
 
-_MOST = 4096  #: references that are remembered for each place
+_CACHE_SIZE = 4096  #: valid references cached for each element
 
 
 def literal_type(reference: str) -> str | None:
-    """The type of resource a literal reference names; None where it does not tell."""
+    """Return the resource type that a literal reference names; None if it names none of R4."""
     match = _LITERAL(reference.partition("#")[0])
     return match["type"] if match and R4.is_resource(match["type"]) else None
 
 
 def is_relative(reference: str) -> bool:
-    """True of `Patient/1`, which is read from the place its own resource has."""
+    """Return True for `Patient/1`, which is relative to the base of its own resource."""
     match = _LITERAL(reference)
     return match is not None and match["base"] is None
 
 
 class ReferenceCheck:
-    """The check of a Reference that may lead to certain types: its text, its type, its target."""
+    """The check of the References of one element: text, type and target."""
 
-    __slots__ = ("_allowed", "_right", "_targets")
+    __slots__ = ("_restricted", "_targets", "_valid")
 
     def __init__(self, targets: tuple[str, ...]) -> None:
         self._targets = targets
-        self._allowed = bool(targets) and "Resource" not in targets
-        self._right: set[str | None] = set()  #: of which nothing is to be said without a Bundle
+        self._restricted = bool(targets) and "Resource" not in targets
+        self._valid: set[str | None] = set()  #: references without findings outside of Bundles
 
     def __call__(
-        self, node: dict[str, Any], context: ResourceContext, found: list[Finding]
+        self, node: dict[str, Any], context: ResourceContext, findings: list[Finding]
     ) -> None:
-        """Append what is wrong with one Reference."""
+        """Append the faults of one Reference."""
         reference = node.get("reference")
-        alone = context.root.bundle_entries is None
-        if alone and reference in self._right and "type" not in node:
+        in_bundle = context.root.bundle_entries is not None
+        if not in_bundle and reference in self._valid and "type" not in node:
             return
         if not isinstance(reference, str) or not reference:
             if not ("identifier" in node or "display" in node or "extension" in node):
-                found.append(Finding("reference-empty"))
+                findings.append(Finding("reference-empty"))
             return
         if _SPACE(reference):
-            found.append(Finding("reference-text"))
+            findings.append(Finding("reference-text"))
             return
-        mark = len(found)
-        self._type(node.get("type"), reference, found)
+        mark = len(findings)
+        self._check_type(node.get("type"), reference, findings)
         if reference[0] == "#":
-            self._contained(reference, context, found)
+            self._check_contained(reference, context, findings)
             return
-        self._target(reference, context, found)
-        if alone and len(found) == mark and len(self._right) < _MOST:
-            self._right.add(reference)
+        self._check_target(reference, context, findings)
+        if not in_bundle and len(findings) == mark and len(self._valid) < _CACHE_SIZE:
+            self._valid.add(reference)
 
-    def _type(self, said: Any, reference: str, found: list[Finding]) -> None:
-        if said is None or not self._allowed:
+    def _check_type(self, declared_type: Any, reference: str, findings: list[Finding]) -> None:
+        """Check Reference.type against the allowed types and the type in the text."""
+        if declared_type is None or not self._restricted:
             return
-        named = literal_type(reference)
-        if said not in self._targets or (named is not None and named != said):
-            found.append(self._wrong(str(said)))
+        named_type = literal_type(reference)
+        if declared_type not in self._targets or named_type not in {None, declared_type}:
+            findings.append(self._target_type_finding(str(declared_type)))
 
-    def _contained(self, reference: str, context: ResourceContext, found: list[Finding]) -> None:
+    def _check_contained(
+        self, reference: str, context: ResourceContext, findings: list[Finding]
+    ) -> None:
         context.referenced_ids.add(reference[1:])
         target = context.resolve(reference)
         if target is None:
-            found.append(Finding("contained-missing"))
-        elif self._allowed and target.type not in self._targets:
-            found.append(self._wrong(target.type))
+            findings.append(Finding("contained-missing"))
+        elif self._restricted and target.type not in self._targets:
+            findings.append(self._target_type_finding(target.type))
 
-    def _target(self, reference: str, context: ResourceContext, found: list[Finding]) -> None:
-        """What a reference leads to outside its own resource."""
+    def _check_target(
+        self, reference: str, context: ResourceContext, findings: list[Finding]
+    ) -> None:
+        """Check a reference that leads out of its resource."""
         target = context.resolve(reference)
         bundle_entries = context.root.bundle_entries
         if target is not None:
-            if self._allowed and target.type not in self._targets:
-                found.append(self._wrong(target.type))
+            if self._restricted and target.type not in self._targets:
+                findings.append(self._target_type_finding(target.type))
         elif _SEARCH(reference):
             if bundle_entries is None or bundle_entries.type != "transaction":
-                found.append(Finding("conditional-reference"))
+                findings.append(Finding("conditional-reference"))
             return
-        elif self._allowed:
-            named = literal_type(reference)
-            if named is not None and named not in self._targets:
+        elif self._restricted:
+            named_type = literal_type(reference)
+            if named_type is not None and named_type not in self._targets:
                 allowed = ", ".join(sorted(self._targets))
-                found.append(Finding("target-type-named", type=named, allowed=allowed))
+                findings.append(Finding("target-type-named", type=named_type, allowed=allowed))
         if bundle_entries is not None:
-            check_from_entry(reference, context, found)
+            check_reference_from_entry(reference, context, findings)
 
-    def _wrong(self, kind: str) -> Finding:
+    def _target_type_finding(self, resource_type: str) -> Finding:
         allowed = ", ".join(sorted(self._targets))
-        return Finding("target-type", type=kind[:64], allowed=allowed)
+        return Finding("target-type", type=resource_type[:64], allowed=allowed)
 
 
-def check_attachment(node: dict[str, Any], _: ResourceContext, found: list[Finding]) -> None:
-    """One Attachment: its size and hash against its data, where it holds them.
+def check_attachment(node: dict[str, Any], _: ResourceContext, findings: list[Finding]) -> None:
+    """Check size and hash of one Attachment against its data, if it has data.
 
     https://hl7.org/fhir/R4/datatypes.html#Attachment
     """
     data, size, sha1 = node.get("data"), node.get("size"), node.get("hash")
     if not isinstance(data, str) or (size is None and sha1 is None):
         return
-    try:
-        raw = b64decode("".join(data.split()), validate=True)
-    except (NotBase64, ValueError):
-        return  # said where the data is checked
-    if isinstance(size, int) and size != len(raw):
-        found.append(Finding("attachment-size", actual=len(raw)))
+    content = _decode_base64(data)
+    if content is None:
+        return
+    if isinstance(size, int) and size != len(content):
+        findings.append(Finding("attachment-size", actual=len(content)))
     if isinstance(sha1, str):
-        digest = hashlib.sha1(raw, usedforsecurity=False).digest()
-        try:
-            told = b64decode("".join(sha1.split()), validate=True)
-        except (NotBase64, ValueError):
-            return
-        if told != digest:
-            found.append(Finding("attachment-hash"))
+        digest = hashlib.sha1(content, usedforsecurity=False).digest()
+        if _decode_base64(sha1) not in {None, digest}:
+            findings.append(Finding("attachment-hash"))
+
+
+def _decode_base64(text: str) -> bytes | None:
+    """Return the bytes; None if the text is not base64, which the primitive's check reports."""
+    try:
+        return b64decode("".join(text.split()), validate=True)
+    except (NotBase64, ValueError):
+        return None

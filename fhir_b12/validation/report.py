@@ -1,4 +1,4 @@
-"""What a validation found.  https://hl7.org/fhir/R4/operationoutcome.html"""
+"""The report of a validation.  https://hl7.org/fhir/R4/operationoutcome.html"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,27 +9,47 @@ import msgspec
 from fhir_b12 import data, issues
 from fhir_b12.issues import Issue, Severity
 from fhir_b12.validation import locations
-from fhir_b12.validation.findings import Finding, Path, rules
+from fhir_b12.validation.findings import Finding, Path, Rule, rules
 from fhir_b12.validation.structure.normalization import Normalizer
 
-#: what stands for the values of a finding that are the patient's, unless they are asked for
+#: Texts that replace the patient's values in messages, unless values are requested.
 _HIDDEN = {"value": "the value"}
-_HIDDEN_OF: dict[str, dict[str, str]] = {
+_HIDDEN_IN_STAGE: dict[str, dict[str, str]] = {
     "terminology": {"code": "the code", "displays": "its own name"},
 }
 
 
 class Report:
-    """The issues of one resource or Bundle in document order, and what was left unchecked."""
+    """The issues of one resource or Bundle in document order, and what was not checked.
+
+    Iterate over it for its issues; `len(report)` is their number.
+
+    Attributes:
+        unchecked: What could not be checked and why, as issues of severity information.
+        resources: Number of resources checked, contained ones and entries included.
+
+    """
 
     __slots__ = ("_issues", "resources", "unchecked")
 
     def __init__(
-        self, found: tuple[Issue, ...], *, unchecked: tuple[Issue, ...] = (), resources: int = 1
+        self,
+        all_issues: tuple[Issue, ...],
+        *,
+        unchecked: tuple[Issue, ...] = (),
+        resources: int = 1,
     ) -> None:
-        self._issues = found
-        self.unchecked = unchecked  #: what could not be decided and why, severity information
-        self.resources = resources  #: how many were checked, contained ones and entries too
+        """Build a report.
+
+        Args:
+            all_issues: The issues, in document order.
+            unchecked: What could not be checked, as issues of severity information.
+            resources: Number of resources checked.
+
+        """
+        self._issues = all_issues
+        self.unchecked = unchecked
+        self.resources = resources
 
     def __iter__(self) -> Iterator[Issue]:
         return iter(self._issues)
@@ -39,68 +59,92 @@ class Report:
 
     @property
     def valid(self) -> bool:
-        """True where nothing is an error; advice and warnings do not reject."""
+        """True if no issue is an error; warnings and advice do not make data invalid."""
         return not any(issue.is_error for issue in self._issues)
 
     @property
     def worst(self) -> Severity | None:
-        """The gravest severity, None where there is no issue."""
+        """Highest severity; None if there is no issue."""
         return issues.worst(self._issues)
 
     @property
     def counts(self) -> Mapping[Severity, int]:
-        """How many issues there are of each severity."""
+        """Number of issues of each severity."""
         return Counter(issue.severity for issue in self._issues)
 
     def outcome(self) -> dict[str, Any]:
-        """An OperationOutcome; what was not checked stands in it as information."""
+        """Return the report as an OperationOutcome.
+
+        Returns:
+            The resource, with an issue of severity information for all that was not checked.
+
+        """
         return issues.outcome((*self._issues, *self.unchecked))
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{number} {severity}" for severity, number in self.counts.items())
-        return f"<Report of {self.resources} resources: {said or 'nothing wrong'}>"
+        counts = ", ".join(f"{number} {severity}" for severity, number in self.counts.items())
+        return f"<Report of {self.resources} resources: {counts or 'no issues'}>"
 
 
 class FindingReporter:
-    """Turns findings into issues: words, places, lines."""
+    """Turns findings into issues: adds message, expression, pointer and line."""
 
     def __init__(
         self,
         resource: Any,
-        shaping: Normalizer,
+        normalizer: Normalizer,
         lines: Mapping[Path, tuple[int, int]] | None,
         *,
         show_values: bool = False,
     ) -> None:
+        """Build a reporter for one value.
+
+        Args:
+            resource: The value as it was given.
+            normalizer: The normalizer that changed it before the checks.
+            lines: Line and column by path; None if positions are not requested.
+            show_values: Name a patient's values in messages.
+
+        """
         self._resource = resource
-        self._renumbered: Mapping[Path, list[int]] = shaping.renumbered
-        self._wrapped = shaping.wrapped
+        self._original_indices: Mapping[Path, list[int]] = normalizer.original_indices
+        self._wrapped = normalizer.wrapped
         self._lines = lines
         self._show_values = show_values
 
-    def issues(self, shaped: list[Finding], found: list[Finding]) -> tuple[Issue, ...]:
-        """Every issue in document order, each once; paths of `shaped` are those of the text."""
-        told = [(tuple(reversed(each.path)), each) for each in shaped]
-        told += [(self._original(tuple(reversed(each.path))), each) for each in found]
-        told.sort(key=lambda each: locations.order(self._resource, each[0]))
-        once: dict[tuple[Any, ...], Issue] = {}
-        for path, finding in told:
-            issue = self._issue(path, finding)
-            once.setdefault((issue.severity, issue.rule, issue.pointer, issue.message), issue)
-        return tuple(once.values())
+    def build_issues(
+        self, shape_findings: list[Finding], findings: list[Finding]
+    ) -> tuple[Issue, ...]:
+        """Return an issue for each finding, in document order and without duplicates.
 
-    def _original(self, path: Path) -> Path:
-        """The path in the text, where items of lists were taken out before the checks."""
-        if not self._renumbered:
+        Args:
+            shape_findings: Findings of the normalizer, whose paths are those of the text.
+            findings: Findings of the checks, whose paths are those of the normalized resource.
+
+        """
+        located = [(tuple(reversed(finding.path)), finding) for finding in shape_findings]
+        located += [
+            (self._original_path(tuple(reversed(finding.path))), finding) for finding in findings
+        ]
+        located.sort(key=lambda pair: locations.order(self._resource, pair[0]))
+        unique: dict[tuple[Any, ...], Issue] = {}
+        for path, finding in located:
+            issue = self._build_issue(path, finding)
+            unique.setdefault((issue.severity, issue.rule, issue.pointer, issue.message), issue)
+        return tuple(unique.values())
+
+    def _original_path(self, path: Path) -> Path:
+        """Return the path in the text; the normalizer may have removed items of lists."""
+        if not self._original_indices:
             return path
-        found: list[str | int] = []
+        steps: list[str | int] = []
         for index, step in enumerate(path):
-            kept = self._renumbered.get(path[:index])
-            found.append(kept[step] if kept is not None and isinstance(step, int) else step)
-        return tuple(found)
+            indices = self._original_indices.get(path[:index])
+            steps.append(indices[step] if indices is not None and isinstance(step, int) else step)
+        return tuple(steps)
 
-    def _written(self, path: Path) -> Path:
-        """The path in the text, where one object was read as a list of it."""
+    def _unwrapped_path(self, path: Path) -> Path:
+        """Return the path in the text; the normalizer may have put an object into a list."""
         if not self._wrapped:
             return path
         return tuple(
@@ -109,69 +153,78 @@ class FindingReporter:
             if not (isinstance(step, int) and path[:index] in self._wrapped)
         )
 
-    def _issue(self, path: Path, finding: Finding) -> Issue:
+    def _build_issue(self, path: Path, finding: Finding) -> Issue:
         rule = rules()[finding.rule]
-        values = _HIDDEN | finding.values
-        if not self._show_values:
-            hidden = _HIDDEN | _HIDDEN_OF.get(rule.stage, {})
-            values |= {name: text for name, text in hidden.items() if name in values}
-        if rule.id == "invariant":
-            values |= {"human": data.invariant_words().get(values["key"], values["human"])}
-        named = _named(path, rule.at)
-        written = self._written(path)
-        place = self._line(written)
-        pointer = locations.pointer(written)
+        text_path = self._unwrapped_path(path)
+        position = self._position(text_path)
+        pointer = locations.pointer(text_path)
         return Issue(
             severity=finding.severity or rule.severity,
             code=rule.code,
-            expression=self._expression(named),
-            message=rule.message.format_map(values),
+            expression=self._expression(_named_path(path, rule.at)),
+            message=rule.message.format_map(self._message_values(rule, finding)),
             rule=finding.values.get("key") or rule.id,
-            line=place[0] if place else None,
-            column=place[1] if place else None,
+            line=position[0] if position else None,
+            column=position[1] if position else None,
             source=finding.values.get("source") or rule.source,
             stage=rule.stage,
             pointer=pointer,
-            fix=tuple(_at(each, pointer) for each in finding.fix),
+            fix=tuple(_absolute_patch(step, pointer) for step in finding.fix),
         )
+
+    def _message_values(self, rule: Rule, finding: Finding) -> dict[str, Any]:
+        """Return the values of a message, without those of the patient unless requested."""
+        values = _HIDDEN | finding.values
+        if not self._show_values:
+            hidden = _HIDDEN | _HIDDEN_IN_STAGE.get(rule.stage, {})
+            values |= {name: text for name, text in hidden.items() if name in values}
+        if rule.id == "invariant":
+            values |= {"human": data.invariant_words().get(values["key"], values["human"])}
+        return values
 
     def _expression(self, path: Path) -> str:
         if not isinstance(self._resource, dict):
             return "$this"
         return locations.fhirpath(self._resource, path)
 
-    def _line(self, path: Path) -> tuple[int, int] | None:
+    def _position(self, path: Path) -> tuple[int, int] | None:
+        """Return line and column of a path, or of the nearest owner that is in the text."""
         if self._lines is None:
             return None
         for length in range(len(path), -1, -1):
-            place = self._lines.get(path[:length])
-            if place is not None:
-                return place
+            position = self._lines.get(path[:length])
+            if position is not None:
+                return position
         return None
 
 
-def _at(step: dict[str, Any], pointer: str) -> dict[str, Any]:
-    """A step of a fix with whole pointers: "../b" stands beside the place, all else below it."""
-    beside = pointer.rpartition("/")[0]
+def _absolute_patch(step: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """Return a step of a fix with pointers from the root; "../b" is a sibling of the location."""
+    parent = pointer.rpartition("/")[0]
     return step | {
-        key: f"{beside}/{step[key][3:]}" if step[key].startswith("../") else pointer + step[key]
+        key: f"{parent}/{step[key][3:]}" if step[key].startswith("../") else pointer + step[key]
         for key in ("path", "from")
         if key in step
     }
 
 
-def _named(path: Path, at: str) -> Path:
-    """The part of a path that the expression of a rule names."""
+def _named_path(path: Path, at: str) -> Path:
+    """Return the part of a path that the expression of a rule names."""
     if at == "list":
         return path[:-1] if path and isinstance(path[-1], int) else path
     return {"element": path, "parent": path[:-1], "root": ()}[at]
 
 
 def unchecked_issue(message: str, expression: str, source: str | None = None) -> Issue:
-    """What could not be decided, said as information."""
+    """Return the issue for something that could not be checked."""
     return Issue("information", "incomplete", expression, message, rule="unchecked", source=source)
 
 
-def json_report(found: tuple[Issue, ...]) -> Report:
-    """The report of a text that could not be read."""
-    return Report(tuple(msgspec.structs.replace(each, stage="json") for each in found), resources=0)
+def json_issues(faults: tuple[Issue, ...]) -> tuple[Issue, ...]:
+    """Return the issues of a JSON text with their stage."""
+    return tuple(msgspec.structs.replace(issue, stage="json") for issue in faults)
+
+
+def json_report(faults: tuple[Issue, ...]) -> Report:
+    """Return the report of a text that could not be parsed."""
+    return Report(json_issues(faults), resources=0)

@@ -1,4 +1,4 @@
-"""Run all stages over what is given.  https://hl7.org/fhir/R4/validation.html"""
+"""Run all stages of a validation.  https://hl7.org/fhir/R4/validation.html"""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -25,10 +25,17 @@ from fhir_b12.validation.profiles.unknown_profiles import (
     unknown_profile_finding,
 )
 from fhir_b12.validation.references import ReferenceCheck, check_attachment
-from fhir_b12.validation.report import FindingReporter, Report, json_report, unchecked_issue
-from fhir_b12.validation.structure.checks import Check, StructureChecks
+from fhir_b12.validation.report import (
+    FindingReporter,
+    Report,
+    json_issues,
+    json_report,
+    unchecked_issue,
+)
+from fhir_b12.validation.structure.checks import StructureChecks
+from fhir_b12.validation.structure.combinators import Check
 from fhir_b12.validation.structure.normalization import Normalizer
-from fhir_b12.validation.structure.quick_check import count, is_well_shaped
+from fhir_b12.validation.structure.quick_check import count_resources, is_well_shaped
 from fhir_b12.validation.terminology.bindings import (
     check_binding,
     check_codeable_concept,
@@ -43,19 +50,19 @@ Data = Any  #: a resource as a dict, or its JSON text as str or bytes
 
 #: https://hl7.org/fhir/R4/datatypes.html#quantity and its specializations
 _QUANTITIES = ("Quantity", "Age", "Count", "Distance", "Duration")
-_CODED = {"Coding": check_coding, **dict.fromkeys(_QUANTITIES, check_quantity)}
+_CODED_TYPES = {"Coding": check_coding, **dict.fromkeys(_QUANTITIES, check_quantity)}
 
 
 class Validator:
-    """The rules to check by, compiled as they are needed; to be held on to, in one thread.
+    """A validator with its rules, profiles and packages; build it once and reuse it.
 
-    `profiles` are canonical urls to which what is given is held beside those it declares itself,
-    `packages` FHIR packages (opened, or a path of a `.tgz` or folder, or `name#version`). `now` is
-    the moment after which plausibility takes dates for future ones; without it, it takes none so.
+    Profiles are compiled when they are first needed. One validator serves one thread.
 
-    Raises:
-        definitions.packages.PackageError: a package cannot be opened.
-        ValueError: a profile that was asked for is not known.
+    Attributes:
+        canonicals: Definitions of R4, of the packages and of this library.
+        terminology: Code systems and value sets.
+        profiles: Profiles that every resource is checked against.
+        now: The moment after which a date lies in the future; None for no such check.
 
     """
 
@@ -71,243 +78,307 @@ class Validator:
         switched_on: Iterable[str] = (),
         now: DateTime | None = None,
     ) -> None:
-        opened = [each if isinstance(each, Package) else open_package(each) for each in packages]
+        """Open the packages and build the checks.
+
+        Args:
+            profiles: Canonical urls of profiles to check besides those that the data declares.
+            packages: FHIR packages to load: opened ones, the path of a `.tgz` or folder, or
+                `name#version`.
+            plausibility: Add advice on clinical values that are probably mistakes.
+            terminology: Check codes, displays and units.
+            show_values: Name the offending values in messages. They may identify a patient.
+            switched_off: Ids of plausibility rules to leave out: "MED-02".
+            switched_on: Ids of plausibility rules to run that are off by default.
+            now: The moment after which a date lies in the future; None for no such check.
+
+        Raises:
+            PackageError: A package cannot be opened.
+            ValueError: A profile is unknown.
+
+        """
+        opened = [
+            package if isinstance(package, Package) else open_package(package)
+            for package in packages
+        ]
         self.canonicals = Canonicals(opened, built_in.LATE)
         self.terminology = Terminology(self.canonicals)
         self.switched_off = frozenset(switched_off)
         self.switched_on = frozenset(switched_on)
         self.now = now
-        self.profiles = self._known(profiles)
+        self.profiles = self._require_known(profiles)
         self._plausibility = plausibility
         self._show_values = show_values
         parts = (
             FUNCTIONS,
-            self._special(terminology),
-            check_binding if terminology else _unbound,
-            _CODED if terminology else {},
+            self._type_checks(terminology),
+            check_binding if terminology else _ignore_binding,
+            _CODED_TYPES if terminology else {},
             ReferenceCheck,
             check_narrative,
         )
-        self._quick = StructureChecks(*parts, fast=True)
-        self._thorough = StructureChecks(*parts, fast=False)
+        self._fast_checks = StructureChecks(*parts, fast=True)
+        self._thorough_checks = StructureChecks(*parts, fast=False)
 
-    def _known(self, profiles: Iterable[str]) -> tuple[str, ...]:
-        asked = tuple(profiles)
-        for url in asked:
+    def _require_known(self, profiles: Iterable[str]) -> tuple[str, ...]:
+        """Return the profiles; raise ValueError if one is unknown."""
+        urls = tuple(profiles)
+        for url in urls:
             if self.canonicals.find(url, "StructureDefinition") is None:
                 raise ValueError(explain_unknown_profile(url, self.canonicals))
-        return asked
+        return urls
 
-    def _special(self, terminology: bool) -> dict[str, tuple[Check, ...]]:
-        """What is checked of some types beside their own rules."""
-        special: dict[str, tuple[Check, ...]] = {
+    def _type_checks(self, terminology: bool) -> dict[str, tuple[Check, ...]]:
+        """Return the checks of some types besides their structure and invariants."""
+        checks: dict[str, tuple[Check, ...]] = {
             "Attachment": (check_attachment,),
-            "Bundle.entry": (self._entry,),
-            "Parameters.parameter": (self._parameter,),
+            "Bundle.entry": (self._check_entry,),
+            "Parameters.parameter": (self._check_parameter,),
         }
         if terminology:
-            special |= {
+            checks |= {
                 "CodeableConcept": (check_codeable_concept,),
                 "Identifier": (check_identifier,),
             }
-        return special
+        return checks
 
     def validate(
         self, data: Data, *, profiles: Iterable[str] = (), positions: bool = False
     ) -> Report:
-        """Everything that is wrong with one resource or Bundle; `profiles` hold for it alone.
+        """Validate one resource or Bundle and return a report of all faults.
+
+        Args:
+            data: A resource as a dict, or its JSON text as str or bytes.
+            profiles: Canonical urls of further profiles, for this call only.
+            positions: Add line and column to each issue; only a JSON text has them.
+
+        Returns:
+            The report. Invalid data is never an exception.
 
         Raises:
-            ValueError: a profile that was asked for is not known.
+            ValueError: A profile is unknown.
+            TableError: A file that ships with the library is broken.
 
         """
-        asked = (*self._known(profiles), *self.profiles) if profiles else self.profiles
+        all_profiles = self.profiles
+        if profiles:
+            all_profiles = (*self._require_known(profiles), *self.profiles)
         if not isinstance(data, str | bytes | bytearray | memoryview):
-            return self._report(data, asked, None)
-        text, faults = json_text.read(data)
-        value = json_text.NOTHING
+            return self._validate_value(data, all_profiles, None)
+        text, faults = json_text.strip_byte_order_mark(data)
+        value = json_text.UNREADABLE
         try:
             value = jsonio.loads(text)
         except jsonio.JsonError as error:
             faults += error.issues
             value = json_text.parse_leniently(text)
-        if value is json_text.NOTHING:
+        if value is json_text.UNREADABLE:
             return json_report(faults)
-        # lines are worth their price only where there is something to be found
-        return self._report(value, asked, text if positions else None, faults)
+        # positions are only computed if there is an issue to locate
+        return self._validate_value(value, all_profiles, text if positions else None, faults)
 
     def lines(self, stream: BinaryIO) -> Iterator[tuple[int, Report]]:
-        """The line number and the report of each resource of NDJSON, one line in memory."""
+        """Validate NDJSON, one line in memory at a time.
+
+        Args:
+            stream: Binary stream of lines, one resource each.
+
+        Yields:
+            Line number, starting at 1, and report of each resource. Blank lines are skipped.
+
+        """
         for number, value in jsonio.read_lines(stream):
             if isinstance(value, jsonio.JsonError):
                 yield number, json_report(value.issues)
             else:
-                yield number, self._report(value, self.profiles, None)
+                yield number, self._validate_value(value, self.profiles, None)
 
-    def conforms(self, context: ResourceContext, profile: str, found: list[Finding]) -> bool | None:
-        """Check a whole resource against a profile; None where the profile is not known."""
+    def conforms(
+        self, context: ResourceContext, profile: str, findings: list[Finding]
+    ) -> bool | None:
+        """Check a whole resource against a profile.
+
+        Args:
+            context: Context of the resource.
+            profile: Canonical url of the profile.
+            findings: List to append to.
+
+        Returns:
+            True if no finding is an error; None if the profile is unknown.
+
+        """
         if self.canonicals.find(profile, "StructureDefinition") is None:
             return None
-        mark = len(found)
-        check_profile(context.resource, profile, context, found)
-        return not any(is_error(each) for each in found[mark:])
+        mark = len(findings)
+        check_profile(context.resource, profile, context, findings)
+        return not any(is_error(finding) for finding in findings[mark:])
 
     # --- one validation
 
-    def _report(
+    def _validate_value(
         self,
         value: Any,
-        asked: tuple[str, ...],
+        profiles: tuple[str, ...],
         text: bytes | None,
         faults: tuple[Issue, ...] = (),
     ) -> Report:
         self.terminology.forget_unchecked()
-        found: list[Finding] = []
-        shaping = Normalizer()
-        if not self._is_quick(value, asked, found):
-            found = []
+        normalizer = Normalizer()
+        findings = self._check_fast(value, profiles)
+        if findings is None:
+            findings = []
             if json_text.is_too_deep(value):
-                return Report((_too_deep(),))
-            shaped = shaping.resource(value)
-            if shaped is not None:
-                self._resource(ResourceContext(shaped, self), found, asked)
-        told: tuple[Issue, ...] = ()
-        if shaping.found or found:
-            lines = None if text is None else json_text.lines(text)
-            telling = FindingReporter(value, shaping, lines, show_values=self._show_values)
-            told = telling.issues(shaping.found, found)
-        told = (*json_report(faults), *told)
-        return Report(told, unchecked=self._unchecked(value), resources=count(value))
+                return Report((_too_deep_issue(),))
+            normalized = normalizer.normalize(value)
+            if normalized is not None:
+                self._check_resource(ResourceContext(normalized, self), findings, profiles)
+        issues: tuple[Issue, ...] = ()
+        if normalizer.findings or findings:
+            lines = None if text is None else json_text.locate_values(text)
+            reporter = FindingReporter(value, normalizer, lines, show_values=self._show_values)
+            issues = reporter.build_issues(normalizer.findings, findings)
+        return Report(
+            (*json_issues(faults), *issues),
+            unchecked=self._unchecked_issues(value),
+            resources=count_resources(value),
+        )
 
-    def _is_quick(self, value: Any, asked: tuple[str, ...], found: list[Finding]) -> bool:
-        """Whether the value is well shaped, so that all has been found that is wrong with it."""
+    def _check_fast(self, value: Any, profiles: tuple[str, ...]) -> list[Finding] | None:
+        """Check a value without normalizing it; None if it is malformed."""
         if not is_well_shaped(value):
-            return False
+            return None
+        findings: list[Finding] = []
         try:
-            self._resource(ResourceContext(value, self, fast=True), found, asked)
+            self._check_resource(ResourceContext(value, self, fast=True), findings, profiles)
         except NeedsNormalization:
-            return False
-        return True
+            return None
+        return findings
 
-    def _unchecked(self, value: Any) -> tuple[Issue, ...]:
+    def _unchecked_issues(self, value: Any) -> tuple[Issue, ...]:
         root = value.get("resourceType", "$this") if isinstance(value, dict) else "$this"
         return tuple(
-            _left_unchecked(each.canonical, each.reason, root)
-            for each in self.terminology.unchecked
+            _unchecked_canonical(unchecked.canonical, unchecked.reason, root)
+            for unchecked in self.terminology.unchecked
         )
 
     # --- one resource
 
-    def _resource(
-        self, context: ResourceContext, found: list[Finding], asked: tuple[str, ...] = ()
+    def _check_resource(
+        self, context: ResourceContext, findings: list[Finding], profiles: tuple[str, ...] = ()
     ) -> None:
+        """Run all stages on one resource; paths of findings start at it."""
         resource = context.resource
-        structure = self._quick if context.fast else self._thorough
-        structure.check(context.type)(resource, context, found)
+        structure = self._fast_checks if context.fast else self._thorough_checks
+        structure.check(context.type)(resource, context, findings)
         if "contained" in resource:
-            self._contained(context, found)
+            self._check_contained(context, findings)
         if context.type == "Bundle":
-            self._bundle(context, found)
+            self._check_bundle(context, findings)
         if context.extension_lists:
-            check_extensions(resource, context, found)
-        self._profiles(context, found, asked)
+            check_extensions(resource, context, findings)
+        self._check_profiles(context, findings, profiles)
         if self._plausibility:
-            check_plausibility(resource, context, found)
+            check_plausibility(resource, context, findings)
 
-    def _profiles(
-        self, context: ResourceContext, found: list[Finding], asked: tuple[str, ...]
+    def _check_profiles(
+        self, context: ResourceContext, findings: list[Finding], profiles: tuple[str, ...]
     ) -> None:
-        """The profiles it declares, those that were asked for, and those its content implies."""
+        """Check the requested profiles, the declared ones, and those that the content implies."""
         resource = context.resource
-        urls = dict.fromkeys(asked)
+        urls = dict.fromkeys(profiles)
         declared = resource.get("meta", {}).get("profile", ())
         for index, url in enumerate(declared):
             if url is None or url in urls:
                 continue
             if self.canonicals.find(url, "StructureDefinition") is None:
                 path = ("meta", "profile", index)
-                found.append(unknown_profile_finding(url, self.canonicals, *path))
+                findings.append(unknown_profile_finding(url, self.canonicals, *path))
             else:
                 urls[url] = None
         urls |= dict.fromkeys(implied_profiles(resource))
         for url in urls:
-            check_profile(resource, url, context, found)
+            check_profile(resource, url, context, findings)
 
-    def _contained(self, context: ResourceContext, found: list[Finding]) -> None:
-        """Contained resources, each for itself and as contained."""
+    def _check_contained(self, context: ResourceContext, findings: list[Finding]) -> None:
+        """Check each contained resource, its id, and that it is referenced."""
         contained = context.resource["contained"]
-        seen: set[str] = set()
-        lost: set[int] = set()
-        if not all(each.get("id") in context.referenced_ids for each in contained):
-            lost = set(find_orphans(context.resource))
-        for index, each in enumerate(contained):
-            mark = len(found)
-            name = each.get("id")
-            if not isinstance(name, str):
-                found.append(Finding("contained-id"))
-            elif name in seen:
-                found.append(Finding("contained-twice"))
-            seen.add(str(name))
-            if index in lost:
-                found.append(Finding("contained-orphan"))
-            here = context.contained().get(str(name))
-            if here is None or here.resource is not each:
-                here = ResourceContext(each, self, container=context.root, fast=context.fast)
-            self._resource(here, found)
-            prepend_path(found, mark, "contained", index)
+        ids: set[str] = set()
+        orphans: set[int] = set()
+        if not all(resource.get("id") in context.referenced_ids for resource in contained):
+            orphans = set(find_orphans(context.resource))
+        for index, resource in enumerate(contained):
+            mark = len(findings)
+            resource_id = resource.get("id")
+            if not isinstance(resource_id, str):
+                findings.append(Finding("contained-id"))
+            elif resource_id in ids:
+                findings.append(Finding("contained-twice"))
+            ids.add(str(resource_id))
+            if index in orphans:
+                findings.append(Finding("contained-orphan"))
+            inner = context.contained().get(str(resource_id))
+            if inner is None or inner.resource is not resource:  # no id, or a duplicate one
+                inner = ResourceContext(resource, self, container=context.root, fast=context.fast)
+            self._check_resource(inner, findings)
+            prepend_path(findings, mark, "contained", index)
 
-    def _bundle(self, context: ResourceContext, found: list[Finding]) -> None:
+    def _check_bundle(self, context: ResourceContext, findings: list[Finding]) -> None:
+        """Check the entries of a Bundle together; each by itself is checked by _check_entry."""
         entries = context.entries(EntryIndex)
         assert isinstance(entries, EntryIndex)
-        check_bundle(context.resource, entries, found)
+        check_bundle(context.resource, entries, findings)
         if not self._plausibility:
             return
-        places = [index for index, each in enumerate(entries.contexts) if each is not None]
-        together: list[list[Finding]] = [[] for _ in places]
-        check_together([each for each in entries.contexts if each is not None], together)
-        for index, advice in zip(places, together, strict=True):
+        indices = [index for index, entry in enumerate(entries.contexts) if entry is not None]
+        advice_by_entry: list[list[Finding]] = [[] for _ in indices]
+        check_together([entry for entry in entries.contexts if entry is not None], advice_by_entry)
+        for index, advice in zip(indices, advice_by_entry, strict=True):
             prepend_path(advice, 0, "entry", index, "resource")
-            found += advice
+            findings += advice
 
-    def _entry(self, entry: Any, bundle: ResourceContext, found: list[Finding]) -> None:
-        """The resource of an entry, which stands in its own surroundings."""
-        check_entry(entry, bundle.resource.get("type"), found)
+    def _check_entry(self, entry: Any, bundle: ResourceContext, findings: list[Finding]) -> None:
+        """Check fullUrl, resource and outcome of one entry."""
+        check_entry(entry, bundle.resource.get("type"), findings)
         resource = entry.get("resource")
         if resource is not None:
             entries = bundle.entries(EntryIndex)
             assert isinstance(entries, EntryIndex)
-            here = entries.of(resource)
-            mark = len(found)
-            self._resource(here, found)
-            prepend_path(found, mark, "resource")
-            if id(here) in entries.without_url:
-                found.append(Finding("entry-without-fullurl"))
+            context = entries.context_of(resource)
+            mark = len(findings)
+            self._check_resource(context, findings)
+            prepend_path(findings, mark, "resource")
+            if id(context) in entries.without_url:
+                findings.append(Finding("entry-without-fullurl"))
         outcome = entry.get("response", {}).get("outcome")
         if outcome is not None:
-            self._alone(outcome, bundle, found, "response", "outcome")
+            self._check_independent(outcome, bundle, findings, "response", "outcome")
 
-    def _parameter(self, parameter: Any, holder: ResourceContext, found: list[Finding]) -> None:
+    def _check_parameter(
+        self, parameter: Any, owner: ResourceContext, findings: list[Finding]
+    ) -> None:
+        """Check the resource of one parameter."""
         if "resource" in parameter:
-            self._alone(parameter["resource"], holder, found, "resource")
+            self._check_independent(parameter["resource"], owner, findings, "resource")
 
-    def _alone(self, node: Any, holder: ResourceContext, found: list[Finding], *steps: str) -> None:
-        """A resource in another to which it has no ties."""
-        mark = len(found)
-        self._resource(ResourceContext(node, self, fast=holder.fast), found)
-        prepend_path(found, mark, *steps)
+    def _check_independent(
+        self, resource: Any, owner: ResourceContext, findings: list[Finding], *steps: str
+    ) -> None:
+        """Check a resource within another one that it has no references to."""
+        mark = len(findings)
+        self._check_resource(ResourceContext(resource, self, fast=owner.fast), findings)
+        prepend_path(findings, mark, *steps)
 
 
 @lru_cache(maxsize=1024)
-def _left_unchecked(canonical: str, reason: str, root: str) -> Issue:
-    """The same few are left out of most reports."""
+def _unchecked_canonical(canonical: str, reason: str, root: str) -> Issue:
+    """Return the issue for a code system or value set; most reports have the same few."""
     return unchecked_issue(f"{canonical}: {reason}", root)
 
 
-def _too_deep() -> Issue:
+def _too_deep_issue() -> Issue:
     rule = rules()["too-deep"]
-    said = rule.message.format(limit=MAX_DEPTH)
-    return Issue(rule.severity, rule.code, "$this", said, rule=rule.id, stage=rule.stage)
+    message = rule.message.format(limit=MAX_DEPTH)
+    return Issue(rule.severity, rule.code, "$this", message, rule=rule.id, stage=rule.stage)
 
 
-def _unbound(*_: Any) -> None:
-    """No binding is looked at where terminology is not asked for."""
+def _ignore_binding(*_: Any) -> None:
+    """Check no binding: terminology is switched off."""

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
-from fhir_b12.validation.structure.shapes import shape
+from fhir_b12.validation.structure.shapes import get_shape
 
 _FHIR = "{http://hl7.org/fhir}"
 _KINDS = {"boolean": lambda text: text == "true", "number": Decimal, "string": str}
@@ -15,7 +15,7 @@ def resource(node: ET.Element) -> dict:
 
 
 def _object(node: ET.Element, key: str) -> dict:
-    members = shape(key).members
+    members = get_shape(key).members
     made: dict = {name: node.attrib[name] for name in ("id", "url") if name in node.attrib}
     for child in node:
         name = child.tag.removeprefix(_FHIR)

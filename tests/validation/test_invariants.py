@@ -124,10 +124,12 @@ def recorded(root):
                 text = row.get("text")
                 if text is None and row["source"] not in files:
                     continue
-                shaping = Normalizer()
+                normalizer = Normalizer()
                 text = text or files[row["source"]].read_text("utf-8")
-                resource = shaping.resource(json.loads(text, parse_float=Decimal))
-                if not shaping.found:  # where something is badly shaped the reference stops early
+                resource = normalizer.normalize(json.loads(text, parse_float=Decimal))
+                if (
+                    not normalizer.findings
+                ):  # where something is badly shaped the reference stops early
                     yield row["source"], row["operator"], resource, said(row["issues"])
 
 

@@ -106,16 +106,16 @@ def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
     for value in mutants:
         if not quick_check.is_well_shaped(value):
             continue
-        walk = normalization.Normalizer()
-        shaped = walk.resource(value)
-        if walk.found:  # then structure must see what `is_well_shaped` cannot
-            rules = {finding.rule for finding in walk.found}
+        normalizer = normalization.Normalizer()
+        normalized = normalizer.normalize(value)
+        if normalizer.findings:  # then structure must see what `is_well_shaped` cannot
+            rules = {finding.rule for finding in normalizer.findings}
             assert rules <= {
                 "second-choice", "empty-list", "empty-object", "null-alone", "wrong-kind",
                 "not-simple", "not-null",
             }  # fmt: skip
         else:
-            assert shaped == value
+            assert normalized == value
 
 
 def test_threads_may_meet_a_type_for_the_first_time_together():

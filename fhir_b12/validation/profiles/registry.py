@@ -195,7 +195,7 @@ def context_of(item: ElementValue, context: ResourceContext) -> ResourceContext:
         entries = context.entries(EntryIndex)
         assert isinstance(entries, EntryIndex)
         with suppress(KeyError):
-            return entries.of(value)
+            return entries.context_of(value)
     return ResourceContext(value, context.validator, bundle_entries=context.bundle_entries)
 
 

@@ -1,9 +1,9 @@
-"""Take apart what is badly shaped: say it, and give the rest in good shape.
+"""Normalize malformed resources: report every malformed part and return the rest well shaped.
 
-This is the thorough walk for resources of which something is wrong. It removes what no later stage
-could read (unknown elements, an object where a text belongs), puts right what can only mean one
-thing (an object where a list of one belongs) and keeps all else, so that the later stages see each
-element as its type has it.
+The normalizer runs only on resources that the quick check rejects. It removes parts that no later
+stage can read (unknown elements, an object instead of a string), corrects those with one possible
+meaning (an object instead of a list of one) and leaves all others, so that later stages see every
+element as its type defines it.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import Any
 
 from fhir_b12.definitions import R4
 from fhir_b12.validation.findings import Finding, Path
-from fhir_b12.validation.structure.shapes import ELEMENT, Member, Shape, shape
+from fhir_b12.validation.structure.shapes import ELEMENT, Member, Shape, get_shape
 
-_NOTHING = object()
+_REMOVED = object()  #: the result for a value that is removed
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?\Z")
-_SHORTEST = 5  #: letters of a name of which one may be wrong
-_REMOVED = ({"op": "remove", "path": ""},)
-_SIMPLE = (str, bool, int, float, Decimal)
+_MIN_LENGTH = 5  #: letters of a name in which one wrong letter is corrected
+_REMOVE_FIX = ({"op": "remove", "path": ""},)
+_PRIMITIVES = (str, bool, int, float, Decimal)
 _CLASSES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "boolean": (bool,),
@@ -27,145 +27,171 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 
 
 class Normalizer:
-    """One walk: what was found, and which items of lists are left."""
+    """Normalizes one value.
+
+    Attributes:
+        findings: What was malformed; paths are those of the given value.
+        original_indices: For each list of the result from which items were removed, by its path,
+            the indices that the remaining items had.
+        wrapped: Paths of lists of the result that are one object in the given value.
+
+    """
 
     def __init__(self) -> None:
-        self.found: list[Finding] = []
-        #: path of a list in the result -> the indices its items had before
-        self.renumbered: dict[Path, list[int]] = {}
-        #: paths at which the text has one object, which is read as a list of it
+        self.findings: list[Finding] = []
+        self.original_indices: dict[Path, list[int]] = {}
         self.wrapped: set[Path] = set()
 
-    def resource(self, node: Any, path: Path = ()) -> dict[str, Any] | None:
-        """A resource in good shape; None where it is none that R4 knows."""
+    def normalize(self, node: Any, path: Path = ()) -> dict[str, Any] | None:
+        """Return a well-shaped copy of a resource; None if it is not a resource of R4."""
         if not isinstance(node, dict):
             self._add("no-resource", path, hint="")
             return None
-        name = node.get("resourceType")
-        if not (isinstance(name, str) and R4.is_resource(name)):
-            near = R4.suggest(name) if isinstance(name, str) and name else None
-            hint = f"; did you mean {near}?" if near and R4.is_resource(near) else ""
-            self._add("no-resource", path, hint=hint)
+        resource_type = node.get("resourceType")
+        if not (isinstance(resource_type, str) and R4.is_resource(resource_type)):
+            self._add("no-resource", path, hint=_resource_type_hint(resource_type))
             return None
         rest = {key: value for key, value in node.items() if key != "resourceType"}
-        return {"resourceType": name} | self._object(rest, shape(name), path, name)
+        shape = get_shape(resource_type)
+        members = self._normalize_object(rest, shape, path, resource_type)
+        return {"resourceType": resource_type} | members
 
     def _add(
         self, rule: str, path: Path, *, fix: tuple[dict[str, Any], ...] = (), **values: Any
     ) -> None:
-        self.found.append(Finding(rule, *path, fix=fix, **values))
+        self.findings.append(Finding(rule, *path, fix=fix, **values))
 
-    def _object(
-        self, node: dict[str, Any], form: Shape, path: Path, type_name: str
+    def _normalize_object(
+        self, node: dict[str, Any], shape: Shape, path: Path, type_name: str
     ) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        chosen = _chosen(node, form)
-        broken: list[str] = []  # primitives whose companion is none: HL7's validator drops them too
+        result: dict[str, Any] = {}
+        first_choices = _first_choices(node, shape)
+        broken: list[str] = []  # HL7's validator also drops a primitive with a broken companion
         for key, value in node.items():
-            name = str(key)  # a dict of Python may have keys of any kind
-            member = form.members.get(name)
-            here = (*path, name)
-            bare = form.members.get(name[1:]) if name[:1] == "_" else None
-            if member is None and bare is not None and bare.json:
-                self._add("no-companion", (*path, name[1:]), name=name[1:65])
-                continue
+            name = str(key)  # the keys of a Python dict may have any type
+            member = shape.members.get(name)
             if member is None:
-                near = _near(form, name)
-                self._add(
-                    "unknown-element", here, type=type_name, name=name[:64], hint=_hint(near),
-                    fix=_renamed(name, near, value, node, form),
-                )  # fmt: skip
+                self._report_unknown_member(name, value, node, shape, path, type_name)
                 continue
-            stem = form.choices.get(name)
+            stem = shape.choices.get(name)
             if stem is not None:
-                plain = member.companion_of or name
-                if chosen[stem] != plain:
-                    self._add("second-choice", here, stem=stem, first=chosen[stem])
+                plain_name = member.companion_of or name
+                if first_choices[stem] != plain_name:
+                    first = first_choices[stem]
+                    self._add("second-choice", (*path, name), stem=stem, first=first)
                     continue
-            kept = self._member(value, member, here)
-            if kept is not _NOTHING:
-                made[name] = kept
+            normalized = self._normalize_member(value, member, (*path, name))
+            if normalized is not _REMOVED:
+                result[name] = normalized
             elif member.companion_of and not member.many:
                 broken.append(member.companion_of)
-        for each in broken:
-            made.pop(each, None)
-        for name, member in form.members.items():
+        for name in broken:
+            result.pop(name, None)
+        for name, member in shape.members.items():
             owner = member.companion_of
-            if owner and member.many and (name in made or owner in made):
-                self._align(made, owner, path)
-        return made
+            if owner and member.many and (name in result or owner in result):
+                self._align_companions(result, owner, path)
+        return result
 
-    def _member(self, value: Any, member: Member, path: Path) -> Any:
+    def _report_unknown_member(  # noqa: PLR0917
+        self,
+        name: str,
+        value: Any,
+        node: dict[str, Any],
+        shape: Shape,
+        path: Path,
+        type_name: str,
+    ) -> None:
+        primitive = shape.members.get(name[1:]) if name[:1] == "_" else None
+        if primitive is not None and primitive.json:
+            self._add("no-companion", (*path, name[1:]), name=name[1:65])
+            return
+        similar = R4.suggest(f"{shape.key}.{name[:64]}")
+        self._add(
+            "unknown-element",
+            (*path, name),
+            type=type_name,
+            name=name[:64],
+            hint=_element_hint(similar),
+            fix=_rename_fix(name, similar, value, node, shape),
+        )
+
+    def _normalize_member(self, value: Any, member: Member, path: Path) -> Any:
         if not member.many:
-            return self._item(value, member, path)
+            return self._normalize_item(value, member, path)
         if not isinstance(value, list):
             if value is None:
-                self._add("not-null", path, name=member.name, fix=_REMOVED)
-                return _NOTHING
-            self._add("not-list", path, name=member.name, fix=_replaced([value]))
+                self._add("not-null", path, name=member.name, fix=_REMOVE_FIX)
+                return _REMOVED
+            self._add("not-list", path, name=member.name, fix=_replace_fix([value]))
             self.wrapped.add(path)
-            value = [value]
-            kept = self._item(value[0], member, path)
-            return _NOTHING if kept is _NOTHING else [kept]
+            item = self._normalize_item(value, member, path)
+            return _REMOVED if item is _REMOVED else [item]
         if not value:
-            self._add("empty-list", path, name=member.name, fix=_REMOVED)
-            return _NOTHING
-        return self._items(value, member, path)
+            self._add("empty-list", path, name=member.name, fix=_REMOVE_FIX)
+            return _REMOVED
+        return self._normalize_items(value, member, path)
 
-    def _items(self, values: list[Any], member: Member, path: Path) -> Any:
-        if member.json or member.companion_of:  # null holds a place
-            kept = [
-                None if each is None else self._item(each, member, (*path, index))
-                for index, each in enumerate(values)
+    def _normalize_items(self, values: list[Any], member: Member, path: Path) -> Any:
+        if member.json or member.companion_of:  # null is allowed beside a companion
+            aligned = [
+                None if item is None else self._normalize_item(item, member, (*path, index))
+                for index, item in enumerate(values)
             ]
-            return [None if each is _NOTHING else each for each in kept]
-        made: list[Any] = []
+            return [None if item is _REMOVED else item for item in aligned]
+        items: list[Any] = []
         indices: list[int] = []
-        for index, each in enumerate(values):
-            item = self._item(each, member, (*path, len(made)), (*path, index))
-            if item is not _NOTHING:
-                made.append(item)
+        for index, value in enumerate(values):
+            item = self._normalize_item(value, member, (*path, len(items)), (*path, index))
+            if item is not _REMOVED:
+                items.append(item)
                 indices.append(index)
-        if len(made) < len(values):
-            self.renumbered[path] = indices
-        return made or _NOTHING
+        if len(items) < len(values):
+            self.original_indices[path] = indices
+        return items or _REMOVED
 
-    def _item(self, value: Any, member: Member, path: Path, said: Path | None = None) -> Any:
-        """One value in good shape; what is said of it stands at `said`."""
-        said = path if said is None else said
+    def _normalize_item(
+        self, value: Any, member: Member, path: Path, original_path: Path | None = None
+    ) -> Any:
+        """Return one value well shaped; findings about it have the path in the given value."""
+        original_path = path if original_path is None else original_path
         if value is None:
-            self._add("not-null", said, name=member.name)
-            return _NOTHING
+            self._add("not-null", original_path, name=member.name)
+            return _REMOVED
         if member.json is not None:
-            return self._primitive(value, member, said)
+            return self._normalize_primitive(value, member, original_path)
         if not isinstance(value, dict):
-            self._add("not-object", said, name=member.name, found=_kind(value))
-            return _NOTHING
+            self._add("not-object", original_path, name=member.name, actual=_json_type(value))
+            return _REMOVED
         if not value:
-            self._add("empty-object", said, name=member.name)
-            return _NOTHING if member.is_resource else {}
+            self._add("empty-object", original_path, name=member.name)
+            return _REMOVED if member.is_resource else {}
         if member.is_resource:
-            kept = self.resource(value, path)
-            return _NOTHING if kept is None else kept
+            resource = self.normalize(value, path)
+            return _REMOVED if resource is None else resource
         key = ELEMENT if member.companion_of else member.key
-        return self._object(value, shape(key), path, member.type)
+        return self._normalize_object(value, get_shape(key), path, member.type)
 
-    def _primitive(self, value: Any, member: Member, path: Path) -> Any:
-        kind = member.json or "string"
-        if not isinstance(value, _SIMPLE):
-            self._add("not-simple", path, name=member.name, kind=kind, found=_kind(value))
-            return _NOTHING
-        classes = _CLASSES[kind]
-        if isinstance(value, classes) and (kind == "boolean" or not isinstance(value, bool)):
+    def _normalize_primitive(self, value: Any, member: Member, path: Path) -> Any:
+        expected = member.json or "string"
+        actual = _json_type(value)
+        if not isinstance(value, _PRIMITIVES):
+            self._add("not-simple", path, name=member.name, expected=expected, actual=actual)
+            return _REMOVED
+        classes = _CLASSES[expected]
+        if isinstance(value, classes) and (expected == "boolean" or not isinstance(value, bool)):
             return value
-        converted = _converted(value, kind)
-        fix = _replaced(converted) if _is_same(value, converted) else ()
-        self._add("wrong-kind", path, name=member.name, kind=kind, found=_kind(value), fix=fix)
+        converted = _convert(value, expected)
+        fix = _replace_fix(converted) if _is_same_value(value, converted) else ()
+        self._add("wrong-kind", path, name=member.name, expected=expected, actual=actual, fix=fix)
         return converted
 
-    def _align(self, made: dict[str, Any], name: str, path: Path) -> None:
-        """Give a list of primitives and that of their companions one length, no null in both."""
-        values, companions = made.get(name), made.get(f"_{name}")
+    def _align_companions(self, result: dict[str, Any], name: str, path: Path) -> None:
+        """Give a list of primitives and the list of their companions one length.
+
+        An index at which both are null is reported and removed.
+        """
+        values, companions = result.get(name), result.get(f"_{name}")
         length = max(len(values or ()), len(companions or ()))
         values = [*(values or ()), *[None] * (length - len(values or ()))]
         companions = [*(companions or ()), *[None] * (length - len(companions or ()))]
@@ -174,25 +200,28 @@ class Normalizer:
                 self._add("null-alone", (*path, name), name=name, index=index)
         pairs = [pair for pair in zip(values, companions, strict=True) if pair != (None, None)]
         for key, side in ((name, 0), (f"_{name}", 1)):
-            made.pop(key, None)
+            result.pop(key, None)
             if any(pair[side] is not None for pair in pairs):
-                made[key] = [pair[side] for pair in pairs]
+                result[key] = [pair[side] for pair in pairs]
 
 
-def _converted(value: Any, kind: str) -> Any:
-    """The value as the kind it must mean, or nothing."""
-    if kind == "string":
+def _convert(value: Any, json_type: str) -> Any:
+    """Return the value in another JSON type; _REMOVED if it has none in it."""
+    if json_type == "string":
         return str(value).lower() if isinstance(value, bool) else str(value)
-    if kind == "number" and isinstance(value, str):
+    if json_type == "number" and isinstance(value, str):
         try:
             number = Decimal(value)
         except InvalidOperation:
-            return _NOTHING
-        return number if number.is_finite() else _NOTHING
-    return {"true": True, "false": False}.get(value, _NOTHING) if kind == "boolean" else _NOTHING
+            return _REMOVED
+        return number if number.is_finite() else _REMOVED
+    return (
+        {"true": True, "false": False}.get(value, _REMOVED) if json_type == "boolean" else _REMOVED
+    )
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
+    """Return the JSON type of a value with its article, for messages."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -202,37 +231,38 @@ def _kind(value: Any) -> str:
     return "a string" if isinstance(value, str) else "a number"
 
 
-def _is_same(value: Any, converted: Any) -> bool:
-    """Whether a value of the wrong kind can mean nothing else: "0.52" for 0.52, but not "1e3"."""
-    if converted is _NOTHING or (isinstance(value, bool) and isinstance(converted, str)):
+def _is_same_value(value: Any, converted: Any) -> bool:
+    """Return True if a conversion is certain: "0.52" means 0.52, but "1e3" may be a text."""
+    if converted is _REMOVED or (isinstance(value, bool) and isinstance(converted, str)):
         return False
     return not isinstance(value, str) or isinstance(converted, bool) or bool(_NUMBER.match(value))
 
 
-def _replaced(value: Any) -> tuple[dict[str, Any], ...]:
+def _replace_fix(value: Any) -> tuple[dict[str, Any], ...]:
     return ({"op": "replace", "path": "", "value": value},)
 
 
-def _renamed(
-    name: str, near: str | None, value: Any, node: dict[str, Any], form: Shape
+def _rename_fix(
+    name: str, similar: str | None, value: Any, node: dict[str, Any], shape: Shape
 ) -> tuple[dict[str, Any], ...]:
-    """The right name for one that is a slip away from it, if it is free and the value fits."""
-    right = (near or "").rpartition(".")[2]
-    member = form.members.get(right)
-    if member is None or right in node or not _is_slip(name, right):
+    """Return the fix for a misspelled name, if the right one is free and has such values."""
+    right = (similar or "").rpartition(".")[2]
+    member = shape.members.get(right)
+    if member is None or right in node or not _is_misspelling(name, right):
         return ()
-    if form.choices.get(right) in {form.choices.get(each) for each in node if each in form.choices}:
+    used_choices = {shape.choices.get(other) for other in node if other in shape.choices}
+    if shape.choices.get(right) in used_choices:
         return ()
-    inner = value[0] if member.many and isinstance(value, list) and value else value
-    fits = isinstance(inner, _SIMPLE) if member.json else isinstance(inner, dict)
-    return ({"op": "move", "from": "", "path": f"../{right}"},) if fits else ()
+    item = value[0] if member.many and isinstance(value, list) and value else value
+    is_possible = isinstance(item, _PRIMITIVES) if member.json else isinstance(item, dict)
+    return ({"op": "move", "from": "", "path": f"../{right}"},) if is_possible else ()
 
 
-def _is_slip(name: str, right: str) -> bool:
-    """One letter more, less or other, two that changed places, or another case."""
+def _is_misspelling(name: str, right: str) -> bool:
+    """Return True for one letter more, less or other, two swapped letters, or another case."""
     if name.lower() == right.lower():
         return True
-    if abs(len(name) - len(right)) > 1 or len(right) < _SHORTEST:
+    if abs(len(name) - len(right)) > 1 or len(right) < _MIN_LENGTH:
         return False
     pairs = enumerate(zip(name, right, strict=False))
     same = next((index for index, (a, b) in pairs if a != b), min(len(name), len(right)))
@@ -241,24 +271,28 @@ def _is_slip(name: str, right: str) -> bool:
     return other in {rest[1:], swapped} or other[1:] in {rest, rest[1:]}
 
 
-def _near(form: Shape, name: str) -> str | None:
-    return R4.suggest(f"{form.key}.{name[:64]}")
+def _resource_type_hint(resource_type: Any) -> str:
+    similar = (
+        R4.suggest(resource_type) if isinstance(resource_type, str) and resource_type else None
+    )
+    return f" (did you mean {similar}?)" if similar and R4.is_resource(similar) else ""
 
 
-def _hint(near: str | None) -> str:
-    if near is None:
-        return "; take it out or carry it in an extension"
-    last = near.rpartition(".")[2]
+def _element_hint(similar: str | None) -> str:
+    """Return the end of the message on an unknown element: the remedy."""
+    if similar is None:
+        return ": remove it, or use an extension"
+    last = similar.rpartition(".")[2]
     if last.endswith("[x]"):
-        return f"; write {last.removesuffix('[x]')} and its type"
-    return f"; did you mean {last}?"
+        return f": write {last.removesuffix('[x]')} and its type"
+    return f": did you mean {last}?"
 
 
-def _chosen(node: dict[str, Any], form: Shape) -> dict[str, str]:
-    """The spelling of each choice that is read: the one that comes first."""
-    chosen: dict[str, str] = {}
+def _first_choices(node: dict[str, Any], shape: Shape) -> dict[str, str]:
+    """Return the member that counts for each choice: the first one."""
+    first: dict[str, str] = {}
     for name in node:
-        stem = form.choices.get(name)
+        stem = shape.choices.get(name)
         if stem is not None:
-            chosen.setdefault(stem, form.members[name].companion_of or name)
-    return chosen
+            first.setdefault(stem, shape.members[name].companion_of or name)
+    return first

@@ -1,9 +1,9 @@
-"""What each primitive type may hold.  https://hl7.org/fhir/R4/datatypes.html#primitive
+"""Checks of the values of primitive types.  https://hl7.org/fhir/R4/datatypes.html#primitive
 
-The rules are those of the text of the specification, not of its looser regular expressions: a date
-is in the calendar, an offset within that of any place, a code has no stray white space.
+The rules are those of the specification's text, not of its looser regular expressions: a date must
+be in the calendar, an offset within that of any place, a code must have no stray white space.
 
-What was found right is remembered for a while: the same codes, systems and dates come again.
+Valid values are cached: the same codes, systems and dates occur again and again.
 """
 
 import re
@@ -15,11 +15,11 @@ from fhir_b12 import dates
 from fhir_b12.validation.context import NeedsNormalization
 from fhir_b12.validation.findings import Finding
 
-Check = Callable[[Any, Any, list[Finding]], None]  #: appends what is wrong with a value of a type
+Check = Callable[[Any, Any, list[Finding]], None]  #: appends the faults of a value
 
 MAX_TEXT = 1024 * 1024
-_REMEMBERED = 4096  #: values of one type; more and all are forgotten
-_LONG = 256  #: characters of a value that is not worth remembering
+_CACHE_SIZE = 4096  #: values of one type; the cache is cleared when it is full
+_MAX_CACHED_LENGTH = 256  #: characters of a value that is cached
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
 _CODE = re.compile(r"\S+(?: \S+)*").fullmatch
@@ -38,102 +38,110 @@ _TAG = re.compile(r"<[a-zA-Z]").search
 
 
 class CachedCheck:
-    """A check of texts that passes over those it has found right before: they are in `right`."""
+    """A check of texts that caches those without a finding in `valid`."""
 
-    __slots__ = ("_check", "right")
+    __slots__ = ("_check", "valid")
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self.right: set[str] = set()
+        self.valid: set[str] = set()
 
-    def __call__(self, value: str, context: Any, found: list[Finding]) -> None:
-        """Append what is wrong with a text."""
-        right = self.right
-        if value in right:
+    def __call__(self, value: str, context: Any, findings: list[Finding]) -> None:
+        """Append the faults of a text."""
+        valid = self.valid
+        if value in valid:
             return
-        mark = len(found)
-        self._check(value, context, found)
-        if len(found) == mark and len(value) <= _LONG:
-            if len(right) >= _REMEMBERED:
-                right.clear()
-            right.add(value)
+        mark = len(findings)
+        self._check(value, context, findings)
+        if len(findings) == mark and len(value) <= _MAX_CACHED_LENGTH:
+            if len(valid) >= _CACHE_SIZE:
+                valid.clear()
+            valid.add(value)
 
 
-def _text(value: str, _: Any, found: list[Finding]) -> None:
+def _check_string(value: str, _: Any, findings: list[Finding]) -> None:
     if not value:
-        found.append(Finding("empty-primitive"))
+        findings.append(Finding("empty-primitive"))
         return
     if value[0].isspace() or value[-1].isspace():
-        found.append(Finding("edge-space" if value.strip() else "blank"))
-    _characters(value, _, found)
+        findings.append(Finding("edge-space" if value.strip() else "blank"))
+    _check_characters(value, _, findings)
 
 
-def _characters(value: str, _: Any, found: list[Finding]) -> None:
+def _check_characters(value: str, _: Any, findings: list[Finding]) -> None:
     if _CONTROL(value):
-        found.append(Finding("control-character"))
+        findings.append(Finding("control-character"))
     if len(value) > MAX_TEXT:
-        found.append(Finding("long-text"))
+        findings.append(Finding("long-text"))
 
 
-def _markdown(value: str, _: Any, found: list[Finding]) -> None:
+def _check_markdown(value: str, _: Any, findings: list[Finding]) -> None:
     if not value:
-        found.append(Finding("empty-primitive"))
+        findings.append(Finding("empty-primitive"))
         return
     if value.isspace():
-        found.append(Finding("blank"))
+        findings.append(Finding("blank"))
     if "<" in value and _TAG(value):
-        found.append(Finding("markdown-html"))
-    _characters(value, _, found)
+        findings.append(Finding("markdown-html"))
+    _check_characters(value, _, findings)
 
 
-def _uri(value: str, _: Any, found: list[Finding]) -> None:
+def _check_uri(value: str, _: Any, findings: list[Finding]) -> None:
     if not value:
-        found.append(Finding("empty-primitive"))
+        findings.append(Finding("empty-primitive"))
     elif _SPACE(value):
-        found.append(Finding("uri-space"))
+        findings.append(Finding("uri-space"))
     elif value.startswith("urn:oid:"):
         if not _OID(value):
-            found.append(Finding("oid", value=value))
+            findings.append(Finding("oid", value=value))
     elif value.startswith("urn:uuid:") and not _UUID(value.partition("#")[0]):
-        found.append(Finding("uuid", value=value))
+        findings.append(Finding("uuid", value=value))
 
 
-def _canonical(value: str, _: Any, found: list[Finding]) -> None:
-    _uri(value.partition("|")[0], _, found)
+def _check_canonical(value: str, _: Any, findings: list[Finding]) -> None:
+    _check_uri(value.partition("|")[0], _, findings)
     if value and not _ABSOLUTE(value):
-        found.append(Finding("canonical"))
+        findings.append(Finding("canonical"))
 
 
-def _pattern(rule: str, match: Callable[[str], Any]) -> Check:
-    def check(value: str, _: Any, found: list[Finding]) -> None:
+def _build_pattern_check(rule: str, match: Callable[[str], Any]) -> Check:
+    """Return a check that appends a finding of a rule unless the value matches."""
+
+    def check(value: str, _: Any, findings: list[Finding]) -> None:
         if not value:
-            found.append(Finding("empty-primitive"))
+            findings.append(Finding("empty-primitive"))
         elif not match(value):
-            found.append(Finding(rule, value=value))
+            findings.append(Finding(rule, value=value))
 
     return check
 
 
-def _dated(kind: type[dates.DateTime]) -> Check:
-    def check(value: str, _: Any, found: list[Finding]) -> None:
+def _build_date_check(date_type: type[dates.DateTime]) -> Check:
+    def check(value: str, _: Any, findings: list[Finding]) -> None:
         if not value:
-            found.append(Finding("empty-primitive"))
+            findings.append(Finding("empty-primitive"))
             return
         try:
-            kind(value)
+            date_type(value)
         except ValueError:
-            if kind is dates.DateTime and _NO_OFFSET(value) and _is_real(value + "Z"):
-                found.append(Finding("time-zone"))
+            if (
+                date_type is dates.DateTime
+                and _NO_OFFSET(value)
+                and _is_valid_date_time(value + "Z")
+            ):
+                findings.append(Finding("time-zone"))
             else:
-                found.append(Finding("date", type=kind.name, form=kind.forms, value=value))
+                findings.append(
+                    Finding("date", type=date_type.name, form=date_type.forms, value=value)
+                )
             return
         if not "1800" <= value[:4] <= "2100":
-            found.append(Finding("odd-year", value=value))
+            findings.append(Finding("odd-year", value=value))
 
     return check
 
 
-def _is_real(text: str) -> bool:
+def _is_valid_date_time(text: str) -> bool:
     try:
         dates.DateTime(text)
     except ValueError:
@@ -141,73 +149,73 @@ def _is_real(text: str) -> bool:
     return True
 
 
-def _base64(value: str, _: Any, found: list[Finding]) -> None:
+def _check_base64(value: str, _: Any, findings: list[Finding]) -> None:
     if not value:
-        found.append(Finding("empty-primitive"))
+        findings.append(Finding("empty-primitive"))
         return
     packed = value
     if _SPACE(value):
         packed = "".join(value.split())
-        found.append(Finding("base64-space"))
+        findings.append(Finding("base64-space"))
     if not _BASE64(packed):
-        found.append(Finding("base64"))
+        findings.append(Finding("base64"))
 
 
-def _whole(kind: str, low: int, high: int) -> Check:
-    def check(value: Any, _: Any, found: list[Finding]) -> None:
+def _build_integer_check(type_name: str, low: int, high: int) -> Check:
+    def check(value: Any, _: Any, findings: list[Finding]) -> None:
         if value.__class__ is not int or not low <= value <= high:
-            found.append(Finding("integer", type=kind, low=low, high=high, value=value))
+            findings.append(Finding("integer", type=type_name, low=low, high=high, value=value))
 
     return check
 
 
-def _decimal(value: Any, _: Any, found: list[Finding]) -> None:
+def _check_decimal(value: Any, _: Any, findings: list[Finding]) -> None:
     if value.__class__ not in _NUMBERS:
         raise NeedsNormalization
     if value.__class__ is int:
-        if not -_TOO_LONG < value < _TOO_LONG:
-            found.append(Finding("decimal-range"))
-    elif value.__class__ is Decimal and len(str(value)) > 18 and _digits(value) > 18:
-        found.append(Finding("decimal-range"))
+        if not -_DECIMAL_LIMIT < value < _DECIMAL_LIMIT:
+            findings.append(Finding("decimal-range"))
+    elif value.__class__ is Decimal and len(str(value)) > 18 and _count_digits(value) > 18:
+        findings.append(Finding("decimal-range"))
 
 
-def _digits(value: Decimal) -> int:
+def _count_digits(value: Decimal) -> int:
     return len(value.as_tuple().digits)
 
 
-def _anything(value: Any, _: Any, found: list[Finding]) -> None:
-    """Booleans are right as they are; narratives are checked as a whole."""
+def _check_nothing(value: Any, _: Any, findings: list[Finding]) -> None:
+    """Check nothing: any boolean is valid, and narratives are checked as a whole."""
 
 
 _NUMBERS = frozenset({int, Decimal, float})
-_TOO_LONG = 10**18
+_DECIMAL_LIMIT = 10**18  #: a decimal has at most 18 digits
 _LARGEST = 2**31 - 1
 
-#: type -> its check; what is not named here is a string
+#: Check by type.
 CHECKS: dict[str, Check] = {
-    "string": CachedCheck(_text),
-    "markdown": _markdown,
-    "code": CachedCheck(_pattern("code-space", _CODE)),
-    "uri": CachedCheck(_uri),
-    "url": CachedCheck(_uri),
-    "canonical": CachedCheck(_canonical),
-    "oid": CachedCheck(_pattern("oid", _OID)),
-    "uuid": CachedCheck(_pattern("uuid", _UUID)),
-    "id": CachedCheck(_pattern("id", _ID)),
-    "date": CachedCheck(_dated(dates.Date)),
-    "dateTime": CachedCheck(_dated(dates.DateTime)),
-    "instant": CachedCheck(_dated(dates.Instant)),
-    "time": CachedCheck(_pattern("time", _TIME)),
-    "base64Binary": _base64,
-    "integer": _whole("integer", -(2**31), _LARGEST),
-    "positiveInt": _whole("positiveInt", 1, _LARGEST),
-    "unsignedInt": _whole("unsignedInt", 0, _LARGEST),
-    "decimal": _decimal,
-    "boolean": _anything,
-    "xhtml": _anything,
+    "string": CachedCheck(_check_string),
+    "markdown": _check_markdown,
+    "code": CachedCheck(_build_pattern_check("code-space", _CODE)),
+    "uri": CachedCheck(_check_uri),
+    "url": CachedCheck(_check_uri),
+    "canonical": CachedCheck(_check_canonical),
+    "oid": CachedCheck(_build_pattern_check("oid", _OID)),
+    "uuid": CachedCheck(_build_pattern_check("uuid", _UUID)),
+    "id": CachedCheck(_build_pattern_check("id", _ID)),
+    "date": CachedCheck(_build_date_check(dates.Date)),
+    "dateTime": CachedCheck(_build_date_check(dates.DateTime)),
+    "instant": CachedCheck(_build_date_check(dates.Instant)),
+    "time": CachedCheck(_build_pattern_check("time", _TIME)),
+    "base64Binary": _check_base64,
+    "integer": _build_integer_check("integer", -(2**31), _LARGEST),
+    "positiveInt": _build_integer_check("positiveInt", 1, _LARGEST),
+    "unsignedInt": _build_integer_check("unsignedInt", 0, _LARGEST),
+    "decimal": _check_decimal,
+    "boolean": _check_nothing,
+    "xhtml": _check_nothing,
 }
 
-#: type -> what JSON writes it as; what is not named here is a string
+#: JSON type by type; all others are strings.
 JSON_TYPES = {
     "boolean": "boolean",
     "integer": "number",

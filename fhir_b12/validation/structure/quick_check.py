@@ -1,7 +1,8 @@
-"""Tell quickly that a resource is well shaped.
+"""Decide quickly whether a resource is well shaped.
 
-Every shape a resource can hold becomes a msgspec struct, and msgspec, which is C, tries the whole
-resource on. It says no more than yes or no; `structure.normalization` says what is wrong.
+Every shape that a resource can contain becomes a msgspec struct, and msgspec, which is written in
+C, converts the whole resource. It answers only yes or no; `structure.normalization` finds out what
+is wrong.
 """
 
 import sys
@@ -14,18 +15,19 @@ import msgspec
 
 from fhir_b12.caching import learned
 from fhir_b12.definitions import R4
-from fhir_b12.validation.structure.shapes import ELEMENT, Member, shape
+from fhir_b12.validation.structure.shapes import ELEMENT, Member, get_shape
 
 # The structs name each other, and msgspec looks names up in a module.
 _MODULE = ModuleType("fhir_b12.validation.structure.quick_check.structs")
 _MODULE.__dict__["Any"] = Any
 sys.modules[_MODULE.__name__] = _MODULE
-_MAKING = Lock()
+_LOCK = Lock()
 _ANNOTATIONS = {"string": "str", "boolean": "bool", "number": "int"}
+#: Annotation by whether the member is a list, and whether null may be an item of it.
 _TEMPLATES = {
     (False, False): "{0}",
     (True, False): "list[{0}]",
-    (True, True): "list[{0} | None]",  # null holds the place of what has only a companion
+    (True, True): "list[{0} | None]",  # null is the value of an item that has only a companion
 }
 
 
@@ -35,103 +37,104 @@ def is_ensured(member: Member) -> bool:
 
 
 def is_well_shaped(resource: Any) -> bool:
-    """True where each element of a resource is known, of the right JSON kind, and none is missing.
+    """Return True if every element is known, of the right JSON type, and none is missing.
 
-    So also of the resources within it.
-
-    It does not see two spellings of one choice, empty lists and objects, nulls in lists and
-    decimals of a wrong kind: the checks of structure do, and raise `NeedsNormalization`.
+    Resources within the resource are included. Two types of one choice, empty lists and objects,
+    nulls in lists and decimals of a wrong JSON type are not detected: the structure checks raise
+    `NeedsNormalization` for them.
     """
-    waiting = [resource]
-    while waiting:
-        node = waiting.pop()
+    stack = [resource]
+    while stack:
+        node = stack.pop()
         if node.__class__ is not dict:
             return False
-        name = node.get("resourceType")
-        if name.__class__ is not str or not R4.is_resource(name):
+        resource_type = node.get("resourceType")
+        if resource_type.__class__ is not str or not R4.is_resource(resource_type):
             return False
         try:
-            msgspec.convert(node, _struct(name))
+            msgspec.convert(node, _get_struct(resource_type))
         except (msgspec.ValidationError, RecursionError):
             return False
-        waiting += node.get("contained", ())
-        if name in {"Bundle", "Parameters"}:
-            waiting += _within(node)
+        stack += node.get("contained", ())
+        if resource_type in {"Bundle", "Parameters"}:
+            stack += _inner_resources(node)
     return True
 
 
-def count(resource: Any) -> int:
-    """The number of resources in what is given: itself, what it contains and what entries hold."""
+def count_resources(resource: Any) -> int:
+    """Return the number of resources in a value of any shape: itself, contained ones, entries."""
     if not isinstance(resource, dict):
         return 0
-    number, waiting = 0, [resource]
-    while waiting:
-        node = waiting.pop()
+    number, stack = 0, [resource]
+    while stack:
+        node = stack.pop()
         if not isinstance(node, dict):
             continue
         number += 1
         contained = node.get("contained")
-        waiting += contained if isinstance(contained, list) else ()
+        stack += contained if isinstance(contained, list) else ()
         if node.get("resourceType") in ("Bundle", "Parameters"):  # may be a list
-            waiting += _resources(node)
+            stack += _inner_resources_of_any_shape(node)
     return number
 
 
-def _resources(node: dict[str, Any]) -> Iterator[Any]:
-    """What `_within` gives, of a resource that may be of any shape."""
+def _inner_resources_of_any_shape(node: dict[str, Any]) -> Iterator[Any]:
     for name in ("entry", "parameter", "part"):
         parts = node.get(name)
-        for each in parts if isinstance(parts, list) else ():
-            if isinstance(each, dict):
-                yield each.get("resource")
-                yield from _resources(each)
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict):
+                yield part.get("resource")
+                yield from _inner_resources_of_any_shape(part)
 
 
-def _within(node: dict[str, Any]) -> Iterator[Any]:
-    """The resources of a Bundle's entries or of Parameters."""
+def _inner_resources(node: dict[str, Any]) -> Iterator[Any]:
+    """Yield the resources of the entries of a Bundle or of Parameters, which are well shaped."""
     for entry in node.get("entry", ()):
         if "resource" in entry:
             yield entry["resource"]
         if "outcome" in entry.get("response", ()):
             yield entry["response"]["outcome"]
-    for each in (*node.get("parameter", ()), *node.get("part", ())):
-        if "resource" in each:
-            yield each["resource"]
-        yield from _within(each)
+    for parameter in (*node.get("parameter", ()), *node.get("part", ())):
+        if "resource" in parameter:
+            yield parameter["resource"]
+        yield from _inner_resources(parameter)
 
 
-def _struct(key: str) -> type[msgspec.Struct]:
-    known: type[msgspec.Struct] | None = getattr(_MODULE, _name(key), None)
-    return known or _made(key)
+# --- the structs
 
 
-def _made(key: str) -> type[msgspec.Struct]:
-    """The struct of a resource; those of all it can hold are there before others see it."""
-    with _MAKING:
-        return _made_alone(key)
+def _get_struct(key: str) -> type[msgspec.Struct]:
+    struct: type[msgspec.Struct] | None = getattr(_MODULE, _struct_name(key), None)
+    return struct or _build_struct(key)
 
 
-def _made_alone(key: str) -> type[msgspec.Struct]:
-    waiting = [key]
-    made: dict[str, list[tuple[str, str, bool]]] = {}
-    while waiting:
-        each = waiting.pop()
-        if each in made or hasattr(_MODULE, _name(each)):
+def _build_struct(key: str) -> type[msgspec.Struct]:
+    """Build the struct of a resource type; other threads see it once its parts exist too."""
+    with _LOCK:
+        return _build_struct_and_parts(key)
+
+
+def _build_struct_and_parts(key: str) -> type[msgspec.Struct]:
+    stack = [key]
+    fields_by_key: dict[str, list[tuple[str, str, bool]]] = {}
+    while stack:
+        part = stack.pop()
+        if part in fields_by_key or hasattr(_MODULE, _struct_name(part)):
             continue
-        members = shape(each).members.values()
-        made[each] = [(*_field(member), is_ensured(member)) for member in members]
-        waiting += [_key(member) for member in members if _key(member)]
-        if shape(each).is_resource:
-            made[each].append(("resourceType", "str", True))
-    # the resource itself comes last: who finds it finds all that it holds
-    for each, fields in reversed(made.items()):
-        kind = _defined(each, fields)
-        setattr(_MODULE, _name(each), learned(kind) if each == key else kind)
-    found: type[msgspec.Struct] = getattr(_MODULE, _name(key))
-    return found
+        members = get_shape(part).members.values()
+        fields_by_key[part] = [(*_build_field(member), is_ensured(member)) for member in members]
+        stack += [_key(member) for member in members if _key(member)]
+        if get_shape(part).is_resource:
+            fields_by_key[part].append(("resourceType", "str", True))
+    # the resource type comes last: a thread that sees it sees all of its parts
+    for part, fields in reversed(fields_by_key.items()):
+        struct = _define_struct(part, fields)
+        setattr(_MODULE, _struct_name(part), learned(struct) if part == key else struct)
+    result: type[msgspec.Struct] = getattr(_MODULE, _struct_name(key))
+    return result
 
 
-def _defined(key: str, fields: list[tuple[str, str, bool]]) -> type[msgspec.Struct]:
+def _define_struct(key: str, fields: list[tuple[str, str, bool]]) -> type[msgspec.Struct]:
     numbered = [
         (f"f{index}", annotation, msgspec.field(name=name))
         if ensured
@@ -139,7 +142,7 @@ def _defined(key: str, fields: list[tuple[str, str, bool]]) -> type[msgspec.Stru
         for index, (name, annotation, ensured) in enumerate(fields)
     ]
     return msgspec.defstruct(
-        _name(key),
+        _struct_name(key),
         numbered,
         forbid_unknown_fields=True,
         gc=False,
@@ -148,23 +151,24 @@ def _defined(key: str, fields: list[tuple[str, str, bool]]) -> type[msgspec.Stru
     )
 
 
-def _name(key: str) -> str:
+def _struct_name(key: str) -> str:
     return key.replace(".", "_").replace("[x]", "_")
 
 
 def _key(member: Member) -> str:
-    """The key of the shape a member's objects have; none for primitives and resources."""
+    """Return the key of the shape of a member's objects; "" for primitives and resources."""
     if member.json or member.is_resource:
         return ""
     return ELEMENT if member.companion_of else member.key
 
 
-def _field(member: Member) -> tuple[str, str]:
+def _build_field(member: Member) -> tuple[str, str]:
+    """Return JSON name and annotation of a member."""
     if member.type == "decimal":
-        one = "Any"  # msgspec takes a text for a Decimal
+        item = "Any"  # msgspec accepts a string as a Decimal
     elif member.json:
-        one = _ANNOTATIONS[member.json]
+        item = _ANNOTATIONS[member.json]
     else:
-        one = "dict" if member.is_resource else _name(_key(member))
-    holes = member.many and bool(member.json or member.companion_of)
-    return member.name, _TEMPLATES[member.many, holes].format(one)
+        item = "dict" if member.is_resource else _struct_name(_key(member))
+    nullable = member.many and bool(member.json or member.companion_of)
+    return member.name, _TEMPLATES[member.many, nullable].format(item)

@@ -1,8 +1,8 @@
-"""What R4 lets stand where, compiled for a walk over JSON.  https://hl7.org/fhir/R4/json.html
+"""Shapes: the members that JSON objects may have by R4.  https://hl7.org/fhir/R4/json.html
 
-A shape is one kind of object: a resource, a data type or a backbone element. It is known by a key:
-the name of its type (`Quantity`) or the place where R4 defines it (`Observation.component`). Shapes
-are made when they are first met.
+A shape describes the objects of one type: a resource, a data type or a backbone element. Its key
+is the name of the type (`Quantity`) or the path where R4 defines it (`Observation.component`).
+Shapes are built when they are first needed.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ ELEMENT = "Element"
 
 
 class Member:
-    """One JSON name in a shape."""
+    """One JSON name of a shape."""
 
     __slots__ = (
         "companion_of",
@@ -32,33 +32,33 @@ class Member:
         self.name = name
         self.element = element
         self.companion_of = companion_of  #: `birthDate` for `_birthDate`
-        self.many = element.max != 1  #: whether JSON writes a list
+        self.many = element.max != 1  #: the value is a JSON array
         self.type = element.types[0] if element.types else ""
         self.stem: str | None = None  #: `value` for `valueQuantity`
-        #: what JSON writes a primitive as, None for objects
+        #: JSON type of a primitive: "string", "number" or "boolean"; None for an object
         self.json: str | None = None
         if R4.is_primitive(self.type):
             self.json = JSON_TYPES.get(self.type, "string")
-        self.key = self.profile = ""  #: the shape of an object, and that of its restriction
+        self.key = self.profile = ""  #: keys of an object's shape and of its profile's
         if self.json is None:
-            self.key = _key(element)
+            self.key = _shape_key(element)
             self.profile = self.key
             if element.profiles and element.profiles[0] in R4.data_types:
                 self.profile = element.profiles[0]
 
     @property
     def is_required_code(self) -> bool:
-        """True of a code that must be of a value set."""
+        """True for a code with a required binding."""
         return self.type == "code" and self.element.strength == "required"
 
     @property
     def is_resource(self) -> bool:
-        """True where any resource may stand: contained, an entry of a Bundle."""
+        """True for a resource of any type: contained, an entry of a Bundle."""
         return self.type == "Resource"
 
 
 class Shape:
-    """The members an object may have by their JSON names, in R4's order."""
+    """The members of an object by their JSON names, in R4's order."""
 
     __slots__ = ("choices", "is_resource", "key", "members")
 
@@ -73,19 +73,19 @@ class Shape:
             companion = R4.element(f"{key}._{name}")
             if companion is not None:
                 self.members[f"_{name}"] = Member(f"_{name}", companion, companion_of=name)
-        #: JSON name of a choice's spelling (and of its companion) -> its stem
-        self.choices = self._choices()
+        #: `valueQuantity` and `_valueString` -> `value`, for every choice
+        self.choices = self._read_choices()
 
-    def _choices(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+    def _read_choices(self) -> dict[str, str]:
+        stems: dict[str, str] = {}
         for name, member in self.members.items():
             last = member.element.defined.rpartition(".")[2]
             if last.endswith("[x]"):
-                member.stem = found[name] = last.removesuffix("[x]")
-        return found
+                member.stem = stems[name] = last.removesuffix("[x]")
+        return stems
 
 
-def _key(element: Element) -> str:
+def _shape_key(element: Element) -> str:
     if element.content:
         return element.content
     if element.types[0] in {"BackboneElement", ELEMENT} and R4.children(element.path) != (
@@ -96,6 +96,6 @@ def _key(element: Element) -> str:
 
 
 @cache
-def shape(key: str) -> Shape:
-    """The shape of that key: `Observation`, `Observation.component`, `Quantity`."""
+def get_shape(key: str) -> Shape:
+    """Return the shape with a key: `Observation`, `Observation.component`, `Quantity`."""
     return Shape(key)
