@@ -23,8 +23,7 @@ from benchmarks import served
 from benchmarks.served import SEARCH, SECONDS, Question, ask, observation, rate, transaction, waits
 from fhir_b12.server.app import open_store
 from fhir_b12.server.config import Config
-from fhir_b12.server.search import sql
-from fhir_b12.server.search.query import parse
+from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.store import FullAccess
 
 ROUNDS = 5
@@ -174,8 +173,8 @@ def growth(sizes):
             store = open_store(Config(open=True, database=kept(Path(name, "a.db"), size)))
             filled = time.perf_counter() - begun
             pairs = [("patient", "p1"), ("code", "t2"), ("_count", "20")]
-            query = parse("Observation", pairs, strict=True, base="")
-            work = partial(sql.run, store._reader(), query, FullAccess())
+            query = parse_query("Observation", pairs, strict=True, base="")
+            work = partial(store.search, query, FullAccess())
             took[size] = min(timeit.repeat(work, number=10, repeat=40)) / 10
             print(f"  {size:>8} stored in {filled:,.1f} s: search {took[size] * 1e3:.2f} ms")
             store.close()

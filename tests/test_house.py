@@ -19,18 +19,7 @@ CODE_TABLES = sorted((ROOT / "mappings" / "codes").glob("*.toml"))
 
 #: From the ground up. A module imports from its own floor and those below; a package stands whole.
 FLOORS = (
-    (
-        "issues",
-        "paths",
-        "data",
-        "jsonio",
-        "jsonscan",
-        "dates",
-        "aliases",
-        "caching",
-        "regular_expressions",
-        "suggestions",
-    ),
+    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "aliases", "caching", "suggestions"),
     ("datatypes",),
     ("records", "references"),
     ("units", "models"),
@@ -45,7 +34,6 @@ LAZY = {
     "fhir_b12",
     "fhir_b12.cli.streams",
     "fhir_b12.models",
-    "fhir_b12.regular_expressions",
     "fhir_b12.validation.profiles.built_in",
 }
 
@@ -65,11 +53,11 @@ SERVER = {
 }
 #: The facade, from the ground up; longer names first where one begins another.
 SERVER_FLOORS = (
-    ("resource_types", "errors"),
+    ("resource_types", "errors", "sql"),
     ("config",),
     ("wire",),
-    ("store",),
     ("search",),
+    ("store",),
     ("store.",),
     ("auth", "rate_limit"),
     ("fhir", "therapy", "telemetry"),

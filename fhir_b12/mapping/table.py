@@ -8,10 +8,13 @@ import msgspec
 from fhir_b12 import data, records
 from fhir_b12.data import TableError
 from fhir_b12.mapping import table_check
-from fhir_b12.records import registry
 
-#: Names of all tables; of several for one resource type, the first that reads a resource gets it.
-ORDER = registry.TABLES
+ORDER = (
+    "patient", "lab_result", "vital_sign", "lifestyle", "outcome", "medication", "infusion",
+    "infusion_order", "condition", "session_step", "procedure", "medication_use", "reaction",
+    "session", "follow_up", "follow_up_order",
+)  # fmt: skip
+"""All tables; of several for one resource type the first that reads a resource has it."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -60,18 +63,13 @@ class Table(msgspec.Struct, frozen=True):
 
 @cache
 def load(name: str) -> Table:
-    """Return the table `mappings/NAME.toml`.
+    """The table `mappings/NAME.toml`.
 
     Raises:
-        TableError: the file is missing or has faults; all are listed with row, key and remedy.
+        TableError: it has slips; the message lists them all with file, key and remedy.
 
     """
-    file = f"{name}.toml"
-    try:
-        source = data.toml(file)
-    except FileNotFoundError:
-        raise TableError([table_check.missing_file(file)]) from None
-    return build(name, source)
+    return build(name, data.toml(f"{name}.toml"))
 
 
 def build(name: str, source: dict[str, Any]) -> Table:

@@ -37,7 +37,6 @@ from fhir_b12.records.observations import (
     VitalSign,
 )
 from fhir_b12.records.patient import Communication, Contact, Patient, PatientLink
-from fhir_b12.records.registry import BY_RECORD, RECORD_TYPES, RecordType
 from fhir_b12.records.therapy import RECORDS, TherapyRecord, names
 from fhir_b12.records.visits import (
     Attendee,
@@ -53,9 +52,7 @@ from fhir_b12.records.visits import (
 )
 
 __all__ = [
-    "BY_RECORD",
     "RECORDS",
-    "RECORD_TYPES",
     "Attendee",
     "Batch",
     "Causality",
@@ -88,7 +85,6 @@ __all__ = [
     "Procedure",
     "Reaction",
     "Record",
-    "RecordType",
     "ReferenceRange",
     "Session",
     "SessionDiagnosis",

@@ -18,7 +18,7 @@ from flask import Request
 from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.search.extract import rows
+from fhir_b12.server.search.index_rows import extract_rows
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Store, Version
@@ -143,7 +143,7 @@ class Auditor:
         keys = _keys(version.type)
         if version.body is None or not keys:
             return
-        for key, value, _, _ in rows(loads(version.body), self._config.base, keys).texts:
+        for key, value, _, _ in extract_rows(loads(version.body), self._config.base, keys).texts:
             if key in keys and value.startswith("Patient/"):
                 yield value
 

@@ -13,8 +13,16 @@ import msgspec
 from fhir_b12.definitions import R4
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import READ_ONLY, STORED
-from fhir_b12.server.search.conditions import AnyOf, Linked, Not, Reverse, Test
-from fhir_b12.server.search.query import Query, in_compartment, parse
+from fhir_b12.server.search.criteria import (
+    AnyOf,
+    Chain,
+    Criterion,
+    Not,
+    ReverseChain,
+    in_compartment,
+)
+from fhir_b12.server.search.query import Query
+from fhir_b12.server.search.query_parser import parse_query
 
 LETTERS = "cruds"  #: create, read, update, delete, search
 _SCOPE = re.compile(
@@ -75,7 +83,7 @@ def _grant(text: str) -> Grant:
 def _query(kind: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
     """The search that a restriction is; about the resource itself, not about what it refers to."""
     try:
-        found = parse(kind, restrictions, strict=True, base="")
+        found = parse_query(kind, restrictions, strict=True, base="")
     except Refusal as refusal:
         raise ScopeError("the restriction of a scope is no search of its type") from refusal
     if not found.criteria or any(map(_looks_beyond, found.criteria)):
@@ -83,10 +91,12 @@ def _query(kind: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
     return Query(type=kind, criteria=found.criteria, pairs=found.pairs)
 
 
-def _looks_beyond(test: Test) -> bool:
-    if isinstance(test, AnyOf):
-        return any(map(_looks_beyond, test.criteria))
-    return _looks_beyond(test.test) if isinstance(test, Not) else isinstance(test, Linked | Reverse)
+def _looks_beyond(criterion: Criterion) -> bool:
+    if isinstance(criterion, AnyOf):
+        return any(map(_looks_beyond, criterion.criteria))
+    if isinstance(criterion, Not):
+        return _looks_beyond(criterion.criterion)
+    return isinstance(criterion, Chain | ReverseChain)
 
 
 def narrowed(asked: Iterable[Grant], held: Sequence[Grant]) -> tuple[Grant, ...]:

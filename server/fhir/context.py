@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from fhir_b12.server.config import Config
 from fhir_b12.server.fhir.validation_policy import Policy
-from fhir_b12.server.search import query as queries
 from fhir_b12.server.search.query import Query
+from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Store, Version
 from fhir_b12.server.wire.prefer import preference
 from fhir_b12.server.wire.query import Pairs
@@ -91,7 +91,7 @@ class Facade:
         cursor: str | None = None
         while True:
             pairs = [*whole, ("_page", cursor)] if cursor else whole
-            query = queries.parse(
+            query = parse_query(
                 kind, pairs, strict=True, base=self.config.base, most=self.config.max_count
             )
             page = self.store.search(replace(query, criteria=(*query.criteria, *tests)), allowed)
@@ -144,6 +144,6 @@ def parse(kind: str, asked: Pairs, *, strict: bool | None = None) -> Query:
     if strict is None:
         strict = preference(request, "handling") == "strict"
     config = facade().config
-    return queries.parse(
+    return parse_query(
         kind, asked, strict=strict, base=config.base, count=config.count, most=config.max_count
     )

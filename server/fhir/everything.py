@@ -14,7 +14,7 @@ from fhir_b12.server.fhir import responses
 from fhir_b12.server.fhir.context import Route, access, facade, form, seen
 from fhir_b12.server.fhir.parameters import Inputs, inputs
 from fhir_b12.server.resource_types import TYPES
-from fhir_b12.server.search.query import in_compartment
+from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Version
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.response import JsonResponse

@@ -21,7 +21,7 @@ from fhir_b12.server import telemetry
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.fhir.context import Facade
-from fhir_b12.server.search.query import in_compartment
+from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Access, Version
 from fhir_b12.server.wire.query import Pairs
 

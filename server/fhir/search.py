@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from fhir_b12.definitions import R4
 from fhir_b12.server.fhir import conformance, responses
 from fhir_b12.server.fhir.context import Route, access, facade, parse, seen
-from fhir_b12.server.search.query import in_compartment
+from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Page
 from fhir_b12.server.wire.body import read_body
 from fhir_b12.server.wire.ids import is_id

@@ -4,14 +4,14 @@ https://hl7.org/fhir/R4/http.html
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from fhir_b12.server.search.query import Access, FullAccess, Query
 
-    from fhir_b12.server.search.query import Query
+__all__ = ("Access", "Change", "ChangeResult", "FullAccess", "Page", "Resource", "Store", "Version")
 
 Resource = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     method: str  #: POST, PUT, PATCH or DELETE
     type: str  #: resource type
     id: str | None = None  #: resource id; None for a create or a conditional interaction
-    criteria: "Query | None" = None  #: If-None-Exist, or the search of a conditional interaction
+    criteria: Query | None = None  #: If-None-Exist, or the search of a conditional interaction
     resource: Resource | None = None  #: for POST and PUT; as parsed, numbers are Decimals
     patch: list[Any] | None = None  #: JSON Patch operations
     if_match: int | None = None  #: version id that the current version must have
@@ -55,32 +55,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     included: tuple[Version, ...] = ()  #: from _include and _revinclude
     total: int | None = None  #: number of all matches; None if not counted
     next: str | None = None  #: opaque cursor of the next page, for `_page`
-
-
-class Access(Protocol):
-    """The permissions of a client."""
-
-    def limits(self, resource_type: str, action: str) -> "tuple[Query, ...] | None":
-        """Return the restrictions of an action on a resource type.
-
-        Args:
-            resource_type: the type of the resources.
-            action: one letter of `cruds`: create, read, update, delete, search.
-
-        Returns:
-            None if the action is forbidden, () if it is unrestricted. Otherwise a resource is
-            accessible if it matches at least one of the queries: compartments and scope
-            restrictions.
-
-        """
-
-
-class FullAccess:
-    """Unrestricted permissions, used by `--open` and by the server itself."""
-
-    def limits(self, resource_type: str, action: str) -> "tuple[Query, ...] | None":  # noqa: ARG002
-        """Return (): every action is unrestricted."""
-        return ()
 
 
 class Store(Protocol):
@@ -131,7 +105,7 @@ class Store(Protocol):
 
         """
 
-    def search(self, query: "Query", access: Access) -> Page:
+    def search(self, query: Query, access: Access) -> Page:
         """Return a page of matches.
 
         Raises:
@@ -171,7 +145,7 @@ class Store(Protocol):
         *,
         since: int | None,
         access: Access,
-        limits: Sequence["Query"],
+        limits: Sequence[Query],
     ) -> Iterator[Version]:
         """Yield all current resources of these types, in constant memory.
 
@@ -228,7 +202,7 @@ class Store(Protocol):
     def reindex(self) -> int:
         """Rebuild the search index; return the number of resources."""
 
-    def backup(self, path: "Path") -> None:
+    def backup(self, path: Path) -> None:
         """Write a copy of the database to a new file while requests are served."""
 
     def close(self) -> None:

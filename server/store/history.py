@@ -1,162 +1,209 @@
-"""What resources have been.  https://hl7.org/fhir/R4/http.html#history"""
+"""Earlier versions of resources.  https://hl7.org/fhir/R4/http.html#history"""
 
-import base64
-import binascii
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.errors import refuse
-from fhir_b12.server.search import sql
-from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Page, Version
-from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT, TABLES
-from fhir_b12.server.store.serialization import prepared
+from fhir_b12.server.search.cursor import decode_cursor, encode_cursor
+from fhir_b12.server.search.query import Access, Query
+from fhir_b12.server.search.sql_builder import R, limits_condition
+from fhir_b12.server.sql.expressions import (
+    COUNT,
+    ONE,
+    PARAMETER,
+    SQLITE,
+    Condition,
+    Sql,
+    Table,
+    all_of,
+    descending,
+    exists,
+    row_less,
+    select,
+    subquery,
+    union_all,
+)
+from fhir_b12.server.sql.tables import past_table, resource_table
+from fhir_b12.server.store import Page, Version
+from fhir_b12.server.store.connection import ReadConnection, first_row, version_of_row
+from fhir_b12.server.store.schema import INSERT_RANGE, INSERT_TEXT, TABLES
+from fhir_b12.server.store.serialization import prepare_body
 
 
-class Connection(Protocol):
-    """What is asked."""
-
-    def execute(self, sql: str, args: Sequence[Any] = ..., /) -> Iterable[Any]:
-        """The rows; values stand for `?`."""
-
-
-class Asked(NamedTuple):
-    """Which versions."""
+class HistoryRequest(NamedTuple):
+    """A history interaction; see `Store.history`."""
 
     type: str
     id: str | None
     since: int | None
     at: int | None
-    most: int
+    size: int  #: versions per page
     cursor: str | None
 
 
-#: every version, whether it is the current one
-_ALL = """(
-    SELECT rid, version, updated, method, body FROM resource WHERE {which}
-    UNION ALL
-    SELECT rid, version, updated, method, body FROM past
-    WHERE rid IN (SELECT rid FROM resource WHERE {which})
-) h"""
-_COLUMNS = "r.type, r.name, h.version, h.updated, h.method, h.body, h.rid"
+_CURRENT, _PAST = resource_table(""), past_table("")
+_H = past_table("h")  #: every version, current or superseded
+_P = past_table("p")
+_COLUMNS = (R.type, R.name, _H.version, _H.updated, _H.method, _H.body, _H.rid)
 
 
-def vread(  # noqa: PLR0917 - what names a version
-    connection: Connection, kind: str, name: str, version: int, access: Access, base: str
+def _all_versions(which: Condition) -> Sql:
+    """Return the versions of the resources that fulfil a condition, as table `h`."""
+    columns = (_CURRENT.rid, _CURRENT.version, _CURRENT.updated, _CURRENT.method, _CURRENT.body)
+    of_past = (_PAST.rid, _PAST.version, _PAST.updated, _PAST.method, _PAST.body)
+    numbers = select([_CURRENT.rid], [_CURRENT], which)
+    past = select(of_past, [_PAST], _PAST.rid.one_of_rows(numbers))
+    return subquery(union_all([select(columns, [_CURRENT], which), past]), "h")
+
+
+_ONE_VERSION = select(
+    _COLUMNS,
+    [_all_versions(_CURRENT.name == PARAMETER), R],
+    (R.rid == _H.rid) & (_H.version == PARAMETER),
+)
+
+
+def read_version(  # noqa: PLR0917 - what identifies a version
+    connection: ReadConnection,
+    resource_type: str,
+    resource_id: str,
+    version_id: int,
+    access: Access,
+    base: str,
 ) -> Version | None:
-    """One version, if it may be seen."""
-    limits = _limits(access, kind)
-    every = _ALL.format(which="name = ?")
-    where = f"SELECT {_COLUMNS} FROM {every} JOIN resource r ON r.rid = h.rid WHERE h.version = ?"
-    place = f"{kind}/{name}"
-    row = next(iter(connection.execute(where, (place, place, version))), None)
-    found = None if row is None else sql.version_of(row)
-    return found if found is not None and is_visible(found, limits, base) else None
+    """Return one version; None if it does not exist or access is denied.
+
+    Raises:
+        Refusal: 403 if the type may not be read.
+
+    """
+    limits = read_limits(access, resource_type)
+    name = f"{resource_type}/{resource_id}"
+    row = first_row(connection.run(_ONE_VERSION, (name, name, version_id)))
+    version = None if row is None else version_of_row(row)
+    return version if version is not None and is_visible(version, limits, base) else None
 
 
-def history(connection: Connection, asked: Asked, access: Access, base: str) -> Page:
-    """A page of versions, the newest first."""
-    limits = _limits(access, asked.type)
-    which, args = ("type = ?", [asked.type])
-    if asked.id is not None:
-        which, args = ("name = ?", [f"{asked.type}/{asked.id}"])
-    args *= 2
-    tests = ["1 = 1"]
-    if asked.since is not None:
-        tests.append("h.updated >= ?")
-        args.append(asked.since)  # type: ignore[arg-type]
-    if asked.at is not None:
-        tests.append(
-            "h.updated <= ? AND NOT EXISTS (SELECT 1 FROM past p WHERE p.rid = h.rid"
-            " AND p.version > h.version AND p.updated <= ?)"
-            " AND NOT (r.version > h.version AND r.updated <= ?)"
-        )
-        args += [asked.at] * 3  # type: ignore[list-item]
-    source = f"{_ALL.format(which=which)} JOIN resource r ON r.rid = h.rid"
+def history_page(
+    connection: ReadConnection, request: HistoryRequest, access: Access, base: str
+) -> Page:
+    """Return a page of versions, newest first.
+
+    Raises:
+        Refusal: 403 if the type may not be read, 400 for an invalid cursor.
+
+    """
+    limits = read_limits(access, request.type)
+    which = _CURRENT.type == request.type
+    if request.id is not None:
+        which = _CURRENT.name == f"{request.type}/{request.id}"
+    tables: list[Table | Sql] = [_all_versions(which), R]
+    conditions = [R.rid == _H.rid]
+    if request.since is not None:
+        conditions.append(_H.updated >= request.since)
+    if request.at is not None:
+        conditions += _current_at(request.at)
     total = None
     if not limits:
-        counted = f"SELECT count(*) FROM {source} WHERE {' AND '.join(tests)}"
-        total = int(next(iter(connection.execute(counted, args)))[0])
-    if asked.cursor is not None:
-        tests.append("(h.updated, h.rid, h.version) < (?, ?, ?)")
-        args += _cursor(asked.cursor)  # type: ignore[arg-type]
-    where = (
-        f"SELECT {_COLUMNS} FROM {source} WHERE {' AND '.join(tests)}"
-        f" ORDER BY h.updated DESC, h.rid DESC, h.version DESC LIMIT {asked.most + 1}"
+        counted = select([COUNT], tables, all_of(conditions))
+        total = int(first_row(connection.run(counted))[0])
+    if request.cursor is not None:
+        conditions.append(row_less((_H.updated, _H.rid, _H.version), _position(request.cursor)))
+    page = select(
+        _COLUMNS,
+        tables,
+        all_of(conditions),
+        order_by=[descending(_H.updated), descending(_H.rid), descending(_H.version)],
+        limit=request.size + 1,
     )
-    rows = [*connection.execute(where, args)] if asked.most else []
-    following = None
-    if len(rows) > asked.most:
-        rows = rows[: asked.most]
-        following = _written(rows[-1][3], rows[-1][6], rows[-1][2])
-    versions = map(sql.version_of, rows)
-    shown = tuple(each for each in versions if is_visible(each, limits, base))
-    return Page(matches=shown, total=total, next=following)
+    rows = [*connection.run(page)] if request.size else []
+    cursor = None
+    if len(rows) > request.size:
+        rows = rows[: request.size]
+        last = rows[-1]
+        cursor = encode_cursor((last[3], last[6], last[2]))
+    versions = map(version_of_row, rows)
+    visible = tuple(version for version in versions if is_visible(version, limits, base))
+    return Page(matches=visible, total=total, next=cursor)
 
 
-def _limits(access: Access, kind: str) -> tuple[Query, ...]:
-    limits = access.limits(kind, "r")
+def _current_at(moment: int) -> list[Condition]:
+    """Return the conditions that a version was the current one, µs since 1970 UTC."""
+    successor = all_of([_P.rid == _H.rid, _P.version > _H.version, _P.updated <= moment])
+    return [
+        _H.updated <= moment,
+        ~exists(select([ONE], [_P], successor)),
+        ~((R.version > _H.version) & (R.updated <= moment)),
+    ]
+
+
+def _position(cursor: str) -> tuple[Any, ...]:
+    try:
+        return decode_cursor(cursor, tuple[int, int, int])
+    except ValueError as error:
+        raise refuse(400, "value", f"_page: {error}") from None
+
+
+def read_limits(access: Access, resource_type: str) -> tuple[Query, ...]:
+    """Return the restrictions of reading a type.
+
+    Raises:
+        Refusal: 403 if the type may not be read.
+
+    """
+    limits = access.limits(resource_type, "r")
     if limits is None:
-        raise refuse(403, "forbidden", f"{kind} may not be read with this token")
+        raise refuse(403, "forbidden", f"{resource_type} may not be read with this token")
     return limits
 
 
-def _written(*values: int) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+# --- access to a version that is not indexed
 
 
-def _cursor(text: str) -> list[int]:
-    try:
-        raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
-        return [*msgspec.json.decode(raw, type=tuple[int, int, int])]
-    except (binascii.Error, ValueError, msgspec.DecodeError, UnicodeError):
-        raise refuse(400, "value", "_page is not what a next link said") from None
-
-
-# --- a version of which only the text is left
+_INSERT = (
+    "INSERT INTO resource (rid, name, type, version, updated, method, body)"
+    " VALUES (1, ?, ?, 1, ?, 'PUT', '')"
+)
 
 
 def is_visible(version: Version, limits: Sequence[Query], base: str) -> bool:
-    """Whether a version's own content is within the limits, asked as of any resource.
+    """Return True if the content of a version is within at least one of the limits.
 
-    A deleted one has no content and is within none.
+    A deleted version has no content and is within none. The version is indexed in an empty
+    database in memory, so that limits mean the same for it as for a current version.
     """
     if not limits:
         return True
     if version.body is None:
         return False
-    connection = _alone()
-    body = prepared(loads(version.body), version.id, base)
-    place = f"{version.type}/{version.id}"
+    connection = _memory_database()
+    body = prepare_body(loads(version.body), version.id, base)
+    name = f"{version.type}/{version.id}"
     connection.execute("BEGIN")
     try:
-        connection.execute(
-            "INSERT INTO resource (rid, name, type, version, updated, method, body)"
-            " VALUES (1, ?, ?, 1, ?, 'PUT', '')",
-            (place, version.type, version.last_updated),
-        )
-        connection.executemany(ADD_TEXT, [(*row, 1) for row in body.rows.texts])
-        connection.executemany(ADD_RANGE, [(*row, 1) for row in body.rows.ranges])
-        bound, args = sql.holds(limits, version.type)
-        found = connection.execute(f"SELECT 1 FROM resource r WHERE {bound}", args).fetchone()
+        connection.execute(_INSERT, (name, version.type, version.last_updated))
+        texts = [(*row, 1) for row in body.rows.texts]
+        connection.executemany(INSERT_TEXT.render(SQLITE)[0], texts)
+        ranges = [(*row, 1) for row in body.rows.ranges]
+        connection.executemany(INSERT_RANGE.render(SQLITE)[0], ranges)
+        within = select([ONE], [R], limits_condition(limits, version.type))
+        row = connection.execute(*within.render(SQLITE)).fetchone()
     finally:
         connection.execute("ROLLBACK")
-    return found is not None
+    return row is not None
 
 
-_own = threading.local()
+_thread = threading.local()
 
 
-def _alone() -> sqlite3.Connection:
-    """A database in memory with our tables, empty; each thread has its own."""
-    found: sqlite3.Connection | None = getattr(_own, "connection", None)
-    if found is None:
-        found = _own.connection = sqlite3.connect(":memory:", isolation_level=None)
+def _memory_database() -> sqlite3.Connection:
+    """Return the empty database of this thread, with the tables of a store."""
+    connection: sqlite3.Connection | None = getattr(_thread, "connection", None)
+    if connection is None:
+        connection = _thread.connection = sqlite3.connect(":memory:", isolation_level=None)
         for statement in TABLES:
-            found.execute(statement)
-    return found
+            connection.execute(statement)
+    return connection

@@ -1,8 +1,8 @@
-"""The store for several processes: PostgreSQL.  https://www.postgresql.org/docs/current/mvcc.html
+"""The PostgreSQL store, for several processes.  https://www.postgresql.org/docs/current/mvcc.html
 
-Who writes holds the names of what is written until the commit, so that two writers of one resource
-follow each other and all others go on. What a lost connection interrupts is done again where it
-cannot have been kept, and else told as unknown.
+A writer locks the names of the resources it changes until the commit, so that two writers of one
+resource run one after another and all others concurrently. A job whose connection is lost runs
+again if it cannot have been committed; otherwise its result is reported as unknown.
 """
 
 import os
@@ -10,7 +10,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,43 +20,51 @@ from psycopg_pool import ConnectionPool
 
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.errors import Refusal, refuse
-from fhir_b12.server.search import sql
-from fhir_b12.server.store.sql_store import Relational, T
-from fhir_b12.server.store.transaction import Connection
+from fhir_b12.server.sql.expressions import POSTGRESQL, Insert, Sql
+from fhir_b12.server.store.connection import ReadConnection, WriteConnection
+from fhir_b12.server.store.private_files import create_private_file
+from fhir_b12.server.store.sql_store import SqlStore, T
 
-_TRIES = 8  #: of a job that others stand in the way of, or whose connection is lost
-_MOST_HELD = 500  #: names that are held one by one; more are held as all at once
-_ROWS = 50  #: of one INSERT: a round trip for many
-_ALL = 0  #: the lock that stands for every name
-_MIGRATING = 1
-_WRITING = 2  #: shared by all who write
-_EACH = (
+_TRIES = 8  #: of a job that conflicts with others, or whose connection is lost
+_MOST_LOCKS = 500  #: names locked one by one; more are locked as all names at once
+_INSERT_ROWS = 50  #: rows of one INSERT, one round trip
+_ALL_NAMES = 0  #: advisory lock that stands for every name
+_MIGRATION = 1  #: advisory lock of a migration
+_WRITING = 2  #: advisory lock shared by all writers
+_SESSION = (
     "SET synchronous_commit = on; SET lock_timeout = '10s';"
     " SET idle_in_transaction_session_timeout = '60s'; SET standard_conforming_strings = on"
 )
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
+_LOCK = "SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) n"
+_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(n) FROM unnest(%s::bigint[]) n"
+_CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
-def open_store(config: Config) -> "Postgres":
-    """The store in a database; its tables are made, or brought to this version.
+def open_store(config: Config) -> "PostgresStore":
+    """Return the store of a database; its tables are created or migrated.
 
     Raises:
-        ConfigError: it cannot be reached, is used by something else, or by a newer version.
+        ConfigError: the database is unreachable, of another program or of a newer version.
 
     """
-    return Postgres(config)
+    return PostgresStore(config)
 
 
 def restore(copy: Path, config: Config) -> None:
-    """Put a copy into a database that is still empty."""
-    with _reached(config.database) as connection:
+    """Restore a backup into an empty database.
+
+    Raises:
+        ConfigError: the database is not empty, or pg_restore fails.
+
+    """
+    with _connected(config.database) as connection:
         if connection.execute("SELECT to_regclass('resource')").fetchone() != (None,):
-            raise ConfigError("the database is not empty; name another one")
-    _run("pg_restore", config.database, "--single-transaction", "--no-owner", str(copy))
+            raise ConfigError("the database is not empty: name another one")
+    _run_program("pg_restore", config.database, "--single-transaction", "--no-owner", str(copy))
 
 
-class Postgres(Relational):
+class PostgresStore(SqlStore):
     """A store in a PostgreSQL database."""
 
     def __init__(self, config: Config) -> None:
@@ -68,64 +75,66 @@ class Postgres(Relational):
             min_size=1,
             max_size=config.threads + 2,  # two exports beside the requests
             kwargs={"autocommit": True},
-            configure=lambda connection: _executed(connection, _EACH),
+            configure=lambda connection: _execute(connection, _SESSION),
             open=True,
             timeout=5,
             reconnect_timeout=5,
         )
 
-    # --- a job and its connection
+    # --- jobs and their connections
 
-    def _ask(self, job: Callable[[sql.Connection], T], *, snapshot: bool = False) -> T:
-        """What a job that reads gives."""
-        return self._done(job, _SNAPSHOT if snapshot else "")
+    def _ask(self, job: Callable[[ReadConnection], T], *, snapshot: bool = False) -> T:
+        """Run a job that reads; with `snapshot` all its statements see the same state."""
+        return self._retried(job, _SNAPSHOT if snapshot else "")
 
-    def _do(self, job: Callable[[Connection], T]) -> T:
-        """What a job that writes gives, once it is durable."""
-        return self._done(job, f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING})")
+    def _do(self, job: Callable[[WriteConnection], T]) -> T:
+        """Run a job in a transaction and return its result once that is durable."""
+        return self._retried(job, f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING})")
 
     def commit_horizon(self, clock: Callable[[], int]) -> int:
-        """A time before which nothing more will be written: those who write now have ended."""
-        begin = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING})"
-        return self._done(lambda _: clock(), begin)
+        """Return a time before which no further versions will be committed.
 
-    def _done(self, job: Callable[[Any], T], begin: str) -> T:
-        for left in reversed(range(_TRIES)):
+        The lock waits for all transactions that write.
+        """
+        begin = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING})"
+        return self._retried(lambda _: clock(), begin)
+
+    def _retried(self, job: Callable[[Any], T], begin: str) -> T:
+        for remaining in reversed(range(_TRIES)):
             try:
-                return self._tried(job, begin)
-            except _AGAIN as error:
-                if not left:
+                return self._run_job(job, begin)
+            except _CONFLICTS as error:
+                if not remaining:
                     raise _busy() from error
             except psycopg.DataError as error:
-                raise refuse(
-                    400, "value", "a value cannot be compared with what is kept"
-                ) from error
-            except _Lost as error:
-                # after a restart of the database each waiting connection is lost
-                if not left or error.is_unknown:
-                    raise _lost(is_unknown=error.is_unknown) from error
+                message = "a value cannot be compared with stored values"
+                raise refuse(400, "value", message) from error
+            except _ConnectionLostError as error:
+                # after a restart of the database every pooled connection is lost
+                if not remaining or error.is_unknown:
+                    raise _unavailable(is_unknown=error.is_unknown) from error
                 with suppress(psycopg.Error):
                     self._pool.check()
             except errors.DiskFull as error:
-                message = "nothing was written, for the disk is full; send it again later"
+                message = "nothing was stored, the disk is full: try again later"
                 raise refuse(507, "no-store", message, Retry_After="60") from error
             except (psycopg.OperationalError, errors.ReadOnlySqlTransaction) as error:
-                raise _busy() from error  # read only: it has become a standby of another
+                raise _busy() from error  # read only: the database has become a standby
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
-    def _tried(self, job: Callable[[Any], T], begin: str) -> T:
+    def _run_job(self, job: Callable[[Any], T], begin: str) -> T:
         connection = self._pool.getconn()
-        is_ending = False
+        is_committing = False
         try:
             if begin:
                 connection.execute(begin)
-            value = job(_Held(connection))
+            value = job(PostgresConnection(connection))
             if begin:
-                is_ending = begin != _SNAPSHOT
-                _ended(connection)
+                is_committing = begin != _SNAPSHOT
+                _commit(connection)
         except BaseException as error:
             if connection.broken or connection.closed:
-                raise _Lost(is_unknown=is_ending) from error
+                raise _ConnectionLostError(is_unknown=is_committing) from error
             if begin:
                 with suppress(psycopg.Error):
                     connection.execute("ROLLBACK")
@@ -135,106 +144,98 @@ class Postgres(Relational):
         finally:
             self._pool.putconn(connection)
 
-    # --- upkeep
+    # --- administration
 
     def ready(self) -> bool:
-        """True where it answers."""
+        """Return True if the database answers."""
         try:
-            return bool(self._rows("SELECT 1", ()))
+            return self._answers()
         except Refusal:
             return False
 
     def backup(self, path: Path) -> None:
-        """Write a copy while others read and write, by pg_dump."""
-        _run("pg_dump", self._config.database, "--format=custom", f"--file={path}")
+        """Write a copy of the database to a new file by pg_dump while requests are served."""
+        create_private_file(path)
+        _run_program("pg_dump", self._config.database, "--format=custom", f"--file={path}")
 
     def close(self) -> None:
-        """End; what was acknowledged is kept."""
+        """Close the store; acknowledged changes are durable."""
         self._pool.close()
 
 
-class _Lost(Exception):  # noqa: N818 - what it means is decided by who catches it
-    """The connection is gone."""
+class _ConnectionLostError(Exception):
+    """The connection was lost during a job."""
 
     def __init__(self, *, is_unknown: bool) -> None:
         super().__init__()
-        self.is_unknown = is_unknown  #: it went while the commit was under way
+        self.is_unknown = is_unknown  #: lost during the commit, whose result is unknown
 
 
-class _Held:
-    """A connection that takes `?` for values, and holds names until its transaction ends."""
+class PostgresConnection:
+    """A connection during one job, with the names that its transaction has locked."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self._connection = connection
-        self._names: set[str] = set()
-        self._is_all = False
+        self.raw = connection  #: for statements that are not `Sql`
+        self._locked: set[str] = set()
+        self._has_all = False
 
-    def execute(self, text: str, args: Sequence[Any] = ()) -> Any:
-        """The rows."""
-        return self._connection.execute(_percent(text), args, binary=True)
+    def run(self, statement: Sql, args: Sequence[Any] = ()) -> Any:
+        """Run a statement and return its rows; `args` are the values of a template."""
+        text, values = statement.render(POSTGRESQL)
+        return self.raw.execute(text, values or args, binary=True)
 
-    def executemany(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
-        """One statement for many rows of values."""
-        head, _, values = text.partition("VALUES ")
-        for start in range(0, len(rows), _ROWS):
-            part = rows[start : start + _ROWS]
-            marks = ", ".join([values] * len(part))
-            args = [value for row in part for value in row]
-            self._connection.execute(_percent(f"{head}VALUES {marks}"), args)
+    def run_many(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        """Run an INSERT for many rows of values, several rows in one round trip."""
+        for start in range(0, len(rows), _INSERT_ROWS):
+            part = rows[start : start + _INSERT_ROWS]
+            text, _ = statement.of_rows(len(part)).render(POSTGRESQL)
+            self.raw.execute(text, [value for row in part for value in row])
 
-    def hold(self, names: Iterable[str], *, shared: bool = False) -> bool:
-        """Wait for who writes these names, and let nobody else; False if they are held already."""
-        fresh = set(names) - self._names
-        if self._is_all or not fresh:
+    def lock(self, names: Iterable[str], *, shared: bool = False) -> bool:
+        """Lock names until the end of the transaction; False if all were locked already."""
+        new = set(names) - self._locked
+        if self._has_all or not new:
             return False
-        if len(fresh) > _MOST_HELD:
-            self._lock([_ALL], shared=False)
-            self._is_all = True
+        if len(new) > _MOST_LOCKS:
+            self._acquire([_ALL_NAMES], shared=False)
+            self._has_all = True
             return True
-        if not self._names:
-            self._lock([_ALL], shared=True)
-        self._names |= fresh
-        # all in one order: of two that hold several none waits for the other for ever
-        self._lock(sorted(map(_number, fresh)), shared=shared)
+        if not self._locked:
+            self._acquire([_ALL_NAMES], shared=True)
+        self._locked |= new
+        # in one order, so that two transactions with several locks do not deadlock
+        self._acquire(sorted(map(_lock_number, new)), shared=shared)
         return True
 
-    def _lock(self, numbers: list[int], *, shared: bool) -> None:
-        how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        self._connection.execute(f"SELECT {how}(n) FROM unnest(%s::bigint[]) n", (numbers,))
+    def _acquire(self, numbers: list[int], *, shared: bool) -> None:
+        self.raw.execute(_LOCK_SHARED if shared else _LOCK, (numbers,))
 
 
-@lru_cache(maxsize=1024)
-def _percent(text: str) -> Any:
-    return text.replace("?", "%s")
-
-
-def _number(name: str) -> int:
+def _lock_number(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
-def _executed(connection: "psycopg.Connection[Any]", text: Any) -> None:
+def _execute(connection: "psycopg.Connection[Any]", text: Any) -> None:
     connection.execute(text)
 
 
-def _ended(connection: "psycopg.Connection[Any]") -> None:
-    """Commit; a transaction that failed in between says ROLLBACK to it, and nothing else."""
+def _commit(connection: "psycopg.Connection[Any]") -> None:
+    """Commit; COMMIT of a failed transaction is answered by ROLLBACK, without an error."""
     if connection.execute("COMMIT").statusmessage != "COMMIT":
         raise psycopg.OperationalError("the transaction had failed")
 
 
 def _busy() -> Refusal:
-    message = (
-        "nothing was written, for the database is busy or does not answer; send it again later"
-    )
+    message = "nothing was stored, the database is busy or unreachable: try again later"
     return refuse(503, "lock-error", message, Retry_After="1")
 
 
-def _lost(*, is_unknown: bool) -> Refusal:
-    message = "the database does not answer; send it again later"
+def _unavailable(*, is_unknown: bool) -> Refusal:
+    message = "the database is unreachable: try again later"
     if is_unknown:
         message = (
-            "the database went away while it kept this, so whether it is kept is not known;"
-            " read it before you send it again"
+            "the database connection was lost during the commit, and whether the change is stored"
+            " is not known: read the resource before sending the change again"
         )
     return refuse(503, "transient", message, Retry_After="5")
 
@@ -243,49 +244,55 @@ def _lost(*, is_unknown: bool) -> Refusal:
 
 
 _FOLDER = Path(__file__).with_name("migrations")
-_STEPS = sorted(path.name.partition("_")[0] for path in _FOLDER.glob("versions/[0-9]*.py"))
+_REVISIONS = sorted(path.name.partition("_")[0] for path in _FOLDER.glob("versions/[0-9]*.py"))
 
 
 def _migrate(url: str) -> None:
-    """Bring the tables of a database to this version; one process at a time."""
-    with _reached(url) as asked:
-        found = _version_of(asked)
-    if found == _STEPS[-1]:
+    """Create the tables of a database or migrate them; one process at a time."""
+    with _connected(url) as connection:
+        revision = _revision(connection)
+    if revision == _REVISIONS[-1]:
         return
-    if found is not None and found not in _STEPS:
-        raise ConfigError("a newer version of fhir-b12 wrote the database; use that one")
-    # most starts need none of this
+    if revision is not None and revision not in _REVISIONS:
+        message = "the database was written by a newer version of fhir-b12: use that version"
+        raise ConfigError(message)
+    # imported late: most starts need no migration
     from alembic import command  # noqa: PLC0415
-    from alembic.config import Config as Steps  # noqa: PLC0415
+    from alembic.config import Config as AlembicConfig  # noqa: PLC0415
     from sqlalchemy import create_engine  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    steps = Steps()
-    steps.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
     try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-            steps.attributes["connection"] = connection
-            command.upgrade(steps, "head")
+        with engine.begin() as transaction:
+            transaction.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+            settings.attributes["connection"] = transaction
+            command.upgrade(settings, "head")
     except SQLAlchemyError as error:
-        raise ConfigError(f"the tables cannot be made: {error}") from error
+        raise ConfigError(f"the tables cannot be created: {error}") from error
     finally:
         engine.dispose()
 
 
-def _version_of(connection: "psycopg.Connection[Any]") -> str | None:
-    """Of the tables; ConfigError where they are not ours."""
+def _revision(connection: "psycopg.Connection[Any]") -> str | None:
+    """Return the revision of the tables, None if there are none.
+
+    Raises:
+        ConfigError: the tables are of another program.
+
+    """
     if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
         if connection.execute("SELECT to_regclass('resource')").fetchone() != (None,):
-            raise ConfigError("the database is one of something else; name another one")
+            raise ConfigError("the database is of another program: name another one")
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
 
 
 @contextmanager
-def _reached(url: str) -> "Iterator[psycopg.Connection[Any]]":
+def _connected(url: str) -> "Iterator[psycopg.Connection[Any]]":
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
             yield connection
@@ -293,17 +300,17 @@ def _reached(url: str) -> "Iterator[psycopg.Connection[Any]]":
         raise ConfigError(f"the database cannot be used: {error}") from error
 
 
-def _run(program: str, url: str, *options: str) -> None:
-    """A program of PostgreSQL's; the password does not stand where other users see it."""
+def _run_program(program: str, url: str, *options: str) -> None:
+    """Run a program of PostgreSQL; the password is not visible in the list of processes."""
     path = shutil.which(program)
     if path is None:
-        raise ConfigError(f"{program} is not installed; it comes with PostgreSQL")
+        raise ConfigError(f"{program} is not installed: install the PostgreSQL client programs")
     parts = conninfo.conninfo_to_dict(url)
-    secret = parts.pop("password", None)
-    environment = dict(os.environ) | ({"PGPASSWORD": str(secret)} if secret else {})
+    password = parts.pop("password", None)
+    environment = dict(os.environ) | ({"PGPASSWORD": str(password)} if password else {})
     target = f"--dbname={conninfo.make_conninfo('', **parts)}"
-    done = subprocess.run(  # noqa: S603 - a program by its full path, no shell
+    completed = subprocess.run(  # noqa: S603 - a program by its full path, no shell
         [path, target, *options], env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise ConfigError(f"{program} failed: {done.stderr.strip()}")
+    if completed.returncode:
+        raise ConfigError(f"{program} failed: {completed.stderr.strip()}")

@@ -1,6 +1,9 @@
-"""The tables.  One row a resource, its older versions, and the rows by which it is found."""
+"""The tables of a SQLite file: current versions, history, search index and the rest."""
 
-VERSION = 1  #: of the tables; a database says which it has
+from fhir_b12.server.sql.expressions import Insert
+from fhir_b12.server.sql.tables import range_index, text_index
+
+VERSION = 1  #: of the tables, PRAGMA user_version
 
 TABLES = (
     """CREATE TABLE resource (
@@ -51,5 +54,6 @@ TABLES = (
     ) WITHOUT ROWID""",
 )
 
-ADD_TEXT = "INSERT INTO text_index (param, value, extra, part, rid) VALUES (?, ?, ?, ?, ?)"
-ADD_RANGE = "INSERT INTO range_index (param, low, high, unit, part, rid) VALUES (?, ?, ?, ?, ?, ?)"
+_T, _N = text_index(""), range_index("")
+INSERT_TEXT = Insert(_T, (_T.param, _T.value, _T.extra, _T.part, _T.rid))
+INSERT_RANGE = Insert(_N, (_N.param, _N.low, _N.high, _N.unit, _N.part, _N.rid))

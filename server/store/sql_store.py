@@ -1,4 +1,4 @@
-"""What a store of tables does, whichever database keeps them."""
+"""What the SQLite and PostgreSQL stores share."""
 
 import time
 from abc import ABC, abstractmethod
@@ -9,31 +9,81 @@ import msgspec
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
-from fhir_b12.server.search import sql
 from fhir_b12.server.search.query import Query
+from fhir_b12.server.search.sql_builder import R, limits_condition
+from fhir_b12.server.sql.expressions import (
+    PARAMETER,
+    Insert,
+    Sql,
+    all_of,
+    delete,
+    select,
+)
+from fhir_b12.server.sql.tables import KEPT, resource_table
 from fhir_b12.server.store import Access, Change, ChangeResult, Page, Resource, Version
-from fhir_b12.server.store import history as history_of
-from fhir_b12.server.store.serialization import prepared
-from fhir_b12.server.store.transaction import Connection, Work, add_rows, drop_rows
+from fhir_b12.server.store.connection import (
+    ReadConnection,
+    WriteConnection,
+    first_row,
+    version_of_row,
+)
+from fhir_b12.server.store.history import (
+    HistoryRequest,
+    history_page,
+    read_limits,
+    read_version,
+)
+from fhir_b12.server.store.serialization import prepare_body
+from fhir_b12.server.store.sql_search import search_page
+from fhir_b12.server.store.transaction import (
+    Transaction,
+    delete_index_rows,
+    insert_index_rows,
+)
 
-_CHUNK = 500  #: resources that a scan reads at a time
+_CHUNK = 500  #: resources that a scan reads at once
+_CURRENT = select(R.version_columns, [R], R.name == PARAMETER)
+_TABLE = resource_table("")
+_BODY = select([_TABLE.rid, _TABLE.body], [_TABLE], _TABLE.name == PARAMETER)
+_NEXT_NAMES = select(
+    [_TABLE.rid, _TABLE.name],
+    [_TABLE],
+    (_TABLE.rid > PARAMETER) & _TABLE.body.is_not_null(),
+    order_by=[_TABLE.rid],
+    limit=_CHUNK,
+)
+_IS_READY = Sql("SELECT 1")
+_KEPT_COLUMNS = (KEPT.kind, KEPT.key, KEPT.until, KEPT.value)
+_KEPT_OF_KIND = select([KEPT.value], [KEPT], KEPT.kind == PARAMETER, order_by=[KEPT.key])
+_THE_KEPT = (KEPT.kind == PARAMETER) & (KEPT.key == PARAMETER)
+_KEPT_BY_KEY = select([KEPT.value], [KEPT], _THE_KEPT)
+_DELETE_KEPT = delete(KEPT, _THE_KEPT)
+_DELETE_EXPIRED = delete(KEPT, (KEPT.kind == PARAMETER) & (KEPT.until < PARAMETER))
+_PUT = Insert(KEPT, _KEPT_COLUMNS, "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value")
+_INSERT_ONCE = Insert(KEPT, _KEPT_COLUMNS, "ON CONFLICT DO NOTHING")
 T = TypeVar("T")
 
 
-class Relational(ABC):
-    """A store whose database answers SQL; it says how a job gets a connection."""
+class SqlStore(ABC):
+    """A store in an SQL database; subclasses provide the connections."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
     @abstractmethod
-    def _do(self, job: Callable[[Connection], T]) -> T:
-        """What a job that writes gives, once it is durable; if it raises, nothing is written."""
+    def _do(self, job: Callable[[WriteConnection], T]) -> T:
+        """Run a job in a transaction and return its result once that is durable.
+
+        If the job raises, nothing is written.
+        """
 
     @abstractmethod
-    def _ask(self, job: Callable[[sql.Connection], T], *, snapshot: bool = False) -> T:
-        """What a job that reads gives; all its statements see one state, if that is asked for."""
+    def _ask(self, job: Callable[[ReadConnection], T], *, snapshot: bool = False) -> T:
+        """Run a job that reads; with `snapshot` all its statements see the same state."""
+
+    @abstractmethod
+    def commit_horizon(self, clock: Callable[[], int]) -> int:
+        """Return a time before which no further versions will be committed."""
 
     def apply(
         self,
@@ -44,43 +94,34 @@ class Relational(ABC):
         check: Callable[[Resource], None] | None = None,
         audit: Callable[[Sequence[ChangeResult]], list[Resource]] | None = None,
     ) -> list[ChangeResult]:
-        """Do all changes or none; see the protocol."""
-        work = Work(
+        """Apply all changes atomically; see `Store.apply`."""
+        transaction = Transaction(
             changes, access, clock=clock, base=self._config.base, integrity=self._config.integrity,
             check=check, audit=audit,
         )  # fmt: skip
-        return self._do(work.carry_out)
-
-    @abstractmethod
-    def commit_horizon(self, clock: Callable[[], int]) -> int:
-        """A time before which nothing more will be written."""
+        return self._do(transaction.run)
 
     # --- reading
 
     def read(self, resource_type: str, resource_id: str, access: Access) -> Version | None:
-        """The current version; None where it never was or is not visible."""
-        limits = access.limits(resource_type, "r")
-        if limits is None:
-            raise refuse(403, "forbidden", f"{resource_type} may not be read with this token")
-        args: tuple[Any, ...] = (f"{resource_type}/{resource_id}",)
-        where = f"SELECT {sql.COLUMNS} FROM resource r WHERE r.name = ?"
+        """Return the current version; None if it never existed or access is denied."""
+        limits = read_limits(access, resource_type)
+        name = f"{resource_type}/{resource_id}"
         if limits:
-            bound, more = sql.holds(limits, resource_type)
-            where, args = f"{where} AND ({bound})", (*args, *more)
-        row = self._ask(lambda connection: next(iter(connection.execute(where, args)), None))
-        return None if row is None else sql.version_of(row)
+            where = (R.name == name) & limits_condition(limits, resource_type)
+            restricted = select(R.version_columns, [R], where)
+            row = self._ask(lambda connection: first_row(connection.run(restricted)))
+        else:
+            row = self._ask(lambda connection: first_row(connection.run(_CURRENT, (name,))))
+        return None if row is None else version_of_row(row)
 
     def vread(
-        self,
-        resource_type: str,
-        resource_id: str,
-        version_id: int,
-        access: Access,
+        self, resource_type: str, resource_id: str, version_id: int, access: Access
     ) -> Version | None:
-        """One version; None as for `read`."""
+        """Return one version; None if it never existed or access is denied."""
         base = self._config.base
         return self._ask(
-            lambda connection: history_of.vread(
+            lambda connection: read_version(
                 connection, resource_type, resource_id, version_id, access, base
             )
         )
@@ -96,18 +137,20 @@ class Relational(ABC):
         cursor: str | None,
         access: Access,
     ) -> Page:
-        """Versions, the newest first."""
-        asked = history_of.Asked(resource_type, resource_id, since, at, count, cursor)
+        """Return a page of versions, newest first; see `Store.history`."""
+        request = HistoryRequest(resource_type, resource_id, since, at, count, cursor)
         return self._ask(
-            lambda connection: history_of.history(connection, asked, access, self._config.base),
+            lambda connection: history_page(connection, request, access, self._config.base),
             snapshot=True,
         )
 
     def search(self, query: Query, access: Access) -> Page:
-        """A page of what matches."""
-        # a page alone is one statement
-        several = bool(query.total or query.includes)
-        return self._ask(lambda connection: sql.run(connection, query, access), snapshot=several)
+        """Return a page of matches."""
+        # a page without total and includes is one statement
+        needs_snapshot = bool(query.total or query.includes)
+        return self._ask(
+            lambda connection: search_page(connection, query, access), snapshot=needs_snapshot
+        )
 
     def scan(
         self,
@@ -117,126 +160,122 @@ class Relational(ABC):
         access: Access,
         limits: Sequence[Query],
     ) -> Iterator[Version]:
-        """Everything of these types, in constant memory."""
-        for kind in types:
-            own = access.limits(kind, "r")
+        """Yield all current resources of these types, in constant memory; see `Store.scan`."""
+        for resource_type in types:
+            own = access.limits(resource_type, "r")
             if own is None:
                 continue
-            bound, args = "1 = 1", ()
-            for each in filter(None, (own, [query for query in limits if query.type == kind])):
-                more, given = sql.holds(each, kind)
-                bound, args = f"{bound} AND ({more})", (*args, *given)
-            where = (
-                f"SELECT {sql.COLUMNS}, r.rid FROM resource r WHERE r.type = ? AND r.rid > ?"
-                f" AND r.updated >= ? AND r.body IS NOT NULL AND {bound}"
-                f" ORDER BY r.rid LIMIT {_CHUNK}"
-            )
+            conditions = [
+                R.type == resource_type, R.updated >= (since or 0), R.body.is_not_null(),
+            ]  # fmt: skip
+            further = [query for query in limits if query.type == resource_type]
+            conditions += [limits_condition(x, resource_type) for x in (own, further) if x]
             last = 0
-            while rows := self._rows(where, (kind, last, since or 0, *args)):
-                yield from map(sql.version_of, rows)
+            while True:
+                where = all_of([*conditions, R.rid > last])
+                columns = [*R.version_columns, R.rid]
+                chunk = select(columns, [R], where, order_by=[R.rid], limit=_CHUNK)
+                if not (rows := self._rows(chunk)):
+                    break
+                yield from map(version_of_row, rows)
                 last = rows[-1][6]
 
-    def _rows(self, where: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._ask(lambda connection: [*connection.execute(where, args)])
+    def _rows(self, statement: Sql, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._ask(lambda connection: [*connection.run(statement, args)])
 
-    # --- what else is kept
+    # --- clients, tokens, export jobs
 
     def _kept(self, kind: str, key: str | None = None) -> list[Resource]:
-        where, args = "SELECT value FROM kept WHERE kind = ?", [kind]
-        if key is not None:
-            where, args = f"{where} AND key = ?", [kind, key]
-        return [loads(bytes(row[0])) for row in self._rows(f"{where} ORDER BY key", args)]
+        if key is None:
+            rows = self._rows(_KEPT_OF_KIND, (kind,))
+        else:
+            rows = self._rows(_KEPT_BY_KEY, (kind, key))
+        return [loads(bytes(row[0])) for row in rows]
 
     def _put(self, kind: str, value: Resource) -> None:
-        add = (
-            "INSERT INTO kept (kind, key, until, value) VALUES (?, ?, 0, ?)"
-            " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
-        )
-        given = (kind, value["id"], msgspec.json.encode(value))
-        self._do(lambda connection: connection.execute(add, given).rowcount)
+        row = (kind, value["id"], 0, msgspec.json.encode(value))
+        self._do(lambda connection: connection.run(_PUT, row).rowcount)
 
     def _delete(self, kind: str, key: str) -> bool:
-        gone = "DELETE FROM kept WHERE kind = ? AND key = ?"
-        return bool(self._do(lambda connection: connection.execute(gone, (kind, key)).rowcount))
+        deleted = self._do(lambda connection: connection.run(_DELETE_KEPT, (kind, key)).rowcount)
+        return bool(deleted)
 
-    def _keep_until(self, kind: str, key: str, until: int, value: bytes | None) -> bool:
-        """Keep a row until seconds since 1970; False where one of its key is there."""
+    def _insert_once(self, kind: str, key: str, until: int, value: bytes | None) -> bool:
+        """Insert a row with an expiry, seconds since 1970 UTC; False if its key exists."""
 
-        def job(connection: Connection) -> bool:
-            old = "DELETE FROM kept WHERE kind = ? AND until < ?"
-            connection.execute(old, (kind, int(time.time())))
-            add = (
-                "INSERT INTO kept (kind, key, until, value) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING"
-            )
-            return bool(connection.execute(add, (kind, key, until, value)).rowcount == 1)
+        def job(connection: WriteConnection) -> bool:
+            connection.run(_DELETE_EXPIRED, (kind, int(time.time())))
+            inserted = connection.run(_INSERT_ONCE, (kind, key, until, value)).rowcount
+            return bool(inserted == 1)
 
         return self._do(job)
 
     def use_once(self, key: str, until: int) -> bool:
-        """True the first time that a key is used; `until` is in seconds since 1970."""
-        return self._keep_until("jti", key, until, None)
+        """Return True for the first use of a key until its expiry, seconds since 1970 UTC."""
+        return self._insert_once("jti", key, until, None)
 
     def put_token(self, key: str, until: int, value: Resource) -> None:
-        """Keep what a token allows, until seconds since 1970."""
-        self._keep_until("token", key, until, msgspec.json.encode(value | {"until": until}))
+        """Store the grant of an access token until its expiry, seconds since 1970 UTC."""
+        self._insert_once("token", key, until, msgspec.json.encode(value | {"until": until}))
 
     def token(self, key: str) -> Resource | None:
-        """What a token allows, with `until`; None where there is none."""
-        return next(iter(self._kept("token", key)), None)
+        """Return the grant of an access token with its expiry `until`; None if unknown."""
+        return first_row(self._kept("token", key))  # type: ignore[no-any-return]
 
     def clients(self) -> list[Resource]:
-        """Every registered client."""
+        """Return all registered clients."""
         return self._kept("client")
 
     def client(self, client_id: str) -> Resource | None:
-        """One registered client."""
-        return next(iter(self._kept("client", client_id)), None)
+        """Return a registered client; None if unknown."""
+        return first_row(self._kept("client", client_id))  # type: ignore[no-any-return]
 
     def put_client(self, client: Resource) -> None:
-        """Register or change a client."""
+        """Register a client or replace its registration."""
         self._put("client", client)
 
     def delete_client(self, client_id: str) -> bool:
-        """Forget a client; False where there was none."""
+        """Delete a client; return False if unknown."""
         return self._delete("client", client_id)
 
     def put_job(self, job: Resource) -> None:
-        """Keep the state of an export."""
+        """Store the state of an export job."""
         self._put("job", job)
 
     def job(self, job_id: str) -> Resource | None:
-        """The state of one export."""
-        return next(iter(self._kept("job", job_id)), None)
+        """Return the state of an export job; None if unknown."""
+        return first_row(self._kept("job", job_id))  # type: ignore[no-any-return]
 
     def jobs(self) -> list[Resource]:
-        """The states of all exports."""
+        """Return the states of all export jobs."""
         return self._kept("job")
 
     def delete_job(self, job_id: str) -> bool:
-        """Forget an export; False where there was none."""
+        """Delete an export job; return False if unknown."""
         return self._delete("job", job_id)
 
-    # --- upkeep
+    # --- administration
+
+    def _answers(self) -> bool:
+        return bool(self._rows(_IS_READY))
 
     def reindex(self) -> int:
-        """Make the search indexes again; how many resources they are of."""
-        done, last = 0, 0
-        which = "SELECT rid, name FROM resource WHERE rid > ? AND body IS NOT NULL ORDER BY rid"
-        while rows := self._rows(f"{which} LIMIT {_CHUNK}", (last,)):
+        """Rebuild the search index; return the number of resources."""
+        count, last = 0, 0
+        while rows := self._rows(_NEXT_NAMES, (last,)):
             names = [name for _, name in rows]
 
-            def job(connection: Connection, names: Sequence[str] = names) -> None:
-                connection.hold(names)
+            def job(connection: WriteConnection, names: Sequence[str] = names) -> None:
+                connection.lock(names)
                 for name in names:
-                    where = "SELECT rid, body FROM resource WHERE name = ?"
-                    rid, body = next(iter(connection.execute(where, (name,))))
-                    drop_rows(connection, rid)
+                    rid, body = first_row(connection.run(_BODY, (name,)))
+                    delete_index_rows(connection, rid)
                     if body is not None:
+                        resource_id = name.partition("/")[2]
                         resource = loads(bytes(body))
-                        whole = prepared(resource, name.partition("/")[2], self._config.base)
-                        add_rows(connection, rid, whole)
+                        prepared = prepare_body(resource, resource_id, self._config.base)
+                        insert_index_rows(connection, rid, prepared)
 
             self._do(job)
-            done, last = done + len(rows), rows[-1][0]
-        return done
+            count, last = count + len(rows), rows[-1][0]
+        return count

@@ -1,56 +1,71 @@
-"""What a change does, in a transaction of whichever database.
+"""The changes of one request in one database transaction.
 
 https://hl7.org/fhir/R4/http.html#update https://hl7.org/fhir/R4/http.html#trules
 """
 
-import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jsonpatch
 
-from fhir_b12.issues import Issue
 from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.server.errors import Refusal, refuse
-from fhir_b12.server.resource_types import STORED
-from fhir_b12.server.search import sql
-from fhir_b12.server.search.parameters import indexed
+from fhir_b12.server.search.query import Query
+from fhir_b12.server.search.sql_builder import R, limits_condition
+from fhir_b12.server.sql.expressions import ONE, PARAMETER, Insert, delete, insert_select, select
+from fhir_b12.server.sql.expressions import update as update_statement
+from fhir_b12.server.sql.tables import past_table, range_index, resource_table, text_index
 from fhir_b12.server.store import Access, Change, ChangeResult, Resource, Version
-from fhir_b12.server.store.schema import ADD_RANGE, ADD_TEXT
-from fhir_b12.server.store.serialization import Prepared, prepared, renamed
+from fhir_b12.server.store.connection import WriteConnection, first_row, version_of_row
+from fhir_b12.server.store.integrity import check_integrity
+from fhir_b12.server.store.schema import INSERT_RANGE, INSERT_TEXT
+from fhir_b12.server.store.serialization import PreparedBody, prepare_body, replace_references
+from fhir_b12.server.store.sql_search import matching_names
 
-ORDER = ("DELETE", "POST", "PUT", "PATCH")  #: in which the changes of a transaction are done
-_HERE = re.compile(rf"(?:{'|'.join(STORED)})/[A-Za-z0-9\-.]{{1,64}}\Z")
+ORDER = ("DELETE", "POST", "PUT", "PATCH")  #: in which the changes of a transaction are applied
+#: actions, in `cruds`, that a change of an existing resource needs
+_EXISTING_ACTIONS = {"DELETE": "d", "PATCH": "ur"}
+#: actions that a change needs; the response to a patch shows the patched resource
+_ACTIONS = {"POST": "c", **_EXISTING_ACTIONS}
 
-
-class Connection(Protocol):
-    """A transaction that writes."""
-
-    def execute(self, sql: str, args: Sequence[Any] = ..., /) -> Any:
-        """The rows; values stand for `?`."""
-
-    def executemany(self, sql: str, args: Any, /) -> Any:
-        """One statement for many rows of values."""
-
-    def hold(self, names: Iterable[str], *, shared: bool = False) -> bool:
-        """Let nobody else write what has these names until this is over.
-
-        False where nobody else could have written since it was read.
-        """
+_TABLE, _PAST = resource_table(""), past_table("")
+_TEXTS, _RANGES = text_index(""), range_index("")
+_ROW = select([*R.version_columns, R.rid, R.digest], [R], R.name == PARAMETER)
+_INSERT = Insert(
+    _TABLE,
+    (_TABLE.name, _TABLE.type, _TABLE.version, _TABLE.updated, _TABLE.method, _TABLE.digest,
+     _TABLE.body),
+    "RETURNING rid",
+)  # fmt: skip
+_UPDATE = update_statement(
+    _TABLE,
+    (_TABLE.version, _TABLE.updated, _TABLE.method, _TABLE.digest, _TABLE.body),
+    _TABLE.rid == PARAMETER,
+)
+_KEEP_PAST = insert_select(
+    _PAST,
+    (_PAST.rid, _PAST.version, _PAST.updated, _PAST.method, _PAST.body),
+    select(
+        (_TABLE.rid, _TABLE.version, _TABLE.updated, _TABLE.method, _TABLE.body),
+        [_TABLE],
+        _TABLE.rid == PARAMETER,
+    ),
+)
+_DELETE_TEXTS = delete(_TEXTS, _TEXTS.rid == PARAMETER)
+_DELETE_RANGES = delete(_RANGES, _RANGES.rid == PARAMETER)
 
 
 class _Row(NamedTuple):
-    """What is there of a resource, before a change."""
+    """The stored row of a resource before a change."""
 
     version: Version
     rid: int
-    digest: Any  #: bytes; None of what was deleted
+    digest: Any  #: bytes; None after a delete
 
 
-class Work:
-    """The changes of one request: what can be done before the transaction, and in it."""
+class Transaction:
+    """The changes of one request; what needs no database is done before the transaction begins."""
 
     def __init__(
         self,
@@ -67,297 +82,313 @@ class Work:
         self._clock, self._base, self._integrity = clock, base, integrity
         self._now = 0
         self._check, self._audit = check, audit
-        self._names = [each.id or str(uuid.uuid4()) for each in changes]
-        self._ready: dict[int, Prepared] = {}
-        self._again: dict[int, int] = {}  #: creates on a condition that an earlier one has
-        for each in changes:
-            hold_allowed(each, access)
-        if not any(each.criteria for each in changes):
+        self._ids = [change.id or str(uuid.uuid4()) for change in changes]
+        self._bodies: dict[int, PreparedBody] = {}
+        #: conditional creates with the condition of an earlier one, by index
+        self._duplicates: dict[int, int] = {}
+        for change in changes:
+            authorize_change(change, access)
+        if not any(change.criteria for change in changes):
             self._prepare({})
 
     def _prepare(self, matched: dict[int, Version]) -> None:
-        places = {
-            each.full_url: f"{each.type}/{matched[index].id if index in matched else name}"
-            for index, (each, name) in enumerate(zip(self._changes, self._names, strict=True))
-            if each.full_url
+        """Serialize and index the resources, with references between entries replaced."""
+        targets = {
+            change.full_url: f"{change.type}/{matched[i].id if i in matched else resource_id}"
+            for i, (change, resource_id) in enumerate(zip(self._changes, self._ids, strict=True))
+            if change.full_url
         }
-        for index, each in enumerate(self._changes):
-            made = index not in self._again and not (index in matched and each.method == "POST")
-            if each.resource is not None and made:
-                name = matched[index].id if index in matched else self._names[index]
-                resource = renamed(each.resource, places)
-                self._ready[index] = prepared(resource, name, self._base)
+        for i, change in enumerate(self._changes):
+            exists = i in self._duplicates or (i in matched and change.method == "POST")
+            if change.resource is not None and not exists:
+                resource_id = matched[i].id if i in matched else self._ids[i]
+                resource = replace_references(change.resource, targets)
+                self._bodies[i] = prepare_body(resource, resource_id, self._base)
 
     # --- in the transaction
 
-    def carry_out(self, connection: Connection) -> list[ChangeResult]:
-        """All of it; an exception means that nothing of it may stay."""
-        self._now = self._clock()
-        # conditions of a type wait for each other: what one makes the other may find
-        named = {f"{each.type}/{each.id}" for each in self._changes if each.id}
-        connection.hold(named | {f"{each.type}?" for each in self._changes if each.criteria})
-        matched: dict[int, Version] = {}
-        if any(each.criteria for each in self._changes):
-            for index, each in enumerate(self._changes):
-                if (version := self._match(connection, each)) is not None:
-                    matched[index] = version
-            self._hold_apart(matched)
-            self._prepare(matched)
-        numbers = range(len(self._changes))
-        order = sorted(numbers, key=lambda index: ORDER.index(self._changes[index].method))
-        dones: dict[int, ChangeResult] = {}
-        for index in order:
-            if index in self._again:
-                dones[index] = ChangeResult(
-                    version=dones[self._again[index]].version, outcome="matched"
-                )
-            else:
-                dones[index] = self._do(connection, index, matched.get(index))
-        told = [dones[index] for index in numbers]
-        if self._integrity:
-            _hold_together(connection, self._ready, told)
-        for event in self._audit(told) if self._audit else ():
-            name = str(uuid.uuid4())
-            body = prepared(event, name, self._base)
-            self._write(connection, "POST", event["resourceType"], name, None, body)
-        return told
+    def run(self, connection: WriteConnection) -> list[ChangeResult]:
+        """Apply the changes in a transaction of the caller, who rolls back on an exception.
 
-    def _match(self, connection: Connection, change: Change) -> Version | None:
-        """What a condition finds: nothing, or the one."""
+        Returns:
+            The results in the order of the changes.
+
+        """
+        self._now = self._clock()
+        # conditions on one type wait for each other: the result of one may match another
+        names = {f"{change.type}/{change.id}" for change in self._changes if change.id}
+        conditions = {f"{change.type}?" for change in self._changes if change.criteria}
+        connection.lock(names | conditions)
+        matched: dict[int, Version] = {}
+        if any(change.criteria for change in self._changes):
+            for i, change in enumerate(self._changes):
+                if (version := self._match(connection, change)) is not None:
+                    matched[i] = version
+            self._check_distinct(matched)
+            self._prepare(matched)
+        indexes = range(len(self._changes))
+        results: dict[int, ChangeResult] = {}
+        for i in sorted(indexes, key=lambda index: ORDER.index(self._changes[index].method)):
+            if i in self._duplicates:
+                created = results[self._duplicates[i]].version
+                results[i] = ChangeResult(version=created, outcome="matched")
+            else:
+                results[i] = self._apply(connection, i, matched.get(i))
+        ordered = [results[i] for i in indexes]
+        if self._integrity:
+            check_integrity(connection, self._bodies.values(), ordered)
+        for event in self._audit(ordered) if self._audit else ():
+            resource_id = str(uuid.uuid4())
+            body = prepare_body(event, resource_id, self._base)
+            self._write(connection, "POST", event["resourceType"], resource_id, None, body)
+        return ordered
+
+    def _match(self, connection: WriteConnection, change: Change) -> Version | None:
+        """Return the only match of a condition, locked; None if there is none."""
         if change.criteria is None:
             return None
-        names = sql.found(connection, change.criteria, self._access, 2)
-        while len(names) == 1 and connection.hold(names):
-            names = sql.found(connection, change.criteria, self._access, 2)
+        names = matching_names(connection, change.criteria, self._access, 2)
+        while len(names) == 1 and connection.lock(names):
+            names = matching_names(connection, change.criteria, self._access, 2)
         if len(names) > 1:
-            message = "the condition finds more than one; say more exactly which"
-            raise refuse(412, "multiple-matches", message)
-        row = self._row(connection, names[0]) if names else None
+            raise multiple_matches()
+        row = _read_row(connection, names[0]) if names else None
         return row and row.version
 
-    def _hold_apart(self, matched: dict[int, Version]) -> None:
-        """Refuse two changes of one resource; the second create on one condition finds the first.
+    def _check_distinct(self, matched: dict[int, Version]) -> None:
+        """Refuse two changes of one resource; the second of two equal conditional creates matches.
 
         https://hl7.org/fhir/R4/http.html#trules
         """
         first: dict[tuple[Any, ...], int] = {}
-        for index, each in enumerate(self._changes):
-            if index in matched and each.method == "POST":
+        for i, change in enumerate(self._changes):
+            if i in matched and change.method == "POST":
                 continue
-            if index in matched or each.criteria is None:
-                target: tuple[Any, ...] = (
-                    each.type, matched[index].id if index in matched else self._names[index]
-                )  # fmt: skip
+            if i in matched or change.criteria is None:
+                resource_id = matched[i].id if i in matched else self._ids[i]
+                target: tuple[Any, ...] = (change.type, resource_id)
             else:
-                target = (each.type, each.criteria.pairs)
-            other = first.setdefault(target, index)
-            if other == index:
+                target = (change.type, change.criteria.pairs)
+            other = first.setdefault(target, i)
+            if other == i:
                 continue
-            if {each.method, self._changes[other].method} != {"POST"}:
-                message = "two entries are for the same resource; send one of them"
+            if {change.method, self._changes[other].method} != {"POST"}:
+                message = "two entries change the same resource: send one of them"
                 raise refuse(400, "duplicate", message)
-            self._again[index], self._names[index] = other, self._names[other]
+            self._duplicates[i], self._ids[i] = other, self._ids[other]
 
-    def _row(self, connection: Connection, name: str) -> _Row | None:
-        where = f"SELECT {sql.COLUMNS}, r.rid, r.digest FROM resource r WHERE r.name = ?"
-        row = next(iter(connection.execute(where, (name,))), None)
-        return None if row is None else _Row(sql.version_of(row), row[6], row[7])
-
-    def _do(self, connection: Connection, index: int, match: Version | None) -> ChangeResult:
-        change = self._changes[index]
+    def _apply(self, connection: WriteConnection, i: int, match: Version | None) -> ChangeResult:
+        """Apply one change; `match` is the match of its condition."""
+        change = self._changes[i]
         if match is not None and change.method == "POST":
             return ChangeResult(version=match, outcome="matched")
         if match is not None and change.id not in {None, match.id}:
-            raise refuse(400, "invalid", "the id is not that of the resource the condition finds")
-        if change.criteria is not None and match is None and change.method in {"DELETE", "PATCH"}:
-            if change.method == "PATCH":
-                raise refuse(404, "not-found", "the condition finds nothing to patch")
-            return ChangeResult(version=None, outcome="missing")
-        name = self._names[index] if match is None else match.id
+            message = "the id differs from that of the resource that matches the condition"
+            raise refuse(400, "invalid", message)
+        if change.criteria is not None and match is None and change.method in _EXISTING_ACTIONS:
+            return no_match(change)
+        resource_id = self._ids[i] if match is None else match.id
         is_new = change.method == "POST" and change.id is None and match is None
-        row = None if is_new else self._row(connection, f"{change.type}/{name}")
+        row = None if is_new else _read_row(connection, f"{change.type}/{resource_id}")
         old = row and row.version
-        hold_version(change, old)
+        check_if_match(change, old)
         if old is not None and old.body is not None:
-            self._hold_sight(connection, change, name)
+            self._authorize_existing(connection, change, resource_id)
         if change.method == "DELETE":
             if old is None or old.body is None:
                 return ChangeResult(version=old, outcome="missing")
-            gone = self._write(connection, "DELETE", change.type, name, row, None)
+            gone = self._write(connection, "DELETE", change.type, resource_id, row, None)
             return ChangeResult(version=gone, outcome="deleted")
         if change.method == "PATCH":
-            self._ready[index] = self._patched(change, name, old)
-        return self._put(connection, change, name, row, self._ready[index])
+            self._bodies[i] = self._patched(change, resource_id, old)
+        return self._put(connection, change, resource_id, row, self._bodies[i])
 
-    def _hold_sight(self, connection: Connection, change: Change, name: str) -> None:
-        """What may not be seen may not be written over, and is as if it were not there."""
-        for action in {"DELETE": "d", "PATCH": "ur"}.get(change.method, "u"):
+    def _authorize_existing(
+        self, connection: WriteConnection, change: Change, resource_id: str
+    ) -> None:
+        """Raise 404 for the change of a resource that the client may not access."""
+        for action in _EXISTING_ACTIONS.get(change.method, "u"):
             limits = self._access.limits(change.type, action)
-            if limits and not _is_within(connection, change.type, name, limits):
-                raise refuse(404, "not-found", f"there is no such {change.type}")
+            if limits and not _is_within(connection, change.type, resource_id, limits):
+                raise refuse(404, "not-found", f"unknown {change.type}")
 
     def _put(
-        self, connection: Connection, change: Change, name: str, row: _Row | None, body: Prepared
+        self,
+        connection: WriteConnection,
+        change: Change,
+        resource_id: str,
+        row: _Row | None,
+        body: PreparedBody,
     ) -> ChangeResult:
-        created = row is None or row.version.body is None
-        if row is not None and not created and bytes(row.digest) == body.digest:
+        is_created = row is None or row.version.body is None
+        if row is not None and not is_created and bytes(row.digest) == body.digest:
             return ChangeResult(version=row.version, outcome="unchanged")
-        limits = self._access.limits(change.type, "c" if created else "u")
+        limits = self._access.limits(change.type, "c" if is_created else "u")
         if limits is None:
             raise _forbidden(change.type)
-        version = self._write(connection, change.method, change.type, name, row, body)
-        if limits and not _is_within(connection, change.type, name, limits):
-            raise refuse(403, "forbidden", "this would be outside of what the token allows")
-        return ChangeResult(version=version, outcome="created" if created else "updated")
+        version = self._write(connection, change.method, change.type, resource_id, row, body)
+        if limits and not _is_within(connection, change.type, resource_id, limits):
+            raise outside_limits()
+        return ChangeResult(version=version, outcome="created" if is_created else "updated")
 
-    def _patched(self, change: Change, name: str, old: Version | None) -> Prepared:
-        made = patched(change, name, old, self._check)
+    def _patched(self, change: Change, resource_id: str, old: Version | None) -> PreparedBody:
+        resource = apply_patch(change, resource_id, old, self._check)
         try:
-            return prepared(made, name, self._base)
+            return prepare_body(resource, resource_id, self._base)
         except JsonError as error:
             raise Refusal(422, error.issues) from error
 
-    def _write(  # noqa: PLR0917 - what a version is
+    def _write(  # noqa: PLR0917 - what a version consists of
         self,
-        connection: Connection,
+        connection: WriteConnection,
         method: str,
-        kind: str,
-        name: str,
+        resource_type: str,
+        resource_id: str,
         row: _Row | None,
-        body: Prepared | None,
+        body: PreparedBody | None,
     ) -> Version:
-        """A new version in the place of the old one, which goes to the past."""
+        """Store a version; the one it supersedes, if any, becomes history."""
         old = row and row.version
         number = 1 if old is None else old.version_id + 1
-        # time goes on from version to version, whatever the clock says
+        # lastUpdated never decreases from version to version, even if the clock does
         updated = self._now if old is None else max(self._now, old.last_updated)
         text = None if body is None else body.body(number, updated)
-        place, digest = f"{kind}/{name}", None if body is None else body.digest
+        digest = None if body is None else body.digest
         if row is None:
-            add = (
-                "INSERT INTO resource (name, type, version, updated, method, digest, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING rid"
-            )
-            given = (place, kind, number, updated, method, digest, text)
-            rid = next(iter(connection.execute(add, given)))[0]
+            name = f"{resource_type}/{resource_id}"
+            values = (name, resource_type, number, updated, method, digest, text)
+            rid = first_row(connection.run(_INSERT, values))[0]
         else:
             rid = row.rid
-            _keep_past(connection, rid)
-            change = (
-                "UPDATE resource SET version = ?, updated = ?, method = ?, digest = ?, body = ?"
-                " WHERE rid = ?"
-            )
-            connection.execute(change, (number, updated, method, digest, text, rid))
+            connection.run(_KEEP_PAST, (rid,))
+            delete_index_rows(connection, rid)
+            connection.run(_UPDATE, (number, updated, method, digest, text, rid))
         if body is not None:
-            add_rows(connection, rid, body)
+            insert_index_rows(connection, rid, body)
         return Version(
-            type=kind, id=name, version_id=number, last_updated=updated, method=method, body=text
-        )
+            type=resource_type, id=resource_id, version_id=number, last_updated=updated,
+            method=method, body=text,
+        )  # fmt: skip
 
 
-def _forbidden(kind: str) -> Exception:
-    return refuse(403, "forbidden", f"{kind} may not be written so with this token")
+# --- rules that every store applies
 
 
-def hold_allowed(change: Change, access: Access) -> None:
-    """Refuse what the token does not allow at all."""
-    # a patch shows what it was made on
-    for action in {"POST": "c", "DELETE": "d", "PATCH": "ur"}.get(change.method, "u"):
+def authorize_change(change: Change, access: Access) -> None:
+    """Refuse a change whose type and method the token does not allow.
+
+    Raises:
+        Refusal: 403.
+
+    """
+    for action in _ACTIONS.get(change.method, "u"):
         if access.limits(change.type, action) is None:
             raise _forbidden(change.type)
 
 
-def hold_version(change: Change, old: Version | None) -> None:
-    """Refuse a change of another version than the one that is there."""
+def check_if_match(change: Change, old: Version | None) -> None:
+    """Refuse a change of another version than the current one (optimistic locking).
+
+    https://hl7.org/fhir/R4/http.html#concurrency
+
+    Raises:
+        Refusal: 412.
+
+    """
     if change.if_match is not None and (old is None or old.version_id != change.if_match):
-        message = "another version is there by now; read it, and change that"
+        message = "If-Match is not the current version: read the resource and change that version"
         raise refuse(412, "conflict", message)
 
 
-def patched(
-    change: Change, name: str, old: Version | None, check: Callable[[Resource], None] | None
+def apply_patch(
+    change: Change,
+    resource_id: str,
+    old: Version | None,
+    check: Callable[[Resource], None] | None,
 ) -> Resource:
-    """What a patch makes of what is there.  https://hl7.org/fhir/R4/http.html#patch"""
+    """Return the patched resource.  https://hl7.org/fhir/R4/http.html#patch
+
+    Args:
+        change: the change with the JSON Patch.
+        resource_id: the id of the resource.
+        old: its current version, None if it never existed.
+        check: validates the result; raises Refusal if it is invalid.
+
+    Raises:
+        Refusal: 404 or 410 if there is nothing to patch, 400 or 422 if the patch is invalid.
+
+    """
     if old is None:
-        raise refuse(404, "not-found", f"there is no such {change.type}")
+        raise refuse(404, "not-found", f"unknown {change.type}")
     if old.body is None:
         raise refuse(410, "deleted", f"this {change.type} was deleted")
     try:
-        made: Resource = jsonpatch.apply_patch(loads(old.body), change.patch or [])
+        resource: Resource = jsonpatch.apply_patch(loads(old.body), change.patch or [])
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        message = "the patch does not fit the resource as it is now"
+        message = "the patch does not apply to the current version of the resource"
         raise refuse(422, "processing", message) from error
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise refuse(400, "structure", "the patch is no JSON Patch") from error
+        raise refuse(400, "structure", "the body is not a JSON Patch") from error
     if check is not None:
-        check(made)
-    if made.get("resourceType") != change.type or made.get("id") != name:
-        raise refuse(422, "business-rule", "a patch cannot change the id or the type")
-    return made
+        check(resource)
+    if resource.get("resourceType") != change.type or resource.get("id") != resource_id:
+        raise refuse(422, "business-rule", "a patch cannot change the id or the resource type")
+    return resource
 
 
-def add_rows(connection: Connection, rid: int, body: Prepared) -> None:
-    """The rows by which a resource is found."""
-    connection.executemany(ADD_TEXT, [(*row, rid) for row in body.rows.texts])
-    connection.executemany(ADD_RANGE, [(*row, rid) for row in body.rows.ranges])
+def multiple_matches() -> Refusal:
+    """Return the refusal of a condition with several matches."""
+    message = "several resources match the condition: make it more specific"
+    return refuse(412, "multiple-matches", message)
 
 
-def drop_rows(connection: Connection, rid: int) -> None:
-    """None of them."""
-    connection.execute("DELETE FROM text_index WHERE rid = ?", (rid,))
-    connection.execute("DELETE FROM range_index WHERE rid = ?", (rid,))
+def no_match(change: Change) -> ChangeResult:
+    """Return the result of a conditional delete without a match.
+
+    Raises:
+        Refusal: 404 for a patch, which needs a resource.
+
+    """
+    if change.method == "PATCH":
+        raise refuse(404, "not-found", "no resource matches the condition of the patch")
+    return ChangeResult(version=None, outcome="missing")
 
 
-def _keep_past(connection: Connection, rid: int) -> None:
-    connection.execute(
-        "INSERT INTO past (rid, version, updated, method, body)"
-        " SELECT rid, version, updated, method, body FROM resource WHERE rid = ?",
-        (rid,),
+def outside_limits() -> Refusal:
+    """Return the refusal of a resource that the client could not access afterwards."""
+    return refuse(403, "forbidden", "the resource would be outside the limits of the token")
+
+
+def _forbidden(resource_type: str) -> Refusal:
+    message = (
+        f"{resource_type} may not be changed this way with this token: a wider scope is needed"
     )
-    drop_rows(connection, rid)
+    return refuse(403, "forbidden", message)
 
 
-def _is_within(connection: Connection, kind: str, name: str, limits: Any) -> bool:
-    bound, args = sql.holds(limits, kind)
-    where = f"SELECT 1 FROM resource r WHERE r.name = ? AND ({bound})"
-    return bool([*connection.execute(where, (f"{kind}/{name}", *args))])
+# --- rows
 
 
-# --- referential integrity
+def _read_row(connection: WriteConnection, name: str) -> _Row | None:
+    row = first_row(connection.run(_ROW, (name,)))
+    return None if row is None else _Row(version_of_row(row), row[6], row[7])
 
 
-def _hold_together(
-    connection: Connection, ready: dict[int, Prepared], dones: Sequence[ChangeResult]
-) -> None:
-    """Refuse references to what is not here, and the delete of what is referred to."""
-    wrong: list[Issue] = []
-    asked = {
-        value
-        for body in ready.values()
-        for key, value, _, _ in body.rows.texts
-        if key in _references() and _HERE.match(value)
-    }
-    connection.hold(asked, shared=True)
-    for name in sorted(asked):
-        row = connection.execute("SELECT body IS NOT NULL FROM resource WHERE name = ?", (name,))
-        found = next(iter(row), None)
-        if found is None or not found[0]:
-            message = f"a reference leads to a {name.partition('/')[0]} that is not here"
-            wrong.append(Issue("error", "not-found", "", message))
-    for done in dones:
-        if done.outcome == "deleted" and done.version is not None:
-            name = f"{done.version.type}/{done.version.id}"
-            keys = ", ".join(map(str, sorted(_references())))
-            where = f"SELECT 1 FROM text_index WHERE param IN ({keys}) AND value = ? LIMIT 1"
-            if [*connection.execute(where, (name,))]:
-                message = f"other resources refer to the {done.version.type}; change them first"
-                wrong.append(Issue("error", "conflict", "", message))
-    if wrong:
-        raise Refusal(409, wrong)
+def insert_index_rows(connection: WriteConnection, rid: int, body: PreparedBody) -> None:
+    """Insert the index rows of a resource."""
+    connection.run_many(INSERT_TEXT, [(*row, rid) for row in body.rows.texts])
+    connection.run_many(INSERT_RANGE, [(*row, rid) for row in body.rows.ranges])
 
 
-@cache
-def _references() -> frozenset[int]:
-    return frozenset(
-        path.key for kind in STORED for path in indexed(kind) if path.kind == "reference"
-    )
+def delete_index_rows(connection: WriteConnection, rid: int) -> None:
+    """Delete all index rows of a resource."""
+    connection.run(_DELETE_TEXTS, (rid,))
+    connection.run(_DELETE_RANGES, (rid,))
+
+
+def _is_within(
+    connection: WriteConnection, resource_type: str, resource_id: str, limits: Sequence[Query]
+) -> bool:
+    named = R.name == f"{resource_type}/{resource_id}"
+    statement = select([ONE], [R], named & limits_condition(limits, resource_type))
+    return first_row(connection.run(statement)) is not None

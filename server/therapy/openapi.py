@@ -125,7 +125,7 @@ _SHAPE = {
 
 def _searched() -> list[dict[str, Any]]:
     """The parameters of a search for patients."""
-    told = {each.code: f"a {each.kind}" for each in parameters("Patient").values()}
+    told = {each.code: f"a {each.type}" for each in parameters("Patient").values()}
     return [
         {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
         for name, what in sorted(

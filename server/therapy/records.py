@@ -126,7 +126,7 @@ def _told_by_record(record: TherapyRecord, bundle: dict[str, Any]) -> Iterator[N
     try:
         yield
     except Refusal as refusal:
-        places = [place for place, _ in record.located()]
+        places = [place for place, _ in record.places()]
         leaves = [leaf for leaf in explain(from_bundle(bundle)) if leaf.field]
         issues = [_by_record(each, places, leaves) for each in refusal.issues]
         raise Refusal(refusal.status, issues, refusal.headers) from refusal

@@ -1,10 +1,10 @@
 """A patient's therapy in order of time, as JSON or as a page without scripts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from flask import Response, request
@@ -13,28 +13,45 @@ from fhir_b12 import plain
 from fhir_b12.datatypes import DateTime, Period
 from fhir_b12.mapping import table
 from fhir_b12.records import (
-    BY_RECORD,
+    Condition,
+    FollowUp,
+    FollowUpOrder,
     Infusion,
     InfusionOrder,
+    LabResult,
+    Lifestyle,
     MedicationUse,
     Observed,
+    Outcome,
+    Procedure,
+    Reaction,
     Record,
+    Session,
+    SessionStep,
     TherapyRecord,
+    VitalSign,
     summary,
 )
-from fhir_b12.records.registry import RECORD_TYPES, Timeline
 from fhir_b12.server.fhir.context import facade
 from fhir_b12.server.therapy.charts import charts
 from fhir_b12.server.therapy.pages import html
 from fhir_b12.server.therapy.records import answer, of_patient, told
 
 
-class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a patient's therapy, past or planned."""
+class Kind(NamedTuple):
+    """How records of a class stand in a timeline."""
 
-    date: str | None  #: with the precision of the record
+    name: str
+    dates: tuple[str, ...]  #: the fields that may say when; the first that does
+    details: Mapping[str, str]  #: the fields that tell more, and the word before each
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was, or is to be."""
+
+    date: str | None  #: as precise as it was written
     end: str | None
-    dated: str | None  #: the field with the date
+    dated: str | None  #: the field that says when
     kind: str
     status: str | None
     title: str
@@ -42,93 +59,123 @@ class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
     resource: str  #: `Observation/1`
 
 
+_WHY = {"status_reason": "because:", "note": ""}
+_ORDERED = {"do_not_perform": "not to be done:", "dosage": "", "intent": "intent:"} | _WHY
+_DONE = {"body_site": "", "reason": "for", "outcome": "outcome:", "complication": ""} | _WHY
+_FOUND = {"component": "", "absent": "no value:", "interpretation": "",
+          "reference_range": "range", "note": ""}  # fmt: skip
+_OBSERVED = ("collected", "collected_period", "issued")
+_PERFORMED = ("performed", "performed_period")
+KINDS: dict[type[Record], Kind] = {
+    Session: Kind("session", ("period",), {"length": "", "reason": "for"}),
+    Infusion: Kind("infusion", ("given",), {
+        "dose": "", "rate": "at", "rate_ratio": "at", "route": "", "site": "", "dosage_text": "",
+    } | _WHY),
+    InfusionOrder: Kind("order", ("authored",), _ORDERED),
+    SessionStep: Kind("step", _PERFORMED, _DONE),
+    VitalSign: Kind("vital sign", _OBSERVED, _FOUND),
+    LabResult: Kind("laboratory", _OBSERVED, _FOUND),
+    Outcome: Kind("outcome", _OBSERVED, _FOUND),
+    Lifestyle: Kind("way of living", _OBSERVED, _FOUND),
+    Condition: Kind("condition", ("onset", "onset_period", "recorded"), {
+        "severity": "", "body_site": "", "onset_age": "onset at", "onset_range": "onset at",
+        "onset_string": "onset:", "abatement": "until", "abatement_period": "until",
+        "abatement_age": "until", "abatement_range": "until", "abatement_string": "until",
+        "clinical_status": "", "verification_status": "", "note": "",
+    }),
+    Procedure: Kind("procedure", _PERFORMED, {
+        "performed_age": "at", "performed_range": "at", "performed_string": "",
+    } | _DONE),
+    MedicationUse: Kind("medicine", ("taken", "taken_period", "asserted"), _ORDERED),
+    Reaction: Kind("adverse event", ("date", "detected", "recorded"), {
+        "severity": "", "seriousness": "", "outcome": "outcome:", "actuality": "",
+    }),
+    FollowUp: Kind("appointment", ("start",), {
+        "end": "until", "cancelation_reason": "because:", "comment": "",
+    }),
+    FollowUpOrder: Kind("follow-up order", ("due", "due_period", "authored"), _ORDERED),
+}  # fmt: skip
 _UNDONE = frozenset({"not-done", "cancelled", "noshow", "not-taken", "revoked"})
-#: Labels of the events that a page shows folded, for each session has many of them.
-_FOLDED = frozenset(
-    each.timeline.label for each in RECORD_TYPES if each.timeline and each.timeline.folded
-)
+_FOLDED = ("step", "vital sign")  #: there are many in each session
 
 
 def timeline(name: str) -> Response:
-    """Answer with the events of a patient's therapy in order of time, as JSON or as a page.
+    """What was found, given, done and felt, and what is to be, in order of time.
 
-    Dates keep their precision; events without a date come last.
+    Dates are as precise as they were written; entries without one stand at the end. A browser
+    gets a page.
     """
     records, issues = of_patient(name)
-    events = events_of(records)
+    found = entries(records)
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-        response: Response = html("timeline.html", **_page(records, events), issues=issues)
+        made: Response = html("timeline.html", **_shown(records, found), issues=issues)
     else:
-        patient = next((plain.to_plain(record)["patient"] for record in records), None)
-        rows = msgspec.to_builtins(events)
-        response = answer({"patient": patient, "entries": rows, "issues": told(issues)})
-    response.vary.add("Accept")
-    return response
+        patient = next((plain.to_plain(each)["patient"] for each in records), None)
+        rows = msgspec.to_builtins(found)
+        made = answer({"patient": patient, "entries": rows, "issues": told(issues)})
+    made.vary.add("Accept")
+    return made
 
 
-def events_of(records: Iterable[TherapyRecord]) -> list[TimelineEvent]:
-    """Return the events of therapy records, the oldest first, those without a date last."""
-    events = [
-        _event(therapy, record, shown)
-        for therapy in records
-        for record in therapy
-        if (shown := BY_RECORD[type(record)].timeline) is not None
-    ]
-    return sorted(events, key=lambda event: (event.date is None, event.date and begins(event.date)))
+def entries(records: Iterable[TherapyRecord]) -> list[Entry]:
+    """The entries of records, the oldest first, those without a date last."""
+    found = [_entry(record, each) for record in records for each in record if type(each) in KINDS]
+    return sorted(found, key=lambda each: (each.date is None, each.date and begins(each.date)))
 
 
 def begins(text: str) -> Fraction:
-    """Return the start of a date in seconds since 0001-01-01; a date without offset is UTC."""
+    """Where a date begins, in seconds; a date without an offset is taken for UTC."""
     whole = f"{text}{'0000-01-01'[len(text) :]}"
     return DateTime(whole if "T" in whole else f"{whole}T00:00:00Z").interval[0]
 
 
-def _event(therapy: TherapyRecord, record: Record, shown: Timeline) -> TimelineEvent:
+def _entry(record: TherapyRecord, each: Record) -> Entry:
+    kind = KINDS[type(each)]
     dated, when = next(
-        ((name, value) for name in shown.dates if (value := getattr(record, name)) is not None),
+        ((field, value) for field in kind.dates if (value := getattr(each, field)) is not None),
         (None, None),
     )
-    period = when if isinstance(when, Period) else Period(start=when)
-    start, end = (period.start, period.end) if period.start else (period.end, None)
-    title = summary.parts(record)[0]
-    if isinstance(record, Infusion | InfusionOrder | MedicationUse):
-        title = summary.words(therapy.medication(record))
-    return TimelineEvent(
-        date=start.text if start else None,
+    span = when if isinstance(when, Period) else Period(start=when)
+    begun, end = (span.start, span.end) if span.start else (span.end, None)
+    what = summary.parts(each)[0]
+    if isinstance(each, Infusion | InfusionOrder | MedicationUse):
+        what = summary.words(record.medication(each))
+    return Entry(
+        date=begun.text if begun else None,
         end=end.text if end else None,
-        dated=dated.removesuffix("_period") if dated and start else None,
-        kind=shown.label,
-        status=getattr(record, "status", None),
-        title=title or shown.label,
-        detail="; ".join(_details(record, shown)),
-        resource=f"{_resource_types()[type(record)]}/{record.id}",
+        dated=dated.removesuffix("_period") if dated and begun else None,
+        kind=kind.name,
+        status=getattr(each, "status", None),
+        title=what or kind.name,
+        detail="; ".join(_details(each, kind)),
+        resource=f"{_types()[type(each)]}/{each.id}",
     )
 
 
-def _details(record: Record, shown: Timeline) -> Iterator[str]:
-    if isinstance(record, Observed) and (result := summary.result(record)):
-        yield result
-    for field, word in shown.details.items():
-        if text := summary.whole(getattr(record, field)):
-            yield f"{word} {text}".strip()
+def _details(each: Record, kind: Kind) -> Iterator[str]:
+    if isinstance(each, Observed) and (found := summary.result(each)):
+        yield found
+    for field, word in kind.details.items():
+        if said := summary.whole(getattr(each, field, None)):
+            yield f"{word} {said}".strip()
 
 
 @cache
-def _resource_types() -> dict[type[Record], str]:
-    """Return the resource type of each record class."""
+def _types() -> dict[type[Record], str]:
+    """The resource type of each record."""
     return {each.record: each.resource for each in map(table.load, table.ORDER)}
 
 
-def _page(records: Iterable[TherapyRecord], events: Iterable[TimelineEvent]) -> dict[str, Any]:
-    """Return the variables of the page's template, the events by day."""
+def _shown(records: Iterable[TherapyRecord], found: Iterable[Entry]) -> dict[str, Any]:
+    """What the page shows, by day."""
     days = []
-    for day, group in groupby(events, lambda event: (event.date or "")[:10]):
-        of_day = list(group)
-        folded = [event for event in of_day if event.kind in _FOLDED]
-        days.append((day, [event for event in of_day if event.kind not in _FOLDED], folded))
+    for day, group in groupby(found, lambda each: (each.date or "")[:10]):
+        here = list(group)
+        folded = [each for each in here if each.kind in _FOLDED]
+        days.append((day, [each for each in here if each.kind not in _FOLDED], folded))
     return {
         "base": facade().config.base,
-        "patient": next((record.patient for record in records), None),
+        "patient": next((each.patient for each in records), None),
         "charts": charts(result for record in records for result in record.lab_results),
         "days": days,
         "undone": _UNDONE,

@@ -70,7 +70,7 @@ def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
         ("serve --open --host 0.0.0.0", "FHIR_B12_OPEN: only on loopback; listen on 127.0.0.1"),
         ("serve --port x", "FHIR_B12_PORT: write a whole number"),
         ("backup bundle.json", "bundle.json is there already; name another file"),
-        ("restore x --database bundle.json", "bundle.json is there already; name another file"),
+        ("restore x --database bundle.json", "bundle.json exists already: name another file"),
     ],
 )
 def test_settings_that_cannot_be_used_are_told_without_a_traceback(inside, line, said):
@@ -101,8 +101,8 @@ def test_a_database_is_copied_put_back_and_indexed_anew(inside):
     ("content", "said"),
     [
         (b"no database" * 1000, "cannot be opened as a SQLite database"),
-        (None, "was written by a newer version of fhir-b12; use that one"),
-        ("CREATE TABLE other (a)", "is a database of something else; name another file"),
+        (None, "was written by a newer version of fhir-b12: use that version"),
+        ("CREATE TABLE other (a)", "is a database of another program: name another file"),
     ],
 )
 def test_what_is_no_database_of_ours_is_told_and_left_alone(inside, content, said):

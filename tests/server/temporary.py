@@ -16,9 +16,9 @@ POSTGRES = os.environ.get("FHIR_B12_TEST_POSTGRES", "")
 if POSTGRES:
     import psycopg
 
-    from fhir_b12.server.store.postgres import Postgres as Kept
+    from fhir_b12.server.store.postgres import PostgresStore as TestedStore
 else:
-    from fhir_b12.server.store.sqlite import Sqlite as Kept
+    from fhir_b12.server.store.sqlite import SqliteStore as TestedStore
 
 
 def database(folder):
@@ -32,7 +32,7 @@ def database(folder):
     return f"{POSTGRES}{joint}options=-csearch_path%3D{name}&application_name={name}"
 
 
-class Temporary(Kept):
+class Temporary(TestedStore):
     """A new database; what a test lets go is closed with it."""
 
     def __init__(self, config=None):

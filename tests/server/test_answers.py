@@ -7,7 +7,7 @@ import pytest
 from fhir_b12.guide import package
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.app import create_app
-from fhir_b12.server.search.query import parse
+from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.store import FullAccess
 from tests import oracle
 from tests.server.auth.conftest import Server
@@ -120,7 +120,7 @@ def answers():
         answer = client(method, path.replace("{patient}", patient), body, **token, **headers or {})
         yield f"{number} {method} {path[:60]} {answer.status_code}", answer.data
     yield "without a token", client.get("Patient").data
-    query = parse("AuditEvent", [("_count", "1000")], strict=True, base="")
+    query = parse_query("AuditEvent", [("_count", "1000")], strict=True, base="")
     events = [version.body for version in server.store.search(query, FullAccess()).matches]
     yield from {f"AuditEvent {loads(each)['subtype'][0]['code']}": each for each in events}.items()
     server.store.close()

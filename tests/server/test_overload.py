@@ -14,7 +14,7 @@ import pytest
 
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.app import create_app
-from fhir_b12.server.store.sqlite import Sqlite
+from fhir_b12.server.store.sqlite import SqliteStore
 from tests.server.durability import serve
 from tests.server.fhir.conftest import CONFIG, Client, found
 from tests.server.test_serving import asked
@@ -85,7 +85,7 @@ def test_a_full_disk_refuses_what_is_written_and_keeps_what_was_acknowledged(ser
 
 
 def test_a_full_database_does_the_same_where_many_write_at_once(tmp_path):
-    store = Sqlite(replace(CONFIG, database=str(tmp_path / "try.db")))
+    store = SqliteStore(replace(CONFIG, database=str(tmp_path / "try.db")))
     app = create_app(CONFIG, store)
     store._do(lambda writer: writer.execute("PRAGMA max_page_count = 150").fetchall())
 

@@ -1,4 +1,4 @@
-"""What another server says, read: Bundles, and resources as versions.
+"""Responses of the upstream server as Bundles and versions.
 
 https://hl7.org/fhir/R4/bundle.html
 """
@@ -14,119 +14,139 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Version
-from fhir_b12.server.store.proxy.client import Answer, refused, strange
+from fhir_b12.server.store.proxy.client import UpstreamResponse, bad_gateway, upstream_refusal
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.timestamps import parse_timestamp
 
-#: the end of a url: type, id, version
-NAME = re.compile(r"(?:\A|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?\Z")
+#: type, id and version at the end of a url
+LOCATION = re.compile(r"(?:\A|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?\Z")
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Where another page is."""
+    """Bundle.link"""
 
     relation: str = ""
     url: str = ""
 
 
-class Search(msgspec.Struct, frozen=True):
-    """Why an entry is there."""
+class SearchMode(msgspec.Struct, frozen=True):
+    """Bundle.entry.search"""
 
     mode: str = "match"
 
 
-class Told(msgspec.Struct, frozen=True, rename={"modified": "lastModified"}):
-    """What was asked, or what became of it; of `request` and of `response`."""
+class EntryRequest(msgspec.Struct, frozen=True):
+    """Bundle.entry.request"""
 
     method: str = ""
     url: str = ""
+
+
+class EntryResponse(msgspec.Struct, frozen=True, rename={"last_modified": "lastModified"}):
+    """Bundle.entry.response"""
+
     status: str = ""
     location: str | None = None
     etag: str | None = None
-    modified: str = ""
+    last_modified: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A resource, and what is told of it."""
+class BundleEntry(msgspec.Struct, frozen=True):
+    """Bundle.entry"""
 
     resource: dict[str, Any] | None = None
-    search: Search = Search()
-    request: Told = Told()
-    response: Told = Told()
+    search: SearchMode = SearchMode()
+    request: EntryRequest = EntryRequest()
+    response: EntryResponse = EntryResponse()
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """What is read of a Bundle.  https://hl7.org/fhir/R4/bundle.html"""
+    """The elements of a Bundle that are read.  https://hl7.org/fhir/R4/bundle.html"""
 
     type: str = ""
     total: int | None = None
     link: list[Link] = []
-    entry: list[Entry] = []
+    entry: list[BundleEntry] = []
 
 
-def bundle(answer: Answer) -> Bundle:
-    """The Bundle that an answer is."""
-    if answer.status != 200:
-        raise refused(answer)
+def parse_bundle(response: UpstreamResponse) -> Bundle:
+    """Return the Bundle of a response.
+
+    Raises:
+        Refusal: the refusal of the upstream server, or 502 if the body is not a Bundle.
+
+    """
+    if response.status != 200:
+        raise upstream_refusal(response)
     try:
-        found = msgspec.convert(answer.value, learned(Bundle))
+        bundle = msgspec.convert(response.value, learned(Bundle))
     except msgspec.ValidationError:
-        raise strange("no Bundle") from None
-    if answer.value.get("resourceType") != "Bundle":
-        raise strange("no Bundle")
-    return found
+        raise bad_gateway("a body that is not a Bundle") from None
+    if response.value.get("resourceType") != "Bundle":
+        raise bad_gateway("a body that is not a Bundle")
+    return bundle
 
 
-def version(value: Any, kind: str, method: str = "PUT") -> Version:
-    """A resource of this type as a version."""
+def parse_version(value: Any, resource_type: str, method: str = "PUT") -> Version:
+    """Return a resource as a version.
+
+    Raises:
+        Refusal: 502 if type, id, lastUpdated or a numeric version id is missing or wrong.
+
+    """
     try:
-        meta, name = value["meta"], value["id"]
+        meta, resource_id = value["meta"], value["id"]
         number = meta["versionId"]
-        if not _NUMBER.fullmatch(number) or not is_id(name) or value["resourceType"] != kind:
+        is_type = value["resourceType"] == resource_type
+        if not _NUMBER.fullmatch(number) or not is_id(resource_id) or not is_type:
             raise ValueError
-        updated = parse_timestamp(meta["lastUpdated"], "lastUpdated")
+        last_updated = parse_timestamp(meta["lastUpdated"], "lastUpdated")
     except (LookupError, TypeError, AttributeError, ValueError, Refusal):
-        raise strange("without type, id, time and a whole number as version") from None
+        message = "a resource without type, id, lastUpdated or a numeric version id"
+        raise bad_gateway(message) from None
     return Version(
-        type=kind,
-        id=name,
-        version_id=int(number),
-        last_updated=updated,
-        method=method,
-        body=dumps(value),
-    )
-
-
-def gone(kind: str, name: str, etag: str | None, updated: int) -> Version:
-    """What was deleted; the version is in an ETag, or nowhere."""
-    number = _NUMBER.search(etag or "")
-    return Version(
-        type=kind, id=name, version_id=int(number[0]) if number else 0, last_updated=updated,
-        method="DELETE", body=None,
+        type=resource_type, id=resource_id, version_id=int(number), last_updated=last_updated,
+        method=method, body=dumps(value),
     )  # fmt: skip
 
 
-def past(entry: Entry, kind: str) -> Version:
-    """An entry of a history."""
-    asked, told = entry.request, entry.response
+def deleted_version(
+    resource_type: str, resource_id: str, etag: str | None, last_updated: int
+) -> Version:
+    """Return the version of a delete; 0 if the ETag has no number."""
+    number = _NUMBER.search(etag or "")
+    return Version(
+        type=resource_type, id=resource_id, version_id=int(number[0]) if number else 0,
+        last_updated=last_updated, method="DELETE", body=None,
+    )  # fmt: skip
+
+
+def parse_history_entry(entry: BundleEntry, resource_type: str) -> Version:
+    """Return the version of a history entry.
+
+    Raises:
+        Refusal: 502 if the entry is of another type or has no time.
+
+    """
+    request, response = entry.request, entry.response
     if entry.resource is not None:
-        return version(entry.resource, kind, asked.method or "PUT")
-    place = NAME.search(asked.url)
-    if place is None or place[1] != kind:
-        raise strange("with a history of something else")
+        return parse_version(entry.resource, resource_type, request.method or "PUT")
+    location = LOCATION.search(request.url)
+    if location is None or location[1] != resource_type:
+        raise bad_gateway("a history of another resource type")
     try:
-        updated = parse_timestamp(told.modified, "lastModified")
+        last_updated = parse_timestamp(response.last_modified, "lastModified")
     except Refusal:
-        raise strange("with a history without times") from None
-    return gone(kind, place[2], told.etag or place[3], updated)
+        raise bad_gateway("a history without lastModified") from None
+    return deleted_version(resource_type, location[2], response.etag or location[3], last_updated)
 
 
-def found(page: Bundle, kind: str) -> Iterator[tuple[str, Version]]:
-    """The entries of a search: how each comes there, and itself."""
-    for each in page.entry:
-        resource = each.resource or {}
-        if each.search.mode == "match":
-            yield "match", version(resource, kind)
-        elif each.search.mode == "include" and resource.get("resourceType") in TYPES:
-            yield "include", version(resource, resource["resourceType"])
+def search_entries(page: Bundle, resource_type: str) -> Iterator[tuple[str, Version]]:
+    """Yield the search mode and the version of each entry."""
+    for entry in page.entry:
+        resource = entry.resource or {}
+        if entry.search.mode == "match":
+            yield "match", parse_version(resource, resource_type)
+        elif entry.search.mode == "include" and resource.get("resourceType") in TYPES:
+            yield "include", parse_version(resource, resource["resourceType"])

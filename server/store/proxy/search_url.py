@@ -1,81 +1,88 @@
-"""Queries asked of another server: what is understood here as the url of a search there.
-
-https://hl7.org/fhir/R4/search.html
-"""
+"""Queries as search urls of the upstream server.  https://hl7.org/fhir/R4/search.html"""
 
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
 from fhir_b12.server.errors import refuse
 from fhir_b12.server.resource_types import READ_ONLY
-from fhir_b12.server.search.conditions import Within
+from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.search.parameters import parameters
-from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access
+from fhir_b12.server.search.query import Access, Query
 
-#: parameters that we answer ourselves
-_OURS = {"_page", "_count", "_total", "_summary", "_elements", "_contained", "_containedType"}
+#: parameters that this server handles itself
+_OWN = {"_page", "_count", "_total", "_summary", "_elements", "_contained", "_containedType"}
 
 
-def pairs(query: Query, base: str) -> Iterator[tuple[str, str]]:
-    """What is asked for; references by our base are relative, for there it is another."""
+def upstream_pairs(query: Query, base: str) -> Iterator[tuple[str, str]]:
+    """Yield the parameters for the upstream server; references below `base` become relative."""
     for name, value in query.pairs:
-        known = parameters(query.type).get(name.partition(":")[0])
-        if known is not None and known.kind == "reference":
+        parameter = parameters(query.type).get(name.partition(":")[0])
+        if parameter is not None and parameter.type == "reference":
             yield name, value.replace(f"{base}/", "")
-        elif name not in _OURS:
+        elif name not in _OWN:
             yield name, value
 
 
-def path(query: Query, limits: Sequence[Query], base: str) -> str:
-    """Where it is asked, with all that bounds it.
+def search_path(query: Query, limits: Sequence[Query], base: str) -> str:
+    """Return the path and query of a search within limits.
 
-    A compartment is a place to search in; of the one whose it is, the id.
+    A compartment becomes a compartment search; for the type of its owner, `_id`.
+
+    Raises:
+        Refusal: 403 for two compartments at once.
+
     """
-    asked = [pair for each in (query, *limits) for pair in pairs(each, base)]
-    tests = {
-        test for each in (query, *limits) for test in each.criteria if isinstance(test, Within)
-    }
-    where = f"/{query.type}"
-    if len(tests) > 1:
-        message = "a search in two compartments at once cannot be passed on"
+    queries = (query, *limits)
+    pairs = [pair for each in queries for pair in upstream_pairs(each, base)]
+    criteria = (criterion for each in queries for criterion in each.criteria)
+    compartments = {each for each in criteria if isinstance(each, InCompartment)}
+    if len(compartments) > 1:
+        message = "a search in two compartments cannot be sent to the upstream server"
         raise refuse(403, "forbidden", message)
-    for each in tests:
-        if each.owner == query.type:
-            asked.append(("_id", each.name))
+    path = f"/{query.type}"
+    for compartment in compartments:
+        if compartment.owner_type == query.type:
+            pairs.append(("_id", compartment.owner_id))
         else:
-            where = f"/{each.owner}/{each.name}/{query.type}"
-    asked.append(("_count", str(query.count)) if query.count else ("_summary", "count"))
+            path = f"/{compartment.owner_type}/{compartment.owner_id}/{query.type}"
+    pairs.append(("_count", str(query.count)) if query.count else ("_summary", "count"))
     if query.total and query.count:
-        asked.append(("_total", "accurate"))
-    return f"{where}?{urlencode(asked)}"
+        pairs.append(("_total", "accurate"))
+    return f"{path}?{urlencode(pairs)}"
 
 
-def hold_sight(query: Query, access: Access) -> None:
-    """Refuse chains to what the token does not show whole, and all that looks at our AuditEvents.
+def authorize_chains(query: Query, access: Access) -> None:
+    """Refuse chains to types that the token restricts, and chains and includes of AuditEvents.
 
-    That something is found tells what it leads to.
+    A match reveals data of the resources that a chain leads to.
+
+    Raises:
+        Refusal: 403 for a restricted type, 400 for AuditEvents, which are stored here.
+
     """
-    beyond = {kind for name, _ in query.pairs for kind in _beyond(query.type, name)}
-    if {*READ_ONLY} & {*beyond, *(each.source for each in query.includes)}:
-        message = "AuditEvents are not kept with the resources; search them by themselves"
+    targets = {target for name, _ in query.pairs for target in _chained_types(query.type, name)}
+    if {*READ_ONLY} & {*targets, *(include.source for include in query.includes)}:
+        message = "AuditEvents are not stored with the resources: search them separately"
         raise refuse(400, "not-supported", message)
-    if any(access.limits(kind, "s") != () for kind in beyond):
-        message = "what a chain leads to may not be searched whole with this token; name its type"
+    if any(access.limits(target, "s") != () for target in targets):
+        message = "the chain leads to a type that the token restricts: name another type"
         raise refuse(403, "forbidden", message)
 
 
-def _beyond(kind: str, name: str) -> Iterator[str]:
-    """The types that a chain or `_has` leads to.  https://hl7.org/fhir/R4/search.html#chaining"""
+def _chained_types(resource_type: str, name: str) -> Iterator[str]:
+    """Yield the types that a chain or `_has` leads to.
+
+    https://hl7.org/fhir/R4/search.html#chaining
+    """
     if name.startswith("_has:"):
         _, other, _, rest = name.split(":", 3)
         yield other
-        yield from _beyond(other, rest)
+        yield from _chained_types(other, rest)
         return
     head, dot, rest = name.partition(".")
     code, _, only = head.partition(":")
-    known = parameters(kind).get(code)
-    if dot and known is not None:
-        for other in (only,) if only else known.targets:
-            yield other
-            yield from _beyond(other, rest)
+    parameter = parameters(resource_type).get(code)
+    if dot and parameter is not None:
+        for target in (only,) if only else parameter.targets:
+            yield target
+            yield from _chained_types(target, rest)

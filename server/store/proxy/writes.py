@@ -1,4 +1,4 @@
-"""Changes sent to another server, alone or as one transaction, and held to the token before.
+"""Changes authorized here and sent to the upstream server, alone or as one transaction.
 
 https://hl7.org/fhir/R4/http.html#transaction
 """
@@ -12,203 +12,230 @@ from msgspec.structs import replace
 
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.errors import refuse
-from fhir_b12.server.search.query import Query
-from fhir_b12.server.store import Access, Change, ChangeResult, Page, Resource, Version
+from fhir_b12.server.search.query import Access, Query
+from fhir_b12.server.store import Change, ChangeResult, Page, Resource, Version
 from fhir_b12.server.store.history import is_visible
-from fhir_b12.server.store.proxy import responses, search_url
-from fhir_b12.server.store.proxy.client import Upstream, hold, refused, strange
-from fhir_b12.server.store.proxy.responses import Entry, Told
-from fhir_b12.server.store.transaction import hold_allowed, hold_version, patched
+from fhir_b12.server.store.proxy.client import (
+    UpstreamClient,
+    bad_gateway,
+    check_path,
+    upstream_refusal,
+)
+from fhir_b12.server.store.proxy.responses import (
+    LOCATION,
+    BundleEntry,
+    EntryResponse,
+    deleted_version,
+    parse_bundle,
+    parse_version,
+)
+from fhir_b12.server.store.proxy.search_url import authorize_chains, upstream_pairs
+from fhir_b12.server.store.transaction import (
+    apply_patch,
+    authorize_change,
+    check_if_match,
+    multiple_matches,
+    no_match,
+    outside_limits,
+)
 from fhir_b12.server.wire.conditional_headers import format_etag
 
 Check = Callable[[Resource], None]
-#: what a change needs of an access, in `cruds`; and what of that lets it see what is there
+#: actions, in `cruds`, that a change needs; and those for which the resource must be visible
 _ACTIONS = {"POST": "c", "PUT": "uc", "PATCH": "ur", "DELETE": "d"}
-_SIGHT = {"PUT": "u", "PATCH": "ur", "DELETE": "d"}
+_VISIBLE_ACTIONS = {"PUT": "u", "PATCH": "ur", "DELETE": "d"}
 _PREFER = {"Prefer": "return=representation, handling=strict"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sending:
-    """The changes of one request."""
+class UpstreamWrites:
+    """The changes of one request to the upstream server."""
 
-    upstream: Upstream
+    upstream: UpstreamClient
     access: Access
-    base: str  #: our own
-    now: int
-    check: Check | None
-    fetch: Callable[[str, str], Version | None]
+    base: str  #: base url of this server
+    now: int  #: microseconds since 1970 UTC
+    check: Check | None  #: validates the result of a patch
+    fetch: Callable[[str, str], Version | None]  #: returns the current version
     search: Callable[[Query, Access], Page]
 
-    def carry_out(self, changes: Sequence[Change]) -> list[ChangeResult]:
-        """All of it; several are a transaction there."""
-        ready = [self._ready(each) for each in changes]
-        sent = self._sent([each for each in ready if isinstance(each, Change)])
-        dones = [each if isinstance(each, ChangeResult) else next(sent) for each in ready]
+    def apply(self, changes: Sequence[Change]) -> list[ChangeResult]:
+        """Apply all changes; several are one transaction of the upstream server."""
+        authorized = [self._authorize(change) for change in changes]
+        sent = self._send([each for each in authorized if isinstance(each, Change)])
+        results = [each if isinstance(each, ChangeResult) else next(sent) for each in authorized]
         return [
-            replace(done, version=replace(done.version, method="PATCH"))
-            if change.method == "PATCH" and done.version is not None
-            else done
-            for change, done in zip(changes, dones, strict=True)
+            replace(result, version=replace(result.version, method="PATCH"))
+            if change.method == "PATCH" and result.version is not None
+            else result
+            for change, result in zip(changes, results, strict=True)
         ]
 
-    # --- held to the token
+    # --- authorization
 
-    def _ready(self, change: Change) -> Change | ChangeResult:
-        """The change as it can be sent, or what became of it already."""
-        hold_allowed(change, self.access)
+    def _authorize(self, change: Change) -> Change | ChangeResult:
+        """Return the change to send, or its result if nothing is to be sent."""
+        authorize_change(change, self.access)
         if change.criteria is not None and change.method in {"POST", "PUT"}:
-            search_url.hold_sight(change.criteria, self.access)
-            if not self._is_free(change) or self.access.limits(change.type, "s") != ():
-                message = "a condition cannot be bounded by this token; read, then write by id"
+            authorize_chains(change.criteria, self.access)
+            if not self._is_unrestricted(change) or self.access.limits(change.type, "s") != ():
+                message = (
+                    "a conditional change needs an unrestricted token: search, then use the id"
+                )
                 raise refuse(403, "forbidden", message)
             return change
         if change.method == "POST":
-            self._hold_within(change, "c")
+            self._check_within_limits(change, "c")
             return change
-        if change.method == "PUT" and self._is_free(change):
+        if change.method == "PUT" and self._is_unrestricted(change):
             return change
         if change.criteria is not None:
-            # whether all that match would be deleted is not left to the other server
+            # a condition with several matches is refused here, not by the upstream server
             if (match := self._match(change.criteria)) is None:
-                return _nothing(change)
-            hold_version(change, match)
+                return no_match(change)
+            check_if_match(change, match)
             change = replace(change, id=match.id, criteria=None, if_match=match.version_id)
-        return self._over(change)
+        return self._authorize_existing(change)
 
-    def _is_free(self, change: Change) -> bool:
-        return all(self.access.limits(change.type, each) == () for each in _ACTIONS[change.method])
+    def _is_unrestricted(self, change: Change) -> bool:
+        limits = (self.access.limits(change.type, action) for action in _ACTIONS[change.method])
+        return all(each == () for each in limits)
 
     def _match(self, criteria: Query) -> Version | None:
-        """What a condition finds: nothing, or the one."""
-        found = self.search(replace(criteria, count=2), self.access).matches
-        if len(found) > 1:
-            message = "the condition finds more than one; say more exactly which"
-            raise refuse(412, "multiple-matches", message)
-        return found[0] if found else None
+        """Return the only match of a condition, None if there is none."""
+        matches = self.search(replace(criteria, count=2), self.access).matches
+        if len(matches) > 1:
+            raise multiple_matches()
+        return matches[0] if matches else None
 
-    def _over(self, change: Change) -> Change | ChangeResult:
-        """A change of what is there, which is looked at first and must be there still.
+    def _authorize_existing(self, change: Change) -> Change | ChangeResult:
+        """Return the change of an existing resource with an If-Match of the version checked here.
 
-        A patch is made here, to be held to our rules, and is sent as an update.
+        A patch is applied and validated here, and sent as an update.
         """
         old = self.fetch(change.type, change.id or "")
-        hold_version(change, old)
+        check_if_match(change, old)
         if change.method == "PATCH":
-            self._hold_sight(change, old)
-            resource = patched(change, change.id or "", old, self.check)
+            self._check_visible(change, old)
+            resource = apply_patch(change, change.id or "", old, self.check)
         elif old is None or old.body is None:
             if change.method == "DELETE":
                 return ChangeResult(version=old, outcome="missing")
-            message = f"there is no such {change.type}; with this token POST gives a new one its id"
+            message = f"unknown {change.type}: with this token, create it by POST"
             raise refuse(404, "not-found", message)
         else:
-            self._hold_sight(change, old)
+            self._check_visible(change, old)
             resource = change.resource or {}
         assert old is not None
         if change.method == "DELETE":
-            return change if self._is_free(change) else replace(change, if_match=old.version_id)
+            if self._is_unrestricted(change):
+                return change
+            return replace(change, if_match=old.version_id)
         if dumps(resource) == old.body:
             return ChangeResult(version=old, outcome="unchanged")
-        made = replace(change, method="PUT", patch=None, resource=resource, if_match=old.version_id)
-        self._hold_within(made, "u")
-        return made
+        update = replace(
+            change, method="PUT", patch=None, resource=resource, if_match=old.version_id
+        )
+        self._check_within_limits(update, "u")
+        return update
 
-    def _hold_sight(self, change: Change, old: Version | None) -> None:
-        """What may not be seen may not be written over, and is as if it were not there."""
-        if old is not None and old.body is not None:
-            limits = [self.access.limits(change.type, each) for each in _SIGHT[change.method]]
-            if not all(is_visible(old, each or (), self.upstream.base) for each in limits):
-                raise refuse(404, "not-found", f"there is no such {change.type}")
+    def _check_visible(self, change: Change, old: Version | None) -> None:
+        """Raise 404 for the change of a resource that the client may not access."""
+        if old is None or old.body is None:
+            return
+        for action in _VISIBLE_ACTIONS[change.method]:
+            limits = self.access.limits(change.type, action) or ()
+            if not is_visible(old, limits, self.upstream.base):
+                raise refuse(404, "not-found", f"unknown {change.type}")
 
-    def _hold_within(self, change: Change, action: str) -> None:
-        """Refuse what the token could not see once it is there."""
+    def _check_within_limits(self, change: Change, action: str) -> None:
+        """Raise 403 for a resource that the client could not access afterwards."""
         if limits := self.access.limits(change.type, action):
             version = Version(
                 type=change.type, id=change.id or str(uuid.uuid4()), version_id=1,
                 last_updated=self.now, method=change.method, body=dumps(change.resource),
             )  # fmt: skip
             if not is_visible(version, limits, self.upstream.base):
-                raise refuse(403, "forbidden", "this would be outside of what the token allows")
+                raise outside_limits()
 
-    # --- sent
+    # --- requests
 
-    def _sent(self, changes: Sequence[Change]) -> Iterator[ChangeResult]:
+    def _send(self, changes: Sequence[Change]) -> Iterator[ChangeResult]:
         if len(changes) == 1 and changes[0].full_url is None:
-            yield self._alone(changes[0])
+            yield self._send_single(changes[0])
         elif changes:
-            yield from self._together(changes)
+            yield from self._send_transaction(changes)
 
-    def _alone(self, change: Change) -> ChangeResult:
-        asked = self._request(change)
-        named = {"If-Match": asked.get("ifMatch"), "If-None-Exist": asked.get("ifNoneExist")}
-        headers = _PREFER | {name: text for name, text in named.items() if text is not None}
-        answer = self.upstream.ask(
-            change.method, f"/{asked['url']}", body=_text(change), headers=headers,
-            # asked twice it is done once; after a lost answer If-Match would find our own change
-            again=change.if_match is None
+    def _send_single(self, change: Change) -> ChangeResult:
+        request = self._entry_request(change)
+        conditions = {
+            "If-Match": request.get("ifMatch"), "If-None-Exist": request.get("ifNoneExist"),
+        }  # fmt: skip
+        headers = _PREFER | {name: text for name, text in conditions.items() if text is not None}
+        response = self.upstream.request(
+            change.method, f"/{request['url']}", body=_body(change), headers=headers,
+            # a repeated If-Match would fail if the lost response was that of a success
+            idempotent=change.if_match is None
             and (change.method != "POST" or change.criteria is not None),
         )  # fmt: skip
-        if answer.status not in {200, 201, 204}:
-            raise refused(answer)
-        place, etag = answer.headers.get("Location"), answer.headers.get("ETag")
-        told = Told(status=str(answer.status), location=place, etag=etag)
-        return self._done(change, Entry(resource=answer.value, response=told))
+        if response.status not in {200, 201, 204}:
+            raise upstream_refusal(response)
+        entry_response = EntryResponse(
+            status=str(response.status),
+            location=response.headers.get("Location"),
+            etag=response.headers.get("ETag"),
+        )
+        return self._result(change, BundleEntry(resource=response.value, response=entry_response))
 
-    def _together(self, changes: Sequence[Change]) -> Iterator[ChangeResult]:
-        rows = []
-        for each in changes:
-            name = b'"fullUrl":%b,' % dumps(each.full_url) if each.full_url else b""
-            text = _text(each)
-            body = b'"resource":%b,' % text if text is not None else b""
-            rows.append(b'{%b%b"request":%b}' % (name, body, dumps(self._request(each))))
-        text = b'{"resourceType":"Bundle","type":"transaction","entry":[%b]}' % b",".join(rows)
-        answer = self.upstream.ask("POST", "", body=text, headers=_PREFER, again=False)
-        told = responses.bundle(answer).entry
-        if len(told) != len(changes):
-            raise strange("with another number of entries than were sent")
-        yield from map(self._done, changes, told)
+    def _send_transaction(self, changes: Sequence[Change]) -> Iterator[ChangeResult]:
+        entries = []
+        for change in changes:
+            full_url = b'"fullUrl":%b,' % dumps(change.full_url) if change.full_url else b""
+            body = _body(change)
+            resource = b'"resource":%b,' % body if body is not None else b""
+            request = dumps(self._entry_request(change))
+            entries.append(b'{%b%b"request":%b}' % (full_url, resource, request))
+        text = b'{"resourceType":"Bundle","type":"transaction","entry":[%b]}' % b",".join(entries)
+        response = self.upstream.request("POST", "", body=text, headers=_PREFER, idempotent=False)
+        received = parse_bundle(response).entry
+        if len(received) != len(changes):
+            raise bad_gateway("another number of entries than were sent")
+        yield from map(self._result, changes, received)
 
-    def _request(self, change: Change) -> dict[str, str]:
-        """Method, url and conditions, as an entry of a transaction has them."""
-        query = change.criteria and urlencode([*search_url.pairs(change.criteria, self.base)])
+    def _entry_request(self, change: Change) -> dict[str, str]:
+        """Return Bundle.entry.request: method, url and conditions."""
+        query = change.criteria and urlencode([*upstream_pairs(change.criteria, self.base)])
         url = change.type if change.method == "POST" else f"{change.type}/{change.id}"
         if query and change.method != "POST":
             url = f"{change.type}?{query}"
-        hold(f"/{url}")
-        asked = {"method": change.method, "url": url}
+        check_path(f"/{url}")
+        request = {"method": change.method, "url": url}
         if query and change.method == "POST":
-            asked["ifNoneExist"] = query
+            request["ifNoneExist"] = query
         if change.if_match is not None:
-            asked["ifMatch"] = format_etag(change.if_match)
-        return asked
+            request["ifMatch"] = format_etag(change.if_match)
+        return request
 
-    def _done(self, change: Change, entry: Entry) -> ChangeResult:
-        kind, told = change.type, entry.response
+    def _result(self, change: Change, entry: BundleEntry) -> ChangeResult:
+        resource_type, response = change.type, entry.response
         if change.method == "DELETE":
-            gone = responses.gone(kind, change.id or "", told.etag, self.now)
+            gone = deleted_version(resource_type, change.id or "", response.etag, self.now)
             return ChangeResult(version=gone, outcome="deleted")
-        if entry.resource is not None and entry.resource.get("resourceType") == kind:
-            version: Version | None = responses.version(entry.resource, kind, change.method)
-        else:  # it shows what it keeps to who reads it
-            place = responses.NAME.search(told.location or "")
-            version = self.fetch(kind, place[2] if place else change.id or "")
+        if entry.resource is not None and entry.resource.get("resourceType") == resource_type:
+            version: Version | None = parse_version(entry.resource, resource_type, change.method)
+        else:  # the response does not contain the stored resource
+            location = LOCATION.search(response.location or "")
+            version = self.fetch(resource_type, location[2] if location else change.id or "")
         if version is None:
-            raise strange("without what it keeps")
-        made = change.method == "POST" and change.criteria is None
+            raise bad_gateway("a success, but the resource is missing")
+        is_create = change.method == "POST" and change.criteria is None
         otherwise = "matched" if change.method == "POST" else "updated"
-        outcome = "created" if made or told.status.startswith("201") else otherwise
-        return ChangeResult(version=version, outcome=outcome)
+        is_created = is_create or response.status.startswith("201")
+        return ChangeResult(version=version, outcome="created" if is_created else otherwise)
 
 
-def _nothing(change: Change) -> ChangeResult:
-    if change.method == "PATCH":
-        raise refuse(404, "not-found", "the condition finds nothing to patch")
-    return ChangeResult(version=None, outcome="missing")
-
-
-def _text(change: Change) -> bytes | None:
-    """What is sent; what gets its id there has none of ours."""
+def _body(change: Change) -> bytes | None:
+    """Return the JSON to send; without the id if the upstream server assigns one."""
     if change.resource is None or change.method != "POST":
         return None if change.resource is None else dumps(change.resource)
-    return dumps({name: each for name, each in change.resource.items() if name != "id"})
+    return dumps({name: value for name, value in change.resource.items() if name != "id"})

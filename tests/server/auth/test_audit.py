@@ -7,7 +7,7 @@ import pytest
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.app import create_app
-from fhir_b12.server.search.query import parse
+from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.store import FullAccess
 from fhir_b12.validation import Validator
 from tests.server.auth.conftest import observation
@@ -26,7 +26,7 @@ def audited(fresh):
 
 def events(server):
     """Every event: action, interaction, client, and the names it tells, oldest first."""
-    query = parse("AuditEvent", [("_count", "1000")], strict=True, base="")
+    query = parse_query("AuditEvent", [("_count", "1000")], strict=True, base="")
     found = []
     for version in server.store.search(query, FullAccess()).matches:
         event = loads(version.body)
@@ -125,7 +125,7 @@ def test_the_query_and_the_request_are_in_it_and_the_value_is_not_in_the_log(
     audited, capsys, asked, headers, noted
 ):
     audited.as_("all")(*asked, **headers, X_Request_Id="asked-1")
-    query = parse("AuditEvent", [], strict=True, base="")
+    query = parse_query("AuditEvent", [], strict=True, base="")
     event = loads(audited.store.search(query, FullAccess()).matches[0].body)
     query = next(each["query"] for each in event["entity"] if "query" in each)
     assert base64.b64decode(query) == noted

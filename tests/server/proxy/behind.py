@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from fhir_b12.server import serve
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
-from fhir_b12.server.store.proxy.store import Forward
+from fhir_b12.server.store.proxy.store import ProxyStore
 from tests.server.temporary import Temporary
 
 
@@ -31,7 +31,7 @@ class Behind:
         self.store.close()
 
 
-class InFront(Forward):
+class InFront(ProxyStore):
     """A store in front of a new server; what a test lets go is closed with it."""
 
     def __init__(self, config=None, **more):

@@ -10,9 +10,8 @@ from fhir_b12.server import admin, app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.errors import Refusal
-from fhir_b12.server.search.query import in_compartment
+from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Change
-from fhir_b12.server.store.sqlite import Sqlite
 from tests.server import durability
 from tests.server.auth.conftest import observation
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
@@ -26,7 +25,7 @@ def test_the_resources_are_there_and_the_rest_is_here(fresh):
     behind = fresh.store.behind.store
     assert behind.read("Patient", "one", ALL).body == fresh.store.read("Patient", "one", ALL).body
     assert (behind.clients(), len(fresh.store.clients())) == ([], 7)
-    assert Sqlite.search(fresh.store, query("_count=9"), ALL).matches == ()
+    assert fresh.store.local.search(query("_count=9"), ALL).matches == ()
 
 
 def test_every_digit_goes_there_and_comes_back(store):
@@ -229,11 +228,13 @@ def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
     config = replace(fresh.config, audit=True)
     fresh.client = Client(create_app(config, fresh.store, clock=fresh.clock))
     asked = fresh.as_("all")
-    fresh.store._do(lambda own: own.execute("PRAGMA max_page_count = 1").fetchone())  # a full disk
+    fresh.store.local._do(
+        lambda own: own.execute("PRAGMA max_page_count = 1").fetchone()
+    )  # a full disk
     own = {"resourceType": "Organization", "name": "x" * 2000}
     answers = [asked("POST", "Organization", own) for _ in range(20)]
     assert {each.status_code for each in answers} == {201, 507}
-    assert all("it is done" in each.text for each in answers if each.status_code == 507)
+    assert all("the change is stored" in each.text for each in answers if each.status_code == 507)
     assert len(names(fresh.store, "Organization")) == 21
 
 

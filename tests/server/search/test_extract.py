@@ -10,9 +10,9 @@ from fhir_b12 import fhirpath
 from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.server.resource_types import STORED
-from fhir_b12.server.search.extract import rows
+from fhir_b12.server.search.index_rows import extract_rows
 from fhir_b12.server.search.parameters import indexed, is_simple, parameters, routes
-from fhir_b12.server.search.values import moments
+from fhir_b12.server.search.types.date import date_interval
 from tests.validation.test_laws_of_validation import JSON
 
 BASE = "https://fhir.clinic.test/fhir"
@@ -70,7 +70,7 @@ def test_every_path_has_a_number_of_its_own_and_leads_somewhere():
     known = {}
     for kind in STORED:
         for path in indexed(kind):
-            assert known.setdefault(path.key, (path.text, path.kind)) == (path.text, path.kind)
+            assert known.setdefault(path.key, (path.text, path.type)) == (path.text, path.type)
             assert not is_simple(path.text) or routes(path.text), path.text
     assert len(known) > 400
 
@@ -95,7 +95,7 @@ def test_every_parameter_of_r4_is_there():
 
 def test_real_resources_have_rows(resources):
     for resource in resources:
-        found = rows(resource, BASE)
+        found = extract_rows(resource, BASE)
         assert found.texts or found.ranges
         assert all(low <= high for _, low, high, _, _ in found.ranges)
 
@@ -105,7 +105,7 @@ def test_real_resources_have_rows(resources):
                                         "name", "extension", "deceasedBoolean"]), JSON),
        st.sampled_from(["Observation", "Patient", "Condition"]))  # fmt: skip
 def test_whatever_a_resource_holds_there_is_no_exception(members, kind):
-    rows({**members, "resourceType": kind}, BASE)
+    extract_rows({**members, "resourceType": kind}, BASE)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_whatever_a_resource_holds_there_is_no_exception(members, kind):
     ],
 )  # fmt: skip
 def test_a_moment_is_as_long_as_it_is_exact(text, seconds):
-    low, high = moments(text)
+    low, high = date_interval(text)
     assert high - low == round(seconds * 1_000_000)
 
 
@@ -127,4 +127,4 @@ def test_a_moment_is_as_long_as_it_is_exact(text, seconds):
              "2026-03-09T09:60Z", "0000", "2026-03-09T09:15:00+1:00", "now", "2026-03-09 09:15"],
 )  # fmt: skip
 def test_what_is_no_date_is_none(text):
-    assert moments(text) is None
+    assert date_interval(text) is None

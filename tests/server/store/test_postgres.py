@@ -84,7 +84,7 @@ def test_a_connection_lost_in_the_commit_is_told_as_not_known_and_not_done_again
         connection.execute("SELECT 1")
 
     with monkeypatch.context() as patched:
-        patched.setattr(postgres, "_ended", lost)
+        patched.setattr(postgres, "_commit", lost)
         with pytest.raises(Refusal, match="not known") as refused:
             store.apply([post(patient())], ALL, clock=at(0))
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
@@ -94,7 +94,7 @@ def test_a_connection_lost_in_the_commit_is_told_as_not_known_and_not_done_again
 def test_a_transaction_that_failed_in_between_is_never_taken_for_kept(store):
     def swallow(connection):
         with pytest.raises(psycopg.Error):
-            connection.execute("SELECT 1 / 0")
+            connection.raw.execute("SELECT 1 / 0")
 
     with pytest.raises(Refusal) as refused:
         store._do(swallow)
@@ -103,8 +103,8 @@ def test_a_transaction_that_failed_in_between_is_never_taken_for_kept(store):
 
 def test_a_database_that_has_become_a_standby_is_503(store):
     def write(connection):
-        connection.execute("SET TRANSACTION READ ONLY")
-        connection.execute("DELETE FROM kept")
+        connection.raw.execute("SET TRANSACTION READ ONLY")
+        connection.raw.execute("DELETE FROM kept")
 
     with pytest.raises(Refusal) as refused:
         store._do(write)
@@ -148,7 +148,8 @@ def together(*jobs):
 def stores(url, count):
     """As many processes have them: each with connections of its own."""
     found = [
-        postgres.Postgres(Config(database=url, public_url=CONFIG.public_url)) for _ in range(count)
+        postgres.PostgresStore(Config(database=url, public_url=CONFIG.public_url))
+        for _ in range(count)
     ]
     yield found
     for each in found:
@@ -196,7 +197,7 @@ def test_a_key_is_used_once_by_several_processes(url):
 
 def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
     config = Config(database=url, public_url=CONFIG.public_url, integrity=True)
-    one, other = postgres.Postgres(config), postgres.Postgres(config)
+    one, other = postgres.PostgresStore(config), postgres.PostgresStore(config)
     for number in range(30):
         name = f"p{number}"
         one.apply([put(name, patient())], ALL, clock=at(0))
@@ -212,7 +213,7 @@ def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
 
 def test_more_names_than_are_held_one_by_one_are_all_held(url):
     with stores(url, 2) as (one, other):
-        many = [put(f"p{index}", patient()) for index in range(postgres._MOST_HELD + 1)]
+        many = [put(f"p{index}", patient()) for index in range(postgres._MOST_LOCKS + 1)]
         jobs = [
             lambda store=store: len(store.apply(many, ALL, clock=at(0))) for store in (one, other)
         ]
@@ -252,7 +253,7 @@ def test_the_tables_are_those_of_a_sqlite_file(store):
     ("statement", "said"),
     [
         ("UPDATE alembic_version SET version_num = '9999'", "a newer version of fhir-b12"),
-        ("DROP TABLE alembic_version", "one of something else"),
+        ("DROP TABLE alembic_version", "of another program"),
     ],
 )
 def test_what_is_no_database_of_this_version_is_told(url, statement, said):

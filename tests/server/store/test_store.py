@@ -12,7 +12,9 @@ from msgspec.structs import replace
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
-from fhir_b12.server.search.query import in_compartment, parse
+from fhir_b12.server.search.criteria import in_compartment
+from fhir_b12.server.search.query_parser import parse_query
+from fhir_b12.server.sql.expressions import Sql
 from fhir_b12.server.store import Change, FullAccess
 from fhir_b12.server.wire.timestamps import format_instant
 from tests.server.temporary import Temporary
@@ -47,7 +49,7 @@ def put(name, resource, **more):
 
 def query(text, kind="Patient"):
     pairs = [tuple(each.split("=", 1)) for each in text.split("&")]
-    return parse(kind, pairs, strict=True, base=BASE)
+    return parse_query(kind, pairs, strict=True, base=BASE)
 
 
 def names(store, kind="Patient", access=ALL):
@@ -61,7 +63,7 @@ class OfOne:
         self.name = name
 
     def limits(self, resource_type, action):  # noqa: ARG002
-        found = parse(resource_type, [], strict=True, base=BASE)
+        found = parse_query(resource_type, [], strict=True, base=BASE)
         return (replace(found, criteria=(in_compartment("Patient", self.name),)),)
 
 
@@ -349,7 +351,7 @@ def test_the_index_made_anew_is_the_index(store):
 
     def tables():
         return [
-            store._rows(f"SELECT * FROM {each} ORDER BY 1, 2, 3, 4", ())
+            store._rows(Sql(f"SELECT * FROM {each} ORDER BY 1, 2, 3, 4"))
             for each in ("text_index", "range_index")
         ]
 

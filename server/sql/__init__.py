@@ -1,0 +1,1 @@
+"""Typed SQL: expressions with bound values, and the tables of the stores."""
