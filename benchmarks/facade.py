@@ -21,8 +21,8 @@ from pathlib import Path
 
 from benchmarks import served
 from benchmarks.served import SEARCH, SECONDS, Question, ask, observation, rate, transaction, waits
-from fhir_b12.server.app import open_store
 from fhir_b12.server.config import Config
+from fhir_b12.server.open_store import open_store
 from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.store import FullAccess
 

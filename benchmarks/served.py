@@ -259,4 +259,4 @@ def application(database):
 
 if __name__ == "__main__":
     config = Config(open=True, port=int(sys.argv[1]))
-    serve.embedded(application(sys.argv[2]), config)
+    serve.serve_in_process(application(sys.argv[2]), config)

@@ -1,4 +1,4 @@
-"""What is done to a database beside serving it: indexes, backup, restore, clients."""
+"""Administration of a database: indexes, backup, restore, clients."""
 
 import json
 import os
@@ -10,14 +10,15 @@ from typing import Any
 from joserfc.jwk import ECKey
 
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server.app import module, open_store
-from fhir_b12.server.auth.clients import registered
-from fhir_b12.server.auth.jwks import check
+from fhir_b12.server.auth.clients import build_client
+from fhir_b12.server.auth.jwks import validate_jwks_url
 from fhir_b12.server.config import Config, ConfigError
+from fhir_b12.server.open_store import open_store, store_module
+from fhir_b12.server.store import Store
 
 
 def reindex(arguments: Namespace) -> int:
-    """`fhir-b12 reindex`"""
+    """Run `fhir-b12 reindex`."""
     store = open_store(_settings(arguments))
     try:
         sys.stderr.write(f"{store.reindex()} resources indexed\n")
@@ -27,22 +28,29 @@ def reindex(arguments: Namespace) -> int:
 
 
 def backup(arguments: Namespace) -> int:
-    """`fhir-b12 backup FILE`"""
-    path = _free(arguments.file)
+    """Run `fhir-b12 backup FILE`.
+
+    Raises:
+        ConfigError: the file exists, or the database cannot be copied.
+
+    """
+    path = Path(arguments.file)
+    if path.exists():
+        raise ConfigError(f"{arguments.file} exists: choose another file")
     store = open_store(_settings(arguments))
     try:
         store.backup(path)
     finally:
         store.close()
-    sys.stderr.write(f"{path}: {path.stat().st_size} bytes\n")
+    sys.stderr.write(f"{path}: {path.stat().st_size} bytes written\n")
     return 0
 
 
 def restore(arguments: Namespace) -> int:
-    """`fhir-b12 restore FILE`"""
+    """Run `fhir-b12 restore FILE`."""
     config = _settings(arguments)
-    module(config).restore(Path(arguments.file), config)
-    sys.stderr.write(f"the database is as {arguments.file} was\n")
+    store_module(config).restore(Path(arguments.file), config)
+    sys.stderr.write(f"database restored from {arguments.file}\n")
     return 0
 
 
@@ -50,62 +58,83 @@ def _settings(arguments: Namespace) -> Config:
     return Config.from_environment(os.environ, database=arguments.database)
 
 
-def _free(name: str) -> Path:
-    path = Path(name)
-    if path.exists():
-        raise ConfigError(f"{name} is there already; name another file")
-    return path
-
-
 # --- `fhir-b12 clients …`
 
 
 def clients(arguments: Namespace) -> int:
-    """`fhir-b12 clients add|list|remove|key`"""
+    """Run `fhir-b12 clients add|list|remove|key`.
+
+    Raises:
+        ConfigError: an argument is missing or invalid, the client exists already, or there is no
+            such client.
+
+    """
     if arguments.what == "key":
-        return _new_key(Path(arguments.file or "private-key.json"))
+        return _create_key(Path(arguments.file or "private-key.json"))
     config = _settings(arguments)
     store = open_store(config)
     try:
         if arguments.what == "list":
-            for each in store.clients():
-                patient = f" patient {each['patient']}" if "patient" in each else ""
-                sys.stdout.write(f"{each['id']}\t{each['scope']}{patient}\n")
-            return 0
-        if arguments.name is None:
-            raise ConfigError("name the client")
-        if arguments.what == "remove":
+            _list_clients(store)
+        elif arguments.name is None:
+            raise ConfigError(f"client id missing: fhir-b12 clients {arguments.what} NAME …")
+        elif arguments.what == "remove":
             if not store.delete_client(arguments.name):
-                raise ConfigError("there is no such client")
-            return 0
-        if arguments.scope is None or arguments.file is None:
-            raise ConfigError("give --scope and --jwks")
-        if arguments.file.startswith("https://"):
-            check(keys := arguments.file, config.jwks_hosts)
+                message = f"no client {arguments.name} is registered: see fhir-b12 clients list"
+                raise ConfigError(message)
         else:
-            keys = _read(Path(arguments.file))
-        store.put_client(registered(arguments.name, arguments.scope, keys, arguments.patient))
+            _add_client(store, config, arguments)
     finally:
         store.close()
     return 0
 
 
-def _read(path: Path) -> Any:
+def _list_clients(store: Store) -> None:
+    for client in store.clients():
+        patient = f" patient {client['patient']}" if "patient" in client else ""
+        sys.stdout.write(f"{client['id']}\t{client['scope']}{patient}\n")
+
+
+def _add_client(store: Store, config: Config, arguments: Namespace) -> None:
+    """Register a client; one that exists is replaced only if `--replace` is given."""
+    if arguments.scope is None or arguments.file is None:
+        raise ConfigError("--scope and --jwks are required: add them")
+    keys: Any
+    if arguments.file.startswith("https://"):
+        validate_jwks_url(keys := arguments.file, config.jwks_hosts)
+    else:
+        keys = _read_jwks(Path(arguments.file))
+    client = build_client(arguments.name, arguments.scope, keys, arguments.patient)
+    if store.client(arguments.name) is not None and not arguments.replace:
+        message = (
+            f"client {arguments.name} is registered already: choose another id, or add --replace"
+            " to replace its keys and scopes"
+        )
+        raise ConfigError(message)
+    store.put_client(client)
+
+
+def _read_jwks(path: Path) -> Any:
     try:
         return json.loads(json.dumps(loads(path.read_bytes()), default=str))
-    except (OSError, JsonError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except JsonError as error:
+        message = f"{path} is not valid JSON: {error.issues[0].message}"
+        raise ConfigError(message) from error
 
 
-def _new_key(path: Path) -> int:
-    """A new private key in a file that nobody else reads; its JWKS to standard output."""
+def _create_key(path: Path) -> int:
+    """Write a new private key to a file with mode 0600, and its JWKS to standard output."""
     key = ECKey.generate_key("P-384", {"use": "sig", "alg": "ES384"}, auto_kid=True)
     try:
-        place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(place, "w", encoding="utf-8") as stream:
-            json.dump(key.as_dict(private=True), stream, indent=2)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise ConfigError(f"{path} is there already; name another file") from error
-    sys.stderr.write(f"{path} is the private key: keep it where the client runs\n")
+        raise ConfigError(f"{path} exists: choose another file with --jwks") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(key.as_dict(private=True), stream, indent=2)
+    sys.stderr.write(f"private key written to {path}: keep it on the client's machine\n")
     sys.stdout.write(json.dumps({"keys": [key.as_dict(private=False)]}, indent=2) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""Every setting: its variable, its default, what it does. `docs/server.md` is made of it."""
+"""Settings of the server: variable, default and description; `docs/server.md` lists them."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,13 +9,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fhir_b12.server.resource_types import TYPES
+from fhir_b12.suggestions import did_you_mean
 
 PREFIX = "FHIR_B12_"
-CHECKS = ("off", "base", "profile")  #: what is written is held to nothing, to R4, to profiles too
-ADVICE = ("off", "advice", "error")  #: what looks mistaken passes untold, as a warning, not at all
+VALIDATION = ("off", "base", "profile")  #: no validation, R4's own rules, rules of profiles too
+PLAUSIBILITY = ("off", "advice", "error")  #: implausible data is ignored, a warning, an error
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
-#: by the scheme of a database's url
+_SQLITE = "sqlite:///"
+#: URL scheme of a database -> module in `store`
 _STORES = {
     "postgresql": "postgres",
     "postgres": "postgres",
@@ -26,211 +28,231 @@ _KIB, _MIB = 1024, 1024**2
 
 
 class ConfigError(ValueError):
-    """Settings that cannot be used; the message lists each with its remedy."""
+    """Invalid settings; the message lists each with its remedy."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is of this machine alone."""
+    """Return True if a host name or address is reachable from this machine only."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _truth(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     lowered = text.strip().lower()
     if lowered not in _TRUE | _FALSE:
-        raise ValueError("write true or false")
+        raise ValueError("must be true or false")
     return lowered in _TRUE
 
 
-def _count(text: str) -> int:
+def _parse_int(text: str) -> int:
     if not text.strip().isdecimal():
-        raise ValueError("write a whole number")
+        raise ValueError("must be a whole number")
     return int(text)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _parse_list(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _url(text: str) -> str:
+def _parse_url(text: str) -> str:
+    """Return a URL without a slash at its end; empty if none is set."""
+    if not text.strip():
+        return ""
     parts = urlsplit(text.strip())
     if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError("write an absolute http or https url without query")
+        raise ValueError("must be an absolute http or https URL without query")
     return text.strip().rstrip("/")
 
 
-def _maybe_url(text: str) -> str:
-    return _url(text) if text.strip() else ""
+def _parse_database(text: str) -> str:
+    return text.strip().removeprefix(_SQLITE)
 
 
-def _by_type(choices: tuple[str, ...]) -> Callable[[str], str]:
-    def checked(text: str) -> str:
-        for part in _names(text):
-            kind, _, choice = part.rpartition("=")
-            if choice not in choices or (kind and kind not in TYPES):
-                raise ValueError(f"write one of {', '.join(choices)}, or TYPE=CHOICE, by commas")
+def _parse_rules(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """Return a parser of `CHOICE`, `TYPE=CHOICE`, separated by commas."""
+
+    def parse(text: str) -> str:
+        for part in _parse_list(text):
+            resource_type, _, choice = part.rpartition("=")
+            if choice not in choices:
+                raise ValueError(f"must be one of {', '.join(choices)}, or TYPE=CHOICE")
+            if resource_type and resource_type not in TYPES:
+                hint = did_you_mean(resource_type, TYPES)
+                raise ValueError(f"{resource_type} is not a supported resource type{hint}")
         return text.strip()
 
-    return checked
+    return parse
 
 
 def _setting(
-    default: Any, doc: str, read: Callable[[str], Any] = str.strip, *, secret: bool = False
+    default: Any, doc: str, parse: Callable[[str], Any] = str.strip, *, secret: bool = False
 ) -> Any:
-    return dataclasses.field(default=default, repr=not secret, metadata={"doc": doc, "read": read})
+    metadata = {"doc": doc, "parse": parse}
+    return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings of one server; `Config.from_environment(os.environ, port="8081")`."""
 
-    # --- where
+    # --- network and database
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(8080, "port to listen on", _count)
+    port: int = _setting(8080, "port to listen on", _parse_int)
     public_url: str = _setting(
-        "", "how clients reach the server, before `/fhir`; if empty, host and port", _maybe_url
-    )
+        "", "URL at which clients reach the server, without `/fhir`; by default host and port",
+        _parse_url,
+    )  # fmt: skip
     database: str = _setting(
-        "fhir-b12.db", "SQLite file, `postgresql://…`, or url of a FHIR server to stand in front of"
+        "fhir-b12.db",
+        "SQLite file, `sqlite:///…`, `postgresql://…`, or the URL of a FHIR server to proxy",
+        _parse_database,
     )
-    workers: int = _setting(1, "processes; more than one needs PostgreSQL", _count)
+    workers: int = _setting(1, "number of processes; more than 1 requires PostgreSQL", _parse_int)
     local: str = _setting(
-        "fhir-b12.db", "in front of another server: path of the SQLite file of clients, tokens, ..."
+        "fhir-b12.db", "as a proxy: SQLite file for clients, tokens, exports and AuditEvents"
     )
-    upstream_token: str = _setting(
-        "", "in front of another server: the bearer token for it", secret=True
-    )
-    threads: int = _setting(8, "threads of each process", _count)
+    upstream_token: str = _setting("", "as a proxy: bearer token for the upstream", secret=True)
+    threads: int = _setting(8, "threads per process", _parse_int)
     proxies: tuple[str, ...] = _setting(
-        (), "addresses of proxies whose X-Forwarded headers are believed", _names
+        (), "addresses of reverse proxies whose X-Forwarded-For is trusted", _parse_list
     )
-    # --- who
-    open: bool = _setting(False, "no authorization at all; only on loopback", _truth)
-    token_seconds: int = _setting(300, "how long an access token lives", _count)
+    # --- authorization
+    open: bool = _setting(False, "no authorization; allowed on loopback only", _parse_bool)
+    token_seconds: int = _setting(300, "lifetime of an access token, in seconds", _parse_int)
     jwks_hosts: tuple[str, ...] = _setting(
-        (), "hosts from which the keys of clients may be fetched", _names
+        (), "hosts from which keys of clients (JWKS) may be fetched", _parse_list
     )
-    audit: bool = _setting(True, "write an AuditEvent for each access", _truth)
+    audit: bool = _setting(True, "store an AuditEvent for every access", _parse_bool)
     cors: tuple[str, ...] = _setting(
-        (), "origins of pages that may call from a browser; `*` for any", _names
+        (), "origins of web pages that may call the server; `*` for all", _parse_list
     )
-    # --- what is accepted
+    # --- validation
     validation: str = _setting(
-        "base", "`off`, `base` or `profile`; for a type: `base,Observation=profile`",
-        _by_type(CHECKS),
+        "base", "`off`, `base` or `profile`; per type: `base,Observation=profile`",
+        _parse_rules(VALIDATION),
     )  # fmt: skip
     plausibility: str = _setting(
-        "advice", "`off`, `advice` or `error`, for a type as above", _by_type(ADVICE)
+        "advice", "`off`, `advice` or `error`; per type as above", _parse_rules(PLAUSIBILITY)
     )
     packages: tuple[str, ...] = _setting(
-        (), "FHIR packages with the profiles to hold to: `.tgz`, folder or `name#version`", _names
-    )
+        (), "FHIR packages with profiles to validate against: `.tgz`, folder or `name#version`",
+        _parse_list,
+    )  # fmt: skip
     integrity: bool = _setting(
-        False, "references must lead to what is here; nothing referred to is deleted", _truth
-    )
+        False, "referential integrity: refuse dangling references and deletes that leave them",
+        _parse_bool,
+    )  # fmt: skip
     # --- limits
-    max_body: int = _setting(32 * _MIB, "bytes of a request's body, unpacked", _count)
-    max_ratio: int = _setting(100, "how many times its size a packed body may unfold to", _count)
-    max_entries: int = _setting(10_000, "entries of a batch or transaction", _count)
+    max_body: int = _setting(32 * _MIB, "maximum bytes of a request body, unpacked", _parse_int)
+    max_ratio: int = _setting(100, "maximum ratio of unpacked to packed body", _parse_int)
+    max_entries: int = _setting(10_000, "maximum entries of a batch or transaction", _parse_int)
     max_answer: int = _setting(
-        64 * _MIB, "bytes of an answer after which the entries of a batch are asked no more", _count
-    )
-    max_header: int = _setting(32 * _KIB, "bytes of a request's headers", _count)
-    max_query: int = _setting(16 * _KIB, "characters of a query", _count)
-    max_parameters: int = _setting(200, "parameters of a query", _count)
-    count: int = _setting(20, "matches on a page, if not asked for", _count)
-    max_count: int = _setting(1000, "matches on a page at most", _count)
+        64 * _MIB, "bytes of a response after which further batch entries are answered 413",
+        _parse_int,
+    )  # fmt: skip
+    max_header: int = _setting(32 * _KIB, "maximum bytes of request headers", _parse_int)
+    max_query: int = _setting(16 * _KIB, "maximum characters of a query", _parse_int)
+    max_parameters: int = _setting(200, "maximum parameters of a query", _parse_int)
+    count: int = _setting(20, "matches per page if `_count` is missing", _parse_int)
+    max_count: int = _setting(1000, "maximum matches per page", _parse_int)
     rate: int = _setting(
-        0, "requests a minute of each client, or address, to each process; 0: no bound", _count
+        0, "maximum requests per minute, client and process; 0 for no limit", _parse_int
     )
-    timeout: int = _setting(60, "seconds after which a silent connection is closed", _count)
-    grace: int = _setting(20, "seconds to finish what was begun when stopping", _count)
+    timeout: int = _setting(60, "seconds after which an idle connection is closed", _parse_int)
+    grace: int = _setting(20, "seconds for requests in progress at shutdown", _parse_int)
     # --- export
     export_folder: str = _setting(
-        "", "folder for bulk export; if empty, one that goes with the server"
+        "", "folder of export files; by default a temporary one, deleted at shutdown"
     )
-    export_seconds: int = _setting(86_400, "how long the files of an export are kept", _count)
-    # --- seen from outside
-    metrics: bool = _setting(False, "serve `/metrics` for Prometheus", _truth)
-    slow: int = _setting(1000, "milliseconds after which a request is logged as slow", _count)
+    export_seconds: int = _setting(
+        86_400, "seconds after which export files are deleted", _parse_int
+    )
+    # --- monitoring
+    metrics: bool = _setting(False, "serve `/metrics` for Prometheus", _parse_bool)
+    slow: int = _setting(1000, "milliseconds from which a request is logged as `slow`", _parse_int)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **options: Any) -> "Config":
-        """The settings of options first, then of the variables, then the defaults.
+        """Read the settings: options first, then variables, then defaults.
 
-        An option that is None was not given; one that is a text is read as a variable is.
+        Args:
+            environ: the environment variables.
+            options: values by the name of the field; None if not given, a text is parsed.
 
         Raises:
-            ConfigError: settings that cannot be used, all of them.
+            ConfigError: invalid settings, all of them.
 
         """
-        found: dict[str, Any] = {}
-        wrong: list[str] = []
+        values: dict[str, Any] = {}
+        errors: list[str] = []
         for field in dataclasses.fields(cls):
             name = variable(field.name)
-            given = options.pop(field.name, None)
-            given = environ.get(name) if given is None else given
+            value = options.pop(field.name, None)
+            value = environ.get(name) if value is None else value
             try:
-                if given is not None:
-                    read = field.metadata["read"]
-                    found[field.name] = read(given) if isinstance(given, str) else given
+                if value is not None:
+                    parse = field.metadata["parse"]
+                    values[field.name] = parse(value) if isinstance(value, str) else value
             except ValueError as error:
-                wrong.append(f"{name}: {error}")
-        wrong += [f"{variable(name)}: there is no such setting" for name in options]
-        if wrong:
-            raise ConfigError("\n".join(wrong))
-        return cls(**found)
+                errors.append(f"{name}: {error}")
+        known = [field.name for field in dataclasses.fields(cls)]
+        errors += [
+            f"{variable(name)}: unknown setting{did_you_mean(name, known)}" for name in options
+        ]
+        if errors:
+            raise ConfigError("\n".join(errors))
+        return cls(**values)
 
     @property
     def store(self) -> str:
-        """`sqlite`, `postgres` or `proxy.store`: what keeps the resources."""
+        """Module of the store: `sqlite`, `postgres` or `proxy.store`."""
         return _STORES.get(self.database.partition("://")[0], "sqlite")
 
     @cached_property
     def base(self) -> str:
-        """The FHIR base url, without a slash at its end; never taken from a request."""
+        """FHIR base URL, without a slash at its end; never taken from a request."""
         return f"{self.root}/fhir"
 
     @cached_property
     def root(self) -> str:
-        """What stands before `/fhir`, `/therapy` and `/auth`."""
+        """URL before `/fhir`, `/therapy` and `/auth`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"http://{host}:{self.port}"
 
-    def check(self, kind: str) -> str:
-        """`off`, `base` or `profile`: what a resource of this type is held to."""
-        return _chosen(self.validation, kind, "base")
+    def check(self, resource_type: str) -> str:
+        """Return how a type is validated: `off`, `base` or `profile`."""
+        return _rule_of(self.validation, resource_type, "base")
 
-    def advice(self, kind: str) -> str:
-        """`off`, `advice` or `error`: what becomes of a resource that looks mistaken."""
-        return _chosen(self.plausibility, kind, "advice")
+    def advice(self, resource_type: str) -> str:
+        """Return how implausible resources of a type are treated: `off`, `advice` or `error`."""
+        return _rule_of(self.plausibility, resource_type, "advice")
 
 
 @lru_cache(maxsize=256)
-def _chosen(text: str, kind: str, otherwise: str) -> str:
-    """The last part that names the type; else the last that names none."""
-    rows = dict(part.rpartition("=")[::2] for part in _names(text))
-    return rows.get(kind, rows.get("", otherwise))
+def _rule_of(text: str, resource_type: str, default: str) -> str:
+    """Return the last rule for a type, else the last rule for all types."""
+    rules = dict(part.rpartition("=")[::2] for part in _parse_list(text))
+    return rules.get(resource_type, rules.get("", default))
 
 
 def variable(name: str) -> str:
-    """`public_url` is set by `FHIR_B12_PUBLIC_URL`."""
+    """Return the environment variable of a setting: `FHIR_B12_PUBLIC_URL` of `public_url`."""
     return PREFIX + name.upper()
 
 
 def table() -> str:
-    """All settings as the table of `docs/server.md`."""
-    head = ("| variable | default | |", "|---|---|---|")
+    """Return all settings as the table in `docs/server.md`."""
+    head = ("| variable | default | meaning |", "|---|---|---|")
     rows = (
-        f"| `{variable(field.name)}` | {_shown(field.default)} | {field.metadata['doc']} |"
+        f"| `{variable(field.name)}` | {_format_default(field.default)} | {field.metadata['doc']} |"
         for field in dataclasses.fields(Config)
     )
     return "\n".join((*head, *rows)) + "\n"
 
 
-def _shown(value: Any) -> str:
+def _format_default(value: Any) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     text = ",".join(value) if isinstance(value, tuple) else str(value)

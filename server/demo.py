@@ -1,17 +1,15 @@
 """Two systems that exchange a patient's therapy over this server, for `fhir-b12 demo`.
 
-All of it is real: a SQLite file, HTTP over loopback, keys, tokens, scopes.
+FullAccess is real: a SQLite file, HTTP over loopback, keys, tokens and scopes.
 """
 
 import io
 import json
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -26,166 +24,181 @@ from fhir_b12.bundles import from_bundle
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.records import TherapyRecord
 from fhir_b12.server import serve, telemetry
-from fhir_b12.server.app import create_app, open_store
-from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.app import create_app
+from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config
+from fhir_b12.server.open_store import open_store
+from fhir_b12.server.store import Store
+from fhir_b12.server.wire.media_types import FHIR_JSON, FORM
 
-_FORM = "application/x-www-form-urlencoded"
-_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-
-class Claim(NamedTuple):
-    """Something that was tried: what should be, whether it was, what came of it."""
-
-    what: str
-    holds: bool
-    how: str
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class Answer(NamedTuple):
-    """What came back."""
+class Check(NamedTuple):
+    """One property that the demo verifies."""
+
+    claim: str
+    is_true: bool
+    evidence: str
+
+
+class HttpResponse(NamedTuple):
+    """A response of the server."""
 
     status: int
     headers: Any
     body: bytes
 
-    @property
-    def value(self) -> Any:
-        """The body, read."""
+    def json(self) -> Any:
+        """Parse the body."""
         return loads(self.body)
 
 
-def exchange(record: TherapyRecord, bundle: dict[str, Any]) -> Iterator[Claim]:
-    """The clinic sends the record, the hospital asks for it; each step with its proof."""
-    telemetry.set_up(io.StringIO())  # its log is another story
-    with TemporaryDirectory() as folder, _served(Path(folder)) as (root, store):
-        clinic = _System(root, store, "clinic", "system/*.cruds")
-        hospital = _System(root, store, "hospital", "system/*.rs")
-        yield _denied(root)
-        sent = clinic.ask("POST", "/fhir", dumps(bundle)).value
-        made = [each["response"]["status"] for each in sent.get("entry", ())]
-        yield Claim(
-            "the clinic sends it: all or nothing",
-            made == ["201 Created"] * len(bundle["entry"]),
-            f"one transaction, {len(made)} resources made",
+def exchange(record: TherapyRecord, bundle: dict[str, Any]) -> Iterator[Check]:
+    """Send a record from a clinic to a hospital; yield what each step verifies.
+
+    Args:
+        record: the record.
+        bundle: the transaction that it maps to.
+
+    """
+    telemetry.configure_log(io.StringIO())  # not a part of the demo's output
+    with TemporaryDirectory() as folder, _running_server(Path(folder)) as (root, store):
+        clinic = _Client(root, store, "clinic", "system/*.cruds")
+        hospital = _Client(root, store, "hospital", "system/*.rs")
+        yield _check_unauthorized(root)
+        response = clinic.send("POST", "/fhir", dumps(bundle)).json()
+        statuses = [entry["response"]["status"] for entry in response.get("entry", ())]
+        yield Check(
+            "the clinic sends one transaction",
+            statuses == ["201 Created"] * len(bundle["entry"]),
+            f"{len(statuses)} resources created, all or none",
         )
-        yield from _asked(hospital, record)
-        refused = hospital.ask("POST", "/fhir/Patient", dumps({"resourceType": "Patient"}))
-        how = f"{refused.status}: its token is for reading"
-        yield Claim("the hospital may not write", refused.status == 403, how)
-        yield _exported(hospital, len(made))
-        kept = hospital.ask("GET", "/fhir/AuditEvent?_summary=count").value["total"]
-        yield Claim("who did what is written down", kept > len(made), f"{kept} AuditEvents")
+        yield from _check_search_and_read(hospital, record)
+        status = hospital.send("POST", "/fhir/Patient", dumps({"resourceType": "Patient"})).status
+        yield Check(
+            "the hospital cannot write", status == 403, f"{status}: its scopes are read-only"
+        )
+        yield _check_export(hospital, len(statuses))
+        events = hospital.send("GET", "/fhir/AuditEvent?_summary=count").json()["total"]
+        yield Check("every access is audited", events > len(statuses), f"{events} AuditEvents")
 
 
-def _denied(root: str) -> Claim:
+def _check_unauthorized(root: str) -> Check:
     status = _send(f"{root}/fhir/Patient", "GET").status
-    return Claim("without a token nobody reads", status == 401, str(status))
+    return Check("reads require an access token", status == 401, str(status))
 
 
-def _asked(hospital: "_System", record: TherapyRecord) -> Iterator[Claim]:
-    """The hospital searches across units, asks for everything, and reads it back."""
-    unit = quote("lt148|http://unitsofmeasure.org|pmol/L", safe="")
-    asked = f"/fhir/Observation?code:text=serum%20vitamin%20b12&value-quantity={unit}"
-    page = hospital.ask("GET", asked).value
-    units = {each["resource"]["valueQuantity"]["code"] for each in page.get("entry", ())}
-    number = len(page.get("entry", ()))
-    how = f"{number} results below 148 pmol/L of vitamin B12, kept in {', '.join(units)}"
-    yield Claim("a search knows units", bool(units) and units != {"pmol/L"}, how)
-    patient = hospital.ask("GET", "/fhir/Patient").value["entry"][0]["resource"]["id"]
-    whole = hospital.ask("GET", f"/fhir/Patient/{patient}/$everything").value
-    drugs = hospital.ask("GET", "/fhir/Medication").value  # a drug is in nobody's compartment
-    known = {each["fullUrl"] for each in whole["entry"]}
-    whole["entry"] += [each for each in drugs.get("entry", ()) if each["fullUrl"] not in known]
-    reading = from_bundle(whole)
-    same = [_nameless(each) for each in reading.records] == [_nameless(record)]
-    yield Claim(
-        "the record at the other end is the same",
-        same and not reading.issues,
-        f"{sum(1 for _ in record)} records; only the server's ids are new",
+def _check_search_and_read(hospital: "_Client", record: TherapyRecord) -> Iterator[Check]:
+    """Search results by a value in another unit, then read everything back as a record."""
+    limit = quote("lt148|http://unitsofmeasure.org|pmol/L", safe="")
+    path = f"/fhir/Observation?code:text=serum%20vitamin%20b12&value-quantity={limit}"
+    matches = hospital.send("GET", path).json().get("entry", ())
+    units = {match["resource"]["valueQuantity"]["code"] for match in matches}
+    evidence = f"{len(matches)} results below 148 pmol/L of vitamin B12, in {', '.join(units)}"
+    yield Check("search converts units", bool(units) and units != {"pmol/L"}, evidence)
+    patient = hospital.send("GET", "/fhir/Patient").json()["entry"][0]["resource"]["id"]
+    everything = hospital.send("GET", f"/fhir/Patient/{patient}/$everything").json()
+    drugs = hospital.send("GET", "/fhir/Medication").json()  # not in a patient's compartment
+    known = {entry["fullUrl"] for entry in everything["entry"]}
+    everything["entry"] += [
+        entry for entry in drugs.get("entry", ()) if entry["fullUrl"] not in known
+    ]
+    reading = from_bundle(everything)
+    is_same = [_without_ids(received) for received in reading.records] == [_without_ids(record)]
+    yield Check(
+        "the hospital reads the same record",
+        is_same and not reading.issues,
+        f"{sum(1 for _ in record)} records; only the ids are new",
     )
 
 
-def _nameless(record: TherapyRecord) -> dict[str, list[Any]]:
-    """A record without the ids that a server gives, in no order."""
-    found: dict[str, list[Any]] = {}
-    for each in record:
-        bare = dumps(msgspec.to_builtins(msgspec.structs.replace(each, id=None), enc_hook=str))
-        found.setdefault(type(each).__name__, []).append(bare)
-    return {name: sorted(rows) for name, rows in found.items()}
+def _without_ids(record: TherapyRecord) -> dict[str, list[Any]]:
+    """Return the parts of a record by class, without ids and order."""
+    parts: dict[str, list[Any]] = {}
+    for part in record:
+        text = dumps(msgspec.to_builtins(msgspec.structs.replace(part, id=None), enc_hook=str))
+        parts.setdefault(type(part).__name__, []).append(text)
+    return {name: sorted(texts) for name, texts in parts.items()}
 
 
-def _exported(hospital: "_System", number: int) -> Claim:
-    begun = hospital.ask("GET", "/fhir/$export", Prefer="respond-async")
-    place = begun.headers["Content-Location"]
-    state = hospital.ask("GET", place)
+def _check_export(hospital: "_Client", expected: int) -> Check:
+    response = hospital.send("GET", "/fhir/$export", Prefer="respond-async")
+    url = response.headers["Content-Location"]
+    state = hospital.send("GET", url)
     while state.status == 202:
         time.sleep(0.05)
-        state = hospital.ask("GET", place)
-    files = [each["url"] for each in state.value["output"]]
-    lines = sum(hospital.ask("GET", each).body.count(b"\n") for each in files)
-    how = f"{lines} lines of NDJSON in {len(files)} files"
-    return Claim("all of it in files", lines == number, how)
+        state = hospital.send("GET", url)
+    files = [row["url"] for row in state.json()["output"]]
+    lines = sum(hospital.send("GET", file).body.count(b"\n") for file in files)
+    evidence = f"{lines} lines of NDJSON in {len(files)} files"
+    return Check("bulk export has every resource", lines == expected, evidence)
 
 
-# --- a server, and who asks it
+# --- server and clients
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[tuple[str, Any]]:
-    """A server on a free port, and its store."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    config = replace(
-        Config(), port=port, database=str(folder / "demo.db"), export_folder=str(folder / "export")
+def _running_server(folder: Path) -> Iterator[tuple[str, Store]]:
+    """Run a server on a free port; provide its URL and its store."""
+    config = serve.with_free_port(
+        Config(port=0, database=str(folder / "demo.db"), export_folder=str(folder / "export"))
     )
     store = open_store(config)
-    server = serve.listening(create_app(config, store), config)
-    stop = serve.Stop(server, 5)
-    thread = threading.Thread(target=stop.loop, daemon=True)
+    server = serve.create_listening_server(create_app(config, store), config)
+    loop = serve.ServerLoop(server, 5)
+    thread = threading.Thread(target=loop.run, daemon=True)
     thread.start()
     try:
         yield config.root, store
     finally:
-        stop.ask()
+        loop.stop()
         thread.join()
         store.close()
 
 
-class _System:
-    """A client with a key of its own, and a token."""
+class _Client:
+    """A registered client with its own key and an access token."""
 
-    def __init__(self, root: str, store: Any, name: str, scope: str) -> None:
+    def __init__(self, root: str, store: Store, client_id: str, scope: str) -> None:
         self._root = root
         key = ECKey.generate_key("P-384", {"use": "sig"}, auto_kid=True)
-        store.put_client(registered(name, scope, {"keys": [key.as_dict(private=False)]}, None))
+        jwks = {"keys": [key.as_dict(private=False)]}
+        store.put_client(build_client(client_id, scope, jwks, None))
         url = f"{root}/auth/token"
-        claims = {"iss": name, "sub": name, "aud": url, "exp": int(time.time()) + 240,
-                  "jti": str(uuid.uuid4())}  # fmt: skip
-        signed = jwt.encode({"alg": "ES384", "kid": key.kid}, claims, key, algorithms=["ES384"])
-        form = {"grant_type": "client_credentials", "scope": scope,
-                "client_assertion_type": _ASSERTION, "client_assertion": signed}  # fmt: skip
-        answer = _send(url, "POST", urlencode(form).encode(), {"Content-Type": _FORM})
-        self._token = json.loads(answer.body)["access_token"]
+        claims = {
+            "iss": client_id, "sub": client_id, "aud": url, "exp": int(time.time()) + 240,
+            "jti": str(uuid.uuid4()),
+        }  # fmt: skip
+        header = {"alg": "ES384", "kid": key.kid}
+        form = {
+            "grant_type": "client_credentials", "scope": scope,
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": jwt.encode(header, claims, key, algorithms=["ES384"]),
+        }  # fmt: skip
+        response = _send(url, "POST", urlencode(form).encode(), {"Content-Type": FORM})
+        self._token = json.loads(response.body)["access_token"]
 
-    def ask(self, method: str, place: str, body: bytes | None = None, **headers: str) -> Answer:
-        """One request with the token."""
-        url = place if place.startswith("http") else f"{self._root}{place}"
-        named = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/fhir+json"}
-        return _send(url, method, body, named | headers)
+    def send(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> HttpResponse:
+        """Send a request with the access token; `path` may be a URL."""
+        url = path if path.startswith("http") else f"{self._root}{path}"
+        own = {"Authorization": f"Bearer {self._token}", "Content-Type": FHIR_JSON}
+        return _send(url, method, body, own | headers)
 
 
-class _AsItIs(HTTPErrorProcessor):
-    """An error is an answer too."""
+class _KeepErrors(HTTPErrorProcessor):
+    """Returns responses with an error status instead of raising."""
 
     def http_response(self, _: Any, response: Any) -> Any:
-        """The answer as it came."""
+        """Return the response unchanged."""
         return response
 
 
 def _send(
     url: str, method: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> Answer:
-    asked = Request(url, body, headers or {}, method=method)  # noqa: S310 - to ourselves
-    with build_opener(_AsItIs).open(asked, timeout=30) as answer:
-        return Answer(answer.status, answer.headers, answer.read())
+) -> HttpResponse:
+    request = Request(url, body, headers or {}, method=method)  # noqa: S310 - our own server
+    with build_opener(_KeepErrors).open(request, timeout=30) as response:
+        return HttpResponse(response.status, response.headers, response.read())

@@ -1,29 +1,41 @@
-"""How often a client may ask, where the site bounds that.  https://limits.readthedocs.io
+"""Limit of the requests per minute of each client.  https://limits.readthedocs.io
 
 https://www.rfc-editor.org/rfc/rfc6585#section-4
 """
 
 import math
 import time
+from importlib import import_module
+from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-
+from fhir_b12.server.config import Config
 from fhir_b12.server.errors import refuse
 
 
-class Rate:
-    """So many requests in any minute, for each client of this process."""
+def create_rate_limiter(config: Config) -> "RateLimiter | None":
+    """Return the rate limiter that the settings ask for, None if requests are not limited."""
+    return RateLimiter(config.rate) if config.rate else None
 
-    def __init__(self, most: int) -> None:
-        self._bound = RateLimitItemPerMinute(most)
-        self._window = MovingWindowRateLimiter(MemoryStorage())
 
-    def hold(self, client: str) -> None:
-        """Count a request; Refusal 429 where it is one too many, with when it may be sent again."""
-        if not self._window.hit(self._bound, client):
-            free = self._window.get_window_stats(self._bound, client).reset_time
-            message = f"more than {self._bound.amount} requests in a minute; send it again later"
-            wait = max(1, math.ceil(free - time.time()))
-            raise refuse(429, "throttled", message, Retry_After=str(wait))
+class RateLimiter:
+    """Counts the requests of each client to this process, in a moving window of one minute."""
+
+    def __init__(self, max_requests: int) -> None:
+        # an optional dependency
+        self._limit: Any = import_module("limits").RateLimitItemPerMinute(max_requests)
+        strategies: Any = import_module("limits.strategies")
+        storage: Any = import_module("limits.storage")
+        self._window = strategies.MovingWindowRateLimiter(storage.MemoryStorage())
+
+    def count_request(self, client: str) -> None:
+        """Count a request of a client, given by its id or address.
+
+        Raises:
+            Refusal: 429 with Retry-After if the client has sent too many.
+
+        """
+        if not self._window.hit(self._limit, client):
+            reset = self._window.get_window_stats(self._limit, client).reset_time
+            seconds = str(max(1, math.ceil(reset - time.time())))
+            message = f"more than {self._limit.amount} requests per minute: retry in {seconds} s"
+            raise refuse(429, "throttled", message, Retry_After=seconds)

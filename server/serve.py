@@ -1,4 +1,4 @@
-"""Run the server: waitress in one process, granian in several over PostgreSQL.
+"""Run the server: waitress in one process, granian in several with PostgreSQL.
 
 https://docs.pylonsproject.org/projects/waitress https://github.com/emmett-framework/granian
 """
@@ -27,66 +27,72 @@ from waitress.utilities import Error
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import telemetry
-from fhir_b12.server.app import create_app, open_store
+from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
+from fhir_b12.server.open_store import open_store
 from fhir_b12.server.wire.media_types import FHIR_JSON
 
 _BANNER = """
-  ****************************************************************************
-  *  OPEN: no authorization. Every program on this machine can read and      *
-  *  write every patient's data. Use it to try things out, with made-up data. *
-  ****************************************************************************
+  *****************************************************************************
+  *  OPEN: no authorization. Every program on this machine can read and write *
+  *  all patient data. Use it for trials with fictitious data only.           *
+  *****************************************************************************
 """
 
 
 def run(arguments: Namespace) -> int:
-    """`fhir-b12 serve`"""
+    """Run `fhir-b12 serve`."""
     names = {field.name for field in fields(Config)}
-    given = {name: value for name, value in vars(arguments).items() if name in names}
-    config = _with_port(checked(Config.from_environment(os.environ, **given)))
-    telemetry.set_up()
+    options = {name: value for name, value in vars(arguments).items() if name in names}
+    config = with_free_port(validate_config(Config.from_environment(os.environ, **options)))
+    telemetry.configure_log()
     store = open_store(config)
     if config.open:
         sys.stderr.write(_BANNER)
     if config.workers > 1:
-        store.close()  # each process has its own; the tables are there now
-        return _several(config)
+        store.close()  # each process opens its own; the tables exist now
+        return _serve_in_processes(config)
     try:
-        return embedded(create_app(config, store), config)
+        return serve_in_process(create_app(config, store), config)
     finally:
         store.close()
 
 
-def _with_port(config: Config) -> Config:
-    """With a free port in the place of 0: links name it, so it is chosen before anything else."""
+def with_free_port(config: Config) -> Config:
+    """Replace port 0 by a free port; it is chosen first because links contain it."""
     if config.port:
         return config
     with closing(socket.create_server((config.host, 0))) as free:
         return replace(config, port=free.getsockname()[1])
 
 
-def checked(config: Config) -> Config:
-    """The settings, if they go together.
+def validate_config(config: Config) -> Config:
+    """Return the settings if they can be combined.
 
     Raises:
-        ConfigError: they do not; the message lists why.
+        ConfigError: they cannot; the message lists why.
 
     """
-    wrong = []
+    errors = []
     if config.open and not is_loopback(config.host):
-        wrong.append(f"{variable('open')}: only on loopback; listen on 127.0.0.1")
+        message = "an open server must listen on loopback: set FHIR_B12_HOST to 127.0.0.1"
+        errors.append(f"{variable('open')}: {message}")
     if config.workers > 1 and config.store != "postgres":
-        wrong.append(f"{variable('workers')}: more than one needs PostgreSQL")
-    if not 1 <= config.threads <= 256 or not 1 <= config.workers <= 256:
-        wrong.append(f"{variable('threads')}, {variable('workers')}: 1 to 256")
+        message = "more than 1 requires PostgreSQL: set FHIR_B12_DATABASE to postgresql://…"
+        errors.append(f"{variable('workers')}: {message}")
+    errors += [
+        f"{variable(name)}: must be 1 to 256"
+        for name in ("threads", "workers")
+        if not 1 <= getattr(config, name) <= 256
+    ]
     if not 0 <= config.port <= 65535:
-        wrong.append(f"{variable('port')}: 0 to 65535")
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+        errors.append(f"{variable('port')}: must be 0 to 65535")
+    if errors:
+        raise ConfigError("\n".join(errors))
     return config
 
 
-def _say(config: Config, port: int) -> None:
+def _report_start(config: Config, port: int) -> None:
     sys.stderr.write(f"fhir-b12 serves {config.root}/fhir on {config.host} port {port}\n")
     sys.stderr.flush()
 
@@ -95,69 +101,83 @@ def _say(config: Config, port: int) -> None:
 
 
 class Parser(HTTPRequestParser):
-    """Refuses what two readers may take for two different requests, and says so in FHIR.
+    """Parser that refuses requests with an ambiguous length, against request smuggling.
 
     https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     """
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the headers; not with both lengths, nor a packing of lengths in HTTP/1.0."""
+        """Parse the headers; refuse both lengths at once, and chunks in HTTP/1.0.
+
+        Raises:
+            ParsingError: the length of the body is ambiguous.
+
+        """
         super().parse_header(header_plus)
-        both = self.chunked and "CONTENT_LENGTH" in self.headers
-        if both or "TRANSFER_ENCODING" in self.headers:
+        has_both = self.chunked and "CONTENT_LENGTH" in self.headers
+        if has_both or "TRANSFER_ENCODING" in self.headers:
             self.connection_close = True
-            raise ParsingError("Content-Length and Transfer-Encoding cannot both be obeyed")
+            raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
 
     def received(self, data: bytes) -> int:
-        """Take bytes in; an error becomes one that answers with an OperationOutcome."""
-        taken: int = super().received(data)
-        if self.error is not None and not isinstance(self.error, _TellingError):
-            self.error = _TellingError(self.error.code, self.error.reason)
-        return taken
+        """Parse bytes; an error becomes one that responds with an OperationOutcome."""
+        consumed: int = super().received(data)
+        if self.error is not None and not isinstance(self.error, _FhirError):
+            self.error = _FhirError(self.error.code, self.error.reason)
+        return consumed
 
 
 _CODES = {413: "too-long", 431: "too-long", 501: "not-supported"}
 
 
-class _TellingError(Error):
-    """What waitress answers to what is no request, or too much of one."""
+class _FhirError(Error):
+    """Response of waitress to a request that it cannot parse, in FHIR."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code, self.reason = code, reason
 
     def to_response(self, ident: Any = None) -> Any:
-        """Status, headers and body."""
+        """Return status, headers and body."""
         del ident
         code = _CODES.get(self.code, "structure")
-        issue = Issue("fatal", code, "", f"the request was not read: {self.reason.lower()}")
+        issue = Issue("fatal", code, "", f"the request cannot be parsed: {self.reason.lower()}")
         headers = [("Content-Type", FHIR_JSON), ("Cache-Control", "no-store")]
         return f"{self.code} {self.reason}", headers, dumps(outcome([issue]))
 
 
 class Channel(HTTPChannel):
-    """A connection whose requests are read by `Parser`."""
+    """Connection whose requests are parsed by `Parser`."""
 
     parser_class = Parser
 
 
-def embedded(app: Flask, config: Config, started: Callable[[int], None] | None = None) -> int:
-    """Serve in this process until SIGTERM or SIGINT; what was begun is finished first."""
-    server = listening(app, config)
-    stop = Stop(server, config.grace)
+def serve_in_process(
+    app: Flask, config: Config, on_start: Callable[[int], None] | None = None
+) -> int:
+    """Serve in this process until SIGTERM or SIGINT; requests in progress are finished.
+
+    Args:
+        app: the application.
+        config: its settings.
+        on_start: called with the port when the server listens.
+
+    """
+    server = create_listening_server(app, config)
+    loop = ServerLoop(server, config.grace)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop.ask)
+        signal.signal(number, loop.stop)
     port = server.effective_port
-    _say(config, port)
-    if started is not None:
-        started(port)
-    stop.loop()
+    _report_start(config, port)
+    if on_start is not None:
+        on_start(port)
+    loop.run()
     return 0
 
 
-def listening(app: Flask, config: Config) -> Any:
-    """A waitress server that listens."""
-    # that a thread was busy for a moment is no line of the log
+def create_listening_server(app: Flask, config: Config) -> Any:
+    """Create a waitress server that listens."""
+    # it warns whenever a request waits for a thread
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     family, *_, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -174,61 +194,62 @@ def listening(app: Flask, config: Config) -> Any:
         cleanup_interval=max(1, min(30, config.timeout // 4)),
         max_request_header_size=config.max_header,
         max_request_body_size=config.max_body + 1,
-        clear_untrusted_proxy_headers=False,  # believed from configured proxies alone, see `wire`
+        clear_untrusted_proxy_headers=False,  # `client_address` checks who sent them
         asyncore_use_poll=True,
     )
     server.channel_class = Channel
     return server
 
 
-class Stop:
-    """Turns waitress's loop until asked to stop, then until all answers are sent."""
+class ServerLoop:
+    """Event loop of a waitress server; stops gracefully."""
 
     def __init__(self, server: Any, grace: float) -> None:
+        """Set the server, and the seconds for requests in progress at shutdown."""
         self._server, self._grace = server, grace
-        self._asked = False
+        self._is_stopping = False
 
-    def ask(self, *_: Any) -> None:
-        """End soon: nothing new is taken."""
-        self._asked = True
+    def stop(self, *_: Any) -> None:
+        """Stop soon: accept no new connections."""
+        self._is_stopping = True
         self._server.pull_trigger()
 
-    def loop(self) -> None:
-        """Serve; return when there is nothing left to be answered."""
-        while not self._asked:
-            self._turn()
+    def run(self) -> None:
+        """Serve until stopped, then until all responses are sent or the grace period ends."""
+        while not self._is_stopping:
+            self._poll()
         self._server.accepting = False
         self._server.del_channel()
         self._server.socket.close()
         end = time.monotonic() + self._grace
         while self._is_busy() and time.monotonic() < end:
-            self._turn()
+            self._poll()
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
 
-    def _turn(self) -> None:
+    def _poll(self) -> None:
         server = self._server
-        server.asyncore.loop(timeout=0.2, map=server._map, use_poll=True, count=1)  # noqa: SLF001 - waitress has no other way to turn once
+        server.asyncore.loop(timeout=0.2, map=server._map, use_poll=True, count=1)  # noqa: SLF001 - the only way to poll once
 
     def _is_busy(self) -> bool:
         channels = list(self._server.active_channels.values())
-        return any(each.requests or each.total_outbufs_len for each in channels)
+        return any(channel.requests or channel.total_outbufs_len for channel in channels)
 
 
 # --- several processes
 
 
-def _several(config: Config) -> int:
-    """Serve by granian; each process makes its own application of the same settings."""
+def _serve_in_processes(config: Config) -> int:
+    """Serve with granian; each process builds its own application from the same settings."""
     if not config.export_folder:
         with TemporaryDirectory(prefix="fhir-b12-export-") as folder:
-            return _several(replace(config, export_folder=folder))
+            return _serve_in_processes(replace(config, export_folder=folder))
     for field in fields(Config):
         value = getattr(config, field.name)
         text = ",".join(value) if isinstance(value, tuple) else str(value).strip()
         os.environ[variable(field.name)] = text
     granian = import_module("granian")
     server = granian.Granian(
-        "fhir_b12.server.serve:application",
+        "fhir_b12.server.serve:create_worker_app",
         address=config.host,
         port=config.port,
         interface="wsgi",
@@ -243,13 +264,13 @@ def _several(config: Config) -> int:
             header_read_timeout=config.timeout * 1000, max_buffer_size=max(config.max_header, 8192)
         ),
     )
-    server.on_startup(partial(_say, config, config.port))
+    server.on_startup(partial(_report_start, config, config.port))
     server.serve()
     return 0
 
 
-def application() -> Flask:
-    """The application of one process of several."""
-    telemetry.set_up()
-    config = checked(Config.from_environment(os.environ))
+def create_worker_app() -> Flask:
+    """Build the application of one of several processes, from the environment."""
+    telemetry.configure_log()
+    config = validate_config(Config.from_environment(os.environ))
     return create_app(config, open_store(config))

@@ -59,8 +59,9 @@ SERVER_FLOORS = (
     ("search",),
     ("store",),
     ("store.",),
-    ("auth", "rate_limit"),
-    ("fhir", "therapy", "telemetry"),
+    ("auth", "rate_limit", "open_store", "telemetry"),
+    ("context", "fhir", "therapy", "health"),
+    ("routing", "middleware"),
     ("app",),
     ("demo", "serve", "admin"),
 )

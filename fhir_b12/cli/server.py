@@ -10,7 +10,7 @@ from fhir_b12.cli.streams import UsageError
 Add = Callable[..., argparse.ArgumentParser]
 #: what the extras bring; another missing module is a defect
 _EXTRAS = {
-    "flask": "server", "waitress": "server", "structlog": "server", "jsonpatch": "server",
+    "flask": "server", "waitress": "server", "jsonpatch": "server",
     "joserfc": "server", "werkzeug": "server", "requests": "server", "urllib3": "server",
     "alembic": "postgres", "granian": "postgres", "psycopg": "postgres", "psycopg_pool": "postgres",
     "prometheus_client": "metrics", "limits": "rate",
@@ -112,7 +112,12 @@ def _add_clients(add: Add) -> None:
         help="its public keys, or their url; of key: the new file",
     )
     made.add_argument("--scope", metavar="SCOPES", help="system/Observation.rs …, by blanks")
-    made.add_argument("--patient", metavar="ID", help="of a client of one patient: whose")
+    made.add_argument(
+        "--patient", metavar="ID", help="id of the only patient whose data the client may see"
+    )
+    made.add_argument(
+        "--replace", action="store_true", help="of add: replace the client if it exists"
+    )
     _database(made)
 
 

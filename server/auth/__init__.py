@@ -1,1 +1,1 @@
-"""Who may do what: SMART Backend Services.  http://hl7.org/fhir/smart-app-launch/backend-services.html"""
+"""Authorization by SMART Backend Services, and audit.  http://hl7.org/fhir/smart-app-launch/backend-services.html"""

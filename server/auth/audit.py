@@ -1,8 +1,8 @@
 """AuditEvents: who did what to which patient's data.  https://profiles.ihe.net/ITI/BALP/
 
-What is written has its event in the same transaction; of what is shown one is kept before it goes
-out. Reads, searches, creates, updates and deletes follow IHE's patterns Read, Query, Create, Update
-and Delete; for histories and operations it has none.
+The event of a change is stored in the same transaction, the event of a read before the response is
+sent. Reads, searches, creates, updates and deletes follow IHE's patterns Read, Query, Create,
+Update and Delete; histories and operations have no pattern.
 """
 
 import base64
@@ -25,52 +25,66 @@ from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Stor
 from fhir_b12.server.wire.request_origin import client_address
 from fhir_b12.server.wire.timestamps import format_instant
 
-Event = dict[str, Any]
+Json = dict[str, Any]
+REQUEST_ID = "fhir_b12.request_id"  #: key of the request's id in the WSGI environment
 _INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
 _TYPES = "http://hl7.org/fhir/resource-types"
-#: how a change is called: the action, and the interaction
-_WRITTEN = {
+#: action and interaction of each result of a change
+_CHANGES = {
     "created": ("C", "create"), "updated": ("U", "update"), "deleted": ("D", "delete"),
     "matched": ("R", "read"),
 }  # fmt: skip
-#: what client and server are in an event: whence data come and where they go, by action
-_PARTS = {"R": ("destination", "source"), "D": ("program", "custodian")}
-_MOST = 100  #: resources that one event of a search names
+#: roles of client and server by action; by default source and destination of the data
+_ROLES = {"R": ("destination", "source"), "D": ("program", "custodian")}
+_MAX_RESOURCES = 100  #: that one event of a search lists
 
 
-class Auditor:
-    """Makes the events, and keeps those of what is shown."""
+def create_audit_recorder(
+    config: Config, store: Store, clock: Callable[[], int]
+) -> "AuditRecorder | None":
+    """Return the audit recorder; None when authorization or audit is off.
+
+    `clock` returns µs since 1970.
+    """
+    return None if config.open or not config.audit else AuditRecorder(config, store, clock)
+
+
+class AuditRecorder:
+    """Builds AuditEvents, and stores those of reads."""
 
     def __init__(self, config: Config, store: Store, clock: Callable[[], int]) -> None:
         self._config, self._store, self._clock = config, store, clock
 
-    def written(
-        self, request: Request, access: Access, dones: Sequence[ChangeResult]
-    ) -> list[Event]:
-        """The events of changes; what changed nothing and showed nothing has none."""
-        found = []
-        for done in dones:
-            if done.version is not None and done.outcome in _WRITTEN:
-                action, code = _WRITTEN[done.outcome]
-                if done.version.method == "PATCH" and done.outcome == "updated":
+    def events_for_changes(
+        self, request: Request, access: Access, results: Sequence[ChangeResult]
+    ) -> list[Json]:
+        """Return the AuditEvents to store together with changes; none for what changed nothing."""
+        events = []
+        for result in results:
+            if result.version is not None and result.outcome in _CHANGES:
+                action, code = _CHANGES[result.outcome]
+                if result.version.method == "PATCH" and result.outcome == "updated":
                     code = "patch"
-                entities = self._data((done.version,), request)
-                found.append(self._event(request, access, action, code, entities))
-        return found
+                entities = self._entities((result.version,), request)
+                events.append(self._event(request, access, action, code, entities))
+        return events
 
-    def seen(
+    def record_access(
         self, request: Request, access: Access, versions: Sequence[Version], query: Query | None
     ) -> None:
-        """Keep the event of what is about to be shown."""
+        """Store the AuditEvent of versions that are about to be returned.
+
+        `query` is the search that found them, None for other interactions.
+        """
         code = request.url_rule.endpoint.split()[0] if request.url_rule else "read"
         code = "search" if code == "search-compartment" else code
         code = "operation" if code.startswith("$") else code
         action = "E" if query is not None or code == "operation" else "R"
-        entities = self._data(versions[:_MOST], request, is_search=query is not None)
+        entities = self._entities(versions[:_MAX_RESOURCES], request, is_search=query is not None)
         if query is not None:
             raw = request.query_string.decode("latin-1")
-            asked = f"{request.path}?{raw if request.method == 'GET' else urlencode(query.pairs)}"
-            text = base64.b64encode(asked.encode()).decode()
+            parameters = raw if request.method == "GET" else urlencode(query.pairs)
+            text = base64.b64encode(f"{request.path}?{parameters}".encode()).decode()
             entities.append({
                 "type": _coding("object"), "role": _coding("query"), "query": text,
             })  # fmt: skip
@@ -79,11 +93,12 @@ class Auditor:
         self._store.apply([change], FullAccess(), clock=self._clock)
 
     def _event(
-        self, request: Request, access: Access, action: str, code: str, entities: list[Event]
-    ) -> Event:
+        self, request: Request, access: Access, action: str, code: str, entities: list[Json]
+    ) -> Json:
         client = str(getattr(access, "client", ""))
-        own = {"display": self._config.root}
-        parts = _PARTS.get(action, ("source", "destination"))
+        server = {"display": self._config.root}
+        roles = _ROLES.get(action, ("source", "destination"))
+        address = client_address(request, self._config)
         return {
             "resourceType": "AuditEvent",
             "type": _coding("rest"),
@@ -93,54 +108,57 @@ class Auditor:
             "outcome": "0",
             "agent": [
                 {
-                    "type": {"coding": [_coding(parts[0])]},
+                    "type": {"coding": [_coding(roles[0])]},
                     "who": {"identifier": {"value": client}},
                     "requestor": True,
-                    "network": {"address": client_address(request, self._config), "type": "2"},
+                    "network": {"address": address, "type": "2"},
                 },
                 {
-                    "type": {"coding": [_coding(parts[1])]},
-                    "who": own,
+                    "type": {"coding": [_coding(roles[1])]},
+                    "who": server,
                     "requestor": False,
                     "network": {"address": self._config.root, "type": "5"},
                 },
             ],
-            "source": {"observer": own, "type": [_coding("application")]},
+            "source": {"observer": server, "type": [_coding("application")]},
             "entity": entities,
         }
 
-    def _data(
+    def _entities(
         self, versions: Iterable[Version], request: Request, *, is_search: bool = False
-    ) -> list[Event]:
-        """The resources, the patients whose they are, and the request."""
-        found: list[Event] = []
+    ) -> list[Json]:
+        """Return the resources, the patients they are about, and the id of the request."""
+        entities: list[Json] = []
         patients: dict[str, None] = {}
         for version in versions:
             name = f"{version.type}/{version.id}"
-            which = f"/_history/{version.version_id}" if version.version_id else ""
-            # of a search the query alone is an object
+            history = f"/_history/{version.version_id}" if version.version_id else ""
+            # in the pattern Query only the query is an object
             kind = {"system": _TYPES, "code": version.type} if is_search else _coding("object")
-            found.append({
-                "what": {"reference": name + which},
+            entities.append({
+                "what": {"reference": name + history},
                 "type": kind, "role": _coding("resource"),
             })  # fmt: skip
             patients |= dict.fromkeys(self._patients(version, name))
-        found += [
+        entities += [
             {
-                "what": {"reference": each},
+                "what": {"reference": patient},
                 "type": _coding("person"),
                 "role": _coding("patient"),
             }
-            for each in patients
+            for patient in patients
         ]
-        number = request.environ["fhir_b12.request_id"]
-        found.append({"what": {"identifier": {"value": number}}, "type": _coding("request")})
-        return found
+        request_id = request.environ[REQUEST_ID]
+        entities.append({
+            "what": {"identifier": {"value": request_id}}, "type": _coding("request"),
+        })  # fmt: skip
+        return entities
 
     def _patients(self, version: Version, name: str) -> Iterator[str]:
+        """Yield the references to the patients whose compartment a version is in."""
         if version.type == "Patient":
             yield name
-        keys = _keys(version.type)
+        keys = _patient_keys(version.type)
         if version.body is None or not keys:
             return
         for key, value, _, _ in extract_rows(loads(version.body), self._config.base, keys).texts:
@@ -149,10 +167,10 @@ class Auditor:
 
 
 @cache
-def _keys(kind: str) -> frozenset[int]:
-    """Of the references that put a resource in a patient's compartment."""
-    known = parameters(kind)
-    codes = R4.compartment("Patient").get(kind, ())
+def _patient_keys(resource_type: str) -> frozenset[int]:
+    """Return the index keys of the references that put a resource in a patient's compartment."""
+    known = parameters(resource_type)
+    codes = R4.compartment("Patient").get(resource_type, ())
     return frozenset(key for code in codes if code in known for key in known[code].keys)
 
 

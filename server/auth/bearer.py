@@ -1,63 +1,70 @@
-"""Who sends a request, by the token shown.  https://www.rfc-editor.org/rfc/rfc6750"""
+"""Authorization by bearer token.  https://www.rfc-editor.org/rfc/rfc6750"""
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from flask import Flask, Request, Response
+from flask import Request, Response
 
 from fhir_b12.jsonio import dumps
+from fhir_b12.server.auth.authorizer import PublicRoute
 from fhir_b12.server.auth.clients import ALGORITHMS
-from fhir_b12.server.auth.scopes import Grant, Scoped, grants
-from fhir_b12.server.auth.token_endpoint import Endpoint, hashed
+from fhir_b12.server.auth.scopes import Grant, ScopedAccess, parse_scopes
+from fhir_b12.server.auth.token_endpoint import TokenEndpoint, hash_token
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.store import Access, Store
 from fhir_b12.server.wire.response import json_response
 
 _BEARER = re.compile(r"bearer ([A-Za-z0-9\-._~+/]{16,512}=*)", re.IGNORECASE)
-#: beside FHIR's own, which is served for who looks below the base
+#: FHIR clients look below the FHIR base, others at the root
 _WELL_KNOWN = ("/.well-known/smart-configuration", "/fhir/.well-known/smart-configuration")
 
 
-class Guard:
-    """Believes the tokens that this server gave."""
+class TokenAuthorizer:
+    """Authorizes requests by the access tokens that this server issued."""
 
     def __init__(self, config: Config, store: Store, clock: Callable[[], int]) -> None:
         self._config, self._store, self._clock = config, store, clock
+        endpoint = TokenEndpoint(config, store, clock)
+        self._token_url = endpoint.url
+        self.routes = (
+            PublicRoute("POST", "/auth/token", endpoint.issue_token),
+            *(PublicRoute("GET", path, self._smart_configuration) for path in _WELL_KNOWN),
+        )
 
-    def access(self, request: Request) -> Access:
-        """What the token allows; Refusal 401 without one that is alive."""
-        found = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
-        kept = self._store.token(hashed(found[1])) if found else None
-        if kept is None or kept["until"] <= self._clock() // 1_000_000:
-            raise self._refusal(shown=found is not None)
-        client = self._store.client(kept["client"])
-        if client is None:  # it was removed meanwhile
-            raise self._refusal(shown=True)
-        return Scoped(client["id"], _granted(kept["scope"]), client.get("patient"))
+    def authorize(self, request: Request) -> Access:
+        """Return what the access token of a request allows.
 
-    def _refusal(self, *, shown: bool) -> Exception:
-        """https://www.rfc-editor.org/rfc/rfc6750#section-3"""
-        told = f'Bearer realm="{self._config.root}"'
-        if shown:
-            told += ', error="invalid_token"'
-        message = "show a token of this server: Authorization: Bearer …"
-        return refuse(401, "login", message, WWW_Authenticate=told)
+        Raises:
+            Refusal: 401 if the token is missing, unknown, expired, or its client was removed.
 
-    def serve(self, app: Flask, public: str) -> None:
-        """Add the token endpoint, and what tells of it."""
-        endpoint = Endpoint(self._config, self._store, self._clock)
-        app.add_url_rule("/auth/token", f"{public}token", endpoint.answer, methods=["POST"])
-        for number, path in enumerate(_WELL_KNOWN):
-            name = f"{public}smart-configuration {number}"
-            app.add_url_rule(path, name, lambda: self._told(endpoint.url))
+        """
+        match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+        token = self._store.token(hash_token(match[1])) if match else None
+        if token is None or token["until"] <= self._clock() // 1_000_000:
+            raise self._unauthorized(has_token=match is not None)
+        client = self._store.client(token["client"])
+        if client is None:
+            raise self._unauthorized(has_token=True)
+        return ScopedAccess(client["id"], _parsed_scopes(token["scope"]), client.get("patient"))
 
-    def _told(self, url: str) -> Response:
-        """https://hl7.org/fhir/smart-app-launch/conformance.html"""
-        answer = json_response(
+    def _unauthorized(self, *, has_token: bool) -> Refusal:
+        """Build the 401 response.  https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+        challenge = f'Bearer realm="{self._config.root}"'
+        if has_token:
+            challenge += ', error="invalid_token"'
+        message = (
+            "access token missing, invalid or expired: request one from /auth/token and send it"
+            " as Authorization: Bearer TOKEN"
+        )
+        return refuse(401, "login", message, WWW_Authenticate=challenge)
+
+    def _smart_configuration(self, request: Request) -> Response:  # noqa: ARG002
+        """Return what is supported.  https://hl7.org/fhir/smart-app-launch/conformance.html"""
+        response = json_response(
             dumps({
-                "token_endpoint": url,
+                "token_endpoint": self._token_url,
                 "grant_types_supported": ["client_credentials"],
                 "token_endpoint_auth_methods_supported": ["private_key_jwt"],
                 "token_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS.values()),
@@ -67,10 +74,10 @@ class Guard:
                 ],
             })
         )  # fmt: skip
-        answer.mimetype = "application/json"
-        return answer
+        response.mimetype = "application/json"
+        return response
 
 
 @lru_cache(maxsize=1024)
-def _granted(scope: str) -> tuple[Grant, ...]:
-    return grants(scope)
+def _parsed_scopes(scope: str) -> tuple[Grant, ...]:
+    return parse_scopes(scope)

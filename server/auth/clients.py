@@ -1,4 +1,4 @@
-"""Clients: registered with their public keys and with what they may do.
+"""Registration of clients: their public keys and their scopes.
 
 https://hl7.org/fhir/smart-app-launch/backend-services.html#register
 """
@@ -9,70 +9,89 @@ from typing import Any
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from fhir_b12.server.auth.scopes import ScopeError, grants
+from fhir_b12.server.auth.scopes import ScopeError, parse_scopes
 from fhir_b12.server.config import ConfigError
 from fhir_b12.server.wire.ids import is_id
 
 #: https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
 ALGORITHMS = {"RSA": "RS384", "EC": "ES384"}
-_NAME = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
-_LEAST_BITS = 2048
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
+_MIN_RSA_BITS = 2048
 
 
-def checked_keys(value: Any) -> list[dict[str, Any]]:
-    """The public keys of a JWKS that may be used here.
+def validate_jwks(value: Any) -> list[dict[str, Any]]:
+    """Return the public keys of a JWKS.  https://www.rfc-editor.org/rfc/rfc7517#section-5
 
     Raises:
-        ConfigError: it is no JWKS, a key is private, weak, without a name, or of another kind.
+        ConfigError: it is not a JWKS, or a key is private, weak, without a `kid` of its own, or of
+            an unsupported type.
 
     """
     keys = value.get("keys") if isinstance(value, dict) else None
     if not isinstance(keys, list) or not keys:
-        raise ConfigError("the file is no JWKS: an object with a list of keys")
-    names = [each.get("kid") if isinstance(each, dict) else None for each in keys]
-    if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        raise ConfigError("each key of a JWKS needs a kid of its own")
-    for each in keys:
-        if "d" in each or each.get("kty") not in ALGORITHMS:
-            raise ConfigError("a JWKS here holds public keys, RSA or EC; keep the private one")
-        key_of(each)
+        raise ConfigError('not a JWKS: write an object with a list, {"keys": […]}')
+    kids = [key.get("kid") if isinstance(key, dict) else None for key in keys]
+    if not all(isinstance(kid, str) and kid for kid in kids) or len(set(kids)) < len(kids):
+        raise ConfigError(
+            "a key of the JWKS has no kid or the kid of another key: add a unique kid"
+        )
+    for key in keys:
+        if "d" in key or key.get("kty") not in ALGORITHMS:
+            message = "the JWKS contains a private or unsupported key: use public RSA or EC keys"
+            raise ConfigError(message)
+        import_key(key)
     return keys
 
 
-def key_of(value: dict[str, Any]) -> RSAKey | ECKey:
-    """A key that is good enough, read."""
+def import_key(jwk: dict[str, Any]) -> RSAKey | ECKey:
+    """Import a public key.
+
+    Args:
+        jwk: the key as JSON.  https://www.rfc-editor.org/rfc/rfc7517
+
+    Raises:
+        ConfigError: the key is malformed or weak.
+
+    """
     try:
-        if value["kty"] == "EC":
-            if value.get("crv") != "P-384":
-                raise ConfigError("an EC key is on P-384 here, for ES384")
-            return ECKey.import_key(value)
-        key = RSAKey.import_key(value)
+        if jwk["kty"] == "EC":
+            if jwk.get("crv") != "P-384":
+                raise ConfigError("an EC key of the JWKS is on another curve: use P-384")
+            return ECKey.import_key(jwk)
+        key = RSAKey.import_key(jwk)
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError("a key of the JWKS cannot be read") from error
-    if key.raw_value.key_size < _LEAST_BITS:
-        raise ConfigError(f"an RSA key has {_LEAST_BITS} bits at least")
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError("a key of the JWKS is malformed: export it again") from error
+    if key.raw_value.key_size < _MIN_RSA_BITS:
+        raise ConfigError(f"an RSA key of the JWKS is too short: use {_MIN_RSA_BITS} bits or more")
     return key
 
 
-def registered(name: str, scope: str, keys: Any, patient: str | None) -> dict[str, Any]:
-    """A client as it is kept; its keys are a JWKS, or the url of one.
+def build_client(client_id: str, scope: str, keys: Any, patient_id: str | None) -> dict[str, Any]:
+    """Build the registration of a client, as a store has it.
+
+    Args:
+        client_id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+        scope: scopes, separated by spaces.
+        keys: a JWKS, or the URL of one.
+        patient_id: id of the only patient whose data the client may see; None for all.
 
     Raises:
-        ConfigError: something of it cannot be used.
+        ConfigError: one of these is invalid.
 
     """
-    if not _NAME.match(name):
-        raise ConfigError("a client's id has 1 to 64 of A-Z a-z 0-9 . _ -")
+    if not _CLIENT_ID.match(client_id):
+        raise ConfigError("invalid client id: use 1 to 64 of A-Z a-z 0-9 . _ -")
     try:
-        held = grants(scope)
+        levels = {grant.level for grant in parse_scopes(scope)}
     except ScopeError as error:
         raise ConfigError(str(error)) from error
-    levels = {each.level for each in held}
-    if levels != ({"patient"} if patient else {"system"}):
-        message = "a client of one patient has scopes patient/…, any other has system/…"
+    if levels != ({"patient"} if patient_id else {"system"}):
+        message = "scopes do not match --patient: use patient/… with it, system/… without it"
         raise ConfigError(message)
-    if patient is not None and not is_id(patient):
-        raise ConfigError("the patient is named by the id alone")
-    client: dict[str, Any] = {"id": name, "scope": scope}
-    client |= {"jwks_uri": keys} if isinstance(keys, str) else {"keys": checked_keys(keys)}
-    return client | ({"patient": patient} if patient else {})
+    if patient_id is not None and not is_id(patient_id):
+        raise ConfigError("invalid patient id: write the id alone, without Patient/")
+    client: dict[str, Any] = {"id": client_id, "scope": scope}
+    client |= {"jwks_uri": keys} if isinstance(keys, str) else {"keys": validate_jwks(keys)}
+    return client | ({"patient": patient_id} if patient_id else {})

@@ -1,4 +1,4 @@
-"""Keys that a client keeps at an address of its own: fetched from hosts that the site names.
+"""Keys that a client publishes at a URL, fetched from hosts that the settings allow.
 
 https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
 """
@@ -14,97 +14,101 @@ from urllib.parse import urlsplit
 import requests
 
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server.auth.clients import checked_keys
+from fhir_b12.server.auth.clients import validate_jwks
 from fhir_b12.server.config import ConfigError
 
-_LIFE = 600  #: seconds for which keys are believed without asking again
-_PAUSE = 60  #: seconds between two questions, whoever wants a key that is not there
-_MOST_BYTES = 65_536
-_SECONDS = 3  #: for a connection, and for each part of the answer
-_WHOLE = 6  #: seconds for all of it
+_LIFETIME = 600  #: seconds for which fetched keys are valid
+_MIN_INTERVAL = 60  #: seconds between two requests to one URL
+_MAX_BYTES = 65_536  #: of a response
+_TIMEOUT = 3  #: seconds for the connection, and for each read
+_TOTAL_TIMEOUT = 6  #: seconds for the whole response
 
 
-class _Held(NamedTuple):
-    asked: float  #: when, in seconds of the clock that never goes back
-    got: float  #: when the answer was one
+class _Cached(NamedTuple):
+    requested: float  #: time of the last request, seconds of a monotonic clock
+    fetched: float  #: time of the last successful one
     keys: list[dict[str, Any]]
 
 
-class Jwks:
-    """The keys behind urls; of several threads that want the same one asks."""
+class JwksCache:
+    """Cache of the keys behind URLs; of concurrent threads only one fetches."""
 
     def __init__(self, hosts: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
         self._hosts, self._clock = hosts, clock
-        self._held: dict[str, _Held] = {}
-        self._asking: dict[str, Lock] = {}
+        self._cached: dict[str, _Cached] = {}
+        self._locks: dict[str, Lock] = {}
 
     def keys(self, url: str, kid: Any) -> list[dict[str, Any]]:
-        """The keys; asked for again where they are old, or where none is named `kid`."""
-        with self._asking.setdefault(url, Lock()):
-            now = self._clock()
-            held = self._held.get(url, _Held(-_LIFE, -_LIFE, []))
-            is_fresh = now - held.got < _LIFE
-            if is_fresh and any(each["kid"] == kid for each in held.keys):
-                return held.keys
-            if now - held.asked >= _PAUSE:
-                keys = self._fetched(url)
-                # an address that does not answer takes nobody's keys away
-                held = _Held(now, held.got, held.keys) if keys is None else _Held(now, now, keys)
-                self._held[url] = held
-            return held.keys if now - held.got < _LIFE else []
+        """Return the keys at a URL; fetch them if they are expired or none has this `kid`.
 
-    def _fetched(self, url: str) -> list[dict[str, Any]] | None:
+        Empty if they cannot be fetched and no valid ones are cached.
+        """
+        with self._locks.setdefault(url, Lock()):
+            now = self._clock()
+            cached = self._cached.get(url, _Cached(-_LIFETIME, -_LIFETIME, []))
+            is_fresh = now - cached.fetched < _LIFETIME
+            if is_fresh and any(key["kid"] == kid for key in cached.keys):
+                return cached.keys
+            if now - cached.requested >= _MIN_INTERVAL:
+                keys = self._fetch(url)
+                # a failed request does not invalidate the keys that are cached
+                cached = cached._replace(requested=now) if keys is None else _Cached(now, now, keys)
+                self._cached[url] = cached
+            return cached.keys if now - cached.fetched < _LIFETIME else []
+
+    def _fetch(self, url: str) -> list[dict[str, Any]] | None:
         try:
-            check(url, self._hosts)
-            _hold_public(url)
-            return checked_keys(loads(_read(url)))
+            validate_jwks_url(url, self._hosts)
+            _require_public_host(url)
+            return validate_jwks(loads(_download(url)))
         except (ConfigError, JsonError, OSError):
             return None
 
 
-def check(url: str, hosts: tuple[str, ...]) -> None:
-    """Refuse an address that the site does not trust.
+def validate_jwks_url(url: str, hosts: tuple[str, ...]) -> None:
+    """Check that keys may be fetched from a URL.
 
     Raises:
-        ConfigError: it is not https, names a user or a fragment, or a host that is not listed.
+        ConfigError: it is not https, has a user or fragment, or its host is not one of `hosts`.
 
     """
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.username is not None or parts.fragment:
-        raise ConfigError("keys are fetched by https, without user and fragment")
+        raise ConfigError("the URL of a JWKS must be https, without user and fragment")
     if parts.netloc not in hosts:
-        raise ConfigError("keys are fetched from the hosts in FHIR_B12_JWKS_HOSTS alone")
+        message = "the host of the JWKS is not allowed: add it to FHIR_B12_JWKS_HOSTS"
+        raise ConfigError(message)
 
 
-def _hold_public(url: str) -> None:
-    """Refuse a name that leads into this network.
+def _require_public_host(url: str) -> None:
+    """Raise ConfigError if a host resolves to an address that is not public.
 
-    That it leads elsewhere a moment later gains nothing: the certificate must be the name's.
+    A host that resolves otherwise a moment later gains nothing: the certificate must match it.
     """
     parts = urlsplit(url)
-    found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    if not all(is_public(str(each[4][0])) for each in found):
-        raise ConfigError("the host is within this network")
+    addresses = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+    if not all(is_public(str(address[4][0])) for address in addresses):
+        raise ConfigError("the host of the JWKS has a private address: publish it on a public one")
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the internet's."""
-    found = ip_address(address.partition("%")[0])
-    return found.is_global and not found.is_multicast
+    """Return True if an IP address is a public one."""
+    ip = ip_address(address.partition("%")[0])
+    return ip.is_global and not ip.is_multicast
 
 
-def _read(url: str) -> bytes:
-    """The body of a 200; OSError for anything else, and for too much or too late."""
-    end = time.monotonic() + _WHOLE
+def _download(url: str) -> bytes:
+    """Return the body of a 200; raise OSError for anything else, or if it is too large or slow."""
+    end = time.monotonic() + _TOTAL_TIMEOUT
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     with requests.get(
-        url, headers=headers, timeout=_SECONDS, stream=True, allow_redirects=False
-    ) as answer:
-        if answer.status_code != 200:
+        url, headers=headers, timeout=_TIMEOUT, stream=True, allow_redirects=False
+    ) as response:
+        if response.status_code != 200:
             raise OSError
         body = b""
-        for part in answer.iter_content(4096):
-            body += part
-            if len(body) > _MOST_BYTES or time.monotonic() > end:
+        for chunk in response.iter_content(4096):
+            body += chunk
+            if len(body) > _MAX_BYTES or time.monotonic() > end:
                 raise OSError
     return body

@@ -1,4 +1,4 @@
-"""SMART scopes: what a client may do, as tests that bound every search and every write.
+"""SMART scopes, as criteria that restrict every search and every write.
 
 https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 """
@@ -23,125 +23,135 @@ from fhir_b12.server.search.criteria import (
 )
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.search.query_parser import parse_query
+from fhir_b12.suggestions import did_you_mean
 
-LETTERS = "cruds"  #: create, read, update, delete, search
+ACTIONS = "cruds"  #: create, read, update, delete, search
 _SCOPE = re.compile(
     r"(system|patient)/(\*|[A-Z][A-Za-z]{2,40})\.(read|write|\*|c?r?u?d?s?)(?:\?(\S{1,500}))?"
 )
-_FIRST = {"read": "rs", "write": "cud", "*": LETTERS}  #: how the first version of SMART says it
-_MOST = 50
+_V1_ACTIONS = {"read": "rs", "write": "cud", "*": ACTIONS}  #: the words of SMART 1
+_MAX_SCOPES = 50
 
 
 class ScopeError(ValueError):
-    """A scope that is none; the message says which form it should have."""
+    """An invalid scope; the message says what is expected."""
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """One scope."""
+    """One scope, parsed."""
 
-    level: str  #: system or patient
-    type: str  #: a type, or `*`
-    letters: str  #: of LETTERS, in their order
-    query: tuple[tuple[str, str], ...] = ()  #: restrictions: category=laboratory
+    level: str  #: `system` or `patient`
+    resource_type: str  #: `*` for all types
+    actions: str  #: a part of ACTIONS, in their order
+    restrictions: tuple[tuple[str, str], ...] = ()  #: search parameters: category=laboratory
 
     def __str__(self) -> str:
-        more = f"?{urlencode(self.query)}" if self.query else ""
-        return f"{self.level}/{self.type}.{self.letters}{more}"
+        query = f"?{urlencode(self.restrictions)}" if self.restrictions else ""
+        return f"{self.level}/{self.resource_type}.{self.actions}{query}"
 
 
-def grants(text: str) -> tuple[Grant, ...]:
-    """The scopes of a text, by blanks.
+def parse_scopes(text: str) -> tuple[Grant, ...]:
+    """Parse scopes separated by spaces.
 
     Raises:
-        ScopeError: one of them is none, of a type not kept here, or restricted in unknown words.
+        ScopeError: one is malformed, of an unsupported type, or has an unsupported restriction.
 
     """
-    found = text.split()
-    if not found or len(found) > _MOST:
-        raise ScopeError(f"give 1 to {_MOST} scopes, system/Observation.rs for example")
-    return tuple(map(_grant, found))
+    scopes = text.split()
+    if not scopes or len(scopes) > _MAX_SCOPES:
+        raise ScopeError(f"1 to {_MAX_SCOPES} scopes are required, e.g. system/Observation.rs")
+    return tuple(map(_parse_scope, scopes))
 
 
-def _grant(text: str) -> Grant:
+def _parse_scope(text: str) -> Grant:
     match = _SCOPE.fullmatch(text)
     if match is None or not match[3]:
-        raise ScopeError("a scope is system/Type.cruds, its letters in this order, or with ?query")
-    level, kind, letters, query = match.groups()
-    if kind != "*" and kind not in STORED:
-        raise ScopeError("a scope is of a type that is kept here, or of *")
+        message = "malformed scope: write system/TYPE.cruds or system/TYPE.rs?PARAMETER=VALUE"
+        raise ScopeError(message)
+    level, resource_type, actions, query = match.groups()
+    if resource_type != "*" and resource_type not in STORED:
+        hint = did_you_mean(resource_type, STORED)
+        raise ScopeError(f"a scope names an unsupported resource type{hint or ': use * for all'}")
     restrictions = tuple(parse_qsl(query, keep_blank_values=True)) if query else ()
     if query and not restrictions:
-        raise ScopeError("the restriction of a scope is no query")
+        raise ScopeError("malformed restriction of a scope: write ?PARAMETER=VALUE")
     if restrictions:
-        if kind == "*":
-            raise ScopeError("a scope with a restriction names its type")
-        _query(kind, restrictions)
-    return Grant(level, kind, _FIRST.get(letters, letters), restrictions)
+        if resource_type == "*":
+            raise ScopeError("a scope with a restriction must name a resource type instead of *")
+        _parse_restrictions(resource_type, restrictions)
+    return Grant(level, resource_type, _V1_ACTIONS.get(actions, actions), restrictions)
 
 
 @cache
-def _query(kind: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
-    """The search that a restriction is; about the resource itself, not about what it refers to."""
+def _parse_restrictions(resource_type: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
+    """Parse the restrictions of a scope; they may test the resource itself, no other."""
     try:
-        found = parse_query(kind, restrictions, strict=True, base="")
+        query = parse_query(resource_type, restrictions, strict=True, base="")
     except Refusal as refusal:
-        raise ScopeError("the restriction of a scope is no search of its type") from refusal
-    if not found.criteria or any(map(_looks_beyond, found.criteria)):
-        raise ScopeError("the restriction of a scope is about the resource itself")
-    return Query(type=kind, criteria=found.criteria, pairs=found.pairs)
+        message = f"the restriction of a scope is not a search of {resource_type}"
+        raise ScopeError(f"{message}: use its search parameters") from refusal
+    if not query.criteria or any(map(_tests_other_resources, query.criteria)):
+        message = "the restriction of a scope must test the resource itself: remove the chain"
+        raise ScopeError(message)
+    return Query(type=resource_type, criteria=query.criteria, pairs=query.pairs)
 
 
-def _looks_beyond(criterion: Criterion) -> bool:
+def _tests_other_resources(criterion: Criterion) -> bool:
     if isinstance(criterion, AnyOf):
-        return any(map(_looks_beyond, criterion.criteria))
+        return any(map(_tests_other_resources, criterion.criteria))
     if isinstance(criterion, Not):
-        return _looks_beyond(criterion.criterion)
+        return _tests_other_resources(criterion.criterion)
     return isinstance(criterion, Chain | ReverseChain)
 
 
-def narrowed(asked: Iterable[Grant], held: Sequence[Grant]) -> tuple[Grant, ...]:
-    """What is asked for, as far as it is held; with the restrictions of both."""
-    found: dict[Grant, None] = {}
-    for each in asked:
-        for own in held:
-            letters = "".join(x for x in each.letters if x in own.letters)
-            kinds = {each.type, own.type} - {"*"}
-            if each.level == own.level and letters and len(kinds) < 2:
-                kind = next(iter(kinds), "*")
-                query = tuple(dict.fromkeys((*own.query, *each.query)))
-                found[Grant(each.level, kind, letters, query)] = None
-    return tuple(found)
+def intersect(requested: Iterable[Grant], registered: Sequence[Grant]) -> tuple[Grant, ...]:
+    """Return what requested and registered scopes both allow, with the restrictions of both."""
+    grants: dict[Grant, None] = {}
+    for request in requested:
+        for own in registered:
+            actions = "".join(action for action in request.actions if action in own.actions)
+            types = {request.resource_type, own.resource_type} - {"*"}
+            if request.level == own.level and actions and len(types) < 2:
+                resource_type = next(iter(types), "*")
+                restrictions = tuple(dict.fromkeys((*own.restrictions, *request.restrictions)))
+                grants[Grant(request.level, resource_type, actions, restrictions)] = None
+    return tuple(grants)
 
 
-class Scoped:
-    """What a client may do with its token."""
+class ScopedAccess:
+    """What a client may do with its access token."""
 
-    def __init__(self, client: str, held: Sequence[Grant], patient: str | None) -> None:
+    def __init__(self, client: str, grants: Sequence[Grant], patient: str | None) -> None:
         self.client, self.patient = client, patient
-        self._held = held
-        self._known: dict[tuple[str, str], tuple[Query, ...] | None] = {}
+        self._grants = grants
+        self._limits: dict[tuple[str, str], tuple[Query, ...] | None] = {}
 
     def limits(self, resource_type: str, action: str) -> tuple[Query, ...] | None:
-        """What bounds an action: None where it is not allowed, () where nothing does."""
-        key = (resource_type, action)
-        if key not in self._known:
-            self._known[key] = self._limits(*key)
-        return self._known[key]
+        """Return the queries of which a resource must match one for an action of `cruds`.
 
-    def _limits(self, kind: str, action: str) -> tuple[Query, ...] | None:
-        if kind in READ_ONLY and action not in "rs":
+        None if the action is not allowed at all, () if it is allowed without restriction.
+        """
+        key = (resource_type, action)
+        if key not in self._limits:
+            self._limits[key] = self._compute_limits(*key)
+        return self._limits[key]
+
+    def _compute_limits(self, resource_type: str, action: str) -> tuple[Query, ...] | None:
+        if resource_type in READ_ONLY and action not in "rs":
             return None
-        found: list[Query] = []
-        for each in self._held:
-            if action not in each.letters or each.type not in {"*", kind}:
+        queries: list[Query] = []
+        for grant in self._grants:
+            if action not in grant.actions or grant.resource_type not in {"*", resource_type}:
                 continue
-            query = _query(kind, each.query) if each.query else Query(type=kind)
-            if each.level == "patient":
-                if self.patient is None or kind not in R4.compartment("Patient"):
+            query = Query(type=resource_type)
+            if grant.restrictions:
+                query = _parse_restrictions(resource_type, grant.restrictions)
+            if grant.level == "patient":
+                if self.patient is None or resource_type not in R4.compartment("Patient"):
                     continue
-                bound = in_compartment("Patient", self.patient)
-                query = msgspec.structs.replace(query, criteria=(*query.criteria, bound))
+                in_patient = in_compartment("Patient", self.patient)
+                query = msgspec.structs.replace(query, criteria=(*query.criteria, in_patient))
             if not query.criteria:
                 return ()
-            found.append(query)
-        return tuple(found) or None
+            queries.append(query)
+        return tuple(queries) or None

@@ -1,4 +1,4 @@
-"""Tokens for clients that prove who they are by a signed assertion.
+"""Access tokens for clients that authenticate by a signed assertion.
 
 https://hl7.org/fhir/smart-app-launch/backend-services.html
 https://www.rfc-editor.org/rfc/rfc7523
@@ -9,16 +9,16 @@ import binascii
 import hashlib
 import secrets
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
-from flask import Request, Response, request
+from flask import Request, Response
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from fhir_b12.server.auth.clients import ALGORITHMS, key_of
-from fhir_b12.server.auth.jwks import Jwks
-from fhir_b12.server.auth.scopes import ScopeError, grants, narrowed
+from fhir_b12.server.auth.clients import ALGORITHMS, import_key
+from fhir_b12.server.auth.jwks import JwksCache
+from fhir_b12.server.auth.scopes import ScopeError, intersect, parse_scopes
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.store import Store
@@ -27,157 +27,158 @@ from fhir_b12.server.wire.media_types import FORM, require_media_type
 from fhir_b12.server.wire.query import parse_form
 from fhir_b12.server.wire.response import json_response
 
-_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_LONGEST = 8_000  #: characters of an assertion
-_LIFE = 300  #: seconds that an assertion may live
-_SKEW = 30  #: seconds that two clocks may differ
-_KNOWN = {"grant_type", "scope", "client_assertion_type", "client_assertion"}
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_MAX_ASSERTION = 8_000  #: characters
+_MAX_LIFETIME = 300  #: seconds between now and the expiry of an assertion
+_CLOCK_SKEW = 30  #: seconds by which the clocks of client and server may differ
+_PARAMETERS = {"grant_type", "scope", "client_assertion_type", "client_assertion"}
 
 
 class OAuthError(Exception):
-    """What OAuth answers.  https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
+    """An error response of OAuth.  https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
         self.error, self.description, self.status = error, description, status
 
 
-def hashed(token: str) -> str:
-    """A token as it is kept: who reads the database has no token."""
+def hash_token(token: str) -> str:
+    """Return the SHA-256 of a token; the store has hashes only, so a copy of it leaks no token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-class Endpoint:
-    """`POST /auth/token`"""
+class TokenEndpoint:
+    """`POST /auth/token`."""
 
     def __init__(self, config: Config, store: Store, clock: Callable[[], int]) -> None:
         self._config, self._store, self._clock = config, store, clock
-        self._jwks = Jwks(config.jwks_hosts)
+        self._jwks = JwksCache(config.jwks_hosts)
         self.url = f"{config.root}/auth/token"
 
-    def answer(self) -> Response:
-        """A token, or why there is none.  https://www.rfc-editor.org/rfc/rfc6749#section-5"""
+    def issue_token(self, request: Request) -> Response:
+        """Return an access token or an error.  https://www.rfc-editor.org/rfc/rfc6749#section-5"""
         try:
-            told, status = self._granted(request), 200
+            body, status = self._grant(request), 200
         except OAuthError as error:
-            told = {"error": error.error, "error_description": error.description}
+            body = {"error": error.error, "error_description": error.description}
             status = error.status
-        response = json_response(msgspec.json.encode(told), status)
+        response = json_response(msgspec.json.encode(body), status)
         response.mimetype = "application/json"
         response.headers["Pragma"] = "no-cache"
         return response
 
-    def _granted(self, asked: Request) -> dict[str, Any]:
-        given = self._form(asked)
-        if given.get("grant_type") != "client_credentials":
-            raise OAuthError("unsupported_grant_type", "grant_type is client_credentials here")
-        if given.get("client_assertion_type") != _ASSERTION:
-            raise OAuthError("invalid_request", f"client_assertion_type is {_ASSERTION}")
-        client = self._client(given.get("client_assertion", ""))
+    def _grant(self, request: Request) -> dict[str, Any]:
+        form = self._read_form(request)
+        if form.get("grant_type") != "client_credentials":
+            raise OAuthError("unsupported_grant_type", "grant_type must be client_credentials")
+        if form.get("client_assertion_type") != _ASSERTION_TYPE:
+            message = f"client_assertion_type must be {_ASSERTION_TYPE}"
+            raise OAuthError("invalid_request", message)
+        client = self._authenticate(form.get("client_assertion", ""))
         try:
-            wanted = grants(given.get("scope", ""))
+            requested = parse_scopes(form.get("scope", ""))
         except ScopeError as error:
             raise OAuthError("invalid_scope", str(error)) from error
-        held = narrowed(wanted, grants(client["scope"]))
-        if not held:
-            raise OAuthError("invalid_scope", "none of these scopes is registered for the client")
+        grants = intersect(requested, parse_scopes(client["scope"]))
+        if not grants:
+            message = "none of the requested scopes is registered for the client"
+            raise OAuthError("invalid_scope", message)
         token = secrets.token_urlsafe(32)
-        scope = " ".join(map(str, held))
-        life = self._config.token_seconds
+        scope = " ".join(map(str, grants))
+        lifetime = self._config.token_seconds
         value = {"client": client["id"], "scope": scope}
-        self._store.put_token(hashed(token), self._now() + life, value)
+        self._store.put_token(hash_token(token), self._now() + lifetime, value)
         return {
-            "access_token": token, "token_type": "bearer", "expires_in": life, "scope": scope,
+            "access_token": token, "token_type": "bearer", "expires_in": lifetime, "scope": scope,
         }  # fmt: skip
 
     def _now(self) -> int:
+        """Return seconds since 1970."""
         return self._clock() // 1_000_000
 
-    def _form(self, asked: Request) -> dict[str, str]:
-        """Each parameter once.  https://www.rfc-editor.org/rfc/rfc6749#section-3.2"""
+    def _read_form(self, request: Request) -> dict[str, str]:
+        """Read the parameters, each once.  https://www.rfc-editor.org/rfc/rfc6749#section-3.2"""
         try:
-            require_media_type(asked, {FORM})
-            pairs = parse_form(read_body(asked, self._config), self._config)
+            require_media_type(request, {FORM})
+            pairs = parse_form(read_body(request, self._config), self._config)
         except Refusal as refusal:
             raise OAuthError("invalid_request", refusal.issues[0].message) from refusal
-        if asked.query_string:
-            raise OAuthError("invalid_request", "parameters belong in the body, not in the url")
-        given = dict(pairs)
-        if len(given) < len(pairs):
-            raise OAuthError("invalid_request", "a parameter is given twice")
-        return {name: value for name, value in given.items() if name in _KNOWN}
+        if request.query_string:
+            message = "parameters must be in the body, not in the URL"
+            raise OAuthError("invalid_request", message)
+        form = dict(pairs)
+        if len(form) < len(pairs):
+            raise OAuthError("invalid_request", "a parameter occurs twice: send each once")
+        return {name: value for name, value in form.items() if name in _PARAMETERS}
 
-    # --- who asks
+    # --- authentication of the client
 
-    def _client(self, assertion: str) -> dict[str, Any]:
-        """The client that signed an assertion; every reason why there is none sounds the same."""
-        header, claims = _unsigned(assertion)
-        name = claims.get("iss")
-        client = self._store.client(name) if isinstance(name, str) else None
+    def _authenticate(self, assertion: str) -> dict[str, Any]:
+        """Return the client that signed an assertion; all failures have the same message."""
+        header, claims = _decode_unverified(assertion)
+        client_id = claims.get("iss")
+        client = self._store.client(client_id) if isinstance(client_id, str) else None
         if client is None:
-            _unknown()
+            raise _invalid_client()
         kid = header.get("kid")
         keys = client.get("keys") or self._jwks.keys(client["jwks_uri"], kid)
-        key = next((each for each in keys if each["kid"] == kid), None)
+        key = next((key for key in keys if key["kid"] == kid), None)
         if key is None or header.get("alg") != ALGORITHMS[key["kty"]] or "crit" in header:
-            _unknown()
+            raise _invalid_client()
         try:
-            token = jwt.decode(assertion, key_of(key), algorithms=[ALGORITHMS[key["kty"]]])
+            token = jwt.decode(assertion, import_key(key), algorithms=[ALGORITHMS[key["kty"]]])
         except (JoseError, ValueError, TypeError) as error:
-            raise _refusal() from error
-        self._hold(token.claims, client["id"])
+            raise _invalid_client() from error
+        self._verify_claims(token.claims, client["id"])
         return client
 
-    def _hold(self, claims: dict[str, Any], name: str) -> None:
-        """Refuse a claim that does not hold, and an assertion that was used before."""
+    def _verify_claims(self, claims: dict[str, Any], client_id: str) -> None:
+        """Raise OAuthError if a claim is wrong, or the assertion was used before."""
         now = self._now()
-        ends, jti = _time(claims.get("exp")), claims.get("jti")
+        expiry, jti = _numeric_date(claims.get("exp")), claims.get("jti")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
-        early = [_time(claims[each]) for each in ("nbf", "iat") if each in claims]
-        right = (
-            claims.get("sub") == claims.get("iss") == name
+        begins = [_numeric_date(claims[name]) for name in ("nbf", "iat") if name in claims]
+        is_valid = (
+            claims.get("sub") == claims.get("iss") == client_id
             and audiences == [self.url]
-            and now - _SKEW < ends <= now + _LIFE + _SKEW
-            and all(0 < each <= now + _SKEW for each in early)
+            and now - _CLOCK_SKEW < expiry <= now + _MAX_LIFETIME + _CLOCK_SKEW
+            and all(0 < begin <= now + _CLOCK_SKEW for begin in begins)
             and isinstance(jti, str)
             and 1 <= len(jti) <= 256
         )
-        if not right:
-            _unknown()
-        # it can be replayed as long as it is taken for alive
-        if not self._store.use_once(f"{name} {jti}", int(ends) + 2 * _SKEW):
-            _unknown()
+        if not is_valid:
+            raise _invalid_client()
+        # remembered for as long as the assertion is accepted
+        if not self._store.use_once(f"{client_id} {jti}", int(expiry) + 2 * _CLOCK_SKEW):
+            raise _invalid_client()
 
 
-def _time(value: Any) -> float:
-    """Seconds since 1970; 0 for what is none."""
-    is_one = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53
-    return float(value) if is_one else 0
+def _numeric_date(value: Any) -> float:
+    """Return seconds since 1970, 0 if the value of a claim is invalid."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < 2**53 else 0
 
 
-def _unsigned(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims, not yet believed."""
+def _decode_unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Decode header and claims of a JWT, not verified yet."""
     parts = assertion.split(".")
-    if len(parts) != 3 or len(assertion) > _LONGEST or not assertion.isascii():
-        _unknown()
-    found = []
+    if len(parts) != 3 or len(assertion) > _MAX_ASSERTION or not assertion.isascii():
+        raise _invalid_client()
+    objects = []
     for part in parts[:2]:
         try:
             raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
             value = msgspec.json.decode(raw)
         except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError) as error:
-            raise _refusal() from error
+            raise _invalid_client() from error
         if not isinstance(value, dict):
-            _unknown()
-        found.append(value)
-    return found[0], found[1]
+            raise _invalid_client()
+        objects.append(value)
+    return objects[0], objects[1]
 
 
-def _refusal() -> OAuthError:
-    message = "the assertion is not one of a registered client, for here and now"
+def _invalid_client() -> OAuthError:
+    """Build the error of a failed authentication; it does not say what failed."""
+    message = "client unknown, or its assertion is invalid, expired, used or for another audience"
     return OAuthError("invalid_client", message, 401)
-
-
-def _unknown() -> NoReturn:
-    raise _refusal()

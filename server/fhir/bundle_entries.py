@@ -1,4 +1,4 @@
-"""The entries of a batch or transaction, read.  https://hl7.org/fhir/R4/bundle.html#Bundle.entry"""
+"""Parse the entries of a batch or transaction.  https://hl7.org/fhir/R4/bundle.html#Bundle.entry"""
 
 import re
 from base64 import b64decode
@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
+from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.config import Config
+from fhir_b12.server.context import RequestContext
 from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.fhir import write
-from fhir_b12.server.fhir.context import facade
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Change
 from fhir_b12.server.wire.body import require_resource_type
@@ -19,162 +20,187 @@ from fhir_b12.server.wire.conditional_headers import parse_if_match
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.media_types import FHIR_JSON, PATCH_JSON
 from fhir_b12.server.wire.query import parse_query_string
+from fhir_b12.suggestions import did_you_mean
 
+Json = dict[str, Any]
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_WRITES = ("POST", "PUT", "PATCH", "DELETE")
-#: of a request its elements that are headers elsewhere
+_WITH_RESOURCE = ("POST", "PUT", "PATCH")
+#: elements of `request` that are headers of a single interaction
 _HEADERS = {
     "ifMatch": "If-Match",
     "ifNoneMatch": "If-None-Match",
     "ifModifiedSince": "If-Modified-Since",
     "ifNoneExist": "If-None-Exist",
 }
-#: of what was read and is sent back: HAPI's client names the version in the url
-_VERSIONED = re.compile(r"([A-Za-z]+/[^/?]+)/_history/([^/?]+)\Z")
-_TARGET = re.compile(r"([A-Za-z]+)(?:/([^/?]+))?(?:\?(.*))?\Z", re.DOTALL)
+#: HAPI's client names the version that it updates in the URL
+_VERSIONED_URL = re.compile(r"([A-Za-z]+/[^/?]+)/_history/([^/?]+)\Z")
+_URL = re.compile(r"([A-Za-z]+)(?:/([^/?]+))?(?:\?(.*))?\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One request in a Bundle."""
+class EntryRequest:
+    """The request of one entry."""
 
-    place: str  #: `Bundle.entry[2]`
+    path: str  #: FHIRPath of the entry, `Bundle.entry[2]`
     method: str
     url: str  #: below the base: `Observation/1`, `Patient?identifier=…`
-    resource: dict[str, Any] | None
+    resource: Json | None
     full_url: str | None
     headers: dict[str, str]
 
     @property
     def body(self) -> bytes | None:
-        """What the request would carry by itself."""
+        """Body of the request if it were sent by itself."""
         if self.resource is None:
             return None
-        return dumps(self.operations if self.method == "PATCH" else self.resource)
+        return dumps(self.patch if self.method == "PATCH" else self.resource)
 
     @property
-    def media(self) -> str:
-        """What that body would be called."""
+    def media_type(self) -> str:
+        """Content-Type of that body."""
         return PATCH_JSON if self.method == "PATCH" else FHIR_JSON
 
     @property
-    def operations(self) -> list[Any]:
-        """A JSON Patch travels in a Binary.  https://hl7.org/fhir/R4/http.html#patch"""
-        return _operations(self.resource or {}, self.place)
+    def patch(self) -> list[Any]:
+        """JSON Patch in the Binary of the entry.  https://hl7.org/fhir/R4/http.html#patch"""
+        return _decode_patch(self.resource or {}, self.path)
 
     @property
     def target(self) -> str | None:
-        """What it writes, where the url says so."""
+        """URL of the resource that is written; None if the URL does not name it."""
         return self.url if self.method != "POST" and "/" in self.url else None
 
-    def change(self) -> Change:
-        """What the store is to do; a refusal names the place."""
-        try:
-            return self._change()
-        except Refusal as refusal:
-            placed = (
-                each
-                if each.expression.startswith(self.place)
-                else msgspec.structs.replace(each, expression=self.place)
-                for each in refusal.issues
-            )
-            raise Refusal(refusal.status, placed, refusal.headers) from refusal
+    def to_change(self, context: RequestContext) -> Change:
+        """Return the change that the store applies.
 
-    def _change(self) -> Change:
-        found = _TARGET.match(self.url)
-        kind, name, query = found.groups() if found else ("", None, None)
-        if kind not in TYPES or (name is not None and not is_id(name)):
-            raise refuse(
-                400, "invalid", "this url cannot be written to", f"{self.place}.request.url"
-            )
-        if self.method == "POST" and (name or query):
-            raise refuse(400, "invalid", "a POST names a type alone", f"{self.place}.request.url")
+        Raises:
+            Refusal: the entry is invalid; its issues are located in the Bundle.
+
+        """
+        try:
+            return self._to_change(context)
+        except Refusal as refusal:
+            issues = map(self._locate, refusal.issues)
+            raise Refusal(refusal.status, issues, refusal.headers) from refusal
+
+    def _locate(self, issue: Issue) -> Issue:
+        if issue.expression.startswith(self.path):
+            return issue
+        return msgspec.structs.replace(issue, expression=self.path)
+
+    def _to_change(self, context: RequestContext) -> Change:
+        url_path = f"{self.path}.request.url"
+        match = _URL.match(self.url)
+        resource_type, resource_id, query = match.groups() if match else ("", None, None)
+        if resource_type not in TYPES:
+            hint = did_you_mean(resource_type, TYPES)
+            message = f"the URL does not name a resource type that can be written{hint}"
+            raise refuse(400, "invalid", message, url_path)
+        if resource_id is not None and not is_id(resource_id):
+            raise refuse(400, "invalid", "the URL has an invalid id: write TYPE/ID", url_path)
+        if self.method == "POST" and (resource_id or query):
+            message = "the URL of a POST must be a resource type alone: remove id and query"
+            raise refuse(400, "invalid", message, url_path)
         criteria = None
         if self.method == "POST":
-            criteria = write.none_exist(self.headers.get("If-None-Exist"), kind)
-        elif name is None:
-            criteria = write.the_one(kind, parse_query_string(query or "", facade().config))
+            if_none_exist = self.headers.get("If-None-Exist")
+            criteria = write.parse_if_none_exist(context, if_none_exist, resource_type)
+        elif resource_id is None:
+            pairs = parse_query_string(query or "", context.config)
+            criteria = write.parse_write_criteria(context, resource_type, pairs)
         return Change(
             method=self.method,
-            type=kind,
-            id=name,
+            type=resource_type,
+            id=resource_id,
             criteria=criteria,
-            resource=self._written(kind, name),
-            patch=self.operations if self.method == "PATCH" else None,
+            resource=self._checked_resource(resource_type, resource_id),
+            patch=self.patch if self.method == "PATCH" else None,
             if_match=parse_if_match(self.headers.get("If-Match")),
             full_url=self.full_url,
         )
 
-    def _written(self, kind: str, name: str | None) -> dict[str, Any] | None:
+    def _checked_resource(self, resource_type: str, resource_id: str | None) -> Json | None:
         if self.method not in {"POST", "PUT"}:
             return None
-        resource = require_resource_type(self.resource, kind)
-        if self.method == "PUT" and name is not None:
-            write.check_id(resource, name)
+        resource = require_resource_type(self.resource, resource_type)
+        if self.method == "PUT" and resource_id is not None:
+            write.require_id(resource, resource_id)
         return resource
 
 
-def entries_of(bundle: dict[str, Any], config: Config) -> list[Entry]:
-    """Every entry; a refusal with all that are none."""
+def parse_entries(bundle: Json, config: Config) -> list[EntryRequest]:
+    """Parse all entries of a Bundle.
+
+    Raises:
+        Refusal: 400 with all entries that are malformed, 413 if there are too many.
+
+    """
     rows = bundle.get("entry", [])
     if not isinstance(rows, list):
-        raise refuse(400, "structure", "entry is no list", "Bundle.entry")
+        raise refuse(400, "structure", "entry must be a list", "Bundle.entry")
     if len(rows) > config.max_entries:
-        raise refuse(413, "too-costly", f"more than {config.max_entries} entries; send several")
-    wrong: list[Any] = []
-    found: list[Entry] = []
+        message = f"the Bundle has more than {config.max_entries} entries: send several Bundles"
+        raise refuse(413, "too-costly", message)
+    issues: list[Issue] = []
+    entries: list[EntryRequest] = []
     for index, row in enumerate(rows):
         try:
-            found.append(_entry(row, f"Bundle.entry[{index}]", config))
+            entries.append(_parse_entry(row, f"Bundle.entry[{index}]", config))
         except Refusal as refusal:
-            wrong += refusal.issues
-    if wrong:
-        raise Refusal(400, wrong)
-    return found
+            issues += refusal.issues
+    if issues:
+        raise Refusal(400, issues)
+    return entries
 
 
-def _entry(row: Any, place: str, config: Config) -> Entry:
-    asked = row.get("request") if isinstance(row, dict) else None
-    if not isinstance(asked, dict):
-        raise refuse(400, "required", "the entry has no request", f"{place}.request")
-    method, url = asked.get("method"), asked.get("url")
+def _parse_entry(row: Any, path: str, config: Config) -> EntryRequest:
+    request = row.get("request") if isinstance(row, dict) else None
+    if not isinstance(request, dict):
+        message = "request is required: add its method and url"
+        raise refuse(400, "required", message, f"{path}.request")
+    method, url = request.get("method"), request.get("url")
     if method not in _METHODS:
-        raise refuse(
-            400, "invalid", f"method is none of {', '.join(_METHODS)}", f"{place}.request.method"
-        )
+        message = f"method must be one of {', '.join(_METHODS)}"
+        raise refuse(400, "invalid", message, f"{path}.request.method")
     resource = row.get("resource")
     if url is None and isinstance(resource, dict):
         url = _url_of(resource, method)
     url = url.removeprefix(config.base).lstrip("/") if isinstance(url, str) else ""
     if not url or not url.isprintable():
-        raise refuse(400, "invalid", "the url names no type", f"{place}.request.url")
-    needs = method in {"POST", "PUT", "PATCH"} and not url.partition("?")[0].endswith("_search")
-    if needs and not (isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)):
-        raise refuse(400, "required", "the entry has no resource", f"{place}.resource")
-    headers = {header: asked[name] for name, header in _HEADERS.items() if name in asked}
-    if method == "PUT" and (found := _VERSIONED.match(url)):
-        url = found[1]
-        headers.setdefault("If-Match", found[2])
+        message = "url is required: write TYPE, TYPE/ID or TYPE?QUERY"
+        raise refuse(400, "invalid", message, f"{path}.request.url")
+    has_resource = method in _WITH_RESOURCE and not url.partition("?")[0].endswith("_search")
+    if has_resource and not _is_resource(resource):
+        message = f"resource is required for {method}: add it with its resourceType"
+        raise refuse(400, "required", message, f"{path}.resource")
+    headers = {header: request[name] for name, header in _HEADERS.items() if name in request}
+    if method == "PUT" and (match := _VERSIONED_URL.match(url)):
+        url = match[1]
+        headers.setdefault("If-Match", match[2])
     full_url = row.get("fullUrl")
-    if not all(
-        isinstance(each, str) and each.isprintable() for each in (*headers.values(), full_url or "")
-    ):
-        raise refuse(400, "invalid", "conditions and fullUrl are texts", place)
-    return Entry(place, method, url, resource if needs else None, full_url, headers)
+    for text in (*headers.values(), full_url or ""):
+        if not isinstance(text, str) or not text.isprintable():
+            message = "fullUrl and the conditions of request must be texts"
+            raise refuse(400, "invalid", message, path)
+    return EntryRequest(path, method, url, resource if has_resource else None, full_url, headers)
 
 
-def _url_of(resource: dict[str, Any], method: str) -> str:
-    """Where a resource is written; HAPI's client leaves the url of its entries to the server."""
-    parts = {"POST": ("resourceType",), "PUT": ("resourceType", "id")}.get(method, ())
-    names: list[Any] = [resource.get(part) for part in parts]
-    return "/".join(names) if all(isinstance(name, str) for name in names) else ""
+def _is_resource(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("resourceType"), str)
 
 
-def _operations(binary: dict[str, Any], place: str) -> list[Any]:
+def _url_of(resource: Json, method: str) -> str:
+    """Return the URL that a resource implies: HAPI's client sends entries without url."""
+    elements = {"POST": ("resourceType",), "PUT": ("resourceType", "id")}.get(method, ())
+    parts: list[Any] = [resource.get(name) for name in elements]
+    return "/".join(parts) if all(isinstance(part, str) for part in parts) else ""
+
+
+def _decode_patch(binary: Json, path: str) -> list[Any]:
     try:
         if binary.get("contentType") != PATCH_JSON:
             raise ValueError
-        return write.operations_of(loads(b64decode(binary["data"], validate=True)))
+        return write.require_patch(loads(b64decode(binary["data"], validate=True)))
     except (KeyError, TypeError, ValueError) as error:
-        message = "a PATCH holds a Binary whose data is a JSON Patch in base64"
-        raise refuse(400, "invalid", message, f"{place}.resource") from error
+        message = f"PATCH requires a Binary of contentType {PATCH_JSON} with the patch in data"
+        raise refuse(400, "invalid", message, f"{path}.resource") from error

@@ -1,4 +1,4 @@
-"""The definitions that ship with the library, as if they were stored.  Read only.
+"""The definitions that ship with the library, read-only, as if they were stored.
 
 https://hl7.org/fhir/R4/conformance-module.html
 """
@@ -14,21 +14,27 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.server.store import Version
 from fhir_b12.server.wire.query import Pairs
 
-
-@cache
-def all_of(kind: str) -> dict[str, Version]:
-    """The definitions of a type, by id; OperationDefinition and SearchParameter have none yet."""
-    return {each["id"]: _version(each) for each in definitions() if each["resourceType"] == kind}
+Json = dict[str, Any]
 
 
 @cache
-def definitions() -> tuple[dict[str, Any], ...]:
-    """All of them, as plain JSON."""
+def definitions_by_id(resource_type: str) -> dict[str, Version]:
+    """Return the definitions of a type by id; none ship of OperationDefinition, SearchParameter."""
+    return {
+        definition["id"]: _as_version(definition)
+        for definition in definitions()
+        if definition["resourceType"] == resource_type
+    }
+
+
+@cache
+def definitions() -> tuple[Json, ...]:
+    """Return all definitions that ship with the library, as JSON."""
     return (*map(of_record, profiles()), *terminology(), capability_statement())
 
 
-def _version(resource: dict[str, Any]) -> Version:
-    """A definition, last changed on the day of the guide."""
+def _as_version(resource: Json) -> Version:
+    """Return a definition as version 1, last updated on the day of the guide."""
     day = datetime.fromisoformat(f"{settings()['date']}T00:00:00+00:00")
     body = dumps({"resourceType": resource["resourceType"], **resource})
     return Version(
@@ -41,45 +47,54 @@ def _version(resource: dict[str, Any]) -> Version:
     )
 
 
-def found(kind: str, pairs: Pairs) -> tuple[list[Version], Pairs]:
-    """The definitions that a search finds, and what of it was known: see PARAMETERS."""
-    known = [(name, value) for name, value in pairs if name in _TESTS]
-    tests = [_TESTS[name](value) for name, value in known]
+def search_definitions(resource_type: str, pairs: Pairs) -> tuple[list[Version], Pairs]:
+    """Return the matching definitions, and the search parameters that were understood.
+
+    Parameters that are not in PARAMETERS are ignored.
+    """
+    known = [(name, value) for name, value in pairs if name in _CRITERIA]
+    criteria = [_CRITERIA[name](value) for name, value in known]
     ids = {
-        each["id"]
-        for each in definitions()
-        if each["resourceType"] == kind and all(test(each) for test in tests)
+        definition["id"]
+        for definition in definitions()
+        if definition["resourceType"] == resource_type
+        and all(matches(definition) for matches in criteria)
     }
-    return [version for name, version in all_of(kind).items() if name in ids], known
+    versions = definitions_by_id(resource_type)
+    return [version for name, version in versions.items() if name in ids], known
 
 
-_Test = Callable[[dict[str, Any]], bool]
+_Matcher = Callable[[Json], bool]
 
 
-def _exact(element: str) -> Callable[[str], _Test]:
-    def one_of(value: str) -> _Test:
-        wanted = {each.partition("|")[0] for each in value.split(",")}
-        return lambda resource: resource.get(element) in wanted
+def _equals(element: str) -> Callable[[str], _Matcher]:
+    """Match if an element is one of the values, separated by commas."""
 
-    return one_of
+    def criterion(value: str) -> _Matcher:
+        values = {part.partition("|")[0] for part in value.split(",")}
+        return lambda resource: resource.get(element) in values
 
-
-def _begins(element: str) -> Callable[[str], _Test]:
-    def one_of(value: str) -> _Test:
-        wanted = tuple(each.casefold() for each in value.split(","))
-        return lambda resource: str(resource.get(element, "")).casefold().startswith(wanted)
-
-    return one_of
+    return criterion
 
 
-_TESTS: dict[str, Callable[[str], _Test]] = {
-    "_id": _exact("id"),
-    "url": _exact("url"),
-    "status": _exact("status"),
-    "name": _begins("name"),
-    "title": _begins("title"),
+def _starts_with(element: str) -> Callable[[str], _Matcher]:
+    """Match if an element starts with one of the values, whatever their case."""
+
+    def criterion(value: str) -> _Matcher:
+        prefixes = tuple(part.casefold() for part in value.split(","))
+        return lambda resource: str(resource.get(element, "")).casefold().startswith(prefixes)
+
+    return criterion
+
+
+_CRITERIA: dict[str, Callable[[str], _Matcher]] = {
+    "_id": _equals("id"),
+    "url": _equals("url"),
+    "status": _equals("status"),
+    "name": _starts_with("name"),
+    "title": _starts_with("title"),
 }
-#: what may be searched for, with its kind
+#: search parameters and their types
 PARAMETERS = {
     "_id": "token", "url": "uri", "status": "token", "name": "string", "title": "string",
 }  # fmt: skip

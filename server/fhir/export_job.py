@@ -1,6 +1,7 @@
-"""The work behind `$export`: resources read in order and written to files, one for each type.
+"""The background job of `$export`: it writes the resources to files, one per type.
 
-A job is a row of the store, so that any worker tells of it; its files lie in one folder.
+A job is a row in the store, so that every process can report its status; its files are in a folder
+that all processes share.
 """
 
 import atexit
@@ -19,131 +20,126 @@ from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server import telemetry
 from fhir_b12.server.config import Config
+from fhir_b12.server.context import ServerContext
 from fhir_b12.server.errors import Refusal
-from fhir_b12.server.fhir.context import Facade
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Access, Version
 from fhir_b12.server.wire.query import Pairs
 
-DEAD = 60_000_000  #: µs without a sign of life after which a job is given up
-_BEAT = 5_000  #: resources between two signs of life
-_RUNNING = 2  #: jobs of a process at a time; the others wait
-_MOST = 100  #: jobs that are kept
+Job = dict[str, Any]
+DEAD = 60_000_000  #: µs without a heartbeat after which a job counts as interrupted
+_HEARTBEAT = 5_000  #: resources between two heartbeats
+_MAX_RUNNING = 2  #: jobs of a process at a time; others wait
+_MAX_JOBS = 100  #: jobs that are stored
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be exported."""
+    """What to export."""
 
-    kinds: tuple[str, ...]
-    filters: dict[str, list[Pairs]]
-    since: int | None = None
-    patients: list[str] | None = None  #: the ids of a group's; None: whoever it is
-
-
-class _Ended(Exception):  # noqa: N818 - not an error: the client took the job back
-    """Nobody wants the files any more."""
+    resource_types: tuple[str, ...]
+    filters: dict[str, list[Pairs]]  #: searches by type; a resource must match one of its type
+    since: int | None = None  #: µs since 1970
+    patients: list[str] | None = None  #: ids of the patients of a group; None for all
 
 
-@cache
-def _workers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_RUNNING, "export")
+class _CancelledError(Exception):
+    """The client cancelled the job."""
 
 
 @cache
-def _temporary() -> Path:
-    """A folder that no other user can make first or read; it goes with the process."""
-    made = Path(tempfile.mkdtemp(prefix="fhir-b12-export-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MAX_RUNNING, "export")
+
+
+@cache
+def _temporary_folder() -> Path:
+    """Create a folder that other users cannot read; it is deleted with the process."""
+    path = Path(tempfile.mkdtemp(prefix="fhir-b12-export-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def folder(config: Config) -> Path:
-    """Where the files of all jobs lie."""
-    return Path(config.export_folder) if config.export_folder else _temporary()
+    """Return the folder of the files of all jobs."""
+    return Path(config.export_folder) if config.export_folder else _temporary_folder()
 
 
-def owner(access: Access) -> str:
-    """Who may see a job: the client that began it."""
-    return str(getattr(access, "client", ""))
-
-
-def begin(here: Facade, allowed: Access, request: str, plan: Plan) -> str:
-    """Note a job and set it going; its name."""
-    _sweep(here)
-    name = uuid.uuid4().hex
-    # what is written later is found by the next export, with `_since`
-    moment, now = here.store.commit_horizon(here.clock), here.clock()
+def begin(server: ServerContext, access: Access, request_url: str, plan: Plan) -> str:
+    """Store a job, start it in the background and return its id."""
+    _delete_old_jobs(server)
+    job_id = uuid.uuid4().hex
+    # resources written later are exported next time, with `_since`
+    moment, now = server.store.commit_horizon(server.clock), server.clock()
     job = {
-        "id": name, "owner": owner(allowed), "request": request, "state": "running",
-        "moment": moment, "began": now, "beat": now, "done": 0, "kinds": len(plan.kinds),
-        "kinds_done": 0, "output": [], "error": [],
-        "expires": now + here.config.export_seconds * 1_000_000,
+        "id": job_id, "owner": str(getattr(access, "client", "")), "request": request_url,
+        "state": "running", "moment": moment, "began": now, "beat": now, "done": 0,
+        "kinds": len(plan.resource_types), "kinds_done": 0, "output": [], "error": [],
+        "expires": now + server.config.export_seconds * 1_000_000,
     }  # fmt: skip
-    here.store.put_job(job)
-    _workers().submit(_run, here, allowed, plan, job)
-    return name
+    server.store.put_job(job)
+    _executor().submit(_run, server, access, plan, job)
+    return job_id
 
 
-def forget(here: Facade, name: str) -> None:
-    """Take a job back: whoever works on it ends, and its files go."""
-    here.store.delete_job(name)
-    shutil.rmtree(folder(here.config) / name, ignore_errors=True)
+def delete(server: ServerContext, job_id: str) -> None:
+    """Delete a job and its files; its thread ends at the next heartbeat."""
+    server.store.delete_job(job_id)
+    shutil.rmtree(folder(server.config) / job_id, ignore_errors=True)
 
 
-def _sweep(here: Facade) -> None:
-    """Forget the jobs that are too old, and the oldest where there are too many."""
-    jobs = sorted(here.store.jobs(), key=lambda job: int(job["began"]))
+def _delete_old_jobs(server: ServerContext) -> None:
+    """Delete expired jobs, and the oldest ones if there are too many."""
+    jobs = sorted(server.store.jobs(), key=lambda job: int(job["began"]))
     for index, job in enumerate(jobs):
-        if job["expires"] < here.clock() or index < len(jobs) - _MOST:
-            forget(here, job["id"])
+        if job["expires"] < server.clock() or index < len(jobs) - _MAX_JOBS:
+            delete(server, job["id"])
 
 
-def _run(here: Facade, allowed: Access, plan: Plan, job: dict[str, Any]) -> None:
+def _run(server: ServerContext, access: Access, plan: Plan, job: Job) -> None:
     try:
-        _write(here, allowed, plan, job)
+        _write_files(server, access, plan, job)
         job["state"] = "done"
-        _beat(here, job)
-    except _Ended:
-        shutil.rmtree(folder(here.config) / job["id"], ignore_errors=True)
-    except Exception as error:  # noqa: BLE001 - nobody else sees what a thread raises
-        telemetry.defect(error)
+        _send_heartbeat(server, job)
+    except _CancelledError:
+        shutil.rmtree(folder(server.config) / job["id"], ignore_errors=True)
+    except Exception as error:  # noqa: BLE001 - an exception of a thread is lost otherwise
+        telemetry.log_defect(error)
         job["state"] = "failed"
-        with suppress(Refusal):  # the server ends: that the job gives no sign of life tells as much
-            here.store.put_job(job)
+        with suppress(Refusal):  # the server is stopping: the missing heartbeat says the same
+            server.store.put_job(job)
 
 
-def _write(here: Facade, allowed: Access, plan: Plan, job: dict[str, Any]) -> None:
-    """A file for each type of which there is something; one of errors where a type failed."""
-    place = folder(here.config) / job["id"]
-    place.mkdir(parents=True, mode=0o700)
-    refused = []
-    for kind in plan.kinds:
-        path = place / f"{kind}.ndjson"
+def _write_files(server: ServerContext, access: Access, plan: Plan, job: Job) -> None:
+    """Write a file per type that has resources, and one with the errors of types that failed."""
+    path = folder(server.config) / job["id"]
+    path.mkdir(parents=True, mode=0o700)
+    issues: list[Issue] = []
+    for resource_type in plan.resource_types:
+        file = path / f"{resource_type}.ndjson"
         try:
-            count = _file(here, path, _wanted(here, allowed, plan, kind), job)
-        except Refusal as error:
-            refused += [*error.issues]
+            versions = _versions(server, access, plan, resource_type)
+            count = _write_file(server, file, versions, job)
+        except Refusal as refusal:
+            issues += refusal.issues
             count = 0
         if count:
-            job["output"].append({"type": kind, "url": path.name, "count": count})
+            job["output"].append({"type": resource_type, "url": file.name, "count": count})
         else:
-            path.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
         job["kinds_done"] += 1
-        _beat(here, job)
-    if refused:
-        (place / "errors.ndjson").write_bytes(b"".join(map(_told, refused)))
-        row = {"type": "OperationOutcome", "url": "errors.ndjson", "count": len(refused)}
+        _send_heartbeat(server, job)
+    if issues:
+        lines = (dumps(outcome((issue,))) + b"\n" for issue in issues)
+        (path / "errors.ndjson").write_bytes(b"".join(lines))
+        row = {"type": "OperationOutcome", "url": "errors.ndjson", "count": len(issues)}
         job["error"].append(row)
 
 
-def _told(issue: Issue) -> bytes:
-    return dumps(outcome((issue,))) + b"\n"
-
-
-def _file(here: Facade, path: Path, versions: Iterator[Version], job: dict[str, Any]) -> int:
+def _write_file(server: ServerContext, file: Path, versions: Iterator[Version], job: Job) -> int:
+    """Write resources to a file; return how many."""
     count = 0
-    with path.open("wb") as stream:
+    with file.open("wb") as stream:
         for version in versions:
             if version.body is None:
                 continue
@@ -151,31 +147,33 @@ def _file(here: Facade, path: Path, versions: Iterator[Version], job: dict[str, 
             stream.write(b"\n")
             count += 1
             job["done"] += 1
-            if job["done"] % _BEAT == 0:
-                _beat(here, job)
+            if job["done"] % _HEARTBEAT == 0:
+                _send_heartbeat(server, job)
     return count
 
 
-def _beat(here: Facade, job: dict[str, Any]) -> None:
-    """Show a sign of life; end where the job was taken back."""
-    if here.store.job(job["id"]) is None:
-        raise _Ended
-    job["beat"] = here.clock()
-    here.store.put_job(job)
+def _send_heartbeat(server: ServerContext, job: Job) -> None:
+    """Store the progress of a job, or raise _CancelledError if the job was deleted."""
+    if server.store.job(job["id"]) is None:
+        raise _CancelledError
+    job["beat"] = server.clock()
+    server.store.put_job(job)
 
 
-def _wanted(here: Facade, allowed: Access, plan: Plan, kind: str) -> Iterator[Version]:
-    """The resources of a type, each once."""
-    if plan.patients is None and kind not in plan.filters:
-        yield from here.store.scan((kind,), since=plan.since, access=allowed, limits=())
+def _versions(
+    server: ServerContext, access: Access, plan: Plan, resource_type: str
+) -> Iterator[Version]:
+    """Yield the resources of a type to export, each once."""
+    if plan.patients is None and resource_type not in plan.filters:
+        yield from server.store.scan((resource_type,), since=plan.since, access=access, limits=())
         return
-    known: set[str] = set()
-    groups: list[tuple[Any, ...]] = [()]
+    exported: set[str] = set()
+    compartments: list[tuple[Any, ...]] = [()]
     if plan.patients is not None:
-        groups = [(in_compartment("Patient", name),) for name in plan.patients]
-    for pairs in plan.filters.get(kind, [[]]):
-        for tests in groups:
-            for version in here.pages(allowed, kind, pairs, *tests):
-                if version.id not in known and version.last_updated >= (plan.since or 0):
-                    known.add(version.id)
+        compartments = [(in_compartment("Patient", patient_id),) for patient_id in plan.patients]
+    for pairs in plan.filters.get(resource_type, [[]]):
+        for criteria in compartments:
+            for version in server.search_all(access, resource_type, pairs, *criteria):
+                if version.id not in exported and version.last_updated >= (plan.since or 0):
+                    exported.add(version.id)
                     yield version

@@ -1,74 +1,82 @@
-"""What a resource, or all of a type, has been.  https://hl7.org/fhir/R4/http.html#history"""
+"""Versions of a resource, or of all resources of a type.  https://hl7.org/fhir/R4/http.html#history"""
 
 from urllib.parse import urlencode
 
-from flask import request
-
+from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir import responses
-from fhir_b12.server.fhir.context import Route, access, facade, form, seen
+from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.fhir.responses import bundle_response, history_entry
 from fhir_b12.server.wire.ids import is_id
-from fhir_b12.server.wire.query import parse_query_string
 from fhir_b12.server.wire.response import JsonResponse
 from fhir_b12.server.wire.timestamps import parse_timestamp
 
-
-def of_one(kind: str, name: str) -> JsonResponse:
-    """`GET Type/id/_history`"""
-    return _history(kind, name)
+#: parameters that the links of a page repeat
+_PARAMETERS = ("_since", "_at", "_count", "_page", "_format", "_pretty", "_summary", "_elements")
 
 
-def of_type(kind: str) -> JsonResponse:
-    """`GET Type/_history`"""
-    return _history(kind, None)
+def history_of_resource(
+    context: RequestContext, resource_type: str, resource_id: str
+) -> JsonResponse:
+    """Answer `GET Type/id/_history`."""
+    return _history(context, resource_type, resource_id)
 
 
-def _history(kind: str, name: str | None) -> JsonResponse:
-    here, allowed, wanted = facade(), access(), form()
-    if name is not None and not is_id(name):
-        raise responses.unknown(kind)
-    asked = dict(parse_query_string(request.query_string, here.config))
-    page = here.store.history(
-        kind,
-        name,
-        since=_moment(asked, "_since"),
-        at=_moment(asked, "_at"),
-        count=_count(asked),
-        cursor=asked.get("_page"),
-        access=allowed,
+def history_of_type(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `GET Type/_history`."""
+    return _history(context, resource_type, None)
+
+
+def _history(context: RequestContext, resource_type: str, resource_id: str | None) -> JsonResponse:
+    if resource_id is not None and not is_id(resource_id):
+        raise not_found(resource_type)
+    parameters = dict(context.query_pairs())
+    page = context.server.store.history(
+        resource_type,
+        resource_id,
+        since=_timestamp(parameters, "_since"),
+        at=_timestamp(parameters, "_at"),
+        count=_count(context, parameters),
+        cursor=parameters.get("_page"),
+        access=context.access,
     )
-    if name is not None and not page.matches and not asked.keys() & {"_since", "_at", "_page"}:
-        raise responses.unknown(kind)
-    seen(page.matches)
-    path = f"{here.config.base}/{kind}/{name + '/' if name else ''}_history"
-    known = {each: asked[each] for each in _KNOWN if each in asked}
+    is_filtered = parameters.keys() & {"_since", "_at", "_page"}
+    if resource_id is not None and not page.matches and not is_filtered:
+        raise not_found(resource_type)
+    context.record_access(page.matches)
+    instance = f"{resource_id}/" if resource_id else ""
+    path = f"{context.config.base}/{resource_type}/{instance}_history"
+    known = {name: parameters[name] for name in _PARAMETERS if name in parameters}
     links = {"self": _link(path, known)}
     if page.next is not None:
         links["next"] = _link(path, known | {"_page": page.next})
-    entries = (responses.past(version, wanted) for version in page.matches)
-    return responses.bundle("history", entries, total=page.total, links=links, wanted=wanted)
+    result_format = context.result_format
+    entries = (history_entry(context, version, result_format) for version in page.matches)
+    return bundle_response(
+        "history", entries, total=page.total, links=links, result_format=result_format
+    )
 
 
-_KNOWN = ("_since", "_at", "_count", "_page", "_format", "_pretty", "_summary", "_elements")
+def _link(path: str, parameters: dict[str, str]) -> str:
+    return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
-def _link(path: str, asked: dict[str, str]) -> str:
-    return f"{path}?{urlencode(asked)}" if asked else path
+def _timestamp(parameters: dict[str, str], name: str) -> int | None:
+    return parse_timestamp(parameters[name], name) if name in parameters else None
 
 
-def _moment(asked: dict[str, str], name: str) -> int | None:
-    return parse_timestamp(asked[name], name) if name in asked else None
-
-
-def _count(asked: dict[str, str]) -> int:
-    config = facade().config
-    text = asked.get("_count", str(config.count))
+def _count(context: RequestContext, parameters: dict[str, str]) -> int:
+    text = parameters.get("_count", str(context.config.count))
     if not (text.isascii() and text.isdecimal()):
-        raise refuse(400, "value", "_count is no whole number")
-    return min(int(text[:9]), config.max_count)
+        raise refuse(400, "value", "_count must be a whole number")
+    return min(int(text[:9]), context.config.max_count)
 
 
 ROUTES = (
-    Route("history-instance", ("GET",), "<stored:kind>/<name>/_history", of_one),
-    Route("history-type", ("GET",), "<stored:kind>/_history", of_type),
+    Route(
+        "history-instance",
+        ("GET",),
+        "<stored:resource_type>/<resource_id>/_history",
+        history_of_resource,
+    ),
+    Route("history-type", ("GET",), "<stored:resource_type>/_history", history_of_type),
 )

@@ -1,26 +1,26 @@
-"""What this server can do, made of what is registered.  https://hl7.org/fhir/R4/capabilitystatement.html"""
+"""The CapabilityStatement, built from the routes.  https://hl7.org/fhir/R4/capabilitystatement.html"""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
-
-from flask import current_app
 
 from fhir_b12.definitions import R4
 from fhir_b12.guide.definitions import profiles, settings
 from fhir_b12.jsonio import dumps
+from fhir_b12.server.auth.authorizer import OpenAccess
+from fhir_b12.server.context import RequestContext, Route, ServerContext
 from fhir_b12.server.fhir import conformance
-from fhir_b12.server.fhir.context import Facade, Open, Route, facade, form
 from fhir_b12.server.resource_types import READ_ONLY, SHIPPED, STORED, TYPES
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.wire.response import JsonResponse, json_response
 
-Resource = dict[str, Any]
-#: which types a route answers for, by the converter in its rule
-_ANSWERED = {
-    "<kept:kind>": TYPES,
-    "<stored:kind>": STORED,
-    "<shipped:kind>": SHIPPED,
-    "<resource:kind>": R4.resource_types,
+Json = dict[str, Any]
+#: first part of a rule -> the types that it matches
+_TYPES_OF_RULE = {
+    "<writable:resource_type>": TYPES,
+    "<stored:resource_type>": STORED,
+    "<shipped:resource_type>": SHIPPED,
+    "<any_type:resource_type>": R4.resource_types,
 }
 #: https://hl7.org/fhir/R4/valueset-type-restful-interaction.html
 _INTERACTIONS = (
@@ -31,24 +31,28 @@ _CONDITIONAL = {
     "conditional-update": ("conditionalUpdate", True),
     "conditional-delete": ("conditionalDelete", "single"),
 }
+_REFERENCES = ["literal", "logical", "local"]
 
 
-def metadata() -> JsonResponse:
-    """`GET metadata`; made once, for nothing in it changes while the server runs."""
-    kept = current_app.extensions
-    if "fhir_b12_metadata" not in kept:
-        kept["fhir_b12_metadata"] = dumps(capability_statement(facade()))
-    return json_response(kept["fhir_b12_metadata"], result_format=form())
+def metadata(context: RequestContext) -> JsonResponse:
+    """Answer `GET metadata`."""
+    return json_response(_serialized(context.server), result_format=context.result_format)
 
 
-def capability_statement(here: Facade) -> Resource:
-    """The CapabilityStatement of a running server."""
-    known = settings()
-    routes = here.routes
-    rest: Resource = {
+@lru_cache(maxsize=4)
+def _serialized(server: ServerContext) -> bytes:
+    """Return the CapabilityStatement as JSON; it does not change while the server runs."""
+    return dumps(capability_statement(server))
+
+
+def capability_statement(server: ServerContext) -> Json:
+    """Build the CapabilityStatement of a running server."""
+    guide = settings()
+    routes = server.routes
+    rest: Json = {
         "mode": "server",
-        "security": _security(here),
-        "resource": [_type(kind, routes) for kind in sorted((*STORED, *SHIPPED))],
+        "security": _security(server),
+        "resource": [_resource(name, routes) for name in sorted((*STORED, *SHIPPED))],
         "interaction": [
             {"code": code}
             for code in ("transaction", "batch")
@@ -60,13 +64,13 @@ def capability_statement(here: Facade) -> Resource:
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": known["date"],
-        "publisher": known["publisher"],
+        "date": guide["date"],
+        "publisher": guide["publisher"],
         "kind": "instance",
-        "software": {"name": "fhir-b12", "version": known["version"]},
+        "software": {"name": "fhir-b12", "version": guide["version"]},
         "implementation": {
             "description": "Vitamin B12 infusion therapy data in FHIR R4",
-            "url": here.config.base,
+            "url": server.config.base,
         },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
@@ -75,10 +79,10 @@ def capability_statement(here: Facade) -> Resource:
     }
 
 
-def _security(here: Facade) -> Resource:
-    cors = {"cors": bool(here.config.cors)}
-    if isinstance(here.guard, Open):
-        return cors | {"description": "Open to all who reach it; it listens on loopback only."}
+def _security(server: ServerContext) -> Json:
+    cors = {"cors": bool(server.config.cors)}
+    if isinstance(server.authorizer, OpenAccess):
+        return cors | {"description": "No authorization; the server listens on loopback only."}
     service = {
         "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
         "code": "SMART-on-FHIR",
@@ -89,90 +93,86 @@ def _security(here: Facade) -> Resource:
     }
 
 
-def _type(kind: str, routes: tuple[Route, ...]) -> Resource:
-    """What can be done with a type."""
+def _resource(resource_type: str, routes: tuple[Route, ...]) -> Json:
+    """Return what is supported for a resource type."""
     codes = {
         route.code
         for route in routes
-        for mark, kinds in _ANSWERED.items()
-        if route.rule.startswith(mark) and kind in kinds
+        for prefix, types in _TYPES_OF_RULE.items()
+        if route.rule.startswith(prefix) and resource_type in types
     }
-    row: Resource = {"type": kind}
-    if ours := _profiles(kind):
-        row["supportedProfile"] = ours
+    row: Json = {"type": resource_type}
+    if supported := _profiles(resource_type):
+        row["supportedProfile"] = supported
     row["interaction"] = [{"code": code} for code in _INTERACTIONS if code in codes]
-    if kind not in SHIPPED:
+    if resource_type not in SHIPPED:
         row |= {"versioning": "versioned-update", "readHistory": True}
         row |= {"conditionalRead": "full-support", "referencePolicy": _REFERENCES}
-    if kind in TYPES:
+    if resource_type in TYPES:
         row |= {"updateCreate": True, "conditionalCreate": True}
         row |= dict(value for code, value in _CONDITIONAL.items() if code in codes)
-    row |= _searches(kind)
-    if operations := list(_operations(routes, kind)):
+    row |= _search(resource_type)
+    if operations := list(_operations(routes, resource_type)):
         row["operation"] = operations
     return row
 
 
-_REFERENCES = ["literal", "logical", "local"]
-
-
-def _profiles(kind: str) -> list[str]:
+def _profiles(resource_type: str) -> list[str]:
     return [
         profile["url"]
         for profile in profiles()
-        if profile["type"] == kind and profile["kind"] == "resource"
+        if profile["type"] == resource_type and profile["kind"] == "resource"
     ]
 
 
-def _searches(kind: str) -> Resource:
-    """The parameters of a type; with references, what may be included by them."""
-    if kind in SHIPPED:
-        rows = [{"name": name, "type": what} for name, what in conformance.PARAMETERS.items()]
+def _search(resource_type: str) -> Json:
+    """Return the search parameters of a type, and what they can include."""
+    if resource_type in SHIPPED:
+        rows = [{"name": name, "type": kind} for name, kind in conformance.PARAMETERS.items()]
         return {"searchParam": rows}
-    known = [
-        each for _, each in sorted(R4.search_parameters(kind).items()) if _is_known(kind, each.code)
+    supported = [
+        parameter
+        for code, parameter in sorted(R4.search_parameters(resource_type).items())
+        if code in {"_id", "_lastUpdated"} or code in parameters(resource_type)
     ]
-    row: Resource = {
-        "searchInclude": ["*", *_includes(kind)],
+    row: Json = {
+        "searchInclude": ["*", *_includes(resource_type)],
         "searchRevInclude": sorted(
-            name for other in (*TYPES, *READ_ONLY) for name in _includes(other, kind)
+            name for source in (*TYPES, *READ_ONLY) for name in _includes(source, resource_type)
         ),
         "searchParam": [
-            {"name": each.code, "definition": each.url, "type": each.type} for each in known
+            {"name": parameter.code, "definition": parameter.url, "type": parameter.type}
+            for parameter in supported
         ],
     }
     return {name: value for name, value in row.items() if value}
 
 
-def _is_known(kind: str, code: str) -> bool:
-    return code in {"_id", "_lastUpdated"} or code in parameters(kind)
-
-
-def _includes(kind: str, target: str | None = None) -> list[str]:
+def _includes(resource_type: str, target: str | None = None) -> list[str]:
+    """Return the reference parameters of a type, those to a target type if one is named."""
     return [
-        f"{kind}:{code}"
-        for code, each in sorted(R4.search_parameters(kind).items())
-        if each.type == "reference"
-        and code in parameters(kind)
-        and (target is None or target in each.target)
+        f"{resource_type}:{code}"
+        for code, parameter in sorted(R4.search_parameters(resource_type).items())
+        if parameter.type == "reference"
+        and code in parameters(resource_type)
+        and (target is None or target in parameter.target)
     ]
 
 
-def _operations(routes: tuple[Route, ...], kind: str | None) -> Iterator[Resource]:
-    """The operations of a type, or of the whole, each once."""
-    named: dict[str, str] = {}
+def _operations(routes: tuple[Route, ...], resource_type: str | None) -> Iterator[Json]:
+    """Yield the operations of a type, or of the system if it is None, each once."""
+    definitions: dict[str, str] = {}
     for route in routes:
-        if route.code.startswith("$") and _owner(route.rule, kind):
-            named.setdefault(route.code[1:], route.definition)
-    yield from ({"name": name, "definition": url} for name, url in named.items())
+        if route.code.startswith("$") and _is_operation_of(route.rule, resource_type):
+            definitions.setdefault(route.code[1:], route.definition)
+    yield from ({"name": name, "definition": url} for name, url in definitions.items())
 
 
-def _owner(rule: str, kind: str | None) -> bool:
-    """Whether an operation's rule is of this type; `$export` is of none."""
+def _is_operation_of(rule: str, resource_type: str | None) -> bool:
     first = rule.partition("/")[0]
-    if kind is None:
+    if resource_type is None:
         return first.startswith("$")
-    return first == kind or kind in _ANSWERED.get(first, ())
+    return first == resource_type or resource_type in _TYPES_OF_RULE.get(first, ())
 
 
-ROUTES = (Route("capabilities", ("GET",), "metadata", metadata, public=True),)
+ROUTES = (Route("capabilities", ("GET",), "metadata", metadata, is_public=True),)

@@ -1,4 +1,4 @@
-"""What an operation is given: Parameters, or the query of its url.
+"""Parameters of an operation: in a Parameters resource, or in the query of the URL.
 
 https://hl7.org/fhir/R4/operations.html#request
 """
@@ -6,114 +6,139 @@ https://hl7.org/fhir/R4/operations.html#request
 from collections.abc import Collection
 from typing import Any
 
-from flask import request
-
 from fhir_b12.jsonio import dumps, loads
+from fhir_b12.server.context import RequestContext
 from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir.context import facade, form
 from fhir_b12.server.wire.body import read_body, require_resource_type
 from fhir_b12.server.wire.media_types import JSON, require_media_type
-from fhir_b12.server.wire.query import parse_query_string
 from fhir_b12.server.wire.response import JsonResponse, json_response
+from fhir_b12.suggestions import did_you_mean
 
-_SHAPE = {"_format", "_pretty"}
+Json = dict[str, Any]
+_FORMAT_PARAMETERS = {"_format", "_pretty"}
 
 
-class Inputs:
-    """Names and values, in their order; what is asked for twice where one is meant is refused."""
+class OperationParameters:
+    """Names and values, in their order."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self._pairs = pairs
 
     def __contains__(self, name: str) -> bool:
-        return bool(self.every(name))
+        return bool(self.all(name))
 
-    def every(self, name: str) -> list[Any]:
-        """All values of a name."""
+    def all(self, name: str) -> list[Any]:
+        """Return all values of a parameter."""
         return [value for known, value in self._pairs if known == name]
 
-    def one(self, name: str, kind: type = object) -> Any:
-        """The value of a name, or None."""
-        found = self.every(name)
-        if len(found) > 1:
-            raise refuse(400, "invalid", f"{name} is given more than once")
-        if found and not isinstance(found[0], kind):
-            raise refuse(400, "value", f"{name} is of the wrong type")
-        return found[0] if found else None
+    def one(self, name: str, value_type: type = object) -> Any:
+        """Return the value of a parameter, None if missing.
+
+        Raises:
+            Refusal: 400 if it occurs more than once, or its value is of another type.
+
+        """
+        values = self.all(name)
+        if len(values) > 1:
+            raise refuse(400, "invalid", f"parameter {name} occurs more than once: send one")
+        if values and not isinstance(values[0], value_type):
+            raise refuse(400, "value", f"parameter {name} has a value of the wrong type")
+        return values[0] if values else None
 
     def text(self, name: str) -> str | None:
-        """A text, or None."""
+        """Return the text of a parameter, None if missing."""
         value: str | None = self.one(name, str)
         return value
 
     def flag(self, name: str) -> bool:
-        """True where it is given and true."""
+        """Return the boolean of a parameter, False if missing.
+
+        Raises:
+            Refusal: 400 if it is not a boolean.
+
+        """
         value = self.one(name)
         if value not in {None, True, False, "true", "false"}:
-            raise refuse(400, "value", f"{name} is true or false")
+            raise refuse(400, "value", f"parameter {name} must be true or false")
         return value in {True, "true"}
 
     def number(self, name: str) -> int | None:
-        """A whole number of at most nine digits, or None."""
+        """Return the whole number of a parameter, at most nine digits; None if missing.
+
+        Raises:
+            Refusal: 400 if it is not a whole number.
+
+        """
         value = self.one(name)
         if value is None:
             return None
         text = str(value)
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise refuse(400, "value", f"{name} is a whole number")
+            message = f"parameter {name} must be a whole number of at most 9 digits"
+            raise refuse(400, "value", message)
         return int(text)
 
-    def coding(self) -> list[dict[str, Any]]:
-        """The codes that are asked about: code and system, a Coding, or a CodeableConcept."""
+    def codings(self) -> list[Json]:
+        """Return the codings of `codeableConcept`, `coding`, or `code` and `system`."""
         concept, coding = self.one("codeableConcept", dict), self.one("coding", dict)
         if concept is not None:
-            found = concept.get("coding")
-            return [each for each in found if isinstance(each, dict)] if found else []
+            codings = concept.get("coding")
+            return [value for value in codings if isinstance(value, dict)] if codings else []
         if coding is not None:
             return [coding]
         names = ("system", "code", "display", "version")
-        named = {name: value for name in names if (value := self.text(name)) is not None}
-        return [named] if "code" in named else []
+        parts = {name: value for name in names if (value := self.text(name)) is not None}
+        return [parts] if "code" in parts else []
 
 
-def inputs(known: Collection[str]) -> Inputs:
-    """Those of this request; a name that is not known is refused, for it would do nothing."""
+def read_parameters(context: RequestContext, known: Collection[str]) -> OperationParameters:
+    """Read the parameters of a request from its URL and, if it is a POST, from its body.
+
+    Raises:
+        Refusal: 400 if a parameter is not in `known`: it would have no effect.
+
+    """
     pairs: list[tuple[str, Any]] = [
-        pair
-        for pair in parse_query_string(request.query_string, facade().config)
-        if pair[0] not in _SHAPE
+        pair for pair in context.query_pairs() if pair[0] not in _FORMAT_PARAMETERS
     ]
-    if request.method == "POST":
-        require_media_type(request, JSON)
-        text = read_body(request, facade().config)
+    if context.request.method == "POST":
+        require_media_type(context.request, JSON)
+        text = read_body(context.request, context.config)
         if text.strip():
-            pairs += of_parameters(loads(text, max_bytes=facade().config.max_body))
-    if strange := sorted({name for name, _ in pairs} - set(known)):
-        these = ", ".join(known)
-        message = f"{len(strange)} parameters are not known here; known are {these}"
-        raise refuse(400, "not-supported", message)
-    return Inputs(pairs)
+            pairs += parse_parameters(loads(text, max_bytes=context.config.max_body))
+    if unknown := sorted({name for name, _ in pairs} - set(known)):
+        hint = did_you_mean(unknown[0], known) or f": use {', '.join(known)}"
+        raise refuse(400, "not-supported", f"{len(unknown)} unknown parameters{hint}")
+    return OperationParameters(pairs)
 
 
-def of_parameters(value: Any) -> list[tuple[str, Any]]:
-    """The names and values of a Parameters resource.  https://hl7.org/fhir/R4/parameters.html"""
-    parts = require_resource_type(value, "Parameters").get("parameter", [])
-    found = []
-    for index, part in enumerate(parts if isinstance(parts, list) else [None]):
+def parse_parameters(value: Any) -> list[tuple[str, Any]]:
+    """Return names and values of a Parameters resource.
+
+    https://hl7.org/fhir/R4/parameters.html
+
+    Raises:
+        Refusal: 400 if it is not a Parameters resource, or a parameter has no name or value.
+
+    """
+    rows = require_resource_type(value, "Parameters").get("parameter", [])
+    pairs = []
+    for index, row in enumerate(rows if isinstance(rows, list) else [None]):
         values = [
-            each
-            for name, each in (part.items() if isinstance(part, dict) else ())
+            part
+            for name, part in (row.items() if isinstance(row, dict) else ())
             if name == "resource" or name.startswith("value")
         ]
-        if len(values) != 1 or not isinstance(part.get("name"), str):
-            place = f"Parameters.parameter[{index}]"
-            raise refuse(400, "structure", "a parameter has a name and one value", place)
-        found.append((part["name"], values[0]))
-    return found
+        if len(values) != 1 or not isinstance(row.get("name"), str):
+            expression = f"Parameters.parameter[{index}]"
+            message = "a name and exactly one value are required"
+            raise refuse(400, "structure", message, expression)
+        pairs.append((row["name"], values[0]))
+    return pairs
 
 
-def parameters(*rows: tuple[str, str, Any]) -> JsonResponse:
-    """Parameters as answer: name, `valueBoolean`, value; what is None is left out."""
-    given = [{"name": name, kind: value} for name, kind, value in rows if value is not None]
-    text = dumps({"resourceType": "Parameters", "parameter": given})
-    return json_response(text, result_format=form())
+def parameters_response(context: RequestContext, *rows: tuple[str, str, Any]) -> JsonResponse:
+    """Respond with Parameters; each row is name, `valueBoolean`, value. None is left out."""
+    parameters = [{"name": name, kind: value} for name, kind, value in rows if value is not None]
+    text = dumps({"resourceType": "Parameters", "parameter": parameters})
+    return json_response(text, result_format=context.result_format)

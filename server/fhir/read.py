@@ -1,42 +1,60 @@
-"""Read a resource, as it is or as it was.  https://hl7.org/fhir/R4/http.html#read"""
+"""Read a resource or one of its versions.  https://hl7.org/fhir/R4/http.html#read"""
 
-from fhir_b12.server.fhir import conformance, responses
-from fhir_b12.server.fhir.context import Route, access, facade, seen
+from fhir_b12.server.context import RequestContext, Route
+from fhir_b12.server.fhir import conformance
+from fhir_b12.server.fhir.lookup import current_version, not_found
+from fhir_b12.server.fhir.responses import version_response
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.response import JsonResponse
 
+_MAX_DIGITS = 17  #: of a version id; more do not fit into the column
 
-def read(kind: str, name: str) -> JsonResponse:
-    """`GET Type/id`"""
-    allowed = access()
-    version = facade().store.read(kind, name, allowed) if is_id(name) else None
+
+def read(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `GET Type/id`."""
+    version = current_version(context, resource_type, resource_id)
+    context.record_access((version,))
+    return version_response(context, version)
+
+
+def vread(
+    context: RequestContext, resource_type: str, resource_id: str, version_id: str
+) -> JsonResponse:
+    """Answer `GET Type/id/_history/version`.  https://hl7.org/fhir/R4/http.html#vread
+
+    Raises:
+        Refusal: 404 if the version does not exist or is not visible to the client.
+
+    """
+    is_number = version_id.isascii() and version_id.isdecimal()
+    if not (is_id(resource_id) and is_number and len(version_id) <= _MAX_DIGITS):
+        raise not_found(resource_type)
+    version = context.server.store.vread(
+        resource_type, resource_id, int(version_id), context.access
+    )
     if version is None:
-        raise responses.unknown(kind)
-    seen((version,))
-    return responses.shown(version)
+        raise not_found(resource_type)
+    context.record_access((version,))
+    return version_response(context, version)
 
 
-def vread(kind: str, name: str, number: str) -> JsonResponse:
-    """`GET Type/id/_history/version`  https://hl7.org/fhir/R4/http.html#vread"""
-    allowed = access()
-    known = is_id(name) and number.isascii() and number.isdecimal() and len(number) < 18
-    version = facade().store.vread(kind, name, int(number), allowed) if known else None
+def read_definition(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `GET Type/id` for a definition that ships with the library.
+
+    Raises:
+        Refusal: 404 if it does not exist.
+
+    """
+    version = conformance.definitions_by_id(resource_type).get(resource_id)
     if version is None:
-        raise responses.unknown(kind)
-    seen((version,))
-    return responses.shown(version)
-
-
-def definition(kind: str, name: str) -> JsonResponse:
-    """One of the definitions that ship with the library."""
-    version = conformance.all_of(kind).get(name)
-    if version is None:
-        raise responses.unknown(kind)
-    return responses.shown(version)
+        raise not_found(resource_type)
+    return version_response(context, version)
 
 
 ROUTES = (
-    Route("read", ("GET",), "<stored:kind>/<name>", read),
-    Route("vread", ("GET",), "<stored:kind>/<name>/_history/<number>", vread),
-    Route("read", ("GET",), "<shipped:kind>/<name>", definition, public=True),
+    Route("read", ("GET",), "<stored:resource_type>/<resource_id>", read),
+    Route("vread", ("GET",), "<stored:resource_type>/<resource_id>/_history/<version_id>", vread),
+    Route(
+        "read", ("GET",), "<shipped:resource_type>/<resource_id>", read_definition, is_public=True
+    ),
 )

@@ -1,13 +1,12 @@
-"""Answers about stored versions.  https://hl7.org/fhir/R4/http.html#ops"""
+"""Responses about stored versions, and Bundles.  https://hl7.org/fhir/R4/http.html#ops"""
 
 from collections.abc import Iterable, Iterator, Sequence
-
-from flask import request
+from typing import Any
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps, loads
-from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir.context import facade, form
+from fhir_b12.server.context import RequestContext
+from fhir_b12.server.fhir.lookup import deleted, deletion_etag
 from fhir_b12.server.store import ChangeResult, Version
 from fhir_b12.server.wire.conditional_headers import format_etag, is_modified
 from fhir_b12.server.wire.prefer import preference
@@ -16,120 +15,132 @@ from fhir_b12.server.wire.result_format import ResultFormat, format_resource
 from fhir_b12.server.wire.timestamps import format_http_date, format_instant
 
 
-def url(version: Version) -> str:
-    """Where a resource lies, whatever its version."""
-    return f"{facade().config.base}/{version.type}/{version.id}"
+def resource_url(context: RequestContext, version: Version) -> str:
+    """Return the URL of a resource, whatever its version."""
+    return f"{context.config.base}/{version.type}/{version.id}"
 
 
-def stamps(version: Version) -> dict[str, str]:
-    """The headers that name a version."""
+def version_url(context: RequestContext, version: Version) -> str:
+    """Return the URL of one version of a resource."""
+    return f"{resource_url(context, version)}/_history/{version.version_id}"
+
+
+def version_headers(version: Version) -> dict[str, str]:
+    """Return the headers that identify a version: ETag and Last-Modified."""
     return {
         "ETag": format_etag(version.version_id),
         "Last-Modified": format_http_date(version.last_updated // 1_000_000),
     }
 
 
-def shown(version: Version) -> JsonResponse:
-    """A version that was asked for: its text, or that the client has it, or that it is gone."""
+def version_response(context: RequestContext, version: Version) -> JsonResponse:
+    """Respond with a version; 304 if the client has it.
+
+    Raises:
+        Refusal: 410 if the version is a deletion.
+
+    """
     if version.body is None:
-        raise gone(version)
-    if not is_modified(request, version.version_id, version.last_updated):
-        return json_response(b"", 304, stamps(version))
-    wanted = form()
-    return json_response(format_resource(version.body, wanted), 200, stamps(version), wanted)
+        raise deleted(version)
+    headers = version_headers(version)
+    if not is_modified(context.request, version.version_id, version.last_updated):
+        return json_response(b"", 304, headers)
+    result_format = context.result_format
+    return json_response(format_resource(version.body, result_format), 200, headers, result_format)
 
 
-def gone(version: Version) -> Exception:
-    """The refusal of what was deleted."""
-    message = f"this {version.type} was deleted; its history has what it was"
-    return refuse(410, "deleted", message, **_tag(version))
+def change_response(
+    context: RequestContext, result: ChangeResult, advice: Sequence[Issue] = ()
+) -> JsonResponse:
+    """Respond to a write as Prefer asks for.  https://hl7.org/fhir/R4/http.html#create
 
-
-def _tag(version: Version | None) -> dict[str, str]:
-    """Of what was deleted, where it is known which version that is."""
-    return {"ETag": format_etag(version.version_id)} if version and version.version_id else {}
-
-
-def unknown(kind: str) -> Exception:
-    """The refusal of what never was, or may not be seen."""
-    return refuse(404, "not-found", f"there is no such {kind}")
-
-
-def written(done: ChangeResult, advice: Sequence[Issue] = ()) -> JsonResponse:
-    """A write that is done.  https://hl7.org/fhir/R4/http.html#create"""
-    version = done.version
+    `advice` has the warnings of the validation, for `return=OperationOutcome`.
+    """
+    returns = preference(context.request, "return")
+    version, result_format = result.version, context.result_format
     if version is None or version.body is None:
-        return _deleted(version)
-    place = f"{url(version)}/_history/{version.version_id}"
-    headers = {**stamps(version), "Location": place, "Content-Location": place}
-    status = 201 if done.outcome == "created" else 200
-    wanted, returned = form(), preference(request, "return").lower()
-    if returned == "minimal":
+        headers = deletion_etag(version)
+        if returns == "operationoutcome":
+            return json_response(outcome(()), 200, headers, result_format)
+        return json_response(b"", 204, headers)
+    location = version_url(context, version)
+    headers = {**version_headers(version), "Location": location, "Content-Location": location}
+    status = 201 if result.outcome == "created" else 200
+    if returns == "minimal":
         return json_response(b"", status, headers)
-    if returned == "operationoutcome":
-        return json_response(outcome(advice), status, headers, wanted)
-    return json_response(format_resource(version.body, wanted), status, headers, wanted)
+    if returns == "operationoutcome":
+        return json_response(outcome(advice), status, headers, result_format)
+    text = format_resource(version.body, result_format)
+    return json_response(text, status, headers, result_format)
 
 
-def _deleted(version: Version | None) -> JsonResponse:
-    headers = _tag(version)
-    if preference(request, "return").lower() == "operationoutcome":
-        return json_response(outcome(()), 200, headers, form())
-    return json_response(b"", 204, headers)
-
-
-def bundle(
-    kind: str,
+def bundle_response(
+    bundle_type: str,
     entries: Iterable[bytes],
     *,
     total: int | None = None,
     links: dict[str, str],
-    wanted: ResultFormat,
+    result_format: ResultFormat,
 ) -> JsonResponse:
-    """A Bundle made of texts; no resource in it is read.  https://hl7.org/fhir/R4/bundle.html"""
-    parts = [b'{"resourceType":"Bundle","type":"', kind.encode(), b'"']
+    """Respond with a Bundle, joined from JSON texts.  https://hl7.org/fhir/R4/bundle.html
+
+    Args:
+        bundle_type: `searchset`, `history`, …
+        entries: each entry as JSON.
+        total: number of all matches; None if it was not counted.
+        links: relation and URL.
+        result_format: the format of the response.
+
+    """
+    parts = [b'{"resourceType":"Bundle","type":"', bundle_type.encode(), b'"']
     if total is not None:
         parts += [b',"total":', str(total).encode()]
-    parts += [b',"link":', dumps([{"relation": n, "url": u} for n, u in links.items()])]
+    link = [{"relation": relation, "url": url} for relation, url in links.items()]
+    parts += [b',"link":', dumps(link)]
     if joined := b",".join(entries):
         parts += [b',"entry":[', joined, b"]"]
-    return json_response(b"".join((*parts, b"}")), result_format=wanted)
+    return json_response(b"".join((*parts, b"}")), result_format=result_format)
 
 
-def matches(versions: Iterable[Version], mode: str, wanted: ResultFormat) -> Iterator[bytes]:
-    """Entries of a searchset."""
-    base = dumps(facade().config.base)[:-1]
+def search_entries(
+    context: RequestContext, versions: Iterable[Version], mode: str, result_format: ResultFormat
+) -> Iterator[bytes]:
+    """Yield the entries of a searchset; `mode` is `match` or `include`."""
+    base = dumps(context.config.base)[:-1]
     for version in versions:
         assert version.body is not None
-        text = format_resource(version.body, wanted)
-        place = f"{version.type}/{version.id}"  # nothing in it need be escaped
+        text = format_resource(version.body, result_format)
+        path = f"{version.type}/{version.id}"  # has no character that JSON escapes
         yield b'{"fullUrl":%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
             base,
-            place.encode(),
+            path.encode(),
             text,
             mode.encode(),
         )
 
 
-def past(version: Version, wanted: ResultFormat) -> bytes:
-    """An entry of a history.  https://hl7.org/fhir/R4/http.html#history"""
-    what = version.type if version.method == "POST" else f"{version.type}/{version.id}"
+def history_entry(context: RequestContext, version: Version, result_format: ResultFormat) -> bytes:
+    """Return an entry of a history.  https://hl7.org/fhir/R4/http.html#history"""
+    url = version.type if version.method == "POST" else f"{version.type}/{version.id}"
     status = {"POST": "201", "DELETE": "204"}.get(version.method, "200")
-    facts = {
-        "request": {"method": version.method, "url": what},
+    if version.version_id == 1 and version.method != "DELETE":
+        status = "201"
+    parts: dict[str, Any] = {
+        "request": {"method": version.method, "url": url},
         "response": {
-            "status": "201" if version.version_id == 1 and version.method != "DELETE" else status,
+            "status": status,
             "etag": format_etag(version.version_id),
             "lastModified": format_instant(version.last_updated),
         },
     }
-    text = (
-        b"" if version.body is None else b'"resource":%b,' % format_resource(version.body, wanted)
-    )
-    return b'{"fullUrl":%b,%b%b' % (dumps(url(version)), text, dumps(facts)[1:])
+    resource = b""
+    if version.body is not None:
+        resource = b'"resource":%b,' % format_resource(version.body, result_format)
+    full_url = dumps(resource_url(context, version))
+    return b'{"fullUrl":%b,%b%b' % (full_url, resource, dumps(parts)[1:])
 
 
-def as_value(version: Version) -> dict[str, object]:
-    """The resource of a version, read."""
-    value: dict[str, object] = loads(version.body or b"{}")
+def parse_version(version: Version) -> dict[str, Any]:
+    """Return the resource of a version as parsed JSON; empty if it is a deletion."""
+    value: dict[str, Any] = loads(version.body or b"{}")
     return value

@@ -1,131 +1,154 @@
-"""Search: by GET, by POST, in a compartment.  https://hl7.org/fhir/R4/search.html"""
+"""Search by GET, by POST and in a compartment.  https://hl7.org/fhir/R4/search.html"""
 
 from collections.abc import Iterator
 from urllib.parse import quote_plus, urlencode
 
-from flask import request
 from msgspec.structs import replace
 
 from fhir_b12.definitions import R4
-from fhir_b12.server.fhir import conformance, responses
-from fhir_b12.server.fhir.context import Route, access, facade, parse, seen
+from fhir_b12.server.context import RequestContext, Route
+from fhir_b12.server.fhir import conformance
+from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.fhir.responses import bundle_response, search_entries
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Page
 from fhir_b12.server.wire.body import read_body
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.media_types import FORM, require_media_type
-from fhir_b12.server.wire.query import Pairs, parse_form, parse_query_string
+from fhir_b12.server.wire.query import Pairs, parse_form
 from fhir_b12.server.wire.response import JsonResponse
 from fhir_b12.server.wire.result_format import ResultFormat, parse_result_format
 
-_SHAPE = ("_format", "_pretty")  #: how the answer looks, not what is in it
+_FORMAT_PARAMETERS = ("_format", "_pretty")  #: do not change which elements are returned
 
 
-def search(kind: str) -> JsonResponse:
-    """`GET Type?query`"""
-    return answered(kind, parse_query_string(request.query_string, facade().config))
+def search(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `GET Type?query`."""
+    return _search(context, resource_type, context.query_pairs())
 
 
-def search_posted(kind: str) -> JsonResponse:
-    """`POST Type/_search`: parameters in the body, and those of the url too."""
-    return answered(kind, _posted())
+def search_by_post(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `POST Type/_search`: parameters in the body and in the URL."""
+    return _search(context, resource_type, _posted_pairs(context))
 
 
-def search_within(owner: str, name: str, kind: str) -> JsonResponse:
-    """`GET Patient/id/Type?query`  https://hl7.org/fhir/R4/http.html#vsearch"""
-    return _in_compartment(
-        owner, name, kind, parse_query_string(request.query_string, facade().config)
-    )
+def search_compartment(
+    context: RequestContext, owner_type: str, owner_id: str, resource_type: str
+) -> JsonResponse:
+    """Answer `GET Patient/id/Type?query`.  https://hl7.org/fhir/R4/http.html#vsearch"""
+    owner = _owner_path(owner_type, owner_id, resource_type)
+    return _search(context, resource_type, context.query_pairs(), owner)
 
 
-def search_within_posted(owner: str, name: str, kind: str) -> JsonResponse:
-    """`POST Patient/id/Type/_search`"""
-    return _in_compartment(owner, name, kind, _posted())
+def search_compartment_by_post(
+    context: RequestContext, owner_type: str, owner_id: str, resource_type: str
+) -> JsonResponse:
+    """Answer `POST Patient/id/Type/_search`."""
+    owner = _owner_path(owner_type, owner_id, resource_type)
+    return _search(context, resource_type, _posted_pairs(context), owner)
 
 
-def search_definitions(kind: str) -> JsonResponse:
-    """Search among what ships with the library."""
-    return _of_definitions(kind, parse_query_string(request.query_string, facade().config))
+def search_definitions(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `GET Type?query` for definitions that ship with the library."""
+    return _search_definitions(context, resource_type, context.query_pairs())
 
 
-def search_definitions_posted(kind: str) -> JsonResponse:
-    """The same by POST."""
-    return _of_definitions(kind, _posted())
+def search_definitions_by_post(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `POST Type/_search` for definitions that ship with the library."""
+    return _search_definitions(context, resource_type, _posted_pairs(context))
 
 
-def _posted() -> Pairs:
-    config = facade().config
-    found = parse_query_string(request.query_string, config)
-    text = read_body(request, config)
+def _posted_pairs(context: RequestContext) -> Pairs:
+    pairs = context.query_pairs()
+    text = read_body(context.request, context.config)
     if text:
-        require_media_type(request, {FORM})
-    return found + parse_form(text, config)
+        require_media_type(context.request, {FORM})
+    return pairs + parse_form(text, context.config)
 
 
-def _in_compartment(owner: str, name: str, kind: str, asked: Pairs) -> JsonResponse:
-    if not is_id(name) or kind not in R4.compartment(owner):
-        raise responses.unknown(f"compartment of {kind}")
-    return answered(kind, asked, f"{owner}/{name}/")
+def _owner_path(owner_type: str, owner_id: str, resource_type: str) -> str:
+    """Return `Patient/1/` for the compartment of a patient, or raise 404."""
+    if not is_id(owner_id) or resource_type not in R4.compartment(owner_type):
+        raise not_found(f"compartment {owner_type} with {resource_type}")
+    return f"{owner_type}/{owner_id}/"
 
 
-def answered(kind: str, asked: Pairs, owner: str = "") -> JsonResponse:
-    """A page of what matches; `owner` is the compartment, `Patient/1/`."""
-    here, allowed = facade(), access()
-    shape = [pair for pair in asked if pair[0] in _SHAPE]
-    wanted = _form(asked)
-    query = parse(kind, [pair for pair in asked if pair[0] not in _SHAPE])
+def _search(
+    context: RequestContext, resource_type: str, pairs: Pairs, owner: str = ""
+) -> JsonResponse:
+    """Respond with a page of matches; `owner` is the compartment, `Patient/1/`."""
+    format_pairs = [pair for pair in pairs if pair[0] in _FORMAT_PARAMETERS]
+    result_format = _result_format(context, pairs)
+    query = context.parse_search(
+        resource_type, [pair for pair in pairs if pair[0] not in _FORMAT_PARAMETERS]
+    )
     if owner:
         query = replace(query, criteria=(*query.criteria, in_compartment(*owner.split("/")[:2])))
-    page = here.store.search(query, allowed)
-    seen((*page.matches, *page.included), query)
-    path = f"{here.config.base}/{owner}{kind}"
-    links = linked(path, [*query.pairs, *shape], page)
-    return responses.bundle(
-        "searchset", _entries(page, wanted), total=page.total, links=links, wanted=wanted
+    page = context.server.store.search(query, context.access)
+    context.record_access((*page.matches, *page.included), query)
+    path = f"{context.config.base}/{owner}{resource_type}"
+    links = page_links(path, [*query.pairs, *format_pairs], page)
+    return bundle_response(
+        "searchset",
+        _entries(context, page, result_format),
+        total=page.total,
+        links=links,
+        result_format=result_format,
     )
 
 
-def _form(asked: Pairs) -> ResultFormat:
-    return parse_result_format(dict(reversed(asked)), request.environ.get("HTTP_ACCEPT", ""))
+def _result_format(context: RequestContext, pairs: Pairs) -> ResultFormat:
+    """Return the format that URL and body ask for; the first of a name counts."""
+    accept = context.request.environ.get("HTTP_ACCEPT", "")
+    return parse_result_format(dict(reversed(pairs)), accept)
 
 
-def linked(path: str, asked: Pairs, page: Page) -> dict[str, str]:
-    """Where this page is, and the next; only what was understood stands there."""
-    links = {"self": _link(path, asked)}
+def page_links(path: str, pairs: Pairs, page: Page) -> dict[str, str]:
+    """Return the links of a page: `self`, and `first` and `next` if there is another.
+
+    `pairs` are the parameters that were understood: `self` must not claim more.
+    """
+    links = {"self": _link(path, pairs)}
     if page.next is not None:
-        first = _link(path, [pair for pair in asked if pair[0] != "_page"])
-        mark = "&" if "?" in first else "?"
-        links |= {"first": first, "next": f"{first}{mark}_page={quote_plus(page.next)}"}
+        first = _link(path, [pair for pair in pairs if pair[0] != "_page"])
+        separator = "&" if "?" in first else "?"
+        links |= {"first": first, "next": f"{first}{separator}_page={quote_plus(page.next)}"}
     return links
 
 
-def _link(path: str, asked: Pairs) -> str:
-    return f"{path}?{urlencode(asked)}" if asked else path
+def _link(path: str, pairs: Pairs) -> str:
+    return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
-def _entries(page: Page, wanted: ResultFormat) -> Iterator[bytes]:
-    yield from responses.matches(page.matches, "match", wanted)
-    yield from responses.matches(page.included, "include", wanted)
+def _entries(context: RequestContext, page: Page, result_format: ResultFormat) -> Iterator[bytes]:
+    yield from search_entries(context, page.matches, "match", result_format)
+    yield from search_entries(context, page.included, "include", result_format)
 
 
-def _of_definitions(kind: str, asked: Pairs) -> JsonResponse:
-    matches, known = conformance.found(kind, asked)
-    known += [pair for pair in asked if pair[0] in (*_SHAPE, "_summary", "_elements")]
-    wanted = _form(asked)
-    shown = () if wanted.summary == "count" else matches
-    entries = responses.matches(shown, "match", wanted)
-    links = {"self": _link(f"{facade().config.base}/{kind}", known)}
-    return responses.bundle("searchset", entries, total=len(matches), links=links, wanted=wanted)
+def _search_definitions(context: RequestContext, resource_type: str, pairs: Pairs) -> JsonResponse:
+    matches, known = conformance.search_definitions(resource_type, pairs)
+    format_parameters = (*_FORMAT_PARAMETERS, "_summary", "_elements")
+    known += [pair for pair in pairs if pair[0] in format_parameters]
+    result_format = _result_format(context, pairs)
+    returned = () if result_format.summary == "count" else matches
+    return bundle_response(
+        "searchset",
+        search_entries(context, returned, "match", result_format),
+        total=len(matches),
+        links={"self": _link(f"{context.config.base}/{resource_type}", known)},
+        result_format=result_format,
+    )
 
 
-_WITHIN = "<owner:owner>/<name>/<stored:kind>"
+_COMPARTMENT = "<owner:owner_type>/<owner_id>/<stored:resource_type>"
+_SHIPPED = "<shipped:resource_type>"
 ROUTES = (
-    Route("search-type", ("GET",), "<stored:kind>", search),
-    Route("search-type", ("POST",), "<stored:kind>/_search", search_posted),
-    Route("search-compartment", ("GET",), _WITHIN, search_within),
-    Route("search-compartment", ("POST",), f"{_WITHIN}/_search", search_within_posted),
-    Route("search-type", ("GET",), "<shipped:kind>", search_definitions, public=True),
+    Route("search-type", ("GET",), "<stored:resource_type>", search),
+    Route("search-type", ("POST",), "<stored:resource_type>/_search", search_by_post),
+    Route("search-compartment", ("GET",), _COMPARTMENT, search_compartment),
+    Route("search-compartment", ("POST",), f"{_COMPARTMENT}/_search", search_compartment_by_post),
+    Route("search-type", ("GET",), _SHIPPED, search_definitions, is_public=True),
     Route(
-        "search-type", ("POST",), "<shipped:kind>/_search", search_definitions_posted, public=True
+        "search-type", ("POST",), f"{_SHIPPED}/_search", search_definitions_by_post, is_public=True
     ),
 )

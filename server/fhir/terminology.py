@@ -1,4 +1,4 @@
-"""`$expand`, `$validate-code`, `$translate`: what the library knows of codes, and no other server.
+"""`$expand`, `$validate-code` and `$translate`, by the terminology that ships with the library.
 
 https://hl7.org/fhir/R4/terminology-service.html
 """
@@ -7,179 +7,230 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_b12.jsonio import dumps
-from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir import conformance, responses
-from fhir_b12.server.fhir.context import Route, facade, form
-from fhir_b12.server.fhir.parameters import Inputs, inputs, parameters
+from fhir_b12.server.context import RequestContext, Route
+from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.fhir import conformance
+from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.fhir.parameters import (
+    OperationParameters,
+    parameters_response,
+    read_parameters,
+)
+from fhir_b12.server.fhir.responses import parse_version
 from fhir_b12.server.wire.response import JsonResponse, json_response
 from fhir_b12.server.wire.timestamps import format_instant
 from fhir_b12.validation.terminology.service import Terminology
 
 Json = dict[str, Any]
-_CODED = ("code", "system", "display", "version", "coding", "codeableConcept")
+_CODE_PARAMETERS = ("code", "system", "display", "version", "coding", "codeableConcept")
 
 
 # --- https://hl7.org/fhir/R4/valueset-operation-expand.html
 
 
-def expand(name: str | None = None) -> JsonResponse:
-    """`ValueSet/$expand`: the codes of a value set, those that have a text, a part of them."""
-    asked = inputs(("url", "filter", "offset", "count"))
-    url = _canonical(asked, "ValueSet", name)
-    words = (asked.text("filter") or "").casefold().split()
-    with facade().policy.validator() as validator:
-        known = validator.terminology
-        codes = known.expand(url)
+def expand(context: RequestContext, resource_id: str | None = None) -> JsonResponse:
+    """Answer `ValueSet/$expand`: the codes of a value set, filtered by text, a page of them."""
+    parameters = read_parameters(context, ("url", "filter", "offset", "count"))
+    url = _canonical_url(parameters, "ValueSet", resource_id)
+    words = (parameters.text("filter") or "").casefold().split()
+    with context.server.policy.validator() as validator:
+        terminology = validator.terminology
+        codes = terminology.expand(url)
         if codes is None:
-            raise _undecided(known, url)
-        resource = validator.canonicals.value_set(url)
+            raise _undecidable(terminology, url)
+        value_set = validator.canonicals.value_set(url) or {}
         rows = [
-            {"system": system, "code": code} | ({"display": text} if text else {})
-            for system, listed in sorted(codes.items())
-            for code in sorted(listed)
-            for text in (known.display(system, code),)
-            if all(word in f"{code} {text or ''}".casefold() for word in words)
+            {"system": system, "code": code} | ({"display": display} if display else {})
+            for system, codes_of_system in sorted(codes.items())
+            for code in sorted(codes_of_system)
+            for display in (terminology.display(system, code),)
+            if all(word in f"{code} {display or ''}".casefold() for word in words)
         ]
-    first, count = asked.number("offset") or 0, asked.number("count")
-    part = rows[first:] if count is None else rows[first : first + count]
-    expansion = {
-        "timestamp": format_instant(facade().clock()),
+    first, count = parameters.number("offset") or 0, parameters.number("count")
+    page = rows[first:] if count is None else rows[first : first + count]
+    expansion: Json = {
+        "timestamp": format_instant(context.now),
         "total": len(rows),
         "offset": first,
-    } | ({"contains": part} if part else {})
-    left_out = {"compose", "text", "expansion"}
-    head = {each: value for each, value in (resource or {}).items() if each not in left_out}
-    head = {"resourceType": "ValueSet"} | head | {"expansion": expansion}
-    return json_response(dumps(head), result_format=form())
+    } | ({"contains": page} if page else {})
+    omitted = {"compose", "text", "expansion"}
+    head = {name: value for name, value in value_set.items() if name not in omitted}
+    resource = {"resourceType": "ValueSet"} | head | {"expansion": expansion}
+    return json_response(dumps(resource), result_format=context.result_format)
 
 
 # --- https://hl7.org/fhir/R4/valueset-operation-validate-code.html
 
 
-def validate_code(name: str | None = None) -> JsonResponse:
-    """`ValueSet/$validate-code`: whether a code, or one of a concept's, is in the value set."""
-    asked = inputs(("url", *_CODED))
-    url = _canonical(asked, "ValueSet", name)
-    with facade().policy.validator() as validator:
-        known = validator.terminology
-        if known.value_set(url) is None:
-            raise responses.unknown("ValueSet")
-        return _judged(known, _coded(asked), url)
+def validate_code_in_value_set(
+    context: RequestContext, resource_id: str | None = None
+) -> JsonResponse:
+    """Answer `ValueSet/$validate-code`: whether a code, or one of a concept, is in a value set.
+
+    Raises:
+        Refusal: 404 unknown value set, 422 if this needs a code system that is missing here.
+
+    """
+    parameters = read_parameters(context, ("url", *_CODE_PARAMETERS))
+    url = _canonical_url(parameters, "ValueSet", resource_id)
+    with context.server.policy.validator() as validator:
+        terminology = validator.terminology
+        if terminology.value_set(url) is None:
+            raise not_found("ValueSet")
+        return _validate_codings(context, terminology, _codings(parameters), url)
 
 
-def validate_code_of_system(name: str | None = None) -> JsonResponse:
-    """`CodeSystem/$validate-code`  https://hl7.org/fhir/R4/codesystem-operation-validate-code.html"""
-    asked = inputs(("url", *_CODED))
-    url = asked.text("url") if name is None else _canonical(asked, "CodeSystem", name)
-    codings = [{"system": url} | each for each in _coded(asked)]
-    if url is not None and any(each["system"] != url for each in codings):
-        raise refuse(400, "invalid", "url and the system of the code are not the same")
-    with facade().policy.validator() as validator:
-        return _judged(validator.terminology, codings, None)
+def validate_code_in_code_system(
+    context: RequestContext, resource_id: str | None = None
+) -> JsonResponse:
+    """Answer `CodeSystem/$validate-code`: whether a code is in a code system.
+
+    https://hl7.org/fhir/R4/codesystem-operation-validate-code.html
+
+    Raises:
+        Refusal: 400 if url and the system of the code differ.
+
+    """
+    parameters = read_parameters(context, ("url", *_CODE_PARAMETERS))
+    url = parameters.text("url")
+    if resource_id is not None:
+        url = _canonical_url(parameters, "CodeSystem", resource_id)
+    codings = [{"system": url} | coding for coding in _codings(parameters)]
+    if url is not None and any(coding["system"] != url for coding in codings):
+        message = "url and the system of the code differ: send one of them"
+        raise refuse(400, "invalid", message)
+    with context.server.policy.validator() as validator:
+        return _validate_codings(context, validator.terminology, codings, None)
 
 
-def _judged(known: Terminology, codings: list[Json], value_set: str | None) -> JsonResponse:
-    """True for the first that is in; false where all are out; else it cannot be told."""
-    said = [_verdict(known, each, value_set) for each in codings]
-    if True in said:
-        right = codings[said.index(True)]
-        system = right.get("system") or (
-            known.system_of_code(value_set, right["code"]) if value_set else ""
+def _validate_codings(
+    context: RequestContext, terminology: Terminology, codings: list[Json], value_set: str | None
+) -> JsonResponse:
+    """Respond true if one coding is valid, false if all are invalid; otherwise raise 422."""
+    results = [_is_valid(terminology, coding, value_set) for coding in codings]
+    if True in results:
+        coding = codings[results.index(True)]
+        system, code = coding.get("system"), coding["code"]
+        if not system and value_set:
+            system = terminology.system_of_code(value_set, code)
+        display = terminology.display(system, code) if system else None
+        return parameters_response(
+            context, ("result", "valueBoolean", True), ("display", "valueString", display)
         )
-        display = known.display(system, right["code"]) if system else None
-        return parameters(("result", "valueBoolean", True), ("display", "valueString", display))
-    if None in said:
-        raise _undecided(known, value_set)
-    where = "the value set" if value_set else "the code system"
-    message = f"the code is not in {where}, or its display is another"
-    return parameters(("result", "valueBoolean", False), ("message", "valueString", message))
+    if None in results:
+        raise _undecidable(terminology, value_set)
+    where = "value set" if value_set else "code system"
+    message = f"the code is not in the {where}, or has another display"
+    return parameters_response(
+        context, ("result", "valueBoolean", False), ("message", "valueString", message)
+    )
 
 
-def _verdict(known: Terminology, coding: Json, value_set: str | None) -> bool | None:
+def _is_valid(terminology: Terminology, coding: Json, value_set: str | None) -> bool | None:
+    """Return whether a coding is in a value set, or its code system; None if unknown."""
     system, code, display = (coding.get(name) for name in ("system", "code", "display"))
     if not isinstance(code, str) or not isinstance(system or "", str):
-        raise refuse(400, "value", "code and system are texts")
+        raise refuse(400, "value", "code and system must be texts")
     if system is None:
         if value_set is None:
-            raise refuse(400, "required", "system is missing; a code alone means nothing")
-        return known.contains(value_set, None, code)
-    said = known.validate_code(system, code, value_set=value_set)
-    concept = known.lookup(system, code) if said and display else None
+            message = "system is required: a code has a meaning only in a code system"
+            raise refuse(400, "required", message)
+        return terminology.contains(value_set, None, code)
+    result = terminology.validate_code(system, code, value_set=value_set)
+    concept = terminology.lookup(system, code) if result and display else None
     if concept is None:
-        return said
-    right = {each.casefold() for each in concept.displays_in(None)}
-    return str(display).casefold() in right if right else said
+        return result
+    displays = {text.casefold() for text in concept.displays_in(None)}
+    return str(display).casefold() in displays if displays else result
 
 
-def _coded(asked: Inputs) -> list[Json]:
-    found = asked.coding()
-    if not found:
-        raise refuse(400, "required", "there is no code; give code and system, or coding")
-    return found
+def _codings(parameters: OperationParameters) -> list[Json]:
+    codings = parameters.codings()
+    if not codings:
+        message = "a code is required: send code and system, coding, or codeableConcept"
+        raise refuse(400, "required", message)
+    return codings
 
 
 # --- https://hl7.org/fhir/R4/conceptmap-operation-translate.html
 
 
-def translate(name: str | None = None) -> JsonResponse:
-    """`ConceptMap/$translate`: by one of our maps, or from code to code through our own keys."""
-    asked = inputs(("url", "source", "target", "targetsystem", "reverse", *_CODED))
-    wanted, target = asked.text("url"), asked.text("targetsystem")
+def translate(context: RequestContext, resource_id: str | None = None) -> JsonResponse:
+    """Answer `ConceptMap/$translate`: by one map, or from code to code through our own keys.
+
+    Raises:
+        Refusal: 404 unknown map, 400 if value sets are given by `source` or `target`.
+
+    """
+    names = ("url", "source", "target", "targetsystem", "reverse", *_CODE_PARAMETERS)
+    parameters = read_parameters(context, names)
+    url, target_system = parameters.text("url"), parameters.text("targetsystem")
     maps = [
-        each
-        for each in conformance.definitions()
-        if each["resourceType"] == "ConceptMap"
-        and (name is None or each["id"] == name)
-        and (wanted is None or each["url"] == wanted)
+        definition
+        for definition in conformance.definitions()
+        if definition["resourceType"] == "ConceptMap"
+        and (resource_id is None or definition["id"] == resource_id)
+        and (url is None or definition["url"] == url)
     ]
     if not maps:
-        raise responses.unknown("ConceptMap")
-    if asked.text("source") or asked.text("target"):
-        message = "source and target are value sets; ask by url of the map and targetsystem"
+        raise not_found("ConceptMap")
+    if parameters.text("source") or parameters.text("target"):
+        message = "source and target are not supported: use url of the map, and targetsystem"
         raise refuse(400, "not-supported", message)
-    backwards, through = asked.flag("reverse"), name is None and wanted is None
+    is_reverse, through_keys = parameters.flag("reverse"), resource_id is None and url is None
     rows = [
-        ("match", "part", _match(equivalence, system, code, url))
-        for coding in _coded(asked)
-        for each in maps
-        for equivalence, system, code, url in _targets(each, coding, backwards, through)
-        if target in {None, system}
+        ("match", "part", _match(equivalence, system, code, map_url))
+        for coding in _codings(parameters)
+        for concept_map in maps
+        for equivalence, system, code, map_url in _targets(
+            concept_map, coding, is_reverse=is_reverse, through_keys=through_keys
+        )
+        if target_system in {None, system}
     ]
-    silent = None if rows else "no map has this code"
-    found = any(part[0]["valueCode"] not in _NO_MATCH for _, _, part in rows)
-    return parameters(("result", "valueBoolean", found), ("message", "valueString", silent), *rows)
+    explanation = None if rows else "no map has this code"
+    has_match = any(part[0]["valueCode"] not in _NO_MATCH for _, _, part in rows)
+    return parameters_response(
+        context,
+        ("result", "valueBoolean", has_match),
+        ("message", "valueString", explanation),
+        *rows,
+    )
 
 
 _NO_MATCH = {"unmatched", "disjoint"}
-#: https://hl7.org/fhir/R4/valueset-concept-map-equivalence.html seen from the other side
-_BACKWARDS = {"wider": "narrower", "narrower": "wider"}
+#: https://hl7.org/fhir/R4/valueset-concept-map-equivalence.html in the reverse direction
+_REVERSED = {"wider": "narrower", "narrower": "wider"}
 _Target = tuple[str, str, str, str]
 
 
-def _targets(map_: Json, coding: Json, backwards: bool, through: bool) -> Iterator[_Target]:
-    """Equivalence, system, code and map of what a code is mapped to."""
+def _targets(
+    concept_map: Json, coding: Json, *, is_reverse: bool, through_keys: bool
+) -> Iterator[_Target]:
+    """Yield equivalence, system, code and map URL of what a code is mapped to."""
     system, code = coding.get("system"), coding.get("code")
-    forward = list(_rows(map_))
-    for key_system, key, equivalence, other, target in forward:
-        if backwards and (other, target) == (system, code):
-            yield _BACKWARDS.get(equivalence, equivalence), key_system, key, map_["url"]
-        elif not backwards and (key_system, key) == (system, code):
-            yield equivalence, other, target, map_["url"]
-    if not through or backwards:
+    url = concept_map["url"]
+    rows = list(_map_rows(concept_map))
+    for key_system, key, equivalence, target_system, target in rows:
+        if is_reverse and (target_system, target) == (system, code):
+            yield _REVERSED.get(equivalence, equivalence), key_system, key, url
+        elif not is_reverse and (key_system, key) == (system, code):
+            yield equivalence, target_system, target, url
+    if not through_keys or is_reverse:
         return
-    # a code that means one of our keys means what the key means
+    # a code equivalent to one of our keys maps to what the key maps to
     keys = {
         key
-        for _, key, equivalence, other, target in forward
-        if equivalence == "equivalent" and (other, target) == (system, code)
+        for _, key, equivalence, target_system, target in rows
+        if equivalence == "equivalent" and (target_system, target) == (system, code)
     }
-    for _, key, equivalence, other, target in forward:
-        if key in keys and (other, target) != (system, code):
-            yield equivalence, other, target, map_["url"]
+    for _, key, equivalence, target_system, target in rows:
+        if key in keys and (target_system, target) != (system, code):
+            yield equivalence, target_system, target, url
 
 
-def _rows(map_: Json) -> Iterator[tuple[str, str, str, str, str]]:
-    for group in map_["group"]:
+def _map_rows(concept_map: Json) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield source system and code, equivalence, target system and code."""
+    for group in concept_map["group"]:
         for element in group["element"]:
             for target in element.get("target", ()):
                 yield (
@@ -196,41 +247,48 @@ def _match(equivalence: str, system: str, code: str, url: str) -> list[Json]:
     ]
 
 
-# --- what they share
+# --- shared
 
 
-def _canonical(asked: Inputs, kind: str, name: str | None) -> str:
-    """The url that is asked about: that of a definition by id, or the one given."""
-    url = asked.text("url")
-    if name is None:
+def _canonical_url(
+    parameters: OperationParameters, resource_type: str, resource_id: str | None
+) -> str:
+    """Return the URL of the definition that an operation is about, by id or by `url`."""
+    url = parameters.text("url")
+    if resource_id is None:
         if url is None:
-            raise refuse(400, "required", f"url is missing; name the {kind}")
+            message = f"url is required: add the canonical URL of the {resource_type}"
+            raise refuse(400, "required", message)
         return url
-    known = conformance.all_of(kind).get(name)
-    if known is None:
-        raise responses.unknown(kind)
-    own = str(responses.as_value(known)["url"])
-    if url not in {None, own}:
-        raise refuse(400, "invalid", f"url is not that of this {kind}")
-    return own
+    definition = conformance.definitions_by_id(resource_type).get(resource_id)
+    if definition is None:
+        raise not_found(resource_type)
+    own_url = str(parse_version(definition)["url"])
+    if url not in {None, own_url}:
+        message = f"url is not that of this {resource_type}: remove it"
+        raise refuse(400, "invalid", message)
+    return own_url
 
 
-def _undecided(known: Terminology, url: str | None) -> Exception:
-    if url is not None and known.value_set(url) is None:
-        return responses.unknown("ValueSet")
-    message = "this cannot be told here: a code system that it needs is not part of this server"
+def _undecidable(terminology: Terminology, url: str | None) -> Refusal:
+    """Build the error of a question that the terminology of this server cannot answer."""
+    if url is not None and terminology.value_set(url) is None:
+        return not_found("ValueSet")
+    message = "a code system that this needs is not available here: ask a terminology server"
     return refuse(422, "not-supported", message)
 
 
-def _routes(code: str, kind: str, handler: Any, definition: str) -> Iterator[Route]:
+def _routes(code: str, resource_type: str, handler: Any, definition: str) -> Iterator[Route]:
     url = f"http://hl7.org/fhir/OperationDefinition/{definition}"
-    for rule in (f"{kind}/${code}", f"{kind}/<name>/${code}"):
+    for rule in (f"{resource_type}/${code}", f"{resource_type}/<resource_id>/${code}"):
         yield Route(f"${code}", ("GET", "POST"), rule, handler, url)
 
 
 ROUTES = (
     *_routes("expand", "ValueSet", expand, "ValueSet-expand"),
-    *_routes("validate-code", "ValueSet", validate_code, "ValueSet-validate-code"),
-    *_routes("validate-code", "CodeSystem", validate_code_of_system, "CodeSystem-validate-code"),
+    *_routes("validate-code", "ValueSet", validate_code_in_value_set, "ValueSet-validate-code"),
+    *_routes(
+        "validate-code", "CodeSystem", validate_code_in_code_system, "CodeSystem-validate-code"
+    ),
     *_routes("translate", "ConceptMap", translate, "ConceptMap-translate"),
 )

@@ -1,134 +1,142 @@
-"""`$validate`: all that the validator says, and nothing is kept.
+"""`$validate`: validate a resource without storing it.
 
 https://hl7.org/fhir/R4/resource-operation-validate.html
 """
 
 from typing import Any
 
-from flask import request
-
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError, dumps, loads
+from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir import responses
-from fhir_b12.server.fhir.context import Route, access, facade, form, seen
-from fhir_b12.server.fhir.parameters import Inputs, inputs, of_parameters
+from fhir_b12.server.fhir.lookup import current_version, existing_version
+from fhir_b12.server.fhir.parameters import (
+    OperationParameters,
+    parse_parameters,
+    read_parameters,
+)
 from fhir_b12.server.wire.body import read_body, require_resource_type
-from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.media_types import JSON, require_media_type
-from fhir_b12.server.wire.query import parse_query_string
 from fhir_b12.server.wire.response import JsonResponse, json_response
 
-_KNOWN = ("resource", "mode", "profile")
 _MODES = {"create", "update", "delete", "profile"}
 
 
-def validate(kind: str) -> JsonResponse:
-    """`POST Type/$validate`: a resource, or Parameters with one, a mode and profiles."""
-    return _validated(kind, None)
+def validate(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `POST Type/$validate`: a resource, or Parameters with one, a mode and profiles."""
+    return _validate_body(context, resource_type, None)
 
 
-def validate_update(kind: str, name: str) -> JsonResponse:
-    """`POST Type/id/$validate`: as what is to stand there."""
-    return _validated(kind, name)
+def validate_update(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `POST Type/id/$validate`: a resource that is to be stored under this id."""
+    return _validate_body(context, resource_type, resource_id)
 
 
-def validate_stored(kind: str, name: str) -> JsonResponse:
-    """`GET Type/id/$validate`: what stands there."""
-    asked = inputs(_KNOWN[1:])
-    version = facade().store.read(kind, name, access()) if is_id(name) else None
-    if version is None:
-        raise responses.unknown(kind)
-    if version.body is None:
-        raise responses.gone(version)
-    seen((version,))
-    return _told(version.body, asked)
+def validate_stored(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `GET Type/id/$validate`: the stored resource."""
+    parameters = read_parameters(context, ("mode", "profile"))
+    version = existing_version(context, resource_type, resource_id)
+    context.record_access((version,))
+    return _validate(context, version.body, parameters)
 
 
-def _validated(kind: str, name: str | None) -> JsonResponse:
-    config = facade().config
-    require_media_type(request, JSON)
-    text = read_body(request, config)
-    pairs: list[tuple[str, Any]] = list(parse_query_string(request.query_string, config))
+def _validate_body(
+    context: RequestContext, resource_type: str, resource_id: str | None
+) -> JsonResponse:
+    require_media_type(context.request, JSON)
+    text = read_body(context.request, context.config)
+    pairs: list[tuple[str, Any]] = list(context.query_pairs())
     data: Any = text
     try:
-        value = loads(text, max_bytes=config.max_body)
+        value = loads(text, max_bytes=context.config.max_body)
     except JsonError:
-        value = None  # the validator says what is wrong with it
-    if _is_wrapped(value, kind):
-        pairs += of_parameters(value)
-        data = Inputs(pairs).one("resource", dict)
+        value = None  # the validator reports what is wrong with the JSON
+    if _is_operation_input(value, resource_type):
+        pairs += parse_parameters(value)
+        data = OperationParameters(pairs).one("resource", dict)
         value = data
-    asked = Inputs(pairs)
-    mode = asked.text("mode")
+    parameters = OperationParameters(pairs)
+    mode = parameters.text("mode")
     if mode not in {None, *_MODES}:
-        raise refuse(400, "value", f"mode is none of {', '.join(sorted(_MODES))}")
+        raise refuse(400, "value", f"mode must be one of {', '.join(sorted(_MODES))}")
     if mode == "delete":
-        return _deletable(kind, name)
+        return _validate_delete(context, resource_type, resource_id)
     if data is None or not text.strip():
-        raise refuse(400, "required", "there is no resource to validate; send one")
+        message = "the resource to validate is required: send it as body or as parameter resource"
+        raise refuse(400, "required", message)
     if isinstance(value, dict):
-        require_resource_type(value, kind)
-    return _told(data, asked, _of_mode(value, name, mode))
+        require_resource_type(value, resource_type)
+    return _validate(context, data, parameters, _validate_id(value, resource_id, mode))
 
 
-def _is_wrapped(value: Any, kind: str) -> bool:
-    """Whether a body is the operation's Parameters and not what is to be validated."""
+def _is_operation_input(value: Any, resource_type: str) -> bool:
+    """Return True for the Parameters of the operation, False for the resource to validate."""
     if not isinstance(value, dict) or value.get("resourceType") != "Parameters":
         return False
-    parts = value.get("parameter")
-    names = {part.get("name") for part in parts if isinstance(part, dict)} if parts else set()
-    return kind != "Parameters" or "resource" in names
+    rows = value.get("parameter")
+    names = {row.get("name") for row in rows if isinstance(row, dict)} if rows else set()
+    return resource_type != "Parameters" or "resource" in names
 
 
-def _of_mode(value: Any, name: str | None, mode: str | None) -> tuple[Issue, ...]:
-    """What the server would say of the id."""
+def _validate_id(value: Any, resource_id: str | None, mode: str | None) -> tuple[Issue, ...]:
+    """Return what the interaction of a mode would report about the id."""
     if not isinstance(value, dict):
         return ()
-    kind, known = value["resourceType"], value.get("id")
-    if name is not None and known != name:
-        return (Issue("error", "invalid", f"{kind}.id", "the id is not that of the url"),)
-    if mode == "create" and known is not None:
-        message = "the server gives a new resource an id of its own; this one will be lost"
-        return (Issue("warning", "informational", f"{kind}.id", message),)
-    if mode == "update" and known is None:
-        return (Issue("error", "required", f"{kind}.id", "an update names the id; add it"),)
+    path, own_id = f"{value['resourceType']}.id", value.get("id")
+    if resource_id is not None and own_id != resource_id:
+        message = "id must be the id in the URL: change one of them"
+        return (Issue("error", "invalid", path, message),)
+    if mode == "create" and own_id is not None:
+        message = "a create assigns a new id and ignores this one: remove it, or use an update"
+        return (Issue("warning", "informational", path, message),)
+    if mode == "update" and own_id is None:
+        return (Issue("error", "required", path, "id is required for an update: add it"),)
     return ()
 
 
-def _deletable(kind: str, name: str | None) -> JsonResponse:
-    """Whether a delete would find something, and may."""
-    if name is None:
-        raise refuse(400, "required", "mode delete is of one resource; name its id in the url")
-    if facade().store.read(kind, name, access()) is None:
-        raise responses.unknown(kind)
-    if access().limits(kind, "d") is None:
-        raise refuse(403, "forbidden", f"{kind} may not be deleted with this token")
-    return _outcome(())
+def _validate_delete(
+    context: RequestContext, resource_type: str, resource_id: str | None
+) -> JsonResponse:
+    """Respond whether a resource could be deleted."""
+    if resource_id is None:
+        message = "mode delete requires an id in the URL: POST TYPE/ID/$validate"
+        raise refuse(400, "required", message)
+    current_version(context, resource_type, resource_id)
+    if context.access.limits(resource_type, "d") is None:
+        message = f"the access token does not allow deleting {resource_type}: request scope d"
+        raise refuse(403, "forbidden", message)
+    return _respond(context, ())
 
 
-def _told(data: Any, asked: Inputs, more: tuple[Issue, ...] = ()) -> JsonResponse:
-    profiles = asked.every("profile")
-    if not all(isinstance(each, str) for each in profiles):
-        raise refuse(400, "value", "a profile is a canonical url")
-    if asked.text("mode") == "profile" and not profiles:
-        raise refuse(400, "required", "mode profile asks for a profile; name one")
-    with facade().policy.validator() as validator:
+def _validate(
+    context: RequestContext,
+    data: Any,
+    parameters: OperationParameters,
+    issues: tuple[Issue, ...] = (),
+) -> JsonResponse:
+    """Validate JSON, parsed or not; respond with its issues after those given."""
+    profiles = parameters.all("profile")
+    if not all(isinstance(profile, str) for profile in profiles):
+        raise refuse(400, "value", "parameter profile must be the canonical URL of a profile")
+    if parameters.text("mode") == "profile" and not profiles:
+        raise refuse(400, "required", "mode profile requires a profile: add parameter profile")
+    with context.server.policy.validator() as validator:
         try:
             report = validator.validate(data, profiles=profiles, positions=True)
         except ValueError as error:
-            message = "a profile that is asked for is not known here"
+            message = "a requested profile is unknown: load its package by FHIR_B12_PACKAGES"
             raise refuse(404, "not-found", message) from error
-    return _outcome((*more, *report))
+    return _respond(context, (*issues, *report))
 
 
-def _outcome(issues: tuple[Issue, ...]) -> JsonResponse:
-    return json_response(dumps(outcome(issues)), result_format=form())
+def _respond(context: RequestContext, issues: tuple[Issue, ...]) -> JsonResponse:
+    return json_response(dumps(outcome(issues)), result_format=context.result_format)
 
 
-_URL = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
+_DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
+_INSTANCE = "<stored:resource_type>/<resource_id>/$validate"
 ROUTES = (
-    Route("$validate", ("POST",), "<resource:kind>/$validate", validate, _URL),
-    Route("$validate", ("POST",), "<stored:kind>/<name>/$validate", validate_update, _URL),
-    Route("$validate", ("GET",), "<stored:kind>/<name>/$validate", validate_stored, _URL),
+    Route("$validate", ("POST",), "<any_type:resource_type>/$validate", validate, _DEFINITION),
+    Route("$validate", ("POST",), _INSTANCE, validate_update, _DEFINITION),
+    Route("$validate", ("GET",), _INSTANCE, validate_stored, _DEFINITION),
 )

@@ -1,4 +1,4 @@
-"""What is asked of a resource before it is kept.  https://hl7.org/fhir/R4/validation.html"""
+"""What a resource must satisfy before it is stored.  https://hl7.org/fhir/R4/validation.html"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,106 +13,122 @@ from fhir_b12.server.errors import Refusal, refuse
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.validation import Validator
 
-#: what R4 itself forbids: stages, and rules of another stage; the rest is of profiles and codes
-_BASE = frozenset({"json", "structure", "invariants", "references", "narrative", "bundle"})
+Json = dict[str, Any]
+#: stages with the rules of R4 itself, and such rules of other stages; the rest is of profiles
+_BASE_STAGES = frozenset({"json", "structure", "invariants", "references", "narrative", "bundle"})
 _BASE_RULES = frozenset({"required-binding", "required-coding"})
-_ADVICE = "plausibility"
-_LINK = "narrative-url-literal"  #: `urn:uuid:…`, which a transaction makes a place
+_PLAUSIBILITY = "plausibility"
+_NARRATIVE_LINK = "narrative-url-literal"  #: `urn:uuid:…`, which a transaction resolves
 
 
-class _OfBase(Validator):
-    """Knows R4's own rules, and looks at no profile."""
+class _BaseValidator(Validator):
+    """Validator of R4's own rules, without profiles."""
 
     def _profiles(self, *_: Any) -> None:
-        """No profile is looked at."""
+        """Validate against no profile."""
 
 
-_KINDS: dict[str, type[Validator]] = {"base": _OfBase, "profile": Validator}
+_VALIDATORS: dict[str, type[Validator]] = {"base": _BaseValidator, "profile": Validator}
 
 
-class Policy:
-    """Holds what is written to the rules that the settings choose for its type."""
+class ValidationPolicy:
+    """Validates resources by the rules that the settings choose for their type."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        # a validator serves one thread at a time; the one used last is taken first, for it is warm
-        self._idle: dict[str, deque[Validator]] = {rules: deque() for rules in _KINDS}
+        # a validator serves one thread at a time; the last used one is taken first: it is warm
+        self._idle: dict[str, deque[Validator]] = {rules: deque() for rules in _VALIDATORS}
 
-    def check(self, resource: dict[str, Any], place: str = "") -> tuple[Issue, ...]:
-        """What is to be said of a resource that may be kept; Refusal 422 where it may not.
+    def check(self, resource: Json, path: str = "") -> tuple[Issue, ...]:
+        """Return the warnings about a resource that may be stored.
 
-        `place` is where it stands in a Bundle, `Bundle.entry[2].resource`.
+        `path` is its FHIRPath in a Bundle, `Bundle.entry[2].resource`.
+
+        Raises:
+            Refusal: 422 with all issues if it must not be stored.
+
         """
-        kind = resource["resourceType"]
-        _refuse_part(resource, place or kind)
-        rules = self._config.check(kind)
+        resource_type = resource["resourceType"]
+        _require_complete(resource, path or resource_type)
+        rules = self._config.check(resource_type)
         if rules == "off":
             return ()
-        weighed = [
-            _placed(found, kind, place)
-            for issue in self._issues(resource, rules)
-            if (found := self._weighed(issue, kind, rules, place)) is not None
+        issues = [
+            _relocate(weighted, resource_type, path)
+            for issue in self._validate(resource, rules)
+            if (weighted := self._apply_settings(issue, resource_type, rules, path)) is not None
         ]
-        if any(issue.is_error for issue in weighed):
-            raise Refusal(422, weighed)
-        return tuple(weighed)
+        if any(issue.is_error for issue in issues):
+            raise Refusal(422, issues)
+        return tuple(issues)
 
-    def check_each(
-        self, rows: Iterable[tuple[dict[str, Any] | None, str]]
-    ) -> list[tuple[Issue, ...]]:
-        """The advice on each of resources and their places; Refusal 422 with all faults of any."""
-        advice: list[tuple[Issue, ...]] = []
-        wrong: list[Issue] = []
-        for resource, place in rows:
+    def check_all(self, rows: Iterable[tuple[Json | None, str]]) -> list[tuple[Issue, ...]]:
+        """Return the warnings about each of several resources, given with their paths.
+
+        Raises:
+            Refusal: 422 with the errors of all that must not be stored.
+
+        """
+        warnings: list[tuple[Issue, ...]] = []
+        errors: list[Issue] = []
+        for resource, path in rows:
             try:
-                advice.append(self.check(resource, place) if resource else ())
+                warnings.append(self.check(resource, path) if resource else ())
             except Refusal as refusal:
-                wrong += refusal.issues
-        if wrong:
-            raise Refusal(422, wrong)
-        return advice
+                errors += refusal.issues
+        if errors:
+            raise Refusal(422, errors)
+        return warnings
 
-    def hold(self, resource: Any) -> None:
-        """Refuse what may not be kept: the check of a store on what a patch made."""
-        kind = resource.get("resourceType") if isinstance(resource, dict) else None
-        if kind not in TYPES:
-            raise refuse(422, "structure", "the patch leaves no resource that is kept here")
+    def check_patched(self, resource: Any) -> None:
+        """Check the result of a patch, which may be any JSON.
+
+        Raises:
+            Refusal: 422 if it must not be stored.
+
+        """
+        resource_type = resource.get("resourceType") if isinstance(resource, dict) else None
+        if resource_type not in TYPES:
+            message = "the patched resource has no supported resourceType: do not change it"
+            raise refuse(422, "structure", message)
         self.check(resource)
 
     @contextmanager
     def validator(self, rules: str = "profile") -> Iterator[Validator]:
-        """A validator that nobody else has for now."""
+        """Provide a validator that no other thread uses; `rules` are `base` or `profile`."""
         idle = self._idle[rules]
         try:
             validator = idle.pop()
         except IndexError:
-            validator = _KINDS[rules](packages=self._config.packages)
+            validator = _VALIDATORS[rules](packages=self._config.packages)
         try:
             yield validator
         finally:
             idle.append(validator)
 
-    def _issues(self, resource: dict[str, Any], rules: str) -> list[Issue]:
+    def _validate(self, resource: Json, rules: str) -> list[Issue]:
         with self.validator(rules) as validator:
             return list(validator.validate(resource))
 
-    def _weighed(self, issue: Issue, kind: str, rules: str, place: str) -> Issue | None:
-        """An issue as grave as the settings say."""
-        if issue.stage == _ADVICE:
-            advice = self._config.advice(kind)
+    def _apply_settings(
+        self, issue: Issue, resource_type: str, rules: str, path: str
+    ) -> Issue | None:
+        """Return an issue with the severity that the settings give it, None to ignore it."""
+        if issue.stage == _PLAUSIBILITY:
+            advice = self._config.advice(resource_type)
             if advice == "off":
                 return None
             if advice == "error" and issue.severity == "warning":
                 return msgspec.structs.replace(issue, severity="error")
-        elif place and issue.rule == _LINK:
+        elif path and issue.rule == _NARRATIVE_LINK:
             return None
-        elif rules == "base" and issue.is_error and not _is_base(issue):
+        elif rules == "base" and issue.is_error and not is_base_rule(issue):
             return msgspec.structs.replace(issue, severity="warning")
         return issue
 
 
-def _refuse_part(resource: dict[str, Any], place: str) -> None:
-    """What was read in part is not written back, or the rest is lost.
+def _require_complete(resource: Json, path: str) -> None:
+    """Raise 422 for a resource that was read in part: storing it would delete the rest.
 
     https://hl7.org/fhir/R4/search.html#elements
     """
@@ -120,16 +136,18 @@ def _refuse_part(resource: dict[str, Any], place: str) -> None:
     tags = meta.get("tag") if isinstance(meta, dict) else None
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and tag.get("code") == "SUBSETTED":
-            message = "this is a part of a resource (SUBSETTED); read the whole and change that"
-            raise refuse(422, "business-rule", message, f"{place}.meta.tag")
+            message = "the resource is incomplete (tag SUBSETTED): read all of it and change that"
+            raise refuse(422, "business-rule", message, f"{path}.meta.tag")
 
 
-def _is_base(issue: Issue) -> bool:
-    return issue.stage in _BASE or issue.rule in _BASE_RULES
+def is_base_rule(issue: Issue) -> bool:
+    """Return True if an issue breaks a rule of R4 itself, not one of a profile."""
+    return issue.stage in _BASE_STAGES or issue.rule in _BASE_RULES
 
 
-def _placed(issue: Issue, kind: str, place: str) -> Issue:
-    if not place:
+def _relocate(issue: Issue, resource_type: str, path: str) -> Issue:
+    """Return an issue located in the Bundle that has the resource at `path`."""
+    if not path:
         return issue
-    inner = issue.expression.removeprefix(kind)
-    return msgspec.structs.replace(issue, expression=place + inner)
+    inner = issue.expression.removeprefix(resource_type)
+    return msgspec.structs.replace(issue, expression=path + inner)

@@ -1,166 +1,221 @@
-"""Create, update, patch, delete, each with or without a condition.
+"""Create, update, patch and delete, each with or without criteria.
 
 https://hl7.org/fhir/R4/http.html#create https://hl7.org/fhir/R4/http.html#update
 """
 
 from typing import Any
 
-from flask import request
-
-from fhir_b12.jsonio import loads
+from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir import responses
-from fhir_b12.server.fhir.context import Route, apply, facade, parse
+from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.fhir.responses import change_response
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Change
-from fhir_b12.server.wire.body import read_body, read_resource
+from fhir_b12.server.wire.body import read_json, read_resource
 from fhir_b12.server.wire.conditional_headers import parse_if_match
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.media_types import PATCH_JSON, require_media_type
-from fhir_b12.server.wire.query import Pairs, parse_criteria, parse_query_string
+from fhir_b12.server.wire.query import Pairs, parse_criteria
 from fhir_b12.server.wire.response import JsonResponse
 
+_FORMAT_PARAMETERS = {"_format", "_pretty", "_summary", "_elements"}
 
-def create(kind: str) -> JsonResponse:
-    """`POST Type`, with If-None-Exist only if nothing matches.
 
-    fhirpy writes the condition as the query of the url; making a second one would do harm.
+def create(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `POST Type`; with If-None-Exist only if nothing matches.
+
+    fhirpy sends the criteria as the query of the URL; ignoring them would create duplicates.
+
+    Raises:
+        Refusal: 400 if If-None-Exist is not percent-encoded.
+
     """
-    here = facade()
-    resource = read_resource(request, here.config, kind)
-    header = request.headers.get("If-None-Exist")
+    resource = read_resource(context.request, context.config, resource_type)
+    header = context.request.headers.get("If-None-Exist")
     if header is not None and not header.isascii():
-        raise refuse(400, "invalid", "If-None-Exist is not percent-encoded")
-    condition = none_exist(header, kind)
-    if condition is None and (asked := _asked()):
-        condition = the_one(kind, asked)
-    advice = here.policy.check(resource)
-    change = Change(method="POST", type=kind, resource=resource, criteria=condition)
-    return responses.written(apply([change])[0], advice)
+        raise refuse(400, "invalid", "If-None-Exist is not ASCII: percent-encode its values")
+    criteria = parse_if_none_exist(context, header, resource_type)
+    if criteria is None and (pairs := _criteria_pairs(context)):
+        criteria = parse_write_criteria(context, resource_type, pairs)
+    advice = context.server.policy.check(resource)
+    change = Change(method="POST", type=resource_type, resource=resource, criteria=criteria)
+    return change_response(context, context.apply([change])[0], advice)
 
 
-def update(kind: str, name: str) -> JsonResponse:
-    """`PUT Type/id`; creates where there is none."""
-    here = facade()
-    resource = read_resource(request, here.config, kind)
-    check_id(resource, name)
-    advice = here.policy.check(resource)
-    change = Change(method="PUT", type=kind, id=name, resource=resource, if_match=_if_match())
-    return responses.written(apply([change])[0], advice)
-
-
-def update_found(kind: str) -> JsonResponse:
-    """`PUT Type?query`: the one that matches, or a new one.  https://hl7.org/fhir/R4/http.html#cond-update"""
-    here = facade()
-    resource = read_resource(request, here.config, kind)
-    condition = the_one(kind, _asked())
-    name = resource.get("id")
-    if name is not None and not is_id(name):
-        raise refuse(400, "value", "the id is none", f"{kind}.id")
-    advice = here.policy.check(resource)
+def update(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `PUT Type/id`; creates the resource if it does not exist."""
+    resource = read_resource(context.request, context.config, resource_type)
+    require_id(resource, resource_id)
+    advice = context.server.policy.check(resource)
     change = Change(
-        method="PUT", type=kind, id=name, resource=resource, criteria=condition,
-        if_match=_if_match(),
+        method="PUT", type=resource_type, id=resource_id, resource=resource,
+        if_match=_if_match(context),
     )  # fmt: skip
-    return responses.written(apply([change])[0], advice)
+    return change_response(context, context.apply([change])[0], advice)
 
 
-def patch(kind: str, name: str) -> JsonResponse:
-    """`PATCH Type/id` by JSON Patch.  https://hl7.org/fhir/R4/http.html#patch"""
+def conditional_update(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `PUT Type?query`.  https://hl7.org/fhir/R4/http.html#cond-update
+
+    Updates the only match; creates the resource if nothing matches.
+
+    Raises:
+        Refusal: 400 if the resource has an invalid id.
+
+    """
+    resource = read_resource(context.request, context.config, resource_type)
+    criteria = parse_write_criteria(context, resource_type, _criteria_pairs(context))
+    resource_id = resource.get("id")
+    if resource_id is not None and not is_id(resource_id):
+        raise _invalid_id(resource_type)
+    advice = context.server.policy.check(resource)
     change = Change(
-        method="PATCH", type=kind, id=_named(kind, name), patch=_operations(), if_match=_if_match()
-    )
-    return responses.written(apply([change], check=facade().policy.hold)[0])
+        method="PUT", type=resource_type, id=resource_id, resource=resource, criteria=criteria,
+        if_match=_if_match(context),
+    )  # fmt: skip
+    return change_response(context, context.apply([change])[0], advice)
 
 
-def patch_found(kind: str) -> JsonResponse:
-    """`PATCH Type?query`: the one that matches."""
-    operations, condition = _operations(), the_one(kind, _asked())
+def patch(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `PATCH Type/id` with a JSON Patch.  https://hl7.org/fhir/R4/http.html#patch"""
     change = Change(
-        method="PATCH", type=kind, criteria=condition, patch=operations, if_match=_if_match()
-    )
-    return responses.written(apply([change], check=facade().policy.hold)[0])
+        method="PATCH", type=resource_type, id=_existing_id(resource_type, resource_id),
+        patch=_read_patch(context), if_match=_if_match(context),
+    )  # fmt: skip
+    results = context.apply([change], check=context.server.policy.check_patched)
+    return change_response(context, results[0])
 
 
-def delete(kind: str, name: str) -> JsonResponse:
-    """`DELETE Type/id`; what is not there is deleted already.  https://hl7.org/fhir/R4/http.html#delete"""
-    change = Change(method="DELETE", type=kind, id=_named(kind, name), if_match=_if_match())
-    return responses.written(apply([change])[0])
+def conditional_patch(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `PATCH Type?query`: patch the only match."""
+    operations = _read_patch(context)
+    criteria = parse_write_criteria(context, resource_type, _criteria_pairs(context))
+    change = Change(
+        method="PATCH", type=resource_type, criteria=criteria, patch=operations,
+        if_match=_if_match(context),
+    )  # fmt: skip
+    results = context.apply([change], check=context.server.policy.check_patched)
+    return change_response(context, results[0])
 
 
-def delete_found(kind: str) -> JsonResponse:
-    """`DELETE Type?query`: the one that matches.  https://hl7.org/fhir/R4/http.html#3.1.0.7.1"""
-    change = Change(method="DELETE", type=kind, criteria=the_one(kind, _asked()))
-    return responses.written(apply([change])[0])
+def delete(context: RequestContext, resource_type: str, resource_id: str) -> JsonResponse:
+    """Answer `DELETE Type/id`; succeeds if there is nothing to delete.
+
+    https://hl7.org/fhir/R4/http.html#delete
+    """
+    change = Change(
+        method="DELETE", type=resource_type, id=_existing_id(resource_type, resource_id),
+        if_match=_if_match(context),
+    )  # fmt: skip
+    return change_response(context, context.apply([change])[0])
 
 
-# --- what they share, with transactions too
+def conditional_delete(context: RequestContext, resource_type: str) -> JsonResponse:
+    """Answer `DELETE Type?query`: delete the only match.
+
+    https://hl7.org/fhir/R4/http.html#3.1.0.7.1
+    """
+    criteria = parse_write_criteria(context, resource_type, _criteria_pairs(context))
+    change = Change(method="DELETE", type=resource_type, criteria=criteria)
+    return change_response(context, context.apply([change])[0])
 
 
-def check_id(resource: dict[str, Any], name: str) -> None:
-    """Refuse a resource whose id is not that of its url."""
-    kind = resource["resourceType"]
-    if not is_id(name):
-        raise refuse(400, "value", "an id has 1 to 64 of A-Z a-z 0-9 - .", f"{kind}.id")
-    if resource.get("id") != name:
-        raise refuse(400, "invalid", "the id is not the one that the url names", f"{kind}.id")
+# --- shared with transactions
 
 
-def none_exist(header: str | None, kind: str) -> Query | None:
-    """The condition of a create."""
+def require_id(resource: dict[str, Any], resource_id: str) -> None:
+    """Check that a resource has the id in its URL.
+
+    Raises:
+        Refusal: 400 if the id is invalid, or another one.
+
+    """
+    resource_type = resource["resourceType"]
+    if not is_id(resource_id):
+        raise _invalid_id(resource_type)
+    if resource.get("id") != resource_id:
+        message = "id must be the id in the URL: change one of them"
+        raise refuse(400, "invalid", message, f"{resource_type}.id")
+
+
+def _invalid_id(resource_type: str) -> Exception:
+    message = "invalid id: use 1 to 64 of A-Z a-z 0-9 - ."
+    return refuse(400, "value", message, f"{resource_type}.id")
+
+
+def parse_if_none_exist(
+    context: RequestContext, header: str | None, resource_type: str
+) -> Query | None:
+    """Parse the criteria of a conditional create, None if it has none."""
     if header is None:
         return None
-    return the_one(kind, parse_criteria(header, kind, facade().config))
+    pairs = parse_criteria(header, resource_type, context.config)
+    return parse_write_criteria(context, resource_type, pairs)
 
 
-def the_one(kind: str, asked: Pairs) -> Query:
-    """The condition that finds what to write to: it must say what it looks for, in known words."""
-    query = parse(kind, asked, strict=True) if asked else None
+def parse_write_criteria(context: RequestContext, resource_type: str, pairs: Pairs) -> Query:
+    """Parse the criteria of a conditional interaction; unknown parameters are an error.
+
+    Raises:
+        Refusal: 412 if nothing is searched for, 400 if a parameter is unknown or invalid.
+
+    """
+    query = context.parse_search(resource_type, pairs, strict=True) if pairs else None
     if query is None or not query.criteria:
-        raise refuse(412, "incomplete", "the condition is empty; name what must match")
+        raise refuse(412, "incomplete", "the criteria are empty: add a search parameter")
     return query
 
 
-def operations_of(value: Any) -> list[Any]:
-    """The operations of a JSON Patch."""
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise refuse(400, "structure", "the body is no JSON Patch, which is a list of operations")
+def require_patch(value: Any) -> list[Any]:
+    """Return a JSON value if it is a list of JSON Patch operations.
+
+    Raises:
+        Refusal: 400 if it is not.
+
+    """
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        message = "the body is not a JSON Patch: send a list of operations"
+        raise refuse(400, "structure", message)
     return value
 
 
-def _operations() -> list[Any]:
-    config = facade().config
-    require_media_type(request, {PATCH_JSON})
-    return operations_of(loads(read_body(request, config), max_bytes=config.max_body))
+def _read_patch(context: RequestContext) -> list[Any]:
+    require_media_type(context.request, {PATCH_JSON})
+    return require_patch(read_json(context.request, context.config))
 
 
-def _named(kind: str, name: str) -> str:
-    if not is_id(name):
-        raise responses.unknown(kind)
-    return name
+def _existing_id(resource_type: str, resource_id: str) -> str:
+    """Return an id, or raise 404: no resource has an invalid one."""
+    if not is_id(resource_id):
+        raise not_found(resource_type)
+    return resource_id
 
 
-def _if_match() -> int | None:
-    if "If-None-Match" in request.headers:
-        message = "If-None-Match is for reads; create on condition with PUT Type?query"
+def _if_match(context: RequestContext) -> int | None:
+    """Return the version that a write requires to be the current one."""
+    headers = context.request.headers
+    if "If-None-Match" in headers:
+        message = (
+            "If-None-Match is supported for reads only: create conditionally by PUT Type?query"
+        )
         raise refuse(400, "not-supported", message)
-    return parse_if_match(request.headers.get("If-Match"))
+    return parse_if_match(headers.get("If-Match"))
 
 
-def _asked() -> Pairs:
-    shape = {"_format", "_pretty", "_summary", "_elements"}
-    if not request.query_string:
+def _criteria_pairs(context: RequestContext) -> Pairs:
+    """Return the criteria in the URL, without what asks for a format of the response."""
+    if not context.request.query_string:
         return []
-    found = parse_query_string(request.query_string, facade().config)
-    return [pair for pair in found if pair[0] not in shape]
+    return [pair for pair in context.query_pairs() if pair[0] not in _FORMAT_PARAMETERS]
 
 
+_TYPE = "<writable:resource_type>"
 ROUTES = (
-    Route("create", ("POST",), "<kept:kind>", create),
-    Route("update", ("PUT",), "<kept:kind>/<name>", update),
-    Route("conditional-update", ("PUT",), "<kept:kind>", update_found),
-    Route("patch", ("PATCH",), "<kept:kind>/<name>", patch),
-    Route("conditional-patch", ("PATCH",), "<kept:kind>", patch_found),
-    Route("delete", ("DELETE",), "<kept:kind>/<name>", delete),
-    Route("conditional-delete", ("DELETE",), "<kept:kind>", delete_found),
+    Route("create", ("POST",), _TYPE, create),
+    Route("update", ("PUT",), f"{_TYPE}/<resource_id>", update),
+    Route("conditional-update", ("PUT",), _TYPE, conditional_update),
+    Route("patch", ("PATCH",), f"{_TYPE}/<resource_id>", patch),
+    Route("conditional-patch", ("PATCH",), _TYPE, conditional_patch),
+    Route("delete", ("DELETE",), f"{_TYPE}/<resource_id>", delete),
+    Route("conditional-delete", ("DELETE",), _TYPE, conditional_delete),
 )

@@ -1,8 +1,8 @@
-"""Plain records beside FHIR, and pages to look at: the same data for who does not speak it.
+"""Therapy records as plain JSON, and HTML pages: the same data without FHIR.
 
-Faults are problem details, https://www.rfc-editor.org/rfc/rfc9457.
+Errors are problem details, https://www.rfc-editor.org/rfc/rfc9457.
 """
 
-from fhir_b12.server.therapy.openapi import PATHS, document, openapi, page
+from fhir_b12.server.therapy.openapi import OPERATIONS, ROUTES, openapi_document
 
-__all__ = ["PATHS", "document", "openapi", "page"]
+__all__ = ["OPERATIONS", "ROUTES", "openapi_document"]

@@ -1,4 +1,4 @@
-"""Therapy records kept, read, and carried between FHIR and plain JSON."""
+"""Therapy records stored, read, and converted between FHIR and plain JSON."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 
 from fhir_b12 import plain
 from fhir_b12.bundles import from_bundle, to_bundle
@@ -15,86 +15,111 @@ from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.records import TherapyRecord
+from fhir_b12.server.context import RequestContext
 from fhir_b12.server.errors import Refusal, refuse
-from fhir_b12.server.fhir import everything, responses, transaction
-from fhir_b12.server.fhir.context import access, facade, seen
-from fhir_b12.server.store import Version
-from fhir_b12.server.wire.body import read_body
-from fhir_b12.server.wire.ids import is_id
+from fhir_b12.server.fhir.everything import patient_versions
+from fhir_b12.server.fhir.lookup import existing_version
+from fhir_b12.server.fhir.responses import parse_version, resource_url
+from fhir_b12.server.fhir.transaction import apply_transaction
+from fhir_b12.server.wire.body import read_json
 from fhir_b12.server.wire.media_types import FHIR_JSON, JSON, require_media_type
 from fhir_b12.server.wire.response import json_response
 from fhir_b12.server.wire.timestamps import format_instant
 
-_JSON = {"application/json"}
+Json = dict[str, Any]
+_PLAIN_JSON = {"application/json"}
 _CHOICE = re.compile(r"(\w+)\.ofType\((\w)(\w*)\)")
 _IN_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]\.resource\.?(.*)", re.DOTALL)
-_WRITER = "urn:uuid:3a5b2c1e-0f4d-4b7a-9c8e-1d2f3a4b5c6d"  #: of the Provenance in its transaction
+#: fullUrl of the Provenance in its transaction
+_PROVENANCE_URL = "urn:uuid:3a5b2c1e-0f4d-4b7a-9c8e-1d2f3a4b5c6d"
 
 
-def keep() -> Response:
-    """Keep a therapy record: all of its resources or none.
+def create_record(context: RequestContext) -> Response:
+    """Store a therapy record: all of its resources or none.
 
-    Sent again it changes nothing, save that R4 cannot find an AdverseEvent by its identifier. A
-    Provenance says that the resources came by mapping, when, and from whom.
+    Storing a record again changes nothing, except that its AdverseEvents are created again: R4
+    cannot search them by identifier. A Provenance says that the resources were mapped from a
+    record, when, and by which client.
+
+    Raises:
+        Refusal: 422 if the record is empty or invalid.
+
     """
-    record = _record()
-    bundle = _bundle(record)
+    record = _read_record(context)
+    bundle = _to_bundle(record)
     if "entry" not in bundle:
-        raise refuse(422, "required", "the record is empty; there is nothing to keep", "$")
-    names = [entry["fullUrl"] for entry in bundle["entry"]]
-    whole = bundle | {"entry": [*bundle["entry"], _provenance(names)]}
-    with _told_by_record(record, bundle):
-        done = [loads(each)["response"] for each in transaction.carried_out(whole)]
-    rows = [{"resource": _place(each["location"]), "status": each["status"]} for each in done]
-    return answer({"resources": rows}, 201)
+        raise refuse(422, "required", "the record is empty: add a patient", "$")
+    full_urls = [entry["fullUrl"] for entry in bundle["entry"]]
+    transaction = bundle | {"entry": [*bundle["entry"], _provenance(context, full_urls)]}
+    with _issues_located_in_record(record, bundle):
+        entries = apply_transaction(context, transaction)
+    responses = [loads(entry)["response"] for entry in entries]
+    base = f"{context.config.base}/"
+    rows = [
+        {
+            "resource": row["location"].removeprefix(base).partition("/_history")[0],
+            "status": row["status"],
+        }
+        for row in responses
+    ]
+    return plain_response({"resources": rows}, 201)
 
 
-def read(name: str) -> Response:
-    """The therapy record of a patient, made of all that is kept of the patient here."""
-    records, issues = of_patient(name)
-    return answer({"records": [plain.to_plain(each) for each in records], "issues": told(issues)})
+def read_record(context: RequestContext, resource_id: str) -> Response:
+    """Read the therapy record of a patient, mapped from all stored resources of the patient."""
+    records, issues = records_of_patient(context, resource_id)
+    return plain_response({
+        "records": [plain.to_plain(record) for record in records],
+        "issues": issues_to_json(issues),
+    })  # fmt: skip
 
 
-def of_patient(name: str) -> tuple[list[TherapyRecord], tuple[Issue, ...]]:
-    """What is kept of a patient, about to be shown, and what of it cannot be read."""
-    if not is_id(name):
-        raise responses.unknown("Patient")
-    patient = facade().store.read("Patient", name, access())
-    if patient is None:
-        raise responses.unknown("Patient")
-    if patient.body is None:
-        raise responses.gone(patient)
-    versions = everything.versions(patient)
-    seen(versions)
-    entries = [_entry(each) for each in versions]
+def records_of_patient(
+    context: RequestContext, patient_id: str
+) -> tuple[list[TherapyRecord], tuple[Issue, ...]]:
+    """Return the records of a patient, and the issues of what could not be mapped.
+
+    The access is recorded: the records are about to be returned.
+
+    Raises:
+        Refusal: 404 or 410 if the patient does not exist.
+
+    """
+    patient = existing_version(context, "Patient", patient_id)
+    versions = patient_versions(context, patient)
+    context.record_access(versions)
+    entries = [
+        {"fullUrl": resource_url(context, version), "resource": parse_version(version)}
+        for version in versions
+    ]
     reading = from_bundle({"resourceType": "Bundle", "type": "collection", "entry": entries})
-    return [each for each in reading.records if each.patient is not None], reading.issues
+    records = [record for record in reading.records if record.patient is not None]
+    return records, reading.issues
 
 
-def as_fhir() -> Response:
-    """The FHIR transaction that a therapy record is; nothing is kept."""
-    record = _record()
-    bundle = _bundle(record)
-    with _told_by_record(record, bundle):
-        facade().policy.check_each(
+def to_fhir(context: RequestContext) -> Response:
+    """Convert a therapy record to a FHIR transaction; nothing is stored."""
+    record = _read_record(context)
+    bundle = _to_bundle(record)
+    with _issues_located_in_record(record, bundle):
+        context.server.policy.check_all(
             (entry["resource"], f"Bundle.entry[{number}].resource")
             for number, entry in enumerate(bundle.get("entry", ()))
         )
-    return answer(bundle, media=FHIR_JSON)
+    return plain_response(bundle, media_type=FHIR_JSON)
 
 
-def as_records() -> Response:
-    """The therapy records of a Bundle, a list or a resource; nothing is kept.
+def from_fhir(context: RequestContext) -> Response:
+    """Convert a FHIR Bundle, list or resource to therapy records; nothing is stored.
 
-    `residue` has the FHIRPath of every leaf that no record holds.
+    `residue` has the FHIRPath of every leaf that is in no record.
     """
-    require_media_type(request, JSON)
-    value = loads(read_body(request, facade().config), max_bytes=facade().config.max_body)
-    reading = from_bundle(value)
-    residue = [each.path for each in reading.ledger if each.kind == "residue"]
-    return answer({
-        "records": [plain.to_plain(each) for each in reading.records],
-        "issues": told(reading.issues),
+    require_media_type(context.request, JSON)
+    reading = from_bundle(read_json(context.request, context.config))
+    residue = [entry.path for entry in reading.ledger if entry.kind == "residue"]
+    return plain_response({
+        "records": [plain.to_plain(record) for record in reading.records],
+        "issues": issues_to_json(reading.issues),
         "residue": residue,
     })  # fmt: skip
 
@@ -102,18 +127,16 @@ def as_records() -> Response:
 # --- records and Bundles
 
 
-def _record() -> TherapyRecord:
-    """The record in the body; Refusal 422 with everything that is wrong with it."""
-    config = facade().config
-    require_media_type(request, _JSON)
-    value = loads(read_body(request, config), max_bytes=config.max_body)
-    record, issues = plain.from_plain(value)
+def _read_record(context: RequestContext) -> TherapyRecord:
+    """Read the record in the body; raise 422 with all issues if it is invalid."""
+    require_media_type(context.request, _PLAIN_JSON)
+    record, issues = plain.from_plain(read_json(context.request, context.config))
     if record is None:
         raise Refusal(422, issues)
     return record
 
 
-def _bundle(record: TherapyRecord) -> dict[str, Any]:
+def _to_bundle(record: TherapyRecord) -> Json:
     try:
         return to_bundle(record)
     except MappingError as error:
@@ -121,74 +144,67 @@ def _bundle(record: TherapyRecord) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_by_record(record: TherapyRecord, bundle: dict[str, Any]) -> Iterator[None]:
-    """What is wrong with the resources that a record became, by where it stands in the record."""
+def _issues_located_in_record(record: TherapyRecord, bundle: Json) -> Iterator[None]:
+    """Locate the issues of mapped resources in the record that they were mapped from."""
     try:
         yield
     except Refusal as refusal:
         places = [place for place, _ in record.places()]
         leaves = [leaf for leaf in explain(from_bundle(bundle)) if leaf.field]
-        issues = [_by_record(each, places, leaves) for each in refusal.issues]
+        issues = [_locate_in_record(issue, places, leaves) for issue in refusal.issues]
         raise Refusal(refusal.status, issues, refusal.headers) from refusal
 
 
-def _by_record(issue: Issue, places: Sequence[str], leaves: Iterable[Leaf]) -> Issue:
-    found = _IN_ENTRY.match(issue.expression)
-    if found is None or int(found[1]) >= len(places):
+def _locate_in_record(issue: Issue, places: Sequence[str], leaves: Iterable[Leaf]) -> Issue:
+    """Return an issue of `Bundle.entry[1]…` at its path in the record, `$.labResults[0]…`."""
+    match = _IN_ENTRY.match(issue.expression)
+    if match is None or int(match[1]) >= len(places):
         return issue
-    place, path = f"$.{places[int(found[1])]}", found[2]
-    within = _CHOICE.sub(lambda each: f"{each[1]}{each[2].upper()}{each[3]}", issue.expression)
-    within = within.removeprefix("Bundle.")
+    path, element_path = f"$.{places[int(match[1])]}", match[2]
+    fhir_path = _CHOICE.sub(
+        lambda choice: f"{choice[1]}{choice[2].upper()}{choice[3]}", issue.expression
+    ).removeprefix("Bundle.")
     for leaf in leaves:
-        if leaf.path == within or leaf.path.startswith((f"{within}.", f"{within}[")):
-            # a field has no index; where FHIR names it alike, its own is the one
-            below = INDEX.sub("", leaf.path[len(within) :])
+        if leaf.path == fhir_path or leaf.path.startswith((f"{fhir_path}.", f"{fhir_path}[")):
+            # fields have no index: if FHIR has the same name, its path with indexes is used
+            below = INDEX.sub("", leaf.path[len(fhir_path) :])
             field = (leaf.field or "").removesuffix(below)
-            whole = path if INDEX.sub("", path) == field else _camel(field)
-            place += f".{whole}" if path else ""
+            is_same = INDEX.sub("", element_path) == field
+            path += f".{element_path if is_same else _camel_case(field)}" if element_path else ""
             break
-    return msgspec.structs.replace(issue, expression=place, pointer=None)
+    return msgspec.structs.replace(issue, expression=path, pointer=None)
 
 
-def _camel(field: str) -> str:
-    """As plain records spell it: `reference_range.high` is `referenceRange.high`."""
-    return re.sub("_(.)", lambda found: found[1].upper(), field)
+def _camel_case(field: str) -> str:
+    """Return a field as plain records spell it: `referenceRange.high`."""
+    return re.sub("_(.)", lambda match: match[1].upper(), field)
 
 
-def _provenance(names: Sequence[str]) -> dict[str, Any]:
-    """That these came by mapping.  https://hl7.org/fhir/R4/provenance.html"""
-    here = facade()
-    client = str(getattr(access(), "client", "")) or "open"
+def _provenance(context: RequestContext, full_urls: Sequence[str]) -> Json:
+    """Return the transaction entry that records the mapping.
+
+    https://hl7.org/fhir/R4/provenance.html
+    """
+    client, server = context.client or "open", context.config.root
     resource = {
         "resourceType": "Provenance",
-        "target": [{"reference": name} for name in names],
-        "recorded": format_instant(here.clock()),
+        "target": [{"reference": full_url} for full_url in full_urls],
+        "recorded": format_instant(context.now),
         "activity": {"text": "mapped from a plain therapy record"},
-        "agent": [
-            {"who": {"identifier": {"value": client}}, "onBehalfOf": {"display": here.config.root}}
-        ],
+        "agent": [{"who": {"identifier": {"value": client}}, "onBehalfOf": {"display": server}}],
     }
-    asked = {"method": "POST", "url": "Provenance"}
-    return {"fullUrl": _WRITER, "resource": resource, "request": asked}
+    request = {"method": "POST", "url": "Provenance"}
+    return {"fullUrl": _PROVENANCE_URL, "resource": resource, "request": request}
 
 
-def _entry(version: Version) -> dict[str, Any]:
-    return {"fullUrl": responses.url(version), "resource": responses.as_value(version)}
+def issues_to_json(issues: Iterable[Issue]) -> list[Json]:
+    """Return issues as plain JSON."""
+    rows: list[Json] = msgspec.to_builtins(list(issues))
+    return rows
 
 
-def _place(location: str) -> str:
-    """`Observation/1` of the place of a version."""
-    return location.removeprefix(f"{facade().config.base}/").partition("/_history")[0]
-
-
-def told(issues: Iterable[Issue]) -> list[dict[str, Any]]:
-    """Issues as plain JSON."""
-    found: list[dict[str, Any]] = msgspec.to_builtins(list(issues))
-    return found
-
-
-def answer(value: Any, status: int = 200, media: str = "application/json") -> Response:
-    """A value as JSON."""
-    made = json_response(dumps(value), status)
-    made.mimetype = media
-    return made
+def plain_response(value: Any, status: int = 200, media_type: str = "application/json") -> Response:
+    """Build a response of a JSON value."""
+    response = json_response(dumps(value), status)
+    response.mimetype = media_type
+    return response

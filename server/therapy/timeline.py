@@ -1,4 +1,4 @@
-"""A patient's therapy in order of time, as JSON or as a page without scripts."""
+"""A patient's therapy in chronological order, as JSON or as an HTML page without scripts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
-from flask import Response, request
+from flask import Response
 
 from fhir_b12 import plain
 from fhir_b12.datatypes import DateTime, Period
@@ -32,26 +32,30 @@ from fhir_b12.records import (
     VitalSign,
     summary,
 )
-from fhir_b12.server.fhir.context import facade
-from fhir_b12.server.therapy.charts import charts
-from fhir_b12.server.therapy.pages import html
-from fhir_b12.server.therapy.records import answer, of_patient, told
+from fhir_b12.server.context import RequestContext
+from fhir_b12.server.therapy.charts import build_charts
+from fhir_b12.server.therapy.html_pages import html_response
+from fhir_b12.server.therapy.records import (
+    issues_to_json,
+    plain_response,
+    records_of_patient,
+)
 
 
 class Kind(NamedTuple):
-    """How records of a class stand in a timeline."""
+    """How records of a class are shown in a timeline."""
 
     name: str
-    dates: tuple[str, ...]  #: the fields that may say when; the first that does
-    details: Mapping[str, str]  #: the fields that tell more, and the word before each
+    dates: tuple[str, ...]  #: fields that may have the date; the first that is present counts
+    details: Mapping[str, str]  #: fields shown as details -> words before each value
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was, or is to be."""
+class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a therapy, past or planned."""
 
-    date: str | None  #: as precise as it was written
+    date: str | None  #: with the precision of the record
     end: str | None
-    dated: str | None  #: the field that says when
+    dated: str | None  #: the field that has the date
     kind: str
     status: str | None
     title: str
@@ -96,88 +100,97 @@ KINDS: dict[type[Record], Kind] = {
     FollowUpOrder: Kind("follow-up order", ("due", "due_period", "authored"), _ORDERED),
 }  # fmt: skip
 _UNDONE = frozenset({"not-done", "cancelled", "noshow", "not-taken", "revoked"})
-_FOLDED = ("step", "vital sign")  #: there are many in each session
+_FOLDED = ("step", "vital sign")  #: collapsed in the page: each session has many
 
 
-def timeline(name: str) -> Response:
-    """What was found, given, done and felt, and what is to be, in order of time.
+def read_timeline(context: RequestContext, resource_id: str) -> Response:
+    """Read the therapy of a patient in chronological order.
 
-    Dates are as precise as they were written; entries without one stand at the end. A browser
-    gets a page.
+    Dates have the precision of the record; events without a date come last. A browser gets an HTML
+    page.
     """
-    records, issues = of_patient(name)
-    found = entries(records)
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-        made: Response = html("timeline.html", **_shown(records, found), issues=issues)
+    records, issues = records_of_patient(context, resource_id)
+    events = timeline_events(records)
+    accept = context.request.accept_mimetypes
+    response: Response
+    if accept.best_match(["application/json", "text/html"]) == "text/html":
+        values = _page_values(records, events)
+        base = context.config.base
+        response = html_response("timeline.html", base=base, **values, issues=issues)
     else:
-        patient = next((plain.to_plain(each)["patient"] for each in records), None)
-        rows = msgspec.to_builtins(found)
-        made = answer({"patient": patient, "entries": rows, "issues": told(issues)})
-    made.vary.add("Accept")
-    return made
+        patient = next((plain.to_plain(record)["patient"] for record in records), None)
+        rows = msgspec.to_builtins(events)
+        response = plain_response(
+            {"patient": patient, "entries": rows, "issues": issues_to_json(issues)}
+        )
+    response.vary.add("Accept")
+    return response
 
 
-def entries(records: Iterable[TherapyRecord]) -> list[Entry]:
-    """The entries of records, the oldest first, those without a date last."""
-    found = [_entry(record, each) for record in records for each in record if type(each) in KINDS]
-    return sorted(found, key=lambda each: (each.date is None, each.date and begins(each.date)))
+def timeline_events(records: Iterable[TherapyRecord]) -> list[TimelineEvent]:
+    """Return the events of records, oldest first; those without a date come last."""
+    events = [_event(record, part) for record in records for part in record if type(part) in KINDS]
+    return sorted(
+        events, key=lambda event: (event.date is None, event.date and date_start(event.date))
+    )
 
 
-def begins(text: str) -> Fraction:
-    """Where a date begins, in seconds; a date without an offset is taken for UTC."""
-    whole = f"{text}{'0000-01-01'[len(text) :]}"
-    return DateTime(whole if "T" in whole else f"{whole}T00:00:00Z").interval[0]
+def date_start(text: str) -> Fraction:
+    """Return when a date starts, in seconds; one without an offset is taken as UTC."""
+    full = f"{text}{'0000-01-01'[len(text) :]}"
+    return DateTime(full if "T" in full else f"{full}T00:00:00Z").interval[0]
 
 
-def _entry(record: TherapyRecord, each: Record) -> Entry:
-    kind = KINDS[type(each)]
+def _event(record: TherapyRecord, part: Record) -> TimelineEvent:
+    kind = KINDS[type(part)]
     dated, when = next(
-        ((field, value) for field in kind.dates if (value := getattr(each, field)) is not None),
+        ((field, value) for field in kind.dates if (value := getattr(part, field)) is not None),
         (None, None),
     )
-    span = when if isinstance(when, Period) else Period(start=when)
-    begun, end = (span.start, span.end) if span.start else (span.end, None)
-    what = summary.parts(each)[0]
-    if isinstance(each, Infusion | InfusionOrder | MedicationUse):
-        what = summary.words(record.medication(each))
-    return Entry(
-        date=begun.text if begun else None,
+    period = when if isinstance(when, Period) else Period(start=when)
+    date, end = (period.start, period.end) if period.start else (period.end, None)
+    title = summary.parts(part)[0]
+    if isinstance(part, Infusion | InfusionOrder | MedicationUse):
+        title = summary.words(record.medication(part))
+    return TimelineEvent(
+        date=date.text if date else None,
         end=end.text if end else None,
-        dated=dated.removesuffix("_period") if dated and begun else None,
+        dated=dated.removesuffix("_period") if dated and date else None,
         kind=kind.name,
-        status=getattr(each, "status", None),
-        title=what or kind.name,
-        detail="; ".join(_details(each, kind)),
-        resource=f"{_types()[type(each)]}/{each.id}",
+        status=getattr(part, "status", None),
+        title=title or kind.name,
+        detail="; ".join(_details(part, kind)),
+        resource=f"{_resource_types()[type(part)]}/{part.id}",
     )
 
 
-def _details(each: Record, kind: Kind) -> Iterator[str]:
-    if isinstance(each, Observed) and (found := summary.result(each)):
-        yield found
-    for field, word in kind.details.items():
-        if said := summary.whole(getattr(each, field, None)):
-            yield f"{word} {said}".strip()
+def _details(part: Record, kind: Kind) -> Iterator[str]:
+    if isinstance(part, Observed) and (result := summary.result(part)):
+        yield result
+    for field, words in kind.details.items():
+        if text := summary.whole(getattr(part, field, None)):
+            yield f"{words} {text}".strip()
 
 
 @cache
-def _types() -> dict[type[Record], str]:
-    """The resource type of each record."""
-    return {each.record: each.resource for each in map(table.load, table.ORDER)}
+def _resource_types() -> dict[type[Record], str]:
+    """Return the resource type of each class of records."""
+    return {loaded.record: loaded.resource for loaded in map(table.load, table.ORDER)}
 
 
-def _shown(records: Iterable[TherapyRecord], found: Iterable[Entry]) -> dict[str, Any]:
-    """What the page shows, by day."""
+def _page_values(
+    records: Iterable[TherapyRecord], events: Iterable[TimelineEvent]
+) -> dict[str, Any]:
+    """Return the values of the template: the events by day, the charts, the patient."""
     days = []
-    for day, group in groupby(found, lambda each: (each.date or "")[:10]):
-        here = list(group)
-        folded = [each for each in here if each.kind in _FOLDED]
-        days.append((day, [each for each in here if each.kind not in _FOLDED], folded))
+    for day, group in groupby(events, lambda event: (event.date or "")[:10]):
+        of_day = list(group)
+        folded = [event for event in of_day if event.kind in _FOLDED]
+        days.append((day, [event for event in of_day if event.kind not in _FOLDED], folded))
     return {
-        "base": facade().config.base,
-        "patient": next((each.patient for each in records), None),
-        "charts": charts(result for record in records for result in record.lab_results),
+        "patient": next((record.patient for record in records), None),
+        "charts": build_charts(result for record in records for result in record.lab_results),
         "days": days,
         "undone": _UNDONE,
-        "said": summary.whole,
+        "format": summary.whole,
     }

@@ -2,26 +2,26 @@
 (() => {
   const root = location.pathname.replace(/\/therapy\/?$/, "");
   const token = document.getElementById("token");
-  const longest = 500_000; // characters that are set out in lines
+  const maxIndented = 500_000; // characters
 
-  /** JSON in lines; numbers are text here, so that their digits stay. */
-  function pretty(text) {
+  /** Indent JSON without parsing it: numbers stay texts and keep their digits. */
+  function indent(text) {
     const parts = text.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:]+/g) || [];
-    let made = "";
+    let result = "";
     let depth = 0;
-    const line = () => "\n" + "  ".repeat(depth);
+    const newline = () => "\n" + "  ".repeat(depth);
     parts.forEach((part, at) => {
-      const empty = (part === "{" && parts[at + 1] === "}") || (part === "[" && parts[at + 1] === "]");
-      const closed = (part === "}" && parts[at - 1] === "{") || (part === "]" && parts[at - 1] === "[");
-      if (part === "{" || part === "[") { depth += 1; made += part + (empty ? "" : line()); }
-      else if (part === "}" || part === "]") { depth -= 1; made += (closed ? "" : line()) + part; }
-      else if (part === ",") made += part + line();
-      else made += part === ":" ? ": " : part;
+      const opensEmpty = (part === "{" && parts[at + 1] === "}") || (part === "[" && parts[at + 1] === "]");
+      const closesEmpty = (part === "}" && parts[at - 1] === "{") || (part === "]" && parts[at - 1] === "[");
+      if (part === "{" || part === "[") { depth += 1; result += part + (opensEmpty ? "" : newline()); }
+      else if (part === "}" || part === "]") { depth -= 1; result += (closesEmpty ? "" : newline()) + part; }
+      else if (part === ",") result += part + newline();
+      else result += part === ":" ? ": " : part;
     });
-    return made;
+    return result;
   }
 
-  function asked(form) {
+  function buildRequest(form) {
     let path = form.dataset.path;
     const query = new URLSearchParams();
     for (const field of form.elements) {
@@ -44,19 +44,19 @@
     if (button.getAttribute("aria-busy")) return;
     button.setAttribute("aria-busy", "true");
     headers.hidden = body.hidden = true;
-    status.value = "Sent; waiting for the answer";
+    status.value = "Request sent, waiting for the response";
     try {
-      const answer = await fetch(...asked(form));
-      const text = await answer.text();
-      const kind = answer.headers.get("Content-Type") || "";
-      const set = kind.includes("json") && text.length <= longest;
-      status.value = `${answer.status} ${answer.statusText}, ${text.length.toLocaleString("en")} characters`;
-      status.classList.toggle("bad", !answer.ok);
-      headers.querySelector("pre").textContent = [...answer.headers].map((each) => each.join(": ")).join("\n");
-      body.textContent = set ? pretty(text) : text;
+      const response = await fetch(...buildRequest(form));
+      const text = await response.text();
+      const type = response.headers.get("Content-Type") || "";
+      const isIndented = type.includes("json") && text.length <= maxIndented;
+      status.value = `${response.status} ${response.statusText}, ${text.length.toLocaleString("en")} characters`;
+      status.classList.toggle("bad", !response.ok);
+      headers.querySelector("pre").textContent = [...response.headers].map((pair) => pair.join(": ")).join("\n");
+      body.textContent = isIndented ? indent(text) : text;
       headers.hidden = body.hidden = false;
     } catch {
-      status.value = "There was no answer: the server is not reached, or the token holds what no header may";
+      status.value = "No response: the server is unreachable, or the access token has characters that a header cannot have";
       status.classList.add("bad");
     } finally {
       button.removeAttribute("aria-busy");

@@ -30,13 +30,13 @@ def test_the_demo_proves_what_it_claims_and_fits_on_a_screen(inside):
         "every leaf is accounted for once",
         "valid FHIR R4, and by our profiles",
         "read back, digit for digit",
-        "without a token nobody reads",
-        "the clinic sends it: all or nothing",
-        "a search knows units",
-        "the record at the other end is the same",
-        "the hospital may not write",
-        "all of it in files",
-        "who did what is written down",
+        "reads require an access token",
+        "the clinic sends one transaction",
+        "search converts units",
+        "the hospital reads the same record",
+        "the hospital cannot write",
+        "bulk export has every resource",
+        "every access is audited",
     ]
     assert "180.00" in out
     assert "A Bundle nobody here wrote: none is at hand" in out

@@ -67,9 +67,12 @@ def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("serve --open --host 0.0.0.0", "FHIR_B12_OPEN: only on loopback; listen on 127.0.0.1"),
-        ("serve --port x", "FHIR_B12_PORT: write a whole number"),
-        ("backup bundle.json", "bundle.json is there already; name another file"),
+        (
+            "serve --open --host 0.0.0.0",
+            "FHIR_B12_OPEN: an open server must listen on loopback: set FHIR_B12_HOST to 127.0.0.1",
+        ),
+        ("serve --port x", "FHIR_B12_PORT: must be a whole number"),
+        ("backup bundle.json", "bundle.json exists: choose another file"),
         ("restore x --database bundle.json", "bundle.json exists already: name another file"),
     ],
 )
@@ -89,10 +92,10 @@ def test_a_database_is_copied_put_back_and_indexed_anew(inside):
     store.apply([change], FullAccess(), clock=lambda: 0)
     assert call("backup", "copy.db", "--database", "clinic.db")[::2] == (
         0,
-        f"copy.db: {Path('copy.db').stat().st_size} bytes\n",
+        f"copy.db: {Path('copy.db').stat().st_size} bytes written\n",
     )
     store.close()
-    said = "the database is as copy.db was\n"
+    said = "database restored from copy.db\n"
     assert call("restore", "copy.db", "--database", "back.db") == (0, "", said)
     assert call("reindex", "--database", "back.db") == (0, "", "1 resources indexed\n")
 
@@ -101,7 +104,7 @@ def test_a_database_is_copied_put_back_and_indexed_anew(inside):
     ("content", "said"),
     [
         (b"no database" * 1000, "cannot be opened as a SQLite database"),
-        (None, "was written by a newer version of fhir-b12: use that version"),
+        (None, "was written by a newer version of fhir-b12; use that version"),
         ("CREATE TABLE other (a)", "is a database of another program: name another file"),
     ],
 )
@@ -119,19 +122,32 @@ def test_what_is_no_database_of_ours_is_told_and_left_alone(inside, content, sai
 
 def test_a_client_is_registered_listed_and_removed(inside):
     code, keys, err = call("clients", "key", "--jwks", "private.json")
-    assert (code, err) == (0, "private.json is the private key: keep it where the client runs\n")
+    assert (code, err) == (
+        0,
+        "private key written to private.json: keep it on the client's machine\n",
+    )
     assert '"d"' not in keys
     assert Path("private.json").stat().st_mode & 0o777 == 0o600
     Path("jwks.json").write_text(keys, "utf-8")
     again = call("clients", "key", "--jwks", "private.json")
-    assert again == (2, "", "fhir-b12: private.json is there already; name another file\n")
+    assert again == (2, "", "fhir-b12: private.json exists: choose another file with --jwks\n")
     add = ("clients", "add", "ehr", "--jwks", "jwks.json", "--scope", "system/*.rs")
     assert call(*add) == (0, "", "")
     assert call("clients", "list") == (0, "ehr\tsystem/*.rs\n", "")
+    other = (*add[:-1], "system/*.cruds")
+    code, _, err = call(*other)
+    assert (code, "client ehr is registered already" in err, "--replace" in err) == (2, True, True)
+    assert call("clients", "list") == (0, "ehr\tsystem/*.rs\n", "")
+    assert call(*other, "--replace") == (0, "", "")
+    assert call("clients", "list") == (0, "ehr\tsystem/*.cruds\n", "")
     private = ("clients", "add", "a", "--jwks", "private.json", "--scope", "system/*.rs")
     assert call(*private)[0] == 2
     assert call("clients", "remove", "ehr") == (0, "", "")
-    assert call("clients", "remove", "ehr") == (2, "", "fhir-b12: there is no such client\n")
+    assert call("clients", "remove", "ehr") == (
+        2,
+        "",
+        "fhir-b12: no client ehr is registered: see fhir-b12 clients list\n",
+    )
 
 
 def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(inside, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from flask import request, request_finished
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server.fhir.validation_policy import _is_base
+from fhir_b12.server.fhir.validation_policy import is_base_rule
 from fhir_b12.server.wire.media_types import FHIR_JSON
 from fhir_b12.validation import Validator
 
@@ -41,5 +41,5 @@ def faults(text):
     value = loads(text)
     excused = {} if value["resourceType"] in MADE else UNCHECKED
     excused = excused | (IN_PART if b"SUBSETTED" in text else {})
-    found = [each for each in _validator.validate(value) if each.is_error and _is_base(each)]
+    found = [each for each in _validator.validate(value) if each.is_error and is_base_rule(each)]
     return [str(each) for each in found if each.rule not in excused]

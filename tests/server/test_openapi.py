@@ -60,7 +60,7 @@ def test_whatever_is_asked_is_answered_as_the_document_says(root, tmp_path, opti
 @pytest.mark.slow
 @pytest.mark.parametrize("status", ["200", "415"])
 def test_a_document_that_leaves_out_a_status_is_found_untrue(root, tmp_path, status):
-    told = json.loads(dumps(therapy.document(root, is_open=True)))
+    told = json.loads(dumps(therapy.openapi_document(root, is_open=True)))
     del told["paths"]["/therapy/from-fhir"]["post"]["responses"][status]
     (tmp_path / "untrue.json").write_text(json.dumps(told), "utf-8")
     found = run(root, "untrue.json", tmp_path, *COVERAGE, "--include-path", "/therapy/from-fhir")
@@ -72,16 +72,16 @@ def test_each_path_answers_the_demo_as_the_document_says():
     app = create_app(CONFIG, store)
     kept = app.test_client().post("/therapy/records", data=dumps(COURSE), headers=JSON).json
     patients = [row["resource"] for row in kept["resources"] if "Patient/" in row["resource"]]
-    known = {"name": patients[0].partition("/")[2]}
+    known = {"id": patients[0].partition("/")[2]}
     statuses = {}
     for each in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations():
         operation = each.ok()
-        given = {"path_parameters": known} if "{name}" in operation.path else {}
+        given = {"path_parameters": known} if "{id}" in operation.path else {}
         if takes := operation.definition.raw.get("requestBody"):
             schema = takes["content"]["application/json"]["schema"]["$ref"]
             given |= {"body": BODIES[schema.rpartition("/")[2]], "media_type": "application/json"}
         answer = operation.Case(**given).call_and_validate()
         statuses[operation.label] = answer.status_code
-    assert len(statuses) == len(therapy.PATHS)
+    assert len(statuses) == len(therapy.OPERATIONS)
     assert {label: status for label, status in statuses.items() if status >= 400} == {}
     store.close()

@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.app import create_app
-from fhir_b12.server.therapy import document
+from fhir_b12.server.therapy import openapi_document
 from tests.server.auth.conftest import Server
 from tests.server.browser import CHROMIUM, Browser
 from tests.server.fhir.conftest import CONFIG
@@ -81,7 +81,7 @@ def hash_of(text):
 def test_patients_are_found_as_fhir_finds_them(client):
     where = keep(client, COURSE)
     told = client.get("/therapy/patients?family=s%C3%B8ren&birthdate=1958&_total=accurate").json
-    assert schema("Found").is_valid(told)
+    assert schema("PatientPage").is_valid(told)
     (row,) = told["patients"]
     assert (told["total"], told["next"], row["issues"]) == (1, None, [])
     assert {**row["patient"], "id": None} == {**COURSE["patient"], "id": None}
@@ -109,7 +109,7 @@ def test_a_patient_that_no_record_holds_is_told_and_not_hidden(client):
     (row,) = client.get("/therapy/patients").json["patients"]
     assert (row["patient"], [each["code"] for each in row["issues"]]) == (None, ["extension"])
     shown = page(client, row["timeline"].removeprefix("https://fhir.clinic.test")).text
-    assert "What could not be read" in shown
+    assert "Data that could not be read" in shown
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_the_page_names_all_that_can_be_asked(client):
 
 
 def test_the_examples_are_taken_as_they_are(client):
-    for path, each in document("https://fhir.clinic.test")["paths"].items():
+    for path, each in openapi_document("https://fhir.clinic.test")["paths"].items():
         if "post" in each:
             content = each["post"]["requestBody"]["content"]["application/json"]
             answer = post(client, path, dumps(content["example"]))
@@ -342,7 +342,7 @@ def test_a_record_is_asked_for_with_a_token_by_keyboard_alone(browser, guarded):
     with served(guarded.app) as root:
         browser.open(f"{root}/therapy", 400)
         assert browser.run(FITS)
-        find = "document.querySelector('[aria-labelledby=read] input').focus()"
+        find = "document.querySelector('[aria-labelledby=read_record] input').focus()"
         browser.run(find)
         browser.type("one")
         browser.press("Enter", 13)
@@ -353,7 +353,9 @@ def test_a_record_is_asked_for_with_a_token_by_keyboard_alone(browser, guarded):
         browser.run(find)
         browser.press("Enter", 13)
         browser.wait(f"{answer}.startsWith('200')")
-        shown = browser.run("document.querySelector('[aria-labelledby=read] .body').textContent")
+        shown = browser.run(
+            "document.querySelector('[aria-labelledby=read_record] .body').textContent"
+        )
         assert json.loads(shown)["records"][0]["patient"]["name"] == [{"family": "Zebedee"}]
 
 
@@ -365,7 +367,7 @@ def test_json_is_set_out_in_lines_and_loses_no_digit(browser, client):
     sent = client.post("/therapy/to-fhir", data=value, content_type="application/json")
     with served(client.application) as root:
         browser.open(f"{root}/therapy")
-        form = "document.querySelector('[aria-labelledby=as_fhir]')"
+        form = "document.querySelector('[aria-labelledby=to_fhir]')"
         browser.run(f"{form}.elements.body.value = {json.dumps(value.decode())}")
         browser.run(f"{form}.requestSubmit()")
         browser.wait(f"{form}.querySelector('.status').value.startsWith('200')")

@@ -29,12 +29,12 @@ HEAD = b"Host: localhost\r\nContent-Type: application/fhir+json\r\n"
 
 @pytest.fixture
 def port():
-    server = serve.listening(create_app(CONFIG, Temporary()), CONFIG)
-    stop = serve.Stop(server, 5)
-    running = threading.Thread(target=stop.loop)
+    server = serve.create_listening_server(create_app(CONFIG, Temporary()), CONFIG)
+    stop = serve.ServerLoop(server, 5)
+    running = threading.Thread(target=stop.run)
     running.start()
     yield server.effective_port
-    stop.ask()
+    stop.stop()
     running.join()
 
 
@@ -183,15 +183,15 @@ class Slow(Temporary):
 
 
 def test_stopping_finishes_what_was_begun_and_takes_nothing_new():
-    server = serve.listening(create_app(CONFIG, Slow()), CONFIG)
-    stop = serve.Stop(server, 20)
-    running = threading.Thread(target=stop.loop)
+    server = serve.create_listening_server(create_app(CONFIG, Slow()), CONFIG)
+    stop = serve.ServerLoop(server, 20)
+    running = threading.Thread(target=stop.run)
     running.start()
     port, answers = server.effective_port, []
     writing = threading.Thread(target=lambda: answers.append(goes_on(port)))
     writing.start()
     Slow.begun.wait(20)
-    stop.ask()
+    stop.stop()
     while True:  # until it listens no more
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -210,7 +210,7 @@ from fhir_b12.server import serve
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 config = Config(open=True, port=0)
-serve.embedded(create_app(config, Temporary()), config, started=lambda port: print(port, flush=True))
+serve.serve_in_process(create_app(config, Temporary()), config, on_start=lambda port: print(port, flush=True))
 print("ended", flush=True)
 """
 
@@ -240,9 +240,9 @@ def test_a_signal_ends_it_in_good_order(number):
 )
 def test_settings_that_do_not_go_together_are_refused(settings, said):
     with pytest.raises(ConfigError, match=said):
-        serve.checked(replace(Config(), **settings))
+        serve.validate_config(replace(Config(), **settings))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
 def test_open_is_for_loopback(host):
-    assert serve.checked(Config(open=True, host=host)).open
+    assert serve.validate_config(Config(open=True, host=host)).open

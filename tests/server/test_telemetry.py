@@ -29,7 +29,7 @@ class Broken(Temporary):
 @pytest.fixture
 def log():
     stream = io.StringIO()
-    telemetry.set_up(stream)
+    telemetry.configure_log(stream)
     return stream
 
 
@@ -51,7 +51,7 @@ def test_a_request_is_one_line_of_json(log):
         "GET",
         404,
     )
-    assert line["route"] == "/fhir/Patient/<name>"
+    assert line["route"] == "/fhir/Patient/<resource_id>"
     assert re.fullmatch("[0-9a-f]{16}", line["id"])
 
 
@@ -126,9 +126,9 @@ class Gathered(io.StringIO):
 
 def test_lines_are_gathered_and_none_is_lost():
     stream = Gathered()
-    taken = telemetry.Lines(stream, 3600)
+    taken = telemetry.JsonLog(stream, 3600)
     writers = [
-        threading.Thread(target=lambda: [taken.info({"a": 1}) for _ in range(500)])
+        threading.Thread(target=lambda: [taken.append({"a": 1}) for _ in range(500)])
         for _ in range(8)
     ]
     for writer in writers:
@@ -145,7 +145,7 @@ def test_lines_are_gathered_and_none_is_lost():
 def test_lines_are_written_without_another_that_pushes_them():
     stream, written = io.StringIO(), threading.Event()
     stream.flush = written.set
-    telemetry.Lines(stream, 0.01).info({"a": 1})
+    telemetry.JsonLog(stream, 0.01).append({"a": 1})
     assert written.wait(20)
     assert stream.getvalue() == '{"a":1}\n'
 
@@ -173,7 +173,7 @@ def test_metrics_count_by_route_and_show_no_id():
     here.get(f"Patient/{CANARY}?{CANARY}=1")
     text = here.get("/metrics").get_data(as_text=True)
     assert (
-        'fhir_b12_request_seconds_count{method="GET",route="/fhir/Patient/<name>",status="404"} 1.0'
+        'fhir_b12_request_seconds_count{method="GET",route="/fhir/Patient/<resource_id>",status="404"} 1.0'
         in text
     )
     assert CANARY not in text

@@ -33,7 +33,7 @@ def post(client, path, value, **headers):
 
 def schema(name):
     """A validator of one of the schemas that the document names."""
-    whole = therapy.document("https://fhir.clinic.test")
+    whole = therapy.openapi_document("https://fhir.clinic.test")
     return Draft202012Validator({**whole, "$ref": f"#/components/schemas/{name}"})
 
 
@@ -51,7 +51,7 @@ def nameless(value):
 def test_a_record_is_kept_and_comes_back_the_same(client):
     answer = post(client, "/therapy/records", COURSE)
     assert answer.status_code == 201
-    assert schema("Kept").is_valid(answer.json)
+    assert schema("StoredResources").is_valid(answer.json)
     made = {row["resource"].partition("/")[0] for row in answer.json["resources"]}
     assert {"Patient", "Observation", "MedicationAdministration", "Provenance"} <= made
     name = next(
@@ -188,7 +188,7 @@ def test_the_document_names_every_route_and_its_schemas_are_schemas(client):
     told = client.get("/openapi.json").json
     assert told["openapi"] == "3.1.0"
     rules = {
-        (rule.rule.replace("<name>", "{name}"), method.lower())
+        (rule.rule.replace("<resource_id>", "{id}"), method.lower())
         for rule in client.application.url_map.iter_rules()
         if rule.rule.startswith("/therapy/")
         for method in rule.methods - {"OPTIONS", "HEAD"}
@@ -197,3 +197,22 @@ def test_the_document_names_every_route_and_its_schemas_are_schemas(client):
     for name in told["components"]["schemas"]:
         Draft202012Validator.check_schema(told["components"]["schemas"][name])
     assert schema("TherapyRecord").is_valid(json.loads(json.dumps(COURSE, default=float)))
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "column", "pointer"),
+    [
+        (b'{\n "labResults": [\n  {"id": "a",}]}', 3, 13, "/labResults/0"),
+        (b'{"patient": {"id": "1", "id": "2"}}', 1, 25, "/patient/id"),
+        (b"", 1, 1, ""),
+    ],
+)
+def test_json_syntax_errors_have_line_column_and_pointer(client, body, line, column, pointer):
+    for path in ("/therapy/records", "/therapy/to-fhir", "/therapy/from-fhir"):
+        (row,) = post(client, path, body).json["errors"]
+        assert (row["line"], row["column"], row["pointer"]) == (line, column, pointer)
+
+
+def test_errors_in_valid_json_have_no_line(client):
+    rows = post(client, "/therapy/records", {"patient": {"birthDate": "2026-02-30"}}).json["errors"]
+    assert [row for row in rows if "line" in row] == []

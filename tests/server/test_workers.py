@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from fhir_b12.server.app import open_store
-from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config
+from fhir_b12.server.open_store import open_store
 from tests.server.auth.conftest import JWKS, claims, signed
 from tests.server.auth.conftest import form as filled
 from tests.server.durability import kill, serve
@@ -123,7 +123,7 @@ def test_stopping_finishes_what_was_begun(tmp_path):
 def test_an_assertion_gives_one_token_to_many_who_send_it(tmp_path):
     place = database(tmp_path)
     store = open_store(Config(database=place))
-    store.put_client(registered("reader", "system/*.rs", JWKS, None))
+    store.put_client(build_client("reader", "system/*.rs", JWKS, None))
     store.close()
     process, port = serve(place, workers=4, is_open=False)
     url = f"http://127.0.0.1:{port}/auth/token"

@@ -1,4 +1,4 @@
-"""A server that asks for tokens, with some patients, and clients with keys of their own."""
+"""A server with authorization, some patients, and registered clients."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from fhir_b12.server.app import create_app
-from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config
 from fhir_b12.server.store import Change, FullAccess
 from tests.server.fhir.conftest import Client
@@ -53,7 +53,7 @@ CLIENTS = {
 
 
 class Server:
-    """Served, with the store behind it and a clock that a test may turn."""
+    """An application, its store, and a clock that a test may shift."""
 
     def __init__(self, kept=Temporary):
         self.config = Config(public_url=ROOT, audit=False, validation="off")
@@ -65,15 +65,19 @@ class Server:
         ]
         self.store.apply(changes, FullAccess(), clock=lambda: 0)
         for name, (scope, patient) in CLIENTS.items():
-            self.store.put_client(registered(name, scope, JWKS, patient))
+            self.store.put_client(build_client(name, scope, JWKS, patient))
         self.app = create_app(self.config, self.store, clock=self.clock)
         self.client = Client(self.app)
 
+    @staticmethod
+    def seconds():
+        return int(time.time())
+
     def clock(self):
-        return (int(time.time()) + self.shift) * 1_000_000
+        return (self.seconds() + self.shift) * 1_000_000
 
     def ask(self, **form):
-        """The answer of the token endpoint."""
+        """Response of the token endpoint."""
         return self.app.test_client().post("/auth/token", data=form)
 
     def token(self, name, scope=None):
@@ -82,7 +86,7 @@ class Server:
         return answer.json["access_token"]
 
     def as_(self, name, scope=None):
-        """Requests with a client's token."""
+        """Return a function that sends requests with a client's token."""
         headers = {"Authorization": f"Bearer {self.token(name, scope)}"}
 
         def asked(method, path, body=None, **more):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fhir_b12.server.auth.scopes import ScopeError, grants, narrowed
+from fhir_b12.server.auth.scopes import ScopeError, intersect, parse_scopes
 from tests.server.auth.conftest import RSA, TOKEN, claims, form, signed
 from tests.server.fhir.conftest import found
 
@@ -116,18 +116,18 @@ def test_an_export_belongs_to_who_began_it(fresh):
 )  # fmt: skip
 def test_what_is_no_scope_is_told(text):
     with pytest.raises(ScopeError):
-        grants(text)
+        parse_scopes(text)
 
 
 def test_narrowing_never_adds():
-    every = grants(
+    every = parse_scopes(
         "system/*.cruds system/Observation.rs?category=a patient/Patient.r system/Patient.cu"
     )
     for one in every:
         for other in every:
-            for made in narrowed([one], [other]):
-                assert set(made.letters) <= set(one.letters) & set(other.letters)
-                assert set(made.query) == set(one.query) | set(other.query)
+            for made in intersect([one], [other]):
+                assert set(made.actions) <= set(one.actions) & set(other.actions)
+                assert set(made.restrictions) == set(one.restrictions) | set(other.restrictions)
                 assert made.level == one.level == other.level
 
 

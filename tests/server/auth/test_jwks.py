@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey
 
 from fhir_b12.server.app import create_app
 from fhir_b12.server.auth import jwks
-from fhir_b12.server.auth.clients import registered
+from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config, ConfigError
 from tests.server.auth.conftest import JWKS, KEY, ROOT, claims, form, signed
 from tests.server.temporary import Temporary
@@ -99,7 +99,7 @@ def clock():
 def test_a_client_whose_keys_are_elsewhere_gets_a_token(site):
     config = Config(public_url=ROOT, jwks_hosts=(site.netloc,))
     store = Temporary(config)
-    store.put_client(registered("far", "system/*.rs", site.url, None))
+    store.put_client(build_client("far", "system/*.rs", site.url, None))
     client = create_app(config, store).test_client()
 
     def ask(**header):
@@ -112,7 +112,7 @@ def test_a_client_whose_keys_are_elsewhere_gets_a_token(site):
 
 
 def test_a_new_key_is_found_but_nobody_makes_the_server_ask_more_than_once_a_minute(site, clock):
-    found = jwks.Jwks((site.netloc,), clock)
+    found = jwks.JwksCache((site.netloc,), clock)
     assert [each["kid"] for each in found.keys(site.url, "one")] == ["one", "two"]
     site.told = (200, {}, json.dumps({"keys": [OTHER.as_dict(private=False)]}).encode())
     for _ in range(20):
@@ -124,7 +124,7 @@ def test_a_new_key_is_found_but_nobody_makes_the_server_ask_more_than_once_a_min
 
 
 def test_keys_are_believed_for_ten_minutes_also_where_the_address_fails(site, clock):
-    found = jwks.Jwks((site.netloc,), clock)
+    found = jwks.JwksCache((site.netloc,), clock)
     assert found.keys(site.url, "one")
     site.told = (503, {}, b"")
     clock.now += 300
@@ -135,7 +135,7 @@ def test_keys_are_believed_for_ten_minutes_also_where_the_address_fails(site, cl
 
 
 def test_of_many_who_want_the_keys_one_asks(site):
-    found = jwks.Jwks((site.netloc,))
+    found = jwks.JwksCache((site.netloc,))
     threads = [threading.Thread(target=found.keys, args=(site.url, "one")) for _ in range(16)]
     for each in threads:
         each.start()
@@ -161,19 +161,19 @@ ANSWERS = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_no_key_is_taken_from(site, name):
     site.told = ANSWERS[name]
-    assert jwks.Jwks((site.netloc,)).keys(site.url, "one") == []
+    assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
     assert site.asked == ["/jwks.json"]
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_believed(site, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    assert jwks.Jwks((site.netloc,)).keys(site.url, "one") == []
+    assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
     assert site.asked == []
 
 
 def test_an_address_within_this_network_is_not_asked(site, monkeypatch):
     monkeypatch.undo()
-    assert jwks.Jwks((site.netloc,)).keys(site.url, "one") == []
+    assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
     assert site.asked == []
 
 
@@ -191,6 +191,6 @@ def test_addresses_that_are_not_of_the_internet(address):
     "file:///etc/passwd", "//ehr.test/",
 ])  # fmt: skip
 def test_addresses_that_the_site_does_not_trust(url):
-    jwks.check("https://ehr.test/jwks", ("ehr.test",))
+    jwks.validate_jwks_url("https://ehr.test/jwks", ("ehr.test",))
     with pytest.raises(ConfigError):
-        jwks.check(url, ("ehr.test",))
+        jwks.validate_jwks_url(url, ("ehr.test",))

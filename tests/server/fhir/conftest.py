@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from fhir_b12.server import app
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
+from fhir_b12.server.open_store import open_store
 from tests.server import temporary
 
 BASE = "https://fhir.clinic.test/fhir"
@@ -95,7 +95,7 @@ def serving(tmp_path):
 
     def start(**settings):
         config = replace(CONFIG, database=temporary.database(tmp_path), **settings)
-        stores.append(app.open_store(config))
+        stores.append(open_store(config))
         return Client(create_app(config, stores[-1], clock=lambda: next(ticks)))
 
     yield start

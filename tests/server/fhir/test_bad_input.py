@@ -256,3 +256,20 @@ def test_links_in_a_circle_and_between_all_are_followed_once_each(client):
 def test_no_more_than_a_thousand_are_shown_beside(client):
     given(client, [member(0, ()), *(member(number, [0]) for number in range(1, 1101))])
     assert len(found(client.get(f"Observation?_id=o0&{ROUND}"))) == 1001
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("Patiend/1", "unknown resource type; did you mean Patient?"),
+        ("observation", "unknown resource type; did you mean Observation?"),
+        ("Subscription", "Subscription is not supported: GET /fhir/metadata lists the resource types"),
+        ("Zebedee/1", "unknown resource type: GET /fhir/metadata lists them"),
+        ("Patient/1/2/3/4", "unknown URL: GET /fhir/metadata lists types and operations"),
+        ("$nothing", "unknown URL: GET /fhir/metadata lists types and operations"),
+    ],
+)  # fmt: skip
+def test_an_unknown_resource_type_has_a_suggestion_and_is_not_repeated(client, path, message):
+    response = client.get(path)
+    assert response.status_code == 404
+    assert [issue["diagnostics"] for issue in response.json["issue"]] == [message]

@@ -136,7 +136,7 @@ def test_a_job_that_fails_says_so_and_no_more(client, monkeypatch):
     def broken(*_):
         raise RuntimeError("Zebedee")
 
-    monkeypatch.setattr(export_job, "_wanted", broken)
+    monkeypatch.setattr(export_job, "_versions", broken)
     place = client.get("$export", **ASYNC).headers["Content-Location"]
     for _ in range(200):
         answer = client.get(place)

@@ -1,5 +1,5 @@
-# ruff: noqa: ARG002  # stand-ins have the signatures of what they stand for
-"""Who is not known is answered nothing, and is known before a body is read."""
+# ruff: noqa: ARG002  # test doubles have the signatures of what they replace
+"""Requests without a valid token are refused before their body is read."""
 
 import pytest
 
@@ -10,52 +10,58 @@ from tests.server.fhir.conftest import PATIENT, Client, told
 from tests.server.temporary import Temporary
 
 
-class Nobody:
-    """A guard who knows nobody."""
+class NoAccess:
+    """An authorizer that knows no token."""
 
-    def access(self, request):
-        raise refuse(401, "login", "show a token", WWW_Authenticate="Bearer")
+    routes = ()
+
+    def authorize(self, request):
+        raise refuse(401, "login", "access token missing", WWW_Authenticate="Bearer")
 
 
-class Witness:
-    """Remembers who did what."""
+class Recorder:
+    """An audit recorder that notes who did what."""
 
     def __init__(self):
-        self.told = []
+        self.events = []
 
-    def written(self, request, access, dones):
-        self.told.append((request.method, [done.outcome for done in dones]))
+    def events_for_changes(self, request, access, results):
+        self.events.append((request.method, [result.outcome for result in results]))
         return []
 
-    def seen(self, request, access, versions, query):
-        self.told.append((request.method, [version.id for version in versions]))
+    def record_access(self, request, access, versions, query):
+        self.events.append((request.method, [version.id for version in versions]))
 
 
 @pytest.fixture(scope="module")
 def client():
-    return Client(create_app(Config(), Temporary(), guard=Nobody()))
+    return Client(create_app(Config(), Temporary(), authorizer=NoAccess()))
 
 
 def rules():
     return [
         (rule.rule, method, rule.endpoint)
-        for rule in create_app(Config(), Temporary(), guard=Nobody()).url_map.iter_rules()
+        for rule in create_app(Config(), Temporary(), authorizer=NoAccess()).url_map.iter_rules()
         for method in sorted(rule.methods - {"OPTIONS"})
     ]
 
 
-SAMPLES = {"<kept:kind>": "Patient", "<stored:kind>": "Observation", "<shipped:kind>": "ValueSet",
-           "<owner:owner>": "Patient", "<resource:kind>": "Bundle", "<name>": "a", "<number>": "1"}  # fmt: skip
+SAMPLES = {
+    "<writable:resource_type>": "Patient", "<stored:resource_type>": "Observation",
+    "<shipped:resource_type>": "ValueSet", "<any_type:resource_type>": "Bundle",
+    "<owner:owner_type>": "Patient", "<resource_id>": "a", "<owner_id>": "a", "<version_id>": "1",
+    "<job_id>": "a", "<file_name>": "a.ndjson",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("rule", "method", "endpoint"), rules())
-def test_without_a_token_nothing_but_what_is_public_is_answered(client, rule, method, endpoint):
+def test_only_public_routes_are_answered_without_a_token(client, rule, method, endpoint):
     path = rule
-    for mark, sample in SAMPLES.items():
-        path = path.replace(mark, sample)
+    for variable, sample in SAMPLES.items():
+        path = path.replace(variable, sample)
     answer = client(method, path, "no JSON at all" if method in {"POST", "PUT", "PATCH"} else None)
-    named = {"/fhir/metadata", "/healthz", "/readyz", "/openapi.json", "/therapy"}
-    public = path in named or (path.startswith("/fhir/ValueSet") and "$" not in path)
+    public_paths = {"/fhir/metadata", "/healthz", "/readyz", "/openapi.json", "/therapy"}
+    public = path in public_paths or (path.startswith("/fhir/ValueSet") and "$" not in path)
     assert (answer.status_code == 401) is not public
     assert endpoint.startswith("public ") is public
     if not public:
@@ -64,7 +70,7 @@ def test_without_a_token_nothing_but_what_is_public_is_answered(client, rule, me
             assert told(answer) == (401, ["login"])
 
 
-def test_an_entry_of_a_batch_needs_what_the_whole_needs(client):
+def test_a_batch_needs_a_token(client):
     assert told(client.post("", {"resourceType": "Bundle", "type": "batch"})) == (401, ["login"])
 
 
@@ -72,9 +78,9 @@ def test_a_preflight_needs_no_token(client):
     assert client("OPTIONS", "Patient").status_code == 200
 
 
-def test_what_is_read_and_written_has_its_witness():
-    witness = Witness()
-    client = Client(create_app(Config(open=True), Temporary(), witness=witness))
+def test_reads_and_writes_are_recorded():
+    recorder = Recorder()
+    client = Client(create_app(Config(open=True), Temporary(), audit_recorder=recorder))
     name = client.create(PATIENT)
     client.get(f"Patient/{name}")
     client.get("Patient")
@@ -83,7 +89,7 @@ def test_what_is_read_and_written_has_its_witness():
         {"request": {"method": "GET", "url": f"Patient/{name}"}},
     ]})  # fmt: skip
     client("DELETE", f"Patient/{name}")
-    assert witness.told == [
+    assert recorder.events == [
         ("POST", ["created"]), ("GET", [name]), ("GET", [name]), ("GET", [name]), ("GET", [name]),
         ("DELETE", ["deleted"]),
     ]  # fmt: skip

@@ -16,17 +16,19 @@ class Behind:
     """A server on a SQLite file of its own, that takes what it is given."""
 
     def __init__(self, **more):
-        self.config = serve._with_port(
+        self.config = serve.with_free_port(
             Config(open=True, audit=False, validation="off", port=0, threads=4, grace=1)
         )
         self.store = Temporary(self.config)
-        server = serve.listening(create_app(self.config, self.store, **more), self.config)
-        self._stop = serve.Stop(server, 1)
-        self._running = threading.Thread(target=self._stop.loop)
+        server = serve.create_listening_server(
+            create_app(self.config, self.store, **more), self.config
+        )
+        self._stop = serve.ServerLoop(server, 1)
+        self._running = threading.Thread(target=self._stop.run)
         self._running.start()
 
     def close(self):
-        self._stop.ask()
+        self._stop.stop()
         self._running.join()
         self.store.close()
 

@@ -8,8 +8,10 @@ import pytest
 import requests
 import responses
 
-from fhir_b12.server import app
 from fhir_b12.server.app import create_app
+from fhir_b12.server.errors import Refusal
+from fhir_b12.server.open_store import open_store
+from fhir_b12.server.store import FullAccess
 from fhir_b12.server.store.proxy import client as proxy_client
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
 
@@ -52,7 +54,7 @@ def facing(tmp_path):
             open=True, public_url=CONFIG.public_url, database=base,
             local=str(tmp_path / "own.db"), audit=False, **settings,
         )  # fmt: skip
-        stores.append(app.open_store(config))
+        stores.append(open_store(config))
         return Client(create_app(config, stores[-1]))
 
     yield start
@@ -204,8 +206,8 @@ def test_a_next_link_below_the_base_is_followed_as_it_is(there, client, link):
 def test_an_export_whose_pages_lead_back_ends(there, client):
     there.get(SEARCH, json=following(f"{SEARCH}?page=2"), content_type=JSON)
     store = client._client.application.extensions["fhir_b12"].store
-    pages = store.scan(["Patient"], since=None, access=app.Open().access(None), limits=())
-    with pytest.raises(app.Refusal) as refused:
+    pages = store.scan(["Patient"], since=None, access=FullAccess(), limits=())
+    with pytest.raises(Refusal) as refused:
         list(pages)
     assert (refused.value.status, len(there.calls)) == (502, 2)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server import admin, app
+from fhir_b12.server import admin
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.errors import Refusal
+from fhir_b12.server.open_store import open_store
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Change
 from tests.server import durability
@@ -254,7 +255,7 @@ def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
 def test_settings_that_do_not_go_with_another_server_are_refused(tmp_path, settings):
     config = Config(local=str(tmp_path / "own.db"), **settings)
     with pytest.raises(ConfigError) as error:
-        app.open_store(config)
+        open_store(config)
     assert "secret" not in str(error.value)
 
 
@@ -263,7 +264,7 @@ def test_a_token_for_the_other_server_is_shown_nowhere():
 
 
 def test_the_data_are_kept_up_there(tmp_path):
-    store = app.open_store(Config(database=URL, local=str(tmp_path / "own.db")))
+    store = open_store(Config(database=URL, local=str(tmp_path / "own.db")))
     with pytest.raises(ConfigError):
         store.reindex()
     with pytest.raises(ConfigError, match=r"own\.db"):
@@ -284,7 +285,7 @@ def test_a_server_that_is_gone_is_told_and_goes_on_when_it_is_back(tmp_path):
     config = replace(
         CONFIG, database=f"http://127.0.0.1:{port}/fhir", local=str(tmp_path / "own.db")
     )
-    store = app.open_store(config)
+    store = open_store(config)
     client = Client(create_app(config, store))
     name = client.create(PATIENT)
     assert client.get("/readyz").status_code == 200
