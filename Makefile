@@ -28,7 +28,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m slow
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(CORES) --dist worksteal \
+		-m "slow or drawn"
 
 test-postgres: $(VENV)/.dev
 	$(BIN)/python -m tests.server.cluster $(BIN)/python -m pytest -n $(CORES) --dist worksteal \

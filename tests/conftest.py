@@ -16,7 +16,22 @@ settings.register_profile(
     "default", derandomize=True, phases=(Phase.explicit, Phase.generate), **_QUICK
 )
 settings.register_profile("explore", max_examples=1000, **_QUICK)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.register_profile("thorough", settings.get_profile("default"))
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
+settings.load_profile(_PROFILE)
+
+
+def examples(number: int) -> settings:
+    """Settings of a property: so many examples in `make slow`, a quarter of them in `make test`."""
+    return settings(max_examples=number if _PROFILE != "default" else max(number // 4, 5))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests that draw examples, so that `make slow` runs them with more."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("drawn")
 
 
 def fixtures_root() -> Path:

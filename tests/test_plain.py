@@ -4,16 +4,18 @@ import copy
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from fhir_b12 import data
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.plain import from_plain, schema, to_plain
+from tests.conftest import examples
 from tests.laws.test_bundles import therapies
 
 COURSE = loads(data.read(data.mappings().joinpath("demo"), "course.json"))
+VALIDATOR = Draft202012Validator(schema())
 LAB = {"status": "final", "test": {"text": "Vitamin B12"}}
 
 
@@ -24,10 +26,10 @@ def told(value):
 
 
 @given(therapies())
-@settings(max_examples=40)
+@examples(40)
 def test_a_record_comes_back_the_same_from_its_json(record):
     plain = to_plain(record)
-    assert Draft202012Validator(schema()).is_valid(plain)
+    assert VALIDATOR.is_valid(plain)
     assert from_plain(loads(dumps(plain))) == (record, ())
 
 
@@ -41,14 +43,14 @@ def test_the_demo_is_written_as_it_was_read():
 
 
 @given(st.data())
-@settings(max_examples=300)
+@examples(300)
 def test_what_is_read_is_right_by_the_schema_and_what_is_refused_says_why(data):
     """The reader is quick and the schema thorough: they may not disagree."""
     value = mutated(copy.deepcopy(SMALL), data.draw(st.randoms(use_true_random=False)))
     record, issues = from_plain(value)
     assert (record is None) == bool(issues)
     if record is not None:
-        assert Draft202012Validator(schema()).is_valid(value)
+        assert VALIDATOR.is_valid(value)
 
 
 SMALL = {name: held[:1] if isinstance(held, list) else held for name, held in COURSE.items()}
@@ -127,7 +129,7 @@ def test_everything_wrong_is_told_at_once_with_its_path_and_remedy():
 )  # fmt: skip
 def test_a_date_that_the_schema_takes_is_read_unless_the_calendar_lacks_it(text):
     value = {"labResults": [{**LAB, "collected": text}]}
-    taken = Draft202012Validator(schema()).is_valid(value)
+    taken = VALIDATOR.is_valid(value)
     assert taken == (from_plain(value)[0] is not None) or text == "2026-02-30"
 
 

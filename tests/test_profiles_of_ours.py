@@ -13,6 +13,7 @@ from fhir_b12.mapping.lens import lens, to_fhir
 from fhir_b12.mapping.table import ORDER
 from fhir_b12.validation import Validator
 from fhir_b12.validation.profiles import built_in
+from tests.conftest import examples
 from tests.laws import sound
 from tests.oracle import errors
 
@@ -53,7 +54,7 @@ def test_a_profile_makes_a_snapshot_and_says_what_it_is_for(profile):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
-@settings(max_examples=25)
+@examples(30)
 @given(data=st.data())
 def test_what_a_table_writes_keeps_its_profile(kind, data):
     record = data.draw(sound.record(kind))

@@ -26,7 +26,7 @@ assert all(each == told[0] for each in told)
 """
 
 
-@pytest.mark.parametrize("time", range(3))
+@pytest.mark.parametrize("time", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_several_threads_may_be_the_first(time):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False

@@ -9,7 +9,7 @@ from tests.cli.fake_validator import BAD, GOOD, MENDABLE, put
 from tests.cli.shell import call
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """The demo's files: course.json, bundle.json, records.ndjson and resources.ndjson."""
     place = tmp_path_factory.mktemp("demo")

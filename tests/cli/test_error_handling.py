@@ -15,6 +15,7 @@ from fhir_b12.cli import mapping
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping import table as tables
 from tests.cli.shell import call, observation, rows
+from tests.conftest import examples
 
 READING = ("to-fhir", "from-fhir", "explain", "ledger")
 
@@ -79,7 +80,7 @@ ELEMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(examples(50), suppress_health_check=list(HealthCheck))
 @given(TYPES, st.dictionaries(ELEMENTS, JSON), st.sampled_from(READING))
 def test_whatever_a_resource_holds_a_command_ends_well(kind, fields, command):
     content = json.dumps({"resourceType": kind, **fields}).encode()

@@ -18,6 +18,7 @@ from fhir_b12.reports import FORMATS
 from tests.cli import fake_validator
 from tests.cli.fake_validator import BAD, GOOD, SECRET, put, told
 from tests.cli.shell import call
+from tests.conftest import examples
 
 BAD_FINDINGS = [("bad.json", 3, "status"), ("bad.json", 4, "note")]
 LINES = [
@@ -286,7 +287,7 @@ ELEMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(examples(40), suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(["Observation", "Patient", "Bundle", "x"]), st.dictionaries(ELEMENTS, JSON))
 def test_whatever_a_resource_holds_nothing_of_it_shows(kind, fields):
     content = json.dumps({"resourceType": kind, **fields}, indent=2).encode()

@@ -161,6 +161,15 @@ def grown(inner):
     return signs | calls(inner) | index
 
 
+def evaluate(expression, resource=PATIENT):
+    """Evaluate an expression; return the result or the refusal."""
+    try:
+        compiled = fhirpath.compile(expression)
+        return compiled.evaluate(resource, resource["resourceType"], Alone(resource))
+    except FhirPathError as error:
+        return error
+
+
 def run(expression, resource=PATIENT):
     """A result or a refusal: anything else fails the test."""
     try:
@@ -237,19 +246,19 @@ HOSTILE = {
 @pytest.mark.parametrize("expression", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_expression_ends_soon(expression):
     begun = time.thread_time()
-    run(expression)
+    evaluate(expression)
     assert time.thread_time() - begun < 5
 
 
 @pytest.mark.parametrize("expression", ON_LARGE.values(), ids=ON_LARGE)
 def test_a_hostile_expression_ends_soon_on_a_large_resource(expression):
     begun = time.thread_time()
-    run(expression, LARGE)
+    evaluate(expression, LARGE)
     assert time.thread_time() - begun < 10
 
 
 def test_an_endless_repetition_is_ended_by_its_steps():
-    assert "steps" in str(run("1.repeat($this + 1)"))
+    assert "steps" in str(evaluate("1.repeat($this + 1)"))
 
 
 def test_an_expression_that_was_read_is_kept():

@@ -1,7 +1,7 @@
 """The laws of whole records: to a Bundle and back, and changed in one."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_b12 import records
@@ -9,11 +9,12 @@ from fhir_b12.bundles import from_bundle, to_bundle, update_bundle
 from fhir_b12.datatypes import Identifier, Reference
 from fhir_b12.paths import leaves
 from fhir_b12.records import TherapyRecord
+from tests.conftest import examples
 from tests.laws.strategies import record
 
 CLINIC = "https://clinic.example/id"
 PATIENT = Reference(identifier=Identifier(system=CLINIC, value="p"))
-few = settings(max_examples=150)
+few = examples(150)
 
 
 def owned(value, name):

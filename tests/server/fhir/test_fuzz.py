@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_b12.server.app import create_app
+from tests.conftest import examples
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, observation
 from tests.server.temporary import Temporary
 
-QUIET = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(examples(100), suppress_health_check=list(HealthCheck))
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 )
