@@ -55,6 +55,11 @@ class DateTime:
         return {4: "year", 7: "month", 10: "day"}.get(len(self.text), "second")
 
     @property
+    def day_number(self) -> int | None:
+        """The calendar day as written, counted from 0001-01-01; None for a month or a year."""
+        return date.fromisoformat(self.text[:10]).toordinal() if len(self.text) >= 10 else None
+
+    @property
     def offset(self) -> str | None:
         """`Z` or `+01:00` as written; None for a date, which has none."""
         match = _PARTS.fullmatch(self.text)

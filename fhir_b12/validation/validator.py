@@ -17,7 +17,7 @@ from fhir_b12.validation.context import NeedsNormalization, ResourceContext
 from fhir_b12.validation.findings import Finding, is_error, prepend_path, rules
 from fhir_b12.validation.invariants import FUNCTIONS, find_orphans
 from fhir_b12.validation.narrative import check_narrative
-from fhir_b12.validation.plausibility import check_plausibility, check_together
+from fhir_b12.validation.plausibility import check_across_resources, check_plausibility
 from fhir_b12.validation.profiles import built_in
 from fhir_b12.validation.profiles.checks import check_extensions, check_profile, implied_profiles
 from fhir_b12.validation.profiles.unknown_profiles import (
@@ -330,7 +330,9 @@ class Validator:
             return
         indices = [index for index, entry in enumerate(entries.contexts) if entry is not None]
         advice_by_entry: list[list[Finding]] = [[] for _ in indices]
-        check_together([entry for entry in entries.contexts if entry is not None], advice_by_entry)
+        check_across_resources(
+            [entry for entry in entries.contexts if entry is not None], advice_by_entry
+        )
         for index, advice in zip(indices, advice_by_entry, strict=True):
             prepend_path(advice, 0, "entry", index, "resource")
             findings += advice

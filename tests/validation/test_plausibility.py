@@ -15,15 +15,15 @@ from fhir_b12.jsonio import loads
 from fhir_b12.validation import Validator, validate
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import rules
-from fhir_b12.validation.plausibility import check_plausibility, check_together
-from fhir_b12.validation.plausibility.rule_config import all_facts, left_out
+from fhir_b12.validation.plausibility import check_across_resources, check_plausibility
+from fhir_b12.validation.plausibility.rule_config import omitted_rules, rule_configs
 
 HERE = Path(__file__).parent / "plausibility"
 ROOT = Path(__file__).resolve().parents[2]
 RESOURCES = loads((HERE / "resources.json").read_bytes())
 CASES = {
     (rule, name): case
-    for file in ("results", "medicines", "conditions")
+    for file in ("observations", "medications", "conditions")
     for rule, cases in loads((HERE / f"{file}.json").read_bytes()).items()
     for name, case in cases.items()
 }
@@ -61,7 +61,7 @@ def advice(case):
     found = [[] for _ in contexts]
     for context, own in zip(contexts, found, strict=True):
         check_plausibility(context.resource, context, own)
-    check_together(contexts, found)
+    check_across_resources(contexts, found)
     return found
 
 
@@ -167,7 +167,7 @@ def test_a_value_is_shown_to_those_who_ask():
     assert shown.message.startswith("350 umol/L is above 10 umol/L")
 
 
-@pytest.mark.parametrize("rule", all_facts())
+@pytest.mark.parametrize("rule", rule_configs())
 def test_each_rule_has_cases_for_it_against_it_and_near_it(rule):
     cases = [case for (own, _), case in CASES.items() if own == rule]
     assert [bool(case["found"]) for case in cases].count(True) >= 1
@@ -177,7 +177,7 @@ def test_each_rule_has_cases_for_it_against_it_and_near_it(rule):
 
 def test_each_rule_has_words_and_no_words_lack_a_rule():
     worded = {name[:6] for name, rule in rules().items() if rule.stage == "plausibility"}
-    assert worded == set(all_facts())
+    assert worded == set(rule_configs())
     assert {name[:6] for name in worded} - set(rules()) == set()
 
 
@@ -201,13 +201,13 @@ def test_every_placeholder_of_a_message_is_filled():
 def test_the_papers_name_every_rule_on_off_or_left_out():
     text = (ROOT / "docs" / "plausibility.md").read_text("utf-8")
     table = dict(re.findall(r"^\| ([A-Z]{3}-\d\d) \| (on|off|left out) \|", text, re.MULTILINE))
-    own = {name: "on" if facts.on else "off" for name, facts in all_facts().items()}
-    assert table == own | dict.fromkeys(left_out(), "left out")
+    own = {name: "on" if facts.on else "off" for name, facts in rule_configs().items()}
+    assert table == own | dict.fromkeys(omitted_rules(), "left out")
 
 
 def test_a_number_stands_with_its_source():
     table = tomllib.loads((ROOT / "mappings" / "plausibility.toml").read_text("utf-8"))
-    rows = {name: row for name, row in table.items() if name != "left_out"}
+    rows = {name: row for name, row in table.items() if name != "omitted"}
     assert [name for name, row in rows.items() if not row.get("source")] == []
     own = [rule for rule in rules().values() if rule.stage == "plausibility"]
     links = ("https://hl7.org/fhir/R4/", "https://ucum.org/ucum")
@@ -240,7 +240,7 @@ def test_the_work_is_linear_to_the_number_of_resources():
 
         sys.setprofile(count)
         try:
-            check_together(contexts, found)
+            check_across_resources(contexts, found)
         finally:
             sys.setprofile(None)
         return counted[0]

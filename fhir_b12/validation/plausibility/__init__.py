@@ -1,50 +1,55 @@
-"""Advice on data that may be right and looks as if something went wrong on its way.
+"""Plausibility rules on data that may be correct but looks like a mistake.
 
-Nothing here judges a patient or a treatment: number and unit, route and product, two dates do not
-fit each other, and the sender knows which is right. So it is a warning at most.
-Rules: rules/plausibility.toml; their switches and numbers: mappings/plausibility.toml.
+They judge no patient and no treatment, but data that do not fit together: number and unit, route
+and product, two dates. The sender knows which is right, so a finding is a warning at most.
+Messages: rules/plausibility.toml; switches and numbers: mappings/plausibility.toml.
 
-A validator may offer `switched_off` and `switched_on` (ids such as "MED-02") and `now`, a
-`DateTime` beyond which nothing can be done already.
+A validator may have `switched_off` and `switched_on` (ids such as "MED-02") and `now`, a `DateTime`
+after which nothing can be done already.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
-from fhir_b12.validation.plausibility.accessors import Node
+from fhir_b12.validation.plausibility.accessors import JsonObject
 from fhir_b12.validation.plausibility.conditions import (
     check_condition,
     check_encounter,
     check_procedure,
 )
-from fhir_b12.validation.plausibility.cross_resource import FoundByContext, check_joint
-from fhir_b12.validation.plausibility.medicines import check_administration, check_order, check_use
-from fhir_b12.validation.plausibility.results import check_observation
+from fhir_b12.validation.plausibility.cross_resource import check_across_resources
+from fhir_b12.validation.plausibility.medications import (
+    check_administration,
+    check_order,
+    check_statement,
+)
+from fhir_b12.validation.plausibility.observations import check_observation
 
-__all__ = ["check_plausibility", "check_together"]
+__all__ = ["check_across_resources", "check_plausibility"]
 
-_CHECKS: dict[str, Callable[[Node, ResourceContext, list[Finding]], None]] = {
+_CHECKS: dict[str, Callable[[JsonObject, ResourceContext, list[Finding]], None]] = {
     "Condition": check_condition,
     "Encounter": check_encounter,
     "MedicationAdministration": check_administration,
     "MedicationRequest": check_order,
-    "MedicationStatement": check_use,
+    "MedicationStatement": check_statement,
     "Observation": check_observation,
     "Procedure": check_procedure,
 }
 
 
-def check_plausibility(resource: Node, context: ResourceContext, found: list[Finding]) -> None:
-    """What one resource says, with what its references lead to; well-shaped JSON."""
+def check_plausibility(
+    resource: JsonObject, context: ResourceContext, findings: list[Finding]
+) -> None:
+    """Check one resource and the resources that it references.
+
+    Args:
+        resource: The resource, of which the shape was checked.
+        context: Its context.
+        findings: Findings are appended, with paths that start at the resource.
+
+    """
     check = _CHECKS.get(context.type)
     if check is not None:
-        check(resource, context, found)
-
-
-def check_together(contexts: Sequence[ResourceContext], found: FoundByContext) -> None:
-    """What the resources of a Bundle or list say of each patient, in time linear to their number.
-
-    `found[i]` takes the findings on `contexts[i]`, with paths that start at its resource.
-    """
-    check_joint(contexts, found)
+        check(resource, context, findings)

@@ -1,4 +1,4 @@
-"""Which plausibility rules are on, and the numbers they use.  Data: mappings/plausibility.toml"""
+"""Configuration of the plausibility rules.  Data: mappings/plausibility.toml"""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -14,25 +14,26 @@ from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
 
 _FILE = "plausibility.toml"
-_ID = 6  #: characters of a rule's id, "OBS-03"; what follows tells apart its wordings
+_OMITTED = "omitted"  #: the table of rules that are not implemented
+_ID_LENGTH = 6  #: of "OBS-03"; what follows distinguishes the messages of one rule
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one rule needs to know; tests, drugs, ... are keys of the code tables."""
+class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of one rule; tests, drugs, ... are keys of code tables."""
 
-    source: str
-    on: bool = True  #: whether it runs where nobody says
+    source: str  #: of its numbers
+    on: bool = True  #: whether the rule runs by default
     tests: frozenset[str] = frozenset()
-    beside: frozenset[str] = frozenset()  #: other tests that it looks at
+    beside: frozenset[str] = frozenset()  #: other tests that the rule looks at
     drugs: frozenset[str] = frozenset()
     routes: frozenset[str] = frozenset()
     conditions: tuple[str, ...] = ()
     reactions: frozenset[str] = frozenset()
-    systems: frozenset[str] = frozenset()  #: the code systems whose wider codes count
-    words_of: str | None = None  #: the row of conditions.toml whose spellings count
+    systems: frozenset[str] = frozenset()  #: code systems whose broader codes count
+    words_of: str | None = None  #: row of conditions.toml whose spellings count
     words: tuple[str, ...] = ()
-    siblings: tuple[tuple[str, str], ...] = ()  #: tests, by mass and by amount of substance
-    unit: str | None = None  #: of the limits, UCUM
+    siblings: tuple[tuple[str, str], ...] = ()  #: tests by mass and by amount of substance
+    unit: str | None = None  #: UCUM unit of the limits
     above: Decimal | None = None
     below: Decimal | None = None
     least: Decimal | None = None
@@ -45,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hours: int = 0
 
 
+#: The code table of the keys in a field.
 _TABLES = {
     "tests": "lab_tests",
     "beside": "lab_tests",
@@ -59,78 +61,94 @@ _TABLES = {
 
 
 @cache
-def all_facts() -> Mapping[str, Facts]:
-    """The facts of every rule by its id.
+def rule_configs() -> Mapping[str, RuleConfig]:
+    """Return the configuration of every rule by its id.
 
     Raises:
-        TableError: a fact is unknown, of a wrong kind, or names what no table has; all are listed.
+        TableError: The file has errors; the message lists all of them.
 
     """
-    known: dict[str, Facts] = {}
-    slips: list[str] = []
-    for name, row in data.toml(_FILE).items():
-        if name == "left_out":
+    configs: dict[str, RuleConfig] = {}
+    errors: list[str] = []
+    for rule, row in data.toml(_FILE).items():
+        if rule == _OMITTED:
             continue
         try:
-            known[name] = _facts(row)
-            slips += [f"{_FILE}: {name}: {slip}" for slip in _slips(known[name])]
+            configs[rule] = _parse_config(row)
+            errors += [f"{_FILE}: {rule}: {error}" for error in _errors_of(configs[rule])]
         except msgspec.ValidationError as error:
-            slips.append(f"{_FILE}: {name}: {error}")
-    if slips:
-        raise TableError("\n".join(slips))
-    return known
+            errors.append(f"{_FILE}: {rule}: {error}")
+    if errors:
+        raise TableError("\n".join(errors))
+    return configs
 
 
-def _facts(row: Any) -> Facts:
-    # TOML has whole numbers and others; a limit is a Decimal either way
-    return msgspec.convert(row, learned(Facts), builtin_types=(Decimal,), strict=False)
+def _parse_config(row: Any) -> RuleConfig:
+    # TOML has integers and floats; a limit is a Decimal in both cases
+    return msgspec.convert(row, learned(RuleConfig), builtin_types=(Decimal,), strict=False)
 
 
-def _slips(facts: Facts) -> Iterator[str]:
-    for field, name in _TABLES.items():
-        for key in getattr(facts, field):
-            if key not in codes.table(name):
-                yield f"{field}: no {key!r} in codes/{name}.toml"
-    for key in (key for pair in facts.siblings for key in pair):
+def _errors_of(config: RuleConfig) -> Iterator[str]:
+    """Yield the keys and units of a configuration that do not exist."""
+    for field, table_name in _TABLES.items():
+        for key in getattr(config, field):
+            if key not in codes.table(table_name):
+                yield f"{field}: no {key!r} in codes/{table_name}.toml"
+    for key in (key for pair in config.siblings for key in pair):
         if key not in codes.table("lab_tests"):
             yield f"siblings: no {key!r} in codes/lab_tests.toml"
-    if facts.words_of is not None and facts.words_of not in codes.table("conditions"):
-        yield f"words_of: no {facts.words_of!r} in codes/conditions.toml"
-    if facts.unit is not None:
+    if config.words_of is not None and config.words_of not in codes.table("conditions"):
+        yield f"words_of: no {config.words_of!r} in codes/conditions.toml"
+    if config.unit is not None:
         try:
-            units.parse(facts.unit)
+            units.parse(config.unit)
         except units.UnitError as error:
             yield f"unit: {error}"
 
 
 @cache
-def left_out() -> Mapping[str, str]:
-    """The rules of the source that are not checked, and why."""
-    return dict(data.toml(_FILE)["left_out"])
+def omitted_rules() -> Mapping[str, str]:
+    """Return the rules of the source that are not implemented, with the reason."""
+    return dict(data.toml(_FILE)[_OMITTED])
 
 
 @cache
-def facts(rule: str) -> Facts:
-    """What one rule needs to know."""
-    return all_facts()[rule]
+def rule_config(rule: str) -> RuleConfig:
+    """Return the configuration of a rule: "OBS-03"."""
+    return rule_configs()[rule]
 
 
 @cache
 def _off_by_default() -> frozenset[str]:
-    return frozenset(name for name, each in all_facts().items() if not each.on)
+    return frozenset(rule for rule, config in rule_configs().items() if not config.on)
 
 
-def switched_off(context: ResourceContext) -> frozenset[str]:
-    """The ids of the rules that do not run: off in the data or by the user, and not switched on."""
+def disabled_rules(context: ResourceContext) -> frozenset[str]:
+    """Return the ids of the rules that are off, by default or by the user."""
     validator = context.validator
-    wanted: frozenset[str] = frozenset(getattr(validator, "switched_on", ()))
-    return (_off_by_default() - wanted) | frozenset(getattr(validator, "switched_off", ()))
+    switched_on: frozenset[str] = frozenset(getattr(validator, "switched_on", ()))
+    switched_off: frozenset[str] = frozenset(getattr(validator, "switched_off", ()))
+    return (_off_by_default() - switched_on) | switched_off
 
 
-def say(
-    context: ResourceContext, found: list[Finding], rule: str, /, *path: str | int, **values: Any
+def add_finding(
+    context: ResourceContext,
+    findings: list[Finding],
+    rule: str,
+    /,
+    *path: str | int,
+    **values: Any,
 ) -> None:
-    """Append a finding unless its rule is off; `rule` is an id, or an id and which wording."""
-    key = rule[:_ID]
-    if key not in switched_off(context):
-        found.append(Finding(rule, *path, key=key, **values))
+    """Append a finding unless its rule is off.
+
+    Args:
+        context: The resource, whose validator knows which rules are off.
+        findings: The list to append to.
+        rule: Id of a rule, or of one of its messages: "OBS-03-text".
+        *path: Location of the finding in the resource.
+        **values: Values of the message's placeholders, and `fix`.
+
+    """
+    key = rule[:_ID_LENGTH]
+    if key not in disabled_rules(context):
+        findings.append(Finding(rule, *path, key=key, **values))
