@@ -1,21 +1,25 @@
 """The resource types served, whatever the settings.  https://hl7.org/fhir/R4/resourcelist.html"""
 
-#: kept here, as they were written
-TYPES = (
-    "AdverseEvent", "Appointment", "Condition", "Device", "DiagnosticReport", "Encounter", "Group",
-    "Location", "Medication", "MedicationAdministration", "MedicationRequest",
-    "MedicationStatement", "Observation", "Organization", "Patient", "Practitioner",
-    "PractitionerRole", "Procedure", "Provenance", "ServiceRequest", "Specimen",
+from fhir_b12 import data
+from fhir_b12.records.registry import TABLES
+
+#: types that no record has, to which the resources of records refer
+_REFERENCED = (
+    "Device", "DiagnosticReport", "Group", "Location", "Organization", "Practitioner",
+    "PractitionerRole", "Provenance", "Specimen",
 )  # fmt: skip
 
-#: kept here, written by the server alone
+#: stored here as written: the types of the mapping tables, and those they refer to
+TYPES = tuple(sorted({*_REFERENCED, *(data.toml(f"{name}.toml")["resource"] for name in TABLES)}))
+
+#: stored here, written by the server alone
 READ_ONLY = ("AuditEvent",)
 
-#: not kept: definitions that ship with the library
+#: not stored: definitions that ship with the library
 SHIPPED = (
     "CapabilityStatement", "CodeSystem", "ConceptMap", "OperationDefinition", "SearchParameter",
     "StructureDefinition", "ValueSet",
 )  # fmt: skip
 
-#: what a store may hold
+#: types that a store may contain
 STORED = (*TYPES, *READ_ONLY)

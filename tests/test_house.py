@@ -19,7 +19,18 @@ CODE_TABLES = sorted((ROOT / "mappings" / "codes").glob("*.toml"))
 
 #: From the ground up. A module imports from its own floor and those below; a package stands whole.
 FLOORS = (
-    ("issues", "paths", "data", "jsonio", "jsonscan", "dates", "aliases", "caching", "suggestions"),
+    (
+        "issues",
+        "paths",
+        "data",
+        "jsonio",
+        "jsonscan",
+        "dates",
+        "aliases",
+        "caching",
+        "regular_expressions",
+        "suggestions",
+    ),
     ("datatypes",),
     ("records", "references"),
     ("units", "models"),
@@ -34,6 +45,7 @@ LAZY = {
     "fhir_b12",
     "fhir_b12.cli.streams",
     "fhir_b12.models",
+    "fhir_b12.regular_expressions",
     "fhir_b12.validation.profiles.built_in",
 }
 

@@ -37,7 +37,7 @@ def _written(
 ) -> list[tuple[Record, dict[str, Any]]]:
     """Each record and its resource; everything that cannot be written is told at once."""
     made, issues = [], []
-    for place, each in record.places():
+    for place, each in record.located():
         try:
             made.append((each, to_fhir(references.replace(each, link))))
         except MappingError as error:

@@ -71,7 +71,7 @@ def run(arguments: Namespace) -> int:
 def _ours(proof: Proof, record: TherapyRecord, bundle: dict[str, Any]) -> None:
     """The clinic's own course, there and back."""
     proof.say("A course of vitamin B12 infusions as a clinic keeps it (the patient is invented)")
-    kinds = summary.kinds(record)
+    kinds = summary.count_by_class(record)
     for kind, n in kinds.items():
         one = next(each for each in record if type(each).__name__ == kind)
         proof.say(f"  {n:>3} {kind:<14} {summary.line(one)}"[:100])
@@ -168,7 +168,7 @@ def _theirs(proof: Proof, path: str) -> None:
     records = list(reading.records)
     proof.say()
     proof.say(f"A Bundle nobody here wrote: {Path(path).name}")
-    kinds = summary.kinds(each for record in records for each in record)
+    kinds = summary.count_by_class(each for record in records for each in record)
     proof.say(f"  read     {counted(kinds) or 'nothing'}")
     left = counted(mapping.unread(reading))
     proof.say(f"  left     {left}: no table reads these" if left else "  left     nothing")

@@ -4,8 +4,8 @@ from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.evaluation import Run
 from fhir_b12.fhirpath.function_registry import function
 from fhir_b12.fhirpath.operators import LONGEST_TEXT
-from fhir_b12.fhirpath.patterns import replaced, searched
 from fhir_b12.fhirpath.values import Items, system
+from fhir_b12.regular_expressions import Pattern, PatternError, compile_pattern
 
 
 @function("indexOf", "text", focus="text")
@@ -99,17 +99,23 @@ def join(items: Items, run: Run, sign: str = "") -> Items:
 
 @function("matches", "text", focus="text", decides=True)
 def matches(text: str, run: Run, pattern: str) -> bool:
-    """Some part of the text is as the pattern says; ^ and $ make it the whole.
+    """Return True if some part of the text matches; ^ and $ require all of it.
 
     http://hl7.org/fhirpath/N1/#matchesregex-string-boolean
     """
-    return searched(pattern, text, run.spend)
+    try:
+        return _compile(pattern, text, run).search(text)
+    except PatternError as error:
+        raise FhirPathError(str(error)) from None
 
 
 @function("matchesFull", "text", focus="text", decides=True)
 def matches_full(text: str, run: Run, pattern: str) -> bool:
-    """The whole text is as the pattern says."""
-    return searched(pattern, text, run.spend, whole=True)
+    """Return True if the whole text matches."""
+    try:
+        return _compile(pattern, text, run).fullmatch(text)
+    except PatternError as error:
+        raise FhirPathError(str(error)) from None
 
 
 @function("replace", "text", "text", focus="text")
@@ -122,5 +128,16 @@ def replace(text: str, _run: Run, part: str, other: str) -> Items:
 
 @function("replaceMatches", "text", "text", focus="text")
 def replace_matches(text: str, run: Run, pattern: str, other: str) -> Items:
-    """Each part that is as the pattern says replaced; $1 is the pattern's first group."""
-    return [replaced(pattern, text, other, run.spend)]
+    """Replace each match; $1 is the pattern's first group."""
+    try:
+        compiled = _compile(pattern, text, run)
+        return [compiled.replace(text, other, run.spend, LONGEST_TEXT)]
+    except PatternError as error:
+        raise FhirPathError(str(error)) from None
+
+
+def _compile(pattern: str, text: str, run: Run) -> Pattern:
+    """Compile a pattern and charge a search in this text."""
+    compiled = compile_pattern(pattern)
+    run.spend(compiled.steps(text))
+    return compiled

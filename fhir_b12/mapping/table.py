@@ -8,13 +8,10 @@ import msgspec
 from fhir_b12 import data, records
 from fhir_b12.data import TableError
 from fhir_b12.mapping import table_check
+from fhir_b12.records import registry
 
-ORDER = (
-    "patient", "lab_result", "vital_sign", "lifestyle", "outcome", "medication", "infusion",
-    "infusion_order", "condition", "session_step", "procedure", "medication_use", "reaction",
-    "session", "follow_up", "follow_up_order",
-)  # fmt: skip
-"""All tables; of several for one resource type the first that reads a resource has it."""
+#: Names of all tables; of several for one resource type, the first that reads a resource gets it.
+ORDER = registry.TABLES
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -63,13 +60,18 @@ class Table(msgspec.Struct, frozen=True):
 
 @cache
 def load(name: str) -> Table:
-    """The table `mappings/NAME.toml`.
+    """Return the table `mappings/NAME.toml`.
 
     Raises:
-        TableError: it has slips; the message lists them all with file, key and remedy.
+        TableError: the file is missing or has faults; all are listed with row, key and remedy.
 
     """
-    return build(name, data.toml(f"{name}.toml"))
+    file = f"{name}.toml"
+    try:
+        source = data.toml(file)
+    except FileNotFoundError:
+        raise TableError([table_check.missing_file(file)]) from None
+    return build(name, source)
 
 
 def build(name: str, source: dict[str, Any]) -> Table:

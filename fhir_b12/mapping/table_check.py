@@ -5,7 +5,6 @@
 """
 
 import json
-import re
 import types
 import typing
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from fhir_b12 import code_checks, codes, data, datatypes, records
 from fhir_b12.data import Slip, TableError
 from fhir_b12.definitions import R4, Element
 from fhir_b12.mapping.codecs import CODECS
+from fhir_b12.records import registry
 
 Source = dict[str, Any]
 RecordClass = type[records.Record]
@@ -32,7 +32,7 @@ def check_all() -> list[Slip]:
 
     The rules of `plausibility.toml` are checked by the validator that uses them.
     """
-    tables = tuple(re.sub("(?<!^)(?=[A-Z])", "_", r.__name__).lower() for r in records.RECORDS)
+    tables = registry.TABLES
     found = [slip for name in tables for slip in _check_file(name, tables)]
     for file in sorted(file.name for file in data.mappings().iterdir()):
         name = file.removesuffix(".toml")
@@ -47,11 +47,16 @@ def _check_file(name: str, tables: tuple[str, ...]) -> Iterator[Slip]:
     try:
         source = data.toml(file)
     except FileNotFoundError:
-        yield Slip(file, "", "", "the file is missing; a record type has its mapping in it")
+        yield missing_file(file)
     except TableError as error:
         yield from error.slips
     else:
         yield from slips(file, source, tables)
+
+
+def missing_file(file: str) -> Slip:
+    """Return the fault of a table whose file does not exist."""
+    return Slip(file, "", "", "the file is missing; write the mapping of its record type")
 
 
 def slips(file: str, source: Source, tables: tuple[str, ...]) -> Iterator[Slip]:

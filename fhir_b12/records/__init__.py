@@ -37,6 +37,7 @@ from fhir_b12.records.observations import (
     VitalSign,
 )
 from fhir_b12.records.patient import Communication, Contact, Patient, PatientLink
+from fhir_b12.records.registry import BY_RECORD, RECORD_TYPES, RecordType
 from fhir_b12.records.therapy import RECORDS, TherapyRecord, names
 from fhir_b12.records.visits import (
     Attendee,
@@ -52,7 +53,9 @@ from fhir_b12.records.visits import (
 )
 
 __all__ = [
+    "BY_RECORD",
     "RECORDS",
+    "RECORD_TYPES",
     "Attendee",
     "Batch",
     "Causality",
@@ -85,6 +88,7 @@ __all__ = [
     "Procedure",
     "Reaction",
     "Record",
+    "RecordType",
     "ReferenceRange",
     "Session",
     "SessionDiagnosis",

@@ -1,4 +1,4 @@
-"""A record in a few words, for people: what, how much, when."""
+"""Records in a few words for readers: what, how much, when."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,44 +17,45 @@ from fhir_b12.datatypes import (
     Ratio,
     Reference,
 )
-from fhir_b12.records import Component, Medication, Observed, Record, ReferenceRange, names
+from fhir_b12.records import (
+    BY_RECORD,
+    Component,
+    Medication,
+    Observed,
+    Record,
+    ReferenceRange,
+    names,
+)
 
-#: Where a record says it; the first that holds something is taken.
-_WHAT = ("name", "test", "bag", "drug", "code", "event", "type", "description")
-_MUCH = ("value", "value_concept", "value_string", "dose", "gender")
-_WHEN = (
-    "birth_date", "collected", "given", "performed", "performed_period", "onset", "taken", "period",
-    "date", "start", "due", "authored",
-)  # fmt: skip
 
-
-def kinds(records: Iterable[Record]) -> Counter[str]:
-    """How many records of each kind, in the order they come."""
+def count_by_class(records: Iterable[Record]) -> Counter[str]:
+    """Return how many records of each class there are, in the order they come."""
     return Counter(type(record).__name__ for record in records)
 
 
 def name(record: Record) -> str | None:
-    """The record's own business identifier, as `value`."""
-    return next((each.value for each in names(record) if each.value), None)
+    """Return the value of the first business identifier of a record that has one."""
+    return next((identifier.value for identifier in names(record) if identifier.value), None)
 
 
 def parts(record: Record) -> tuple[str | None, str | None, str | None]:
-    """What the record is about, how much, and when; None where it does not say."""
-    return _first(record, _WHAT), _first(record, _MUCH), _first(record, _WHEN)
+    """Return what a record is about, how much, and when; None for each part without a value."""
+    shown = BY_RECORD[type(record)]
+    return _first(record, shown.title), _first(record, shown.amount), _first(record, shown.date)
 
 
 def line(record: Record) -> str:
-    """`Serum vitamin B12, mass, <150 pg/mL, 2026-02-23`"""
+    """Return a record in one line: `Serum vitamin B12, mass, <150 pg/mL, 2026-02-23`."""
     return ", ".join(part for part in parts(record) if part)
 
 
 def _first(record: Record, fields: Iterable[str]) -> str | None:
-    found = (words(getattr(record, field, None)) for field in fields)
-    return next((text for text in found if text), None)
+    texts = (words(getattr(record, field)) for field in fields)
+    return next((text for text in texts if text), None)
 
 
 def words(value: Any) -> str | None:
-    """A value of a record in words, None for one that has none; of several the first."""
+    """Return a value of a record as text, None if it has none; of a list, the first item."""
     match value:
         case tuple() if value:
             return words(value[0])
@@ -81,7 +82,7 @@ def words(value: Any) -> str | None:
 
 
 def whole(value: Any) -> str | None:
-    """A value in words with all of its parts: both ends of a span, each of several."""
+    """Return a value as text with all its parts: both ends of a period, every item of a list."""
     match value:
         case tuple():
             return ", ".join(filter(None, map(whole, value))) or None
@@ -101,12 +102,12 @@ def whole(value: Any) -> str | None:
             return " ".join(filter(None, (words(value.code), result(value)))) or None
         case Dosage() if value.text is None:
             doses = value.dose_and_rate
-            return whole(tuple(each.dose_quantity or each.dose_range for each in doses))
+            return whole(tuple(dose.dose_quantity or dose.dose_range for dose in doses))
     return words(value)
 
 
 def result(observed: Observed | Component) -> str | None:
-    """What was found, in whichever of its types it is said; None where no value is there."""
+    """Return the value of an observation as text, whatever its type; None if it has no value."""
     fields = (name for name in observed.__struct_fields__ if name.partition("_")[0] == "value")
     return " ".join(filter(None, (whole(getattr(observed, name)) for name in fields))) or None
 

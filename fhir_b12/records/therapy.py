@@ -1,5 +1,6 @@
-"""All that a clinic keeps of one patient."""
+"""The whole record of one patient."""
 
+import typing
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -17,7 +18,10 @@ from fhir_b12.records.visits import FollowUp, FollowUpOrder, Session
 class TherapyRecord(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
 ):
-    """A patient's whole record. Records refer to each other by business identifier."""
+    """The whole record of one patient. Its records refer to each other by business identifier.
+
+    A record type is listed here by one field; `fhir_b12.records.registry` says the rest about it.
+    """
 
     patient: Patient | None = None
     sessions: tuple[Session, ...] = ()
@@ -36,30 +40,14 @@ class TherapyRecord(
     follow_ups: tuple[FollowUp, ...] = ()
     follow_up_orders: tuple[FollowUpOrder, ...] = ()
 
-    LISTS: ClassVar[dict[type[Record], str]] = {
-        Session: "sessions",
-        Infusion: "infusions",
-        InfusionOrder: "orders",
-        SessionStep: "steps",
-        VitalSign: "vital_signs",
-        LabResult: "lab_results",
-        Outcome: "outcomes",
-        Lifestyle: "lifestyles",
-        Condition: "conditions",
-        Procedure: "procedures",
-        MedicationUse: "medication_uses",
-        Medication: "medications",
-        Reaction: "reactions",
-        FollowUp: "follow_ups",
-        FollowUpOrder: "follow_up_orders",
-    }
+    LISTS: ClassVar[dict[type[Record], str]]  #: record class -> field with the list of its records
 
     def __iter__(self) -> Iterator[Record]:
-        """Every record, the patient first."""
-        return (record for _, record in self.places())
+        """Yield every record, the patient first."""
+        return (record for _, record in self.located())
 
-    def places(self) -> Iterator[tuple[str, Record]]:
-        """Every record with its place in this one, `patient` or `infusions[0]`."""
+    def located(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record with its path in the plain JSON: `patient`, `infusions[0]`."""
         if self.patient is not None:
             yield "patient", self.patient
         encoded = {field.name: field.encode_name for field in msgspec.structs.fields(type(self))}
@@ -70,21 +58,36 @@ class TherapyRecord(
     def medication(
         self, use: "Infusion | InfusionOrder | MedicationUse"
     ) -> CodeableConcept | Medication | Reference | None:
-        """What was given, ordered or taken: the drug, the bag, or what the link leads to here."""
+        """Return what was given, ordered or taken.
+
+        Returns:
+            The drug, the bag, or the Medication of this record that `use.medication` refers to;
+            the reference itself if its target is not in this record, None if nothing is known.
+
+        """
         link = use.medication
         if use.drug is not None or use.bag is not None or link is None:
             return use.drug or use.bag
-        named = {(name.system, name.value): m for m in self.medications for name in m.identifier}
+        by_name = {(name.system, name.value): m for m in self.medications for name in m.identifier}
         name = link.identifier
-        return link if name is None else named.get((name.system, name.value), link)
+        return link if name is None else by_name.get((name.system, name.value), link)
 
 
 def names(record: Record) -> tuple[Identifier, ...]:
-    """The business identifiers of a record, its own name first."""
+    """Return the business identifiers of a record; other records refer to it by the first."""
     if isinstance(record, Identified):
         return record.identifier
     identifier = getattr(record, "identifier", None)
     return () if identifier is None else (identifier,)
 
 
+def _lists() -> dict[type[Record], str]:
+    """Return the fields of TherapyRecord that are lists, by the class of their records."""
+    hints = typing.get_type_hints(TherapyRecord)
+    items = {name: typing.get_args(hints[name])[0] for name in TherapyRecord.__struct_fields__}
+    return {item: name for name, item in items.items() if name != "patient"}
+
+
+TherapyRecord.LISTS = _lists()
+#: Every record class, in the order of the fields of TherapyRecord.
 RECORDS: tuple[type[Record], ...] = (Patient, *TherapyRecord.LISTS)

@@ -149,7 +149,7 @@ def _issues_located_in_record(record: TherapyRecord, bundle: Json) -> Iterator[N
     try:
         yield
     except Refusal as refusal:
-        places = [place for place, _ in record.places()]
+        places = [place for place, _ in record.located()]
         leaves = [leaf for leaf in explain(from_bundle(bundle)) if leaf.field]
         issues = [_locate_in_record(issue, places, leaves) for issue in refusal.issues]
         raise Refusal(refusal.status, issues, refusal.headers) from refusal

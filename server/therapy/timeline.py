@@ -1,10 +1,10 @@
 """A patient's therapy in chronological order, as JSON or as an HTML page without scripts."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from flask import Response
@@ -13,25 +13,16 @@ from fhir_b12 import plain
 from fhir_b12.datatypes import DateTime, Period
 from fhir_b12.mapping import table
 from fhir_b12.records import (
-    Condition,
-    FollowUp,
-    FollowUpOrder,
+    BY_RECORD,
     Infusion,
     InfusionOrder,
-    LabResult,
-    Lifestyle,
     MedicationUse,
     Observed,
-    Outcome,
-    Procedure,
-    Reaction,
     Record,
-    Session,
-    SessionStep,
     TherapyRecord,
-    VitalSign,
     summary,
 )
+from fhir_b12.records.registry import RECORD_TYPES, Timeline
 from fhir_b12.server.context import RequestContext
 from fhir_b12.server.therapy.charts import build_charts
 from fhir_b12.server.therapy.html_pages import html_response
@@ -40,14 +31,6 @@ from fhir_b12.server.therapy.records import (
     plain_response,
     records_of_patient,
 )
-
-
-class Kind(NamedTuple):
-    """How records of a class are shown in a timeline."""
-
-    name: str
-    dates: tuple[str, ...]  #: fields that may have the date; the first that is present counts
-    details: Mapping[str, str]  #: fields shown as details -> words before each value
 
 
 class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,44 +46,13 @@ class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
     resource: str  #: `Observation/1`
 
 
-_WHY = {"status_reason": "because:", "note": ""}
-_ORDERED = {"do_not_perform": "not to be done:", "dosage": "", "intent": "intent:"} | _WHY
-_DONE = {"body_site": "", "reason": "for", "outcome": "outcome:", "complication": ""} | _WHY
-_FOUND = {"component": "", "absent": "no value:", "interpretation": "",
-          "reference_range": "range", "note": ""}  # fmt: skip
-_OBSERVED = ("collected", "collected_period", "issued")
-_PERFORMED = ("performed", "performed_period")
-KINDS: dict[type[Record], Kind] = {
-    Session: Kind("session", ("period",), {"length": "", "reason": "for"}),
-    Infusion: Kind("infusion", ("given",), {
-        "dose": "", "rate": "at", "rate_ratio": "at", "route": "", "site": "", "dosage_text": "",
-    } | _WHY),
-    InfusionOrder: Kind("order", ("authored",), _ORDERED),
-    SessionStep: Kind("step", _PERFORMED, _DONE),
-    VitalSign: Kind("vital sign", _OBSERVED, _FOUND),
-    LabResult: Kind("laboratory", _OBSERVED, _FOUND),
-    Outcome: Kind("outcome", _OBSERVED, _FOUND),
-    Lifestyle: Kind("way of living", _OBSERVED, _FOUND),
-    Condition: Kind("condition", ("onset", "onset_period", "recorded"), {
-        "severity": "", "body_site": "", "onset_age": "onset at", "onset_range": "onset at",
-        "onset_string": "onset:", "abatement": "until", "abatement_period": "until",
-        "abatement_age": "until", "abatement_range": "until", "abatement_string": "until",
-        "clinical_status": "", "verification_status": "", "note": "",
-    }),
-    Procedure: Kind("procedure", _PERFORMED, {
-        "performed_age": "at", "performed_range": "at", "performed_string": "",
-    } | _DONE),
-    MedicationUse: Kind("medicine", ("taken", "taken_period", "asserted"), _ORDERED),
-    Reaction: Kind("adverse event", ("date", "detected", "recorded"), {
-        "severity": "", "seriousness": "", "outcome": "outcome:", "actuality": "",
-    }),
-    FollowUp: Kind("appointment", ("start",), {
-        "end": "until", "cancelation_reason": "because:", "comment": "",
-    }),
-    FollowUpOrder: Kind("follow-up order", ("due", "due_period", "authored"), _ORDERED),
-}  # fmt: skip
 _UNDONE = frozenset({"not-done", "cancelled", "noshow", "not-taken", "revoked"})
-_FOLDED = ("step", "vital sign")  #: collapsed in the page: each session has many
+#: Labels of the events that the page shows collapsed, for each session has many of them.
+_FOLDED = frozenset(
+    record_type.timeline.label
+    for record_type in RECORD_TYPES
+    if record_type.timeline and record_type.timeline.folded
+)
 
 
 def read_timeline(context: RequestContext, resource_id: str) -> Response:
@@ -129,7 +81,12 @@ def read_timeline(context: RequestContext, resource_id: str) -> Response:
 
 def timeline_events(records: Iterable[TherapyRecord]) -> list[TimelineEvent]:
     """Return the events of records, oldest first; those without a date come last."""
-    events = [_event(record, part) for record in records for part in record if type(part) in KINDS]
+    events = [
+        _event(record, part, shown)
+        for record in records
+        for part in record
+        if (shown := BY_RECORD[type(part)].timeline) is not None
+    ]
     return sorted(
         events, key=lambda event: (event.date is None, event.date and date_start(event.date))
     )
@@ -141,10 +98,9 @@ def date_start(text: str) -> Fraction:
     return DateTime(full if "T" in full else f"{full}T00:00:00Z").interval[0]
 
 
-def _event(record: TherapyRecord, part: Record) -> TimelineEvent:
-    kind = KINDS[type(part)]
+def _event(record: TherapyRecord, part: Record, shown: Timeline) -> TimelineEvent:
     dated, when = next(
-        ((field, value) for field in kind.dates if (value := getattr(part, field)) is not None),
+        ((field, value) for field in shown.dates if (value := getattr(part, field)) is not None),
         (None, None),
     )
     period = when if isinstance(when, Period) else Period(start=when)
@@ -156,19 +112,19 @@ def _event(record: TherapyRecord, part: Record) -> TimelineEvent:
         date=date.text if date else None,
         end=end.text if end else None,
         dated=dated.removesuffix("_period") if dated and date else None,
-        kind=kind.name,
+        kind=shown.label,
         status=getattr(part, "status", None),
-        title=title or kind.name,
-        detail="; ".join(_details(part, kind)),
+        title=title or shown.label,
+        detail="; ".join(_details(part, shown)),
         resource=f"{_resource_types()[type(part)]}/{part.id}",
     )
 
 
-def _details(part: Record, kind: Kind) -> Iterator[str]:
+def _details(part: Record, shown: Timeline) -> Iterator[str]:
     if isinstance(part, Observed) and (result := summary.result(part)):
         yield result
-    for field, words in kind.details.items():
-        if text := summary.whole(getattr(part, field, None)):
+    for field, words in shown.details.items():
+        if text := summary.whole(getattr(part, field)):
             yield f"{words} {text}".strip()
 
 

@@ -3,9 +3,10 @@
 from functools import cached_property
 from typing import Any
 
+from fhir_b12.regular_expressions import MAX_WORK, PatternError, compile_pattern
 from fhir_b12.validation.terminology.code_systems import CodeSystem, Concept, Undecided
-from fhir_b12.validation.terminology.safe_patterns import MAX_TEXT, compile_safe
 
+MAX_TEXT = 200  #: characters of a value that is matched
 MAX_MATCHED_CONCEPTS = 20_000  #: concepts that one pattern is matched with
 
 
@@ -56,9 +57,13 @@ class Filter:
         return frozenset(value.strip() for value in self.value.split(","))
 
     def _matches(self, value: str, system: CodeSystem) -> bool:
-        pattern = compile_safe(self.value)
-        if pattern is None:
-            raise Undecided("the pattern of a filter is invalid or could run for too long")
-        if len(value) > MAX_TEXT or len(system.concepts) > MAX_MATCHED_CONCEPTS:
+        concepts = len(system.concepts)
+        if len(value) > MAX_TEXT or concepts > MAX_MATCHED_CONCEPTS:
             raise Undecided("the pattern of a filter would be matched with too much text")
-        return pattern.fullmatch(value) is not None
+        try:
+            pattern = compile_pattern(self.value)
+            if concepts * len(value) * pattern.size > MAX_WORK:
+                raise Undecided("the pattern of a filter could run for too long")
+            return pattern.fullmatch(value)
+        except PatternError as error:
+            raise Undecided(str(error)) from None
