@@ -2,14 +2,14 @@ from tests.server.proxy.conftest import store
 from tests.server.store.test_store import *  # noqa: F403
 
 __all__ = ("store",)
-# the time is the other server's
-del test_a_text_is_kept_digit_for_digit_in_its_order  # noqa: F821
-del test_history_since_and_at, test_a_scan_gives_everything_once  # noqa: F821
-# that an update changed nothing is not told by the other server
-del test_what_changes_nothing_makes_no_version  # noqa: F821
-# of the embedded store alone
-del test_the_index_made_anew_is_the_index, TestWritten  # noqa: F821
-del test_integrity_refuses_what_leads_nowhere_and_the_delete_of_what_is_led_to  # noqa: F821
+# the upstream server sets the time
+del test_a_resource_is_stored_with_its_digits_and_order_of_elements  # noqa: F821
+del test_history_since_and_at, test_a_scan_yields_every_resource_once  # noqa: F821
+# the upstream server does not report that an update changed nothing
+del test_an_update_without_a_difference_creates_no_version  # noqa: F821
+# not supported in front of another server
+del test_reindexing_rebuilds_the_same_index, TestStoreModel  # noqa: F821
+del test_integrity_refuses_dangling_references  # noqa: F821
 del test_last_updated_never_decreases_when_the_clock_steps_back  # noqa: F821
 del test_a_recreated_resource_is_not_older_than_its_deletion  # noqa: F821
 del test_history_of_a_deleted_resource_at_each_time  # noqa: F821

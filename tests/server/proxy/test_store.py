@@ -16,7 +16,7 @@ from fhir_b12.server.store import Change
 from tests.server import durability
 from tests.server.auth.conftest import observation
 from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
-from tests.server.store.test_store import ALL, OfOne, at, names, patient, post, put, query
+from tests.server.store.test_store import ALL, OnePatient, at, names, patient, post, put, query
 
 PATCH = {"Content_Type": "application/json-patch+json"}
 URL = "http://127.0.0.1:9/fhir"
@@ -207,7 +207,7 @@ def test_a_condition_of_a_bounded_token_creates_nothing(fresh):
 def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
     store.apply([put("one", patient()), put("two", patient())], ALL, clock=at(0))
 
-    class Overlooked(OfOne):
+    class Overlooked(OnePatient):
         """Bounded by what no query can say."""
 
         def limits(self, resource_type, action):

@@ -1,17 +1,20 @@
-"""What only PostgreSQL does: several writers at a time, connections that are lost, steps of tables."""
+"""PostgreSQL only: concurrent writers, lost connections, migrations."""
 
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 import uuid
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.errors import Refusal
+from fhir_b12.server.sql.expressions import Bound, Sql
 from fhir_b12.server.store import Change, schema
 from tests.cli.shell import call
 from tests.server import temporary
@@ -30,9 +33,9 @@ CONFIG = Config(public_url="https://fhir.clinic.test")
 
 @pytest.fixture
 def store():
-    found = Temporary(CONFIG)
-    yield found
-    found.close()
+    store = Temporary(CONFIG)
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -41,18 +44,18 @@ def url(tmp_path):
 
 
 def end_connections(store):
-    """Every connection of a store, without warning; how many."""
+    """End every connection of a store; return how many there were."""
     name = store._config.database.rpartition("=")[2]
-    which = "FROM pg_stat_activity WHERE application_name = %s"
+    activity = "FROM pg_stat_activity WHERE application_name = %s"
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
-        asked = connection.execute(f"SELECT count(pg_terminate_backend(pid)) {which}", (name,))
-        return asked.fetchone()[0]
+        terminate = f"SELECT count(pg_terminate_backend(pid)) {activity}"
+        return connection.execute(terminate, (name,)).fetchone()[0]
 
 
-# --- connections that are lost
+# --- lost connections
 
 
-def test_a_connection_that_was_lost_in_between_is_made_again(store):
+def test_a_connection_lost_between_requests_is_replaced(store):
     store.apply([put("a", patient())], ALL, clock=at(0))
     assert end_connections(store) >= 1
     assert store.read("Patient", "a", ALL).version_id == 1
@@ -62,36 +65,34 @@ def test_a_connection_that_was_lost_in_between_is_made_again(store):
     assert names(store) == ["a", "b"]
 
 
-def test_what_a_lost_connection_interrupts_is_done_again_and_once(store):
-    times = []
+def test_a_job_interrupted_by_a_lost_connection_is_repeated_and_stored_once(store):
+    outcomes = []
 
-    def lost(dones):
-        times.append(dones[0].outcome)
-        if len(times) == 1:
+    def audit(results):
+        outcomes.append(results[0].outcome)
+        if len(outcomes) == 1:
             end_connections(store)
         return [{"resourceType": "AuditEvent"}]
 
-    done = store.apply([post(patient())], ALL, clock=at(0), audit=lost)[0]
-    assert (times, names(store)) == (["created", "created"], [done.version.id])
+    result = store.apply([post(patient())], ALL, clock=at(0), audit=audit)[0]
+    assert (outcomes, names(store)) == (["created", "created"], [result.version.id])
 
 
-def test_a_connection_lost_in_the_commit_is_told_as_not_known_and_not_done_again(
-    store, monkeypatch
-):
-    def lost(connection):
+def test_a_connection_lost_during_the_commit_is_503_and_the_job_is_not_repeated(store, monkeypatch):
+    def commit_and_lose(connection):
         connection.execute("COMMIT")
         end_connections(store)
         connection.execute("SELECT 1")
 
     with monkeypatch.context() as patched:
-        patched.setattr(postgres, "_commit", lost)
+        patched.setattr(postgres, "_commit", commit_and_lose)
         with pytest.raises(Refusal, match="not known") as refused:
             store.apply([post(patient())], ALL, clock=at(0))
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
     assert len(names(store)) == 1
 
 
-def test_a_transaction_that_failed_in_between_is_never_taken_for_kept(store):
+def test_a_transaction_that_failed_before_its_commit_is_503(store):
     def swallow(connection):
         with pytest.raises(psycopg.Error):
             connection.raw.execute("SELECT 1 / 0")
@@ -101,7 +102,7 @@ def test_a_transaction_that_failed_in_between_is_never_taken_for_kept(store):
     assert refused.value.status == 503
 
 
-def test_a_database_that_has_become_a_standby_is_503(store):
+def test_a_read_only_database_is_503(store):
     def write(connection):
         connection.raw.execute("SET TRANSACTION READ ONLY")
         connection.raw.execute("DELETE FROM kept")
@@ -111,52 +112,52 @@ def test_a_database_that_has_become_a_standby_is_503(store):
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
 
 
-def test_a_database_that_is_away_is_503_and_comes_back(store, monkeypatch):
+def test_an_unreachable_database_is_503_until_it_is_back(store, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(store._pool, "timeout", 0.05)
-        held = [store._pool.getconn() for _ in range(store._pool.max_size)]
+        taken = [store._pool.getconn() for _ in range(store._pool.max_size)]
         with pytest.raises(Refusal) as refused:
             store.read("Patient", "a", ALL)
         assert (refused.value.status, store.ready()) == (503, False)
-        for each in held:
-            store._pool.putconn(each)
+        for connection in taken:
+            store._pool.putconn(connection)
     assert (store.read("Patient", "a", ALL), store.ready()) == (None, True)
 
 
-# --- several writers
+# --- concurrent writers
 
 
-def together(*jobs):
-    """Each in a thread of its own; what they give, in order."""
-    given = [None] * len(jobs)
+def run_concurrently(*jobs):
+    """Run each job in its own thread; return their results, or the status of a refusal."""
+    results = [None] * len(jobs)
 
-    def work(index):
+    def run(index):
         try:
-            given[index] = jobs[index]()
+            results[index] = jobs[index]()
         except Refusal as error:
-            given[index] = error.status
+            results[index] = error.status
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(jobs))]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return given
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(jobs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 @contextmanager
 def stores(url, count):
-    """As many processes have them: each with connections of its own."""
-    found = [
+    """Yield stores of one database, as several processes have them."""
+    opened = [
         postgres.PostgresStore(Config(database=url, public_url=CONFIG.public_url))
         for _ in range(count)
     ]
-    yield found
-    for each in found:
-        each.close()
+    yield opened
+    for store in opened:
+        store.close()
 
 
-def test_two_transactions_that_cross_are_both_done(url):
+def test_two_transactions_on_the_same_resources_do_not_deadlock(url):
     with stores(url, 2) as (one, other):
         one.apply([put("a", patient()), put("b", patient())], ALL, clock=at(0))
 
@@ -169,40 +170,39 @@ def test_two_transactions_that_cross_are_both_done(url):
             for number in range(40)
             for store, order in ((one, "ab"), (other, "ba"))
         ]
-        assert together(*jobs) == [2] * 80
-        rows = [
-            each.body.rpartition(b",")[2] for each in one.search(query("_count=9"), ALL).matches
-        ]
-        assert rows[0] == rows[1]  # both by the same writer
+        assert run_concurrently(*jobs) == [2] * 80
+        matches = one.search(query("_count=9"), ALL).matches
+        numbers = [version.body.rpartition(b",")[2] for version in matches]
+        assert numbers[0] == numbers[1]  # both of the same transaction
 
 
-def test_conditional_creates_of_several_processes_make_one(url):
-    with stores(url, 3) as found:
+def test_conditional_creates_of_several_processes_create_one_resource(url):
+    with stores(url, 3) as opened:
         condition = query("identifier=urn:mrn|1")
         known = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
         jobs = [
             lambda store=store: (
                 store.apply([post(known, criteria=condition)], ALL, clock=at(0))[0].outcome
             )
-            for store in found * 8
+            for store in opened * 8
         ]
-        assert sorted(together(*jobs)) == ["created"] + ["matched"] * 23
+        assert sorted(run_concurrently(*jobs)) == ["created"] + ["matched"] * 23
 
 
-def test_a_key_is_used_once_by_several_processes(url):
-    with stores(url, 3) as found:
-        jobs = [lambda store=store: store.use_once("one", 2**40) for store in found * 8]
-        assert sorted(together(*jobs)) == [False] * 23 + [True]
+def test_a_key_can_be_used_once_by_several_processes(url):
+    with stores(url, 3) as opened:
+        jobs = [lambda store=store: store.use_once("one", 2**40) for store in opened * 8]
+        assert sorted(run_concurrently(*jobs)) == [False] * 23 + [True]
 
 
-def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
+def test_a_resource_is_not_deleted_while_another_process_refers_to_it(url):
     config = Config(database=url, public_url=CONFIG.public_url, integrity=True)
     one, other = postgres.PostgresStore(config), postgres.PostgresStore(config)
     for number in range(30):
         name = f"p{number}"
         one.apply([put(name, patient())], ALL, clock=at(0))
         result = {"resourceType": "Observation", "subject": {"reference": f"Patient/{name}"}}
-        referred, deleted = together(
+        referred, deleted = run_concurrently(
             lambda result=result: one.apply([post(result)], ALL, clock=at(0))[0].outcome,
             lambda name=name: other.apply([Change(method="DELETE", type="Patient", id=name)], ALL, clock=at(0))[0].outcome,
         )  # fmt: skip
@@ -211,72 +211,74 @@ def test_what_is_referred_to_is_not_deleted_by_another_in_that_moment(url):
     other.close()
 
 
-def test_more_names_than_are_held_one_by_one_are_all_held(url):
+def test_a_transaction_of_many_resources_locks_all_names(url):
     with stores(url, 2) as (one, other):
         many = [put(f"p{index}", patient()) for index in range(postgres._MOST_LOCKS + 1)]
         jobs = [
             lambda store=store: len(store.apply(many, ALL, clock=at(0))) for store in (one, other)
         ]
         few = lambda: len(one.apply([put("p7", patient())], ALL, clock=at(0)))  # noqa: E731
-        assert together(*jobs, few) == [len(many), len(many), 1]
+        assert run_concurrently(*jobs, few) == [len(many), len(many), 1]
         assert one.read("Patient", "p7", ALL).version_id == 1
 
 
-# --- tables
+# --- tables and backups
 
 
-def test_several_processes_may_start_on_an_empty_database(url):
+def test_several_processes_can_start_on_an_empty_database(url):
     program = (
         "import sys; from fhir_b12.server.config import Config;"
-        "from fhir_b12.server.store.postgres import opened;"
-        "opened(Config(database=sys.argv[1])).close()"
+        "from fhir_b12.server.store.postgres import open_store;"
+        "open_store(Config(database=sys.argv[1])).close()"
     )
-    started = [subprocess.Popen([sys.executable, "-c", program, url]) for _ in range(4)]
-    assert [each.wait(60) for each in started] == [0] * 4
+    processes = [subprocess.Popen([sys.executable, "-c", program, url]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
 
 
-def test_the_tables_are_those_of_a_sqlite_file(store):
+def test_the_tables_have_the_columns_of_a_sqlite_file(store):
     with closing(sqlite3.connect(":memory:")) as connection:
         for statement in schema.TABLES:
             connection.execute(statement)
         for table in ("resource", "past", "text_index", "range_index", "kept"):
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            ours = store._rows(
-                "SELECT column_name FROM information_schema.columns WHERE table_name = ?"
-                " AND table_schema = current_schema() ORDER BY ordinal_position",
-                (table,),
+            rows = store._rows(
+                Sql(
+                    "SELECT column_name FROM information_schema.columns WHERE table_name = ",
+                    Bound(table),
+                    " AND table_schema = current_schema() ORDER BY ordinal_position",
+                )
             )
-            assert [row[0] for row in ours] == columns
+            assert [row[0] for row in rows] == columns
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("UPDATE alembic_version SET version_num = '9999'", "a newer version of fhir-b12"),
         ("DROP TABLE alembic_version", "of another program"),
     ],
 )
-def test_what_is_no_database_of_this_version_is_told(url, statement, said):
+def test_a_database_of_another_program_or_version_is_refused(url, statement, message):
     postgres.open_store(Config(database=url)).close()
     with psycopg.connect(url) as connection:
         connection.execute(statement)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         postgres.open_store(Config(database=url))
 
 
 @pytest.fixture
 def databases():
-    """The urls of two whole databases: a copy is of a database, not of a schema."""
-    made = [f"d{uuid.uuid4().hex}" for _ in range(2)]
+    """Yield the urls of two databases: a backup is of a database, not of a schema."""
+    created = [f"d{uuid.uuid4().hex}" for _ in range(2)]
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
-        for name in made:
+        for name in created:
             connection.execute(f"CREATE DATABASE {name}")
-        yield [urlsplit(POSTGRES)._replace(path=name).geturl() for name in made]
-        for name in made:
+        yield [urlsplit(POSTGRES)._replace(path=name).geturl() for name in created]
+        for name in created:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_database_is_copied_and_put_back(tmp_path, databases):
+def test_a_database_is_backed_up_and_restored(tmp_path, databases):
     one, other = databases
     store = postgres.open_store(Config(database=one))
     store.apply([put("a", patient())], ALL, clock=at(0))
@@ -284,13 +286,14 @@ def test_a_database_is_copied_and_put_back(tmp_path, databases):
     copy = str(tmp_path / "copy")
     code, _, err = call("backup", copy, "--database", one)
     assert (code, err.startswith(f"{copy}: ")) == (0, True)
+    assert stat.S_IMODE(Path(copy).stat().st_mode) == 0o600
     assert call("restore", copy, "--database", one)[0] == 2  # not empty
     assert call("restore", copy, "--database", other) == (0, "", f"the database is as {copy} was\n")
     assert call("reindex", "--database", other) == (0, "", "1 resources indexed\n")
 
 
 @pytest.mark.parametrize("cursor", ["WyJhIiwgMV0", "WzEuNSwgIngiXQ", "W251bGwsIG51bGxd"])
-def test_a_cursor_that_was_tampered_with_is_400_and_nothing_worse(store, cursor):
+def test_a_manipulated_cursor_is_400(store, cursor):
     store.apply([put("a", patient(birthDate="1990-01-01"))], ALL, clock=at(0))
     with pytest.raises(Refusal) as refused:
         store.search(query(f"_sort=birthdate&_page={cursor}"), ALL)

@@ -1,4 +1,4 @@
-"""What a store keeps, whatever happens.  https://hl7.org/fhir/R4/http.html"""
+"""Laws of every store.  https://hl7.org/fhir/R4/http.html"""
 
 import threading
 from itertools import count, pairwise
@@ -25,13 +25,13 @@ BASE = "https://fhir.clinic.test/fhir"
 
 @pytest.fixture
 def store():
-    found = Temporary(Config(public_url="https://fhir.clinic.test"))
-    yield found
-    found.close()
+    store = Temporary(Config(public_url="https://fhir.clinic.test"))
+    yield store
+    store.close()
 
 
 def at(moment):
-    """A clock that stands."""
+    """Return a clock that always shows this time, microseconds since 1970 UTC."""
     return lambda: moment
 
 
@@ -47,47 +47,48 @@ def put(name, resource, **more):
     return Change(method="PUT", type=resource["resourceType"], id=name, resource={**resource, "id": name}, **more)  # fmt: skip
 
 
-def query(text, kind="Patient"):
-    pairs = [tuple(each.split("=", 1)) for each in text.split("&")]
-    return parse_query(kind, pairs, strict=True, base=BASE)
+def query(text, resource_type="Patient"):
+    pairs = [tuple(pair.split("=", 1)) for pair in text.split("&")]
+    return parse_query(resource_type, pairs, strict=True, base=BASE)
 
 
-def names(store, kind="Patient", access=ALL):
-    return [each.id for each in store.search(query("_count=1000", kind), access).matches]
+def names(store, resource_type="Patient", access=ALL):
+    matches = store.search(query("_count=1000", resource_type), access).matches
+    return [version.id for version in matches]
 
 
-class OfOne:
-    """May do what is in one patient's compartment."""
+class OnePatient:
+    """Full access to the compartment of one patient."""
 
     def __init__(self, name):
         self.name = name
 
     def limits(self, resource_type, action):  # noqa: ARG002
-        found = parse_query(resource_type, [], strict=True, base=BASE)
-        return (replace(found, criteria=(in_compartment("Patient", self.name),)),)
+        everything = parse_query(resource_type, [], strict=True, base=BASE)
+        return (replace(everything, criteria=(in_compartment("Patient", self.name),)),)
 
 
-def test_a_text_is_kept_digit_for_digit_in_its_order(store):
+def test_a_resource_is_stored_with_its_digits_and_order_of_elements(store):
     text = b'{"resourceType":"Observation","status":"final","valueQuantity":{"value":1.50},"x":[1E+3,0.10]}'
-    done = store.apply([post(loads(text))], ALL, clock=at(1_000_000))[0]
-    body = store.read("Observation", done.version.id, ALL).body
+    result = store.apply([post(loads(text))], ALL, clock=at(1_000_000))[0]
+    body = store.read("Observation", result.version.id, ALL).body
     assert body.endswith(b',"status":"final","valueQuantity":{"value":1.50},"x":[1E+3,0.10]}')
     assert loads(body)["meta"] == {"versionId": "1", "lastUpdated": format_instant(1_000_000)}
 
 
-def test_the_other_elements_of_meta_stay_and_ours_are_the_servers(store):
+def test_the_server_sets_version_id_and_last_updated_and_keeps_the_rest_of_meta(store):
     meta = {
         "versionId": "99",
         "source": "urn:a",
         "lastUpdated": "2000-01-01T00:00:00Z",
         "tag": [{"code": "t"}],
     }
-    done = store.apply([post(patient(meta=meta))], ALL, clock=at(0))[0]
-    found = loads(done.version.body)["meta"]
-    assert (found["versionId"], found["source"], found["tag"]) == ("1", "urn:a", [{"code": "t"}])
+    result = store.apply([post(patient(meta=meta))], ALL, clock=at(0))[0]
+    stored = loads(result.version.body)["meta"]
+    assert (stored["versionId"], stored["source"], stored["tag"]) == ("1", "urn:a", [{"code": "t"}])
 
 
-def test_all_changes_are_done_or_none(store):
+def test_a_refused_change_of_a_transaction_stores_none(store):
     changes = [post(patient()), put("a", patient()), put("b", patient(), if_match=7)]
     with pytest.raises(Refusal) as refused:
         store.apply(changes, ALL, clock=at(0))
@@ -95,7 +96,7 @@ def test_all_changes_are_done_or_none(store):
     assert names(store) == []
 
 
-def test_a_request_that_is_refused_leaves_those_written_with_it(store):
+def test_a_refused_request_does_not_affect_concurrent_ones(store):
     refused = []
 
     def write(index):
@@ -107,15 +108,15 @@ def test_a_request_that_is_refused_leaves_those_written_with_it(store):
             refused.append(error.status)
 
     threads = [threading.Thread(target=write, args=(index,)) for index in range(40)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(names(store)) == sorted(f"p{index}" for index in range(0, 40, 2))
     assert refused == [412] * 20
 
 
-def test_64_increments_with_if_match_make_64(store):
+def test_no_update_with_if_match_is_lost(store):
     store.apply([put("n", patient(multipleBirthInteger=0))], ALL, clock=at(0))
 
     def increment():
@@ -130,34 +131,34 @@ def test_64_increments_with_if_match_make_64(store):
             return
 
     threads = [threading.Thread(target=increment) for _ in range(64)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     last = store.read("Patient", "n", ALL)
     assert (loads(last.body)["multipleBirthInteger"], last.version_id) == (64, 65)
     page = store.history("Patient", "n", since=None, at=None, count=100, cursor=None, access=ALL)
-    assert [each.version_id for each in page.matches] == list(range(65, 0, -1))
+    assert [version.version_id for version in page.matches] == list(range(65, 0, -1))
 
 
-def test_a_conditional_create_of_many_at_once_makes_one(store):
-    made = []
+def test_concurrent_conditional_creates_create_one_resource(store):
+    outcomes = []
 
     def create():
-        found = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
-        change = post(found, criteria=query("identifier=urn:mrn|1"))
-        made.append(store.apply([change], ALL, clock=at(0))[0].outcome)
+        known = patient(identifier=[{"system": "urn:mrn", "value": "1"}])
+        change = post(known, criteria=query("identifier=urn:mrn|1"))
+        outcomes.append(store.apply([change], ALL, clock=at(0))[0].outcome)
 
     threads = [threading.Thread(target=create) for _ in range(16)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert sorted(made) == ["created"] + ["matched"] * 15
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["created"] + ["matched"] * 15
     assert len(names(store)) == 1
 
 
-def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
+def test_references_between_transaction_entries_become_ids(store):
     known = patient(identifier=[{"value": "k"}])
     store.apply([put("known", known)], ALL, clock=at(0))
     observation = {
@@ -171,22 +172,22 @@ def test_references_of_a_transaction_lead_to_what_was_made_or_found(store):
         post(known, full_url="urn:uuid:1", criteria=query("identifier=k")),
         put("o", {"resourceType": "Organization"}, full_url="urn:uuid:2"),
     ]
-    dones = store.apply(changes, ALL, clock=at(0))
-    assert [each.outcome for each in dones] == ["created", "matched", "created"]
-    made = loads(dones[0].version.body)
-    assert made["subject"] == {"reference": "Patient/known"}
-    assert made["performer"] == [{"reference": "Organization/o"}]
-    assert made["text"]["div"] == "<div><a href='Patient/known'>x</a></div>"
-    assert observation["subject"] == {"reference": "urn:uuid:1"}  # what was given is not changed
+    results = store.apply(changes, ALL, clock=at(0))
+    assert [version.outcome for version in results] == ["created", "matched", "created"]
+    stored = loads(results[0].version.body)
+    assert stored["subject"] == {"reference": "Patient/known"}
+    assert stored["performer"] == [{"reference": "Organization/o"}]
+    assert stored["text"]["div"] == "<div><a href='Patient/known'>x</a></div>"
+    assert observation["subject"] == {"reference": "urn:uuid:1"}  # the argument is unchanged
 
 
-def test_what_changes_nothing_makes_no_version(store):
+def test_an_update_without_a_difference_creates_no_version(store):
     first = store.apply([put("a", patient())], ALL, clock=at(0))[0]
     again = store.apply([put("a", patient(meta={"versionId": "7"}))], ALL, clock=at(5_000_000))[0]
     assert (again.outcome, again.version) == ("unchanged", first.version)
 
 
-def test_what_was_deleted_is_gone_and_can_be_made_again(store):
+def test_a_deleted_resource_can_be_created_again(store):
     store.apply([put("a", patient())], ALL, clock=at(0))
     gone = store.apply([Change(method="DELETE", type="Patient", id="a")], ALL, clock=at(1_000_000))[
         0
@@ -332,7 +333,7 @@ def test_the_changes_of_a_transaction_are_applied_in_the_order_of_their_methods(
     ]
     results = store.apply(changes, ALL, clock=at(1))
     # the condition of the create is evaluated before the update
-    assert [result.outcome for result in results] == ["updated", "updated", "created", "missing"]
+    assert [version.outcome for version in results] == ["updated", "updated", "created", "missing"]
 
 
 def test_history_since_and_at(store):
@@ -342,7 +343,7 @@ def test_history_since_and_at(store):
     def versions(**asked):
         named = {"since": None, "at": None, "count": 10, "cursor": None} | asked
         page = store.history("Patient", "a", **named, access=ALL)
-        return [each.version_id for each in page.matches]
+        return [version.version_id for version in page.matches]
 
     assert versions() == [4, 3, 2, 1]
     assert versions(since=10) == [4, 3, 2]
@@ -352,16 +353,16 @@ def test_history_since_and_at(store):
     rest = store.history(
         "Patient", None, since=None, at=None, count=3, cursor=first.next, access=ALL
     )
-    assert [each.version_id for each in (*first.matches, *rest.matches)] == [4, 3, 2, 1]
+    assert [version.version_id for version in (*first.matches, *rest.matches)] == [4, 3, 2, 1]
     assert (first.total, rest.next) == (4, None)
 
 
-def scanned(store):
+def scan_patients(store):
     return store.scan(["Patient"], since=None, access=ALL, limits=())
 
 
-def test_what_is_not_there_at_a_moment_is_written_later_than_it(store):
-    """So that an export that goes on from the moment of the last one misses nothing."""
+def test_no_version_is_committed_before_the_commit_horizon(store):
+    """So that an export since the time of the last one misses nothing."""
     ticks, stop = count(1), threading.Event()
 
     def write():
@@ -369,32 +370,32 @@ def test_what_is_not_there_at_a_moment_is_written_later_than_it(store):
             store.apply([post(patient())], ALL, clock=lambda: next(ticks))
 
     threads = [threading.Thread(target=write) for _ in range(4)]
-    for each in threads:
-        each.start()
+    for thread in threads:
+        thread.start()
     for _ in range(20):
-        moment = store.commit_horizon(lambda: next(ticks))
-        seen = {each.id for each in scanned(store)}
-        early = {each.id for each in scanned(store) if each.last_updated < moment}
-        assert early <= seen
+        horizon = store.commit_horizon(lambda: next(ticks))
+        scanned = {version.id for version in scan_patients(store)}
+        early = {version.id for version in scan_patients(store) if version.last_updated < horizon}
+        assert early <= scanned
     stop.set()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.join()
 
 
-def test_a_scan_gives_everything_once(store):
+def test_a_scan_yields_every_resource_once(store):
     for number in range(1203):
         store.apply([put(f"p{number}", patient())], ALL, clock=at(number))
-    found = [
+    scanned = [
         each.id
         for each in store.scan(["Patient", "Observation"], since=None, access=ALL, limits=())
     ]
-    assert found == [f"p{number}" for number in range(1203)]
-    later = [each.id for each in store.scan(["Patient"], since=1200, access=ALL, limits=())]
+    assert scanned == [f"p{number}" for number in range(1203)]
+    later = [version.id for version in store.scan(["Patient"], since=1200, access=ALL, limits=())]
     assert later == ["p1200", "p1201", "p1202"]
 
 
-def test_bounds_hold_for_reading_searching_history_and_writing(store):
-    mine, other = OfOne("one"), OfOne("two")
+def test_the_limits_of_a_token_apply_to_every_interaction(store):
+    mine, other = OnePatient("one"), OnePatient("two")
     result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
     store.apply([put("one", patient()), put("two", patient()), put("r", result)], ALL, clock=at(0))
     assert (names(store, access=mine), names(store, "Observation", access=other)) == (["one"], [])
@@ -406,7 +407,7 @@ def test_bounds_hold_for_reading_searching_history_and_writing(store):
     )
     assert page.matches == ()
     assert [
-        each.id for each in store.scan(["Observation"], since=None, access=other, limits=())
+        version.id for version in store.scan(["Observation"], since=None, access=other, limits=())
     ] == []
     for change, status in (
         (Change(method="DELETE", type="Observation", id="r"), 404),
@@ -425,7 +426,7 @@ def test_bounds_hold_for_reading_searching_history_and_writing(store):
     assert store.vread("Observation", "r", 2, other) is not None
 
 
-def test_integrity_refuses_what_leads_nowhere_and_the_delete_of_what_is_led_to():
+def test_integrity_refuses_dangling_references():
     store = Temporary(Config(integrity=True, public_url="https://fhir.clinic.test"))
     result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
     with pytest.raises(Refusal) as refused:
@@ -456,7 +457,7 @@ def test_integrity_refuses_what_leads_nowhere_and_the_delete_of_what_is_led_to()
         ([{"op": "replace", "path": "/resourceType", "value": "Group"}], 422),
     ],
 )
-def test_a_patch_that_does_not_fit_changes_nothing(store, patch, status):
+def test_an_invalid_patch_changes_nothing(store, patch, status):
     store.apply([put("a", patient())], ALL, clock=at(0))
     with pytest.raises(Refusal) as refused:
         store.apply([Change(method="PATCH", type="Patient", id="a", patch=patch)], ALL, clock=at(1))
@@ -464,7 +465,7 @@ def test_a_patch_that_does_not_fit_changes_nothing(store, patch, status):
     assert store.read("Patient", "a", ALL).version_id == 1
 
 
-def test_a_key_is_used_once_until_its_time_is_over(store):
+def test_a_key_can_be_used_once_until_it_expires(store):
     assert [store.use_once("a", 2**40), store.use_once("a", 2**40)] == [True, False]
     assert [store.use_once("b", 1), store.use_once("c", 2**40), store.use_once("b", 1)] == [
         True,
@@ -473,7 +474,7 @@ def test_a_key_is_used_once_until_its_time_is_over(store):
     ]
 
 
-def test_the_index_made_anew_is_the_index(store):
+def test_reindexing_rebuilds_the_same_index(store):
     store.apply(
         [post(patient(name=[{"family": "a"}])), post({"resourceType": "Observation"})],
         ALL,
@@ -491,8 +492,8 @@ def test_the_index_made_anew_is_the_index(store):
     assert tables() == before
 
 
-class Written(RuleBasedStateMachine):
-    """A dict beside a store: after any writes both hold the same, and versions count without gaps."""
+class StoreModel(RuleBasedStateMachine):
+    """A store and a dict with the same changes are equal, and version ids have no gaps."""
 
     IDS = st.sampled_from(["a", "b", "c"])
 
@@ -503,13 +504,13 @@ class Written(RuleBasedStateMachine):
 
     @rule(name=IDS, number=st.integers(0, 3))
     def put(self, name, number):
-        done = self.store.apply(
+        result = self.store.apply(
             [put(name, patient(multipleBirthInteger=number))], ALL, clock=at(0)
         )[0]
         if self.known.get(name) != number:
             self.count[name] = self.count.get(name, 0) + 1
         self.known[name] = number
-        assert done.version.version_id == self.count[name]
+        assert result.version.version_id == self.count[name]
 
     @rule(name=IDS)
     def delete(self, name):
@@ -524,7 +525,7 @@ class Written(RuleBasedStateMachine):
             self.store.apply(changes, ALL, clock=at(0))
 
     @invariant()
-    def holds_the_same(self):
+    def store_equals_dict(self):
         rows = self.store.search(query("_count=100"), ALL).matches
         assert {
             each.id: int(loads(each.body)["multipleBirthInteger"]) for each in rows
@@ -533,7 +534,7 @@ class Written(RuleBasedStateMachine):
             page = self.store.history(
                 "Patient", name, since=None, at=None, count=99, cursor=None, access=ALL
             )
-            numbers = [each.version_id for each in page.matches]
+            numbers = [version.version_id for version in page.matches]
             assert numbers == list(range(last, 0, -1))
             assert all(a.last_updated >= b.last_updated for a, b in pairwise(page.matches))
 
@@ -541,36 +542,36 @@ class Written(RuleBasedStateMachine):
         self.store.close()
 
 
-TestWritten = Written.TestCase
-TestWritten.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestStoreModel = StoreModel.TestCase
+TestStoreModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 
 
-def test_who_asks_after_the_end_is_refused_and_does_not_wait(store):
+def test_a_closed_store_refuses_requests(store):
     store.close()
-    for asked in (lambda: store.put_job({"id": "late"}), lambda: store.job("late")):
+    for request in (lambda: store.put_job({"id": "late"}), lambda: store.job("late")):
         with pytest.raises(Refusal) as refused:
-            asked()
+            request()
         assert refused.value.status == 503
     store.close()
 
 
-def test_the_end_comes_while_others_read_and_write(store):
-    begun, ended = threading.Barrier(5), []
+def test_closing_a_store_ends_concurrent_requests(store):
+    started, statuses = threading.Barrier(5), []
 
-    def goes_on(name):
-        begun.wait()
+    def work(name):
+        started.wait()
         try:
             while True:
                 store.put_job({"id": name})
                 store.search(query("_count=10"), ALL)
         except Refusal as refused:
-            ended.append(refused.status)
+            statuses.append(refused.status)
 
-    threads = [threading.Thread(target=goes_on, args=(name,)) for name in "abcd"]
-    for each in threads:
-        each.start()
-    begun.wait()
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    started.wait()
     store.close()
-    for each in threads:
-        each.join()
-    assert ended == [503] * 4
+    for thread in threads:
+        thread.join()
+    assert statuses == [503] * 4
