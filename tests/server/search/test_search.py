@@ -141,6 +141,31 @@ def test_what_is_not_known_is_left_out_or_refused_where_asked_to_be_strict(clien
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("categry=a", "unknown search parameter for Observation; did you mean category?"),
+        ("subjct:Patient.name=a", "unknown search parameter for Observation; did you mean subject?"),
+        ("_lastupdated=2026", "unknown search parameter for Observation; did you mean _lastUpdated?"),
+        ("zzzzzzzz=a", "unknown search parameter for Observation; see searchParam in /metadata"),
+        ("subject.zzzzzzzz=a", "unknown search parameter for Observation; see searchParam in /metadata"),
+        ("_sort=-dat", "_sort: write search parameters of the type, separated by commas; did you mean date?"),
+        ("_include=Observation:subjct", "_include: unknown reference parameter of Observation; did you mean subject?"),
+        ("_include=Observatio:subject",
+         "_include: write Type:parameter or Type:parameter:Target, with types stored here; did you mean Observation?"),
+    ],
+)  # fmt: skip
+def test_a_misspelled_parameter_gets_a_suggestion(client, query, message):
+    response = client.get(f"Observation?{query}", Prefer="handling=strict")
+    diagnostics = [issue["diagnostics"] for issue in response.json["issue"]]
+    assert (response.status_code, diagnostics) == (400, [message])
+
+
+def test_every_unknown_parameter_is_reported(client):
+    response = client.get("Observation?categry=a&zzzz=b&cod=c", Prefer="handling=strict")
+    assert [issue["code"] for issue in response.json["issue"]] == ["not-supported"] * 3
+
+
 def test_a_compartment_holds_what_is_the_patients(client):
     assert sorted(found(client.get("Patient/one/Observation"))) == ["high", "low", "panel"]
     assert found(client.get("Patient/one/Observation?code=2132-9&_count=1")) == ["low"]

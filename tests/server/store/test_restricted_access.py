@@ -8,7 +8,7 @@ import pytest
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.search.query_parser import parse_query
-from fhir_b12.server.store import FullAccess
+from fhir_b12.server.store import Change, FullAccess
 from tests.server.store.test_store import BASE, at, put, query
 from tests.server.temporary import Temporary
 
@@ -148,6 +148,48 @@ _THEN_ORGANIZATION = "_include=Observation:subject&_include:iterate=Patient:orga
 )  # fmt: skip
 def test_includes_stay_within_the_restriction(store, url, access, included):
     assert search(store, url, access)[1] == included
+
+
+def test_an_include_without_iterate_does_not_follow_included_resources(store):
+    url = "Observation?_include=Observation:subject&_include=Patient:organization"
+    assert search(store, url, FullAccess())[1] == {"shown", "hidden"}
+
+
+def test_a_chain_matches_only_the_type_that_it_names(store):
+    group = {"resourceType": "Observation", "subject": {"reference": "Group/g"}}
+    changes = [put("g", {"resourceType": "Group"}), put("of-group", group)]
+    store.apply(changes, FullAccess(), clock=at(0))
+    of_patients = search(store, "Observation?subject:Patient._lastUpdated=lt2000", FullAccess())
+    of_groups = search(store, "Observation?subject:Group._lastUpdated=lt2000", FullAccess())
+    store.apply(
+        [
+            Change(method="DELETE", type="Group", id="g"),
+            Change(method="DELETE", type="Observation", id="of-group"),
+        ],
+        FullAccess(),
+        clock=at(0),
+    )
+    assert of_patients[0] == {"lab-of-shown", "vital-of-shown", "lab-of-hidden"}
+    assert of_groups[0] == {"of-group"}
+
+
+def test_a_chain_to_a_deleted_resource_does_not_match():
+    store = Temporary(Config(public_url="https://fhir.clinic.test"))
+    store.apply(
+        [put("p", patient(True, "o")), put("r", observation("p", "laboratory"))],
+        FullAccess(),
+        clock=at(0),
+    )
+    url = "Observation?subject:Patient._lastUpdated=lt2000"
+    before = search(store, url, FullAccess())[0]
+    store.apply([Change(method="DELETE", type="Patient", id="p")], FullAccess(), clock=at(1))
+    assert (before, search(store, url, FullAccess())[0]) == ({"r"}, set())
+    store.apply([put("p", patient(True, "o"))], FullAccess(), clock=at(2))
+    url = "Patient?_has:Observation:subject:_lastUpdated=lt2000"
+    before = search(store, url, FullAccess())[0]
+    store.apply([Change(method="DELETE", type="Observation", id="r")], FullAccess(), clock=at(3))
+    assert (before, search(store, url, FullAccess())[0]) == ({"p"}, set())
+    store.close()
 
 
 def test_the_matches_of_a_search_with_includes_stay_within_the_restriction(store):
