@@ -8,6 +8,7 @@ from fhir_b12.mapping.merge import merge, put
 
 A, B, C, D = ({"v": name} for name in "abcd")
 XA, XB, XC = ({"v": name, "x": 1} for name in "abc")  # as they stand: with something unknown
+YA = {"v": "a", "x": 2}
 OTHER = {"v": "o"}
 XOTHER = {"v": "o", "x": 1}
 
@@ -22,6 +23,15 @@ LISTS = {
     "equal items": ([XA, A], [A, A], [A, A], [XA, A]),
     "one of equal items gone": ([XA, A], [A, A], [A], [XA]),
     "all gone": ([XA], [A], [], []),
+    "equal items with different unknown data": ([XA, YA], [A, A], [A, A], [XA, YA]),
+    "equal items, one before them": ([XA, YA], [A, A], [B, A, A], [B, YA, XA]),
+    "equal items, one between them": ([XA, YA], [A, A], [A, B, A], [XA, B, YA]),
+    "equal items, the other between them moved": (
+        [XA, XB, YA],
+        [A, B, A],
+        [B, A, A],
+        [XB, XA, YA],
+    ),
     "swapped and changed": (
         [{"s": "phone", "v": "1", "x": "p"}, {"s": "email", "v": "2", "x": "e"}],
         [{"s": "phone", "v": "1"}, {"s": "email", "v": "2"}],
