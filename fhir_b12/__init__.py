@@ -3,13 +3,14 @@
     from fhir_b12 import from_bundle, loads
     reading = from_bundle(loads(open("bundle.json", "rb").read()))
 
-Names are imported when they are first used.
+Names are imported on first use. `__version__` is the version of the installed package.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from fhir_b12.bundles import BundleReading, by_type, from_bundle, to_bundle, update_bundle
     from fhir_b12.explanation import explain
     from fhir_b12.issues import Issue, outcome
@@ -72,10 +73,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("fhir-b12")
     if name not in _HOME:
         raise AttributeError(f"module 'fhir_b12' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

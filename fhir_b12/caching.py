@@ -1,4 +1,4 @@
-"""What is made when it is first asked for, by one thread at a time."""
+"""Values that are made on first use, by one thread at a time."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -9,30 +9,33 @@ import msgspec
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_MAKING = RLock()
-_learned: set[Any] = set()
+_LOCK = RLock()
+_prepared: set[Any] = set()
 
 
-def once(make: Callable[P, T]) -> Callable[P, T]:
-    """As `functools.cache`, which threads that ask at once give one object each: here it is one."""
-    made: Callable[..., T] = cache(make)
+def once(function: Callable[P, T]) -> Callable[P, T]:
+    """Cache the results of a function, and run it once for each argument.
 
-    @wraps(make)
-    def asked(*key: P.args, **named: P.kwargs) -> T:
-        with _MAKING:
-            return made(*key, **named)
-
-    return asked
-
-
-def learned(kind: T) -> T:
-    """The type given, when msgspec knows all of it.
-
-    It learns a struct when one is first read; two threads that make it learn the same one crash
-    the interpreter.
+    `functools.cache` may run it twice when two threads call it at once, and return two objects.
     """
-    if kind not in _learned:
-        with _MAKING:
-            msgspec.json.Decoder(kind)
-            _learned.add(kind)
-    return kind
+    cached: Callable[..., T] = cache(function)
+
+    @wraps(function)
+    def locked(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _LOCK:
+            return cached(*args, **kwargs)
+
+    return locked
+
+
+def known_to_msgspec(data_type: T) -> T:
+    """Return a type after msgspec has inspected it.
+
+    msgspec inspects a struct on first use; two threads that make it inspect the same struct at once
+    crash the interpreter.
+    """
+    if data_type not in _prepared:
+        with _LOCK:
+            msgspec.json.Decoder(data_type)
+            _prepared.add(data_type)
+    return data_type

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import data
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.data import Slip, TableError
 from fhir_b12.datatypes import CodeableConcept, Coding
 
@@ -192,7 +192,7 @@ def _parse_row(file: str, key: str, row: Any, slips: list[Slip]) -> CodeEntry | 
             faults.append((name, f"unknown {name} {row[name]!r}; the rows of {table} are {keys}"))
     entry = None
     try:
-        entry = None if faults else msgspec.convert(fields, learned(CodeEntry))
+        entry = None if faults else msgspec.convert(fields, known_to_msgspec(CodeEntry))
     except msgspec.ValidationError as error:
         faults.append(("", str(error).replace("`", "")))
     if entry is not None:

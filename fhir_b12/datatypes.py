@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from fhir_b12 import aliases
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.dates import Date, DateTime, Instant
 
 if TYPE_CHECKING:
@@ -290,7 +290,9 @@ def convert(value: Any, kind: Any) -> Any:
         msgspec.ValidationError: it is not one, e.g. a decimal written as a string or a float.
 
     """
-    return msgspec.convert(value, learned(kind), builtin_types=_AS_THEY_ARE, dec_hook=_from_json)
+    return msgspec.convert(
+        value, known_to_msgspec(kind), builtin_types=_AS_THEY_ARE, dec_hook=_from_json
+    )
 
 
 _AS_THEY_ARE = (Decimal,)  #: so that a string or a binary float is no decimal

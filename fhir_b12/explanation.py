@@ -9,7 +9,7 @@ from fhir_b12 import codes
 from fhir_b12.bundles import BundleReading
 from fhir_b12.datatypes import CodeableConcept, convert
 from fhir_b12.mapping import table as tables
-from fhir_b12.mapping.ledger import Entry
+from fhir_b12.mapping.ledger import LedgerEntry
 from fhir_b12.mapping.lens import Reading
 from fhir_b12.paths import at
 
@@ -42,7 +42,7 @@ def explain(reading: BundleReading | Reading) -> Iterator[Leaf]:
             yield _leaf(entry, path, found)
 
 
-def placed(reading: BundleReading) -> Iterator[tuple[Entry, str, Reading | None]]:
+def placed(reading: BundleReading) -> Iterator[tuple[LedgerEntry, str, Reading | None]]:
     """Each leaf with its path below the resource it belongs to, and what came of that resource."""
     places = {place.path: place.reading for place in reading.places}
     for entry in reading.ledger:
@@ -51,7 +51,7 @@ def placed(reading: BundleReading) -> Iterator[tuple[Entry, str, Reading | None]
         yield entry, entry.path.removeprefix(where).removeprefix("."), places.get(where)
 
 
-def _leaf(entry: Entry, path: str, reading: Reading) -> Leaf:
+def _leaf(entry: LedgerEntry, path: str, reading: Reading) -> Leaf:
     """A leaf by the table that reads its resource, or the resource contained in it."""
     mapped, field = entry.kind == "mapped", entry.says
     for name, place, found in reading.linked:

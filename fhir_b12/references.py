@@ -11,8 +11,8 @@ import msgspec
 from fhir_b12.datatypes import Identifier, Reference
 
 S = TypeVar("S", bound=msgspec.Struct)
-Key = tuple[str, str]  # (system, value) of a business identifier
-JsonPath = tuple[str | int, ...]  # ("component", 0, "valueQuantity")
+Key = tuple[str, str]  #: (system, value) of a business identifier
+JsonPath = tuple[str | int, ...]  #: ("component", 0, "valueQuantity")
 
 
 def walk_references(value: Any) -> Iterator[tuple[JsonPath, dict[str, Any]]]:
@@ -42,8 +42,14 @@ def walk_references(value: Any) -> Iterator[tuple[JsonPath, dict[str, Any]]]:
         stack += nested
 
 
-def key(reference: Reference) -> Key | None:
-    """The identifier a reference names its target by, and nothing else; None for any other."""
+def identifier_key(reference: Reference) -> Key | None:
+    """Return the business identifier by which a reference names its target.
+
+    Returns:
+        None if the reference has an address, no identifier, or an identifier with more than system
+        and value.
+
+    """
     name = reference.identifier
     if reference.reference is not None or name is None or not name.system or not name.value:
         return None
@@ -51,21 +57,24 @@ def key(reference: Reference) -> Key | None:
     return (name.system, name.value) if name == plain else None
 
 
-def by_key(reference: Reference, name: Key) -> Reference:
-    """The same reference, by its target's business identifier."""
+def with_identifier(reference: Reference, name: Key) -> Reference:
+    """Return the reference with its target's business identifier instead of an address."""
     identifier = Identifier(system=name[0], value=name[1])
     return msgspec.structs.replace(reference, reference=None, identifier=identifier)
 
 
-def by_address(reference: Reference, address: str) -> Reference:
-    """The same reference, by its target's address."""
+def with_address(reference: Reference, address: str) -> Reference:
+    """Return the reference with its target's address instead of a business identifier."""
     return msgspec.structs.replace(reference, reference=address, identifier=None)
 
 
 def replace(value: S, change: Callable[[Reference], Reference]) -> S:
-    """The record with every reference changed; the same object where none is."""
+    """Return a record with every reference replaced by `change(reference)`.
+
+    The record itself is returned if no reference changes.
+    """
     changes: dict[str, Any] = {}
-    for name in _holders(type(value)):
+    for name in _fields_with_references(type(value)):
         old = getattr(value, name)
         new = _replace(old, change)
         if new is not old:
@@ -87,42 +96,46 @@ def _replace(value: Any, change: Callable[[Reference], Reference]) -> Any:
     return replace(value, change)
 
 
-def each(value: msgspec.Struct) -> Iterator[Reference]:
-    """Every reference in a record."""
-    found: list[Reference] = []
+def references_in(value: msgspec.Struct) -> Iterator[Reference]:
+    """Yield every reference in a record."""
+    references: list[Reference] = []
 
-    def note(reference: Reference) -> Reference:
-        found.append(reference)
+    def collect(reference: Reference) -> Reference:
+        references.append(reference)
         return reference
 
-    replace(value, note)
-    return iter(found)
+    replace(value, collect)
+    return iter(references)
 
 
 @cache
-def _holders(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """The fields of a type that can hold a reference, at any depth."""
-    hints = typing.get_type_hints(kind)
+def _fields_with_references(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of a type that may contain a reference at any depth."""
+    hints = typing.get_type_hints(struct)
     return tuple(
-        name for name in kind.__struct_fields__ if any(_holds(t, ()) for t in _structs(hints[name]))
+        name
+        for name in struct.__struct_fields__
+        if any(_contains_reference(inner, ()) for inner in _structs(hints[name]))
     )
 
 
-def _holds(kind: type[msgspec.Struct], seen: tuple[type, ...]) -> bool:
-    if kind is Reference:
+def _contains_reference(struct: type[msgspec.Struct], parents: tuple[type, ...]) -> bool:
+    """Return whether a type is Reference or contains it; `parents` end recursive types."""
+    if struct is Reference:
         return True
     # an identifier's assigner and an annotation's author name people outside the record
-    if kind in seen or kind is Identifier:
+    if struct in parents or struct is Identifier:
         return False
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(struct)
     return any(
-        _holds(inner, (*seen, kind))
-        for name in kind.__struct_fields__
+        _contains_reference(inner, (*parents, struct))
+        for name in struct.__struct_fields__
         for inner in _structs(hints[name])
     )
 
 
 def _structs(hint: Any) -> Iterator[type[msgspec.Struct]]:
+    """Yield the struct types in a type hint."""
     if typing.get_origin(hint) in {tuple, typing.Union, types.UnionType}:
         for inner in typing.get_args(hint):
             yield from _structs(inner)

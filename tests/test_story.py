@@ -133,7 +133,12 @@ def test_the_record_comes_back_identical_and_nothing_is_left_over():
 def test_every_record_has_its_own_name_and_every_reference_by_name_leads_to_one():
     known = [(n.system, n.value) for each in course() for n in names(each)[:1]]
     assert len(known) == len(set(known)) == len(list(course()))
-    led = {key for each in course() for r in references.each(each) if (key := references.key(r))}
+    led = {
+        key
+        for each in course()
+        for r in references.references_in(each)
+        if (key := references.identifier_key(r))
+    }
     assert led - set(known) == set()
 
 

@@ -102,9 +102,9 @@ def _url(place: Place) -> str | None:
 
 def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
     def restore(reference: Reference) -> Reference:
-        name = references.key(reference)
+        name = references.identifier_key(reference)
         text = urls.get(name) if name is not None else None
-        return reference if text is None else references.by_address(reference, text)
+        return reference if text is None else references.with_address(reference, text)
 
     return restore
 

@@ -164,7 +164,7 @@ class Index:
                 return reference  # a business identifier would not say which version
             if name is None or written.setdefault(name, text) != text:
                 return reference
-            return references.by_key(reference, name)
+            return references.with_identifier(reference, name)
 
         return link
 

@@ -176,7 +176,7 @@ def _group(
 
 def _outside(reference: Reference, path: str) -> str:
     """What tells a patient apart who is no entry; one only named, or contained, is its own."""
-    name = references.key(reference)
+    name = references.identifier_key(reference)
     if name is not None:
         return "|".join(name)
     address = reference.reference
@@ -188,8 +188,8 @@ def _users(groups: dict[str, list[Record]]) -> dict[Key, list[str]]:
     found: dict[Key, dict[str, None]] = {}
     for owner, records in groups.items():
         for record in records:
-            for reference in references.each(record):
-                name = references.key(reference)
+            for reference in references.references_in(record):
+                name = references.identifier_key(reference)
                 if name is not None:
                     found.setdefault(name, {})[owner] = None
     return {name: list(owners) for name, owners in found.items()}

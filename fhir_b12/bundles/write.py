@@ -80,9 +80,9 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
     known = _addresses(record)
 
     def link(reference: Reference) -> Reference:
-        name = references.key(reference)
+        name = references.identifier_key(reference)
         address = known.get(name) if name is not None else None
-        return reference if address is None else references.by_address(reference, address)
+        return reference if address is None else references.with_address(reference, address)
 
     shared = _shared(record)
     entries: dict[str, dict[str, Any]] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 
 _GZIP = 31  #: zlib's wbits for a gzip header
 _INDEX_CAP = 64 << 20  #: bytes of an unpacked index
@@ -108,7 +108,7 @@ class Archive:
         inflate = zlib.decompressobj(_GZIP)
         try:
             text = inflate.decompress(content, _INDEX_CAP)
-            index = msgspec.json.decode(text, type=learned(_Index))
+            index = msgspec.json.decode(text, type=known_to_msgspec(_Index))
         except (zlib.error, msgspec.MsgspecError) as error:
             raise ArchiveError(f"the index cannot be read: {error}") from error
         self._body = inflate.unused_data
@@ -124,7 +124,7 @@ class Archive:
     def about(self, kind: Any) -> Any:
         """What `pack` was told of the whole, read as that type."""
         try:
-            return msgspec.json.decode(self._index.about, type=learned(kind))
+            return msgspec.json.decode(self._index.about, type=known_to_msgspec(kind))
         except msgspec.MsgspecError as error:
             raise ArchiveError(f"what the index says of the whole: {error}") from error
 

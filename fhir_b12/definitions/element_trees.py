@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.definitions.errors import DefinitionError
 
 Json = dict[str, Any]
@@ -134,7 +134,9 @@ def checked(definition: Json, view: str) -> list[Json]:
     if len(elements) > ELEMENTS:
         raise DefinitionError(f"{name}: has more than {ELEMENTS:,} elements")
     try:
-        parsed = msgspec.convert(elements, learned(list[_Element]), builtin_types=(Decimal,))
+        parsed = msgspec.convert(
+            elements, known_to_msgspec(list[_Element]), builtin_types=(Decimal,)
+        )
     except (msgspec.ValidationError, RecursionError) as error:
         raise DefinitionError(f"{name}: {view}: {error}") from error
     for each in parsed:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.definitions import from_xml, package_cache, package_files
 from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
 from fhir_b12.definitions.errors import PackageError
@@ -268,7 +268,7 @@ def _packed(
 
 def _manifest(name: str, text: bytes) -> Manifest:
     try:
-        return msgspec.json.decode(text, type=learned(Manifest))
+        return msgspec.json.decode(text, type=known_to_msgspec(Manifest))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"{name}: package.json cannot be read: {error}") from error
 
@@ -279,7 +279,7 @@ def _source(place: str, text: bytes, problems: list[str]) -> Source | None:
     try:
         if place.endswith(".xml"):
             text = from_xml.as_json(text) or b"{}"
-        head = msgspec.json.decode(text, type=learned(_Head))
+        head = msgspec.json.decode(text, type=known_to_msgspec(_Head))
     except (ValueError, RecursionError) as error:  # that of msgspec is one
         problems.append(f"{place}: cannot be read: {error}")
         return None

@@ -21,7 +21,7 @@ from types import MappingProxyType
 import msgspec
 
 from fhir_b12 import data
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.suggestions import closest
 
 Codes = MappingProxyType[str, frozenset[str]]  #: code system url -> codes
@@ -154,7 +154,7 @@ class Release:
     @cached_property
     def _types(self) -> dict[str, _Type]:
         return {
-            name: msgspec.json.decode(raw, type=learned(_Type))
+            name: msgspec.json.decode(raw, type=known_to_msgspec(_Type))
             for name, raw in self._section("types").items()
         }
 
@@ -246,7 +246,7 @@ class Release:
         """Return a type's elements: path of the parent below the type -> JSON name -> row."""
         tree: dict[str, dict[str, _ChildRow]] = {}
         raw = self._section("elements")[name]
-        rows = msgspec.json.decode(raw, type=learned(dict[str, _ElementRow]))
+        rows = msgspec.json.decode(raw, type=known_to_msgspec(dict[str, _ElementRow]))
         for path, row in rows.items():
             if path and row.max != "0":
                 parent, _, last = path.rpartition(".")
@@ -322,7 +322,11 @@ class Release:
 
     def _read_invariants(self, name: str) -> tuple[Invariant, ...]:
         raw = self._section("invariants").get(name)
-        own = () if raw is None else msgspec.json.decode(raw, type=learned(tuple[Invariant, ...]))
+        own = (
+            ()
+            if raw is None
+            else msgspec.json.decode(raw, type=known_to_msgspec(tuple[Invariant, ...]))
+        )
         base = self.base(name)
         return own + (self._invariants(base) if base else ())
 
@@ -357,7 +361,7 @@ class Release:
     def _search_parameters_by_base(self) -> dict[str, list[SearchParameter]]:
         by_base: dict[str, list[SearchParameter]] = {}
         for raw in self._section("search_parameters").values():
-            parameter = msgspec.json.decode(raw, type=learned(SearchParameter))
+            parameter = msgspec.json.decode(raw, type=known_to_msgspec(SearchParameter))
             for base in parameter.base:
                 by_base.setdefault(base, []).append(parameter)
         return by_base

@@ -15,7 +15,7 @@ Class = Literal["mapped", "constant", "derived", "residue"]
 APART = frozenset({"id", "meta", "text"})  #: counted apart: server's identity, metadata, narrative
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     """One leaf: its FHIRPath below the resource, its class, and the field or the reason."""
 
     path: str
@@ -23,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     says: str  #: `value` for a mapped leaf, else why
 
 
-Row = tuple[str, Class, str]  #: an Entry's path, class and words, before anyone looks at it
+Row = tuple[str, Class, str]  #: an LedgerEntry's path, class and words, before anyone looks at it
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -36,17 +36,17 @@ class Ledger(msgspec.Struct, frozen=True):
         return Counter([kind for _, kind, _ in self.rows])
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LedgerEntry, ...]:
         """All leaves."""
         return tuple(self)
 
     @property
-    def residue(self) -> tuple[Entry, ...]:
+    def residue(self) -> tuple[LedgerEntry, ...]:
         """The leaves that are in no record."""
-        return tuple([Entry(*row) for row in self.rows if row[1] == "residue"])
+        return tuple([LedgerEntry(*row) for row in self.rows if row[1] == "residue"])
 
-    def __iter__(self) -> Iterator[Entry]:
-        return (Entry(*row) for row in self.rows)
+    def __iter__(self) -> Iterator[LedgerEntry]:
+        return (LedgerEntry(*row) for row in self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)

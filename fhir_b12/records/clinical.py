@@ -72,7 +72,7 @@ class FocalDevice(Part, frozen=True, kw_only=True):
     manipulated: Reference | None = None
 
 
-class Done(Identified, frozen=True, kw_only=True):
+class ProcedureBase(Identified, frozen=True, kw_only=True):
     """What all procedures hold.  https://hl7.org/fhir/R4/procedure.html"""
 
     status: str
@@ -108,14 +108,14 @@ class Done(Identified, frozen=True, kw_only=True):
     used_reference: tuple[Reference, ...] = ()
 
 
-class Procedure(Done, frozen=True, kw_only=True):
+class Procedure(ProcedureBase, frozen=True, kw_only=True):
     """What was done to the patient: gastrectomy, bypass, ileal resection, any other.
 
     Its mechanism, where it removes an absorption site, follows from `code`.
     """
 
 
-class SessionStep(Done, frozen=True, kw_only=True):
+class SessionStep(ProcedureBase, frozen=True, kw_only=True):
     """One step of a session: check-in review, antisepsis, cannulation, removal, dressing."""
 
     category: CodeableConcept | None = SESSION_STEP

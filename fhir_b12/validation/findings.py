@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from fhir_b12 import data
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.issues import Severity
 
 Path = tuple[str | int, ...]  #: JSON names and indices: ("component", 0, "valueQuantity")
@@ -98,7 +98,7 @@ def rules() -> Mapping[str, Rule]:
             if stage == "plausibility" and "source" not in fields:
                 added["source"] = _plausibility_source(rule_id)
             try:
-                by_id[rule_id] = msgspec.convert(fields | added, learned(Rule))
+                by_id[rule_id] = msgspec.convert(fields | added, known_to_msgspec(Rule))
             except msgspec.ValidationError as error:
                 raise data.TableError(f"rules/{stage}.toml: {rule_id}: {error}") from error
     return by_id

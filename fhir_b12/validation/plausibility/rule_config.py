@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import codes, data, units
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.data import TableError
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding
@@ -85,7 +85,9 @@ def rule_configs() -> Mapping[str, RuleConfig]:
 
 def _parse_config(row: Any) -> RuleConfig:
     # TOML has integers and floats; a limit is a Decimal in both cases
-    return msgspec.convert(row, learned(RuleConfig), builtin_types=(Decimal,), strict=False)
+    return msgspec.convert(
+        row, known_to_msgspec(RuleConfig), builtin_types=(Decimal,), strict=False
+    )
 
 
 def _errors_of(config: RuleConfig) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.definitions import R4
 from fhir_b12.validation.structure.shapes import ELEMENT, Member, get_shape
 
@@ -129,7 +129,7 @@ def _build_struct_and_parts(key: str) -> type[msgspec.Struct]:
     # the resource type comes last: a thread that sees it sees all of its parts
     for part, fields in reversed(fields_by_key.items()):
         struct = _define_struct(part, fields)
-        setattr(_MODULE, _struct_name(part), learned(struct) if part == key else struct)
+        setattr(_MODULE, _struct_name(part), known_to_msgspec(struct) if part == key else struct)
     result: type[msgspec.Struct] = getattr(_MODULE, _struct_name(key))
     return result
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.caching import learned
+from fhir_b12.caching import known_to_msgspec
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.errors import Refusal
 from fhir_b12.server.resource_types import TYPES
@@ -80,7 +80,7 @@ def parse_bundle(response: UpstreamResponse) -> Bundle:
     if response.status != 200:
         raise upstream_refusal(response)
     try:
-        bundle = msgspec.convert(response.value, learned(Bundle))
+        bundle = msgspec.convert(response.value, known_to_msgspec(Bundle))
     except msgspec.ValidationError:
         raise bad_gateway("a body that is not a Bundle") from None
     if response.value.get("resourceType") != "Bundle":
