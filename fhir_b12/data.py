@@ -76,9 +76,9 @@ def rules() -> list[tuple[str, str]]:
 
 
 @cache
-def invariant_words() -> dict[str, str]:
-    """Return the plain wording of R4's invariants by their key, e.g. `obs-6`."""
-    text = files("fhir_b12.validation.invariants").joinpath("words.toml").read_text("utf-8")
+def invariant_messages() -> dict[str, str]:
+    """Return the messages of R4's invariants by key, e.g. `obs-6`."""
+    text = files("fhir_b12.validation.invariants").joinpath("messages.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 

@@ -1,7 +1,7 @@
-"""Check extensions by what their urls define.  https://hl7.org/fhir/R4/extensibility.html
+"""Check extensions against their definitions.  https://hl7.org/fhir/R4/extensibility.html
 
-An extension whose url nobody here defines is no error, though a modifier that nobody understands
-deserves a warning. What is defined says where it may stand, what value it has, and what is in it.
+A definition states where an extension is allowed, the types of its value, and its parts. An
+unknown extension is no error, but an unknown modifier extension gets a warning.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,161 +24,184 @@ from fhir_b12.validation.profiles.value_checks import Findings
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
 
 
-class Holder(NamedTuple):
-    """What an extension stands in."""
+class Owner(NamedTuple):
+    """The element that an extension is in."""
 
-    path: str  #: its place in R4 from the resource or data type on: "Patient.name"
-    node: Any = None  #: its value; None where it is not at hand
-    url: str | None = None  #: of an extension that holds it, or whose value does
-    within: bool = False  #: whether it stands in another extension, as a part of it
+    path: str  #: path in R4 from the resource or data type: "Patient.name"
+    node: Any = None  #: the element; None if unknown
+    url: str | None = None  #: url of the extension that the element is, or is the value of
+    in_extension: bool = False  #: the element is an extension itself
 
 
-class Watch(NamedTuple):
-    """What one check of extensions needs at every step."""
+class ExtensionScope(NamedTuple):
+    """The definitions and the resource that extensions are checked with."""
 
     profiles: ProfileRegistry
     context: ResourceContext
 
 
-def check_extensions(resource: dict[str, Any], context: ResourceContext, found: Findings) -> None:
-    """All extensions of a resource, but not those of resources within it."""
-    watch = Watch(profile_registry(context), context)
-    _walk(resource, Holder(context.type, resource), watch, found)
+def check_extensions(
+    resource: dict[str, Any], context: ResourceContext, findings: Findings
+) -> None:
+    """Check all extensions of a resource, without those of resources within it."""
+    scope = ExtensionScope(profile_registry(context), context)
+    _visit(resource, Owner(context.type, resource), scope, findings)
 
 
 def check_extension(
     extension: dict[str, Any],
     owner_type_path: str,
     context: ResourceContext,
-    found: Findings,
+    findings: Findings,
     *,
     modifier: bool = False,
     owner: Any = None,
 ) -> None:
-    """One extension of an element at a place in R4, not those within it.
+    """Check one extension, without those within it.
 
-    The longer the path from its resource on, the more contexts of use can be told: of `HumanName`
-    it is not known whether it is that of a Patient. Rules in FHIRPath need the owner itself.
+    Args:
+        extension: The extension.
+        owner_type_path: Path of its element in R4. With `HumanName` instead of `Patient.name`,
+            contexts of use that name a resource cannot be matched.
+        context: Context of the resource.
+        findings: List to append to.
+        modifier: It is in modifierExtension.
+        owner: Its element; required for contexts of use that are FHIRPath expressions.
+
     """
-    within = owner_type_path.rpartition(".")[2] in {"Extension", "extension", "modifierExtension"}
-    url = owner.get("url") if within and isinstance(owner, dict) else None
-    holder = Holder(owner_type_path, owner, url, within=within)
-    watch = Watch(profile_registry(context), context)
-    found += _check(extension, holder, watch, found, modifier=modifier)
+    element_name = owner_type_path.rpartition(".")[2]
+    in_extension = element_name in {"Extension", "extension", "modifierExtension"}
+    url = owner.get("url") if in_extension and isinstance(owner, dict) else None
+    scope = ExtensionScope(profile_registry(context), context)
+    findings += _check(
+        extension,
+        Owner(owner_type_path, owner, url, in_extension=in_extension),
+        scope,
+        findings,
+        modifier=modifier,
+    )
 
 
-def _walk(node: dict[str, Any], holder: Holder, watch: Watch, found: Findings) -> None:
-    extension_holders = watch.context.extension_holders
+def _visit(node: dict[str, Any], owner: Owner, scope: ExtensionScope, findings: Findings) -> None:
+    """Check the extensions in an object; only objects that have some are visited."""
+    extension_holders = scope.context.extension_holders
     for name, value in node.items():
         if isinstance(value, dict):
             if id(value) not in extension_holders:
                 continue
-            mark = len(found)
-            above = _step(value, name, holder, watch, found)
-            if len(found) > mark:
-                prepend_path(found, mark, name)
-            found += above
+            mark = len(findings)
+            owner_findings = _visit_member(value, name, owner, scope, findings)
+            if len(findings) > mark:
+                prepend_path(findings, mark, name)
+            findings += owner_findings
         elif isinstance(value, list):
-            wanted = name in _EXTENSIONS
-            for index, each in enumerate(value):
-                if isinstance(each, dict) and (wanted or id(each) in extension_holders):
-                    mark = len(found)
-                    above = _step(each, name, holder, watch, found)
-                    if len(found) > mark:
-                        prepend_path(found, mark, name, index)
-                    found += above
+            are_extensions = name in _EXTENSIONS
+            for index, item in enumerate(value):
+                if isinstance(item, dict) and (are_extensions or id(item) in extension_holders):
+                    mark = len(findings)
+                    owner_findings = _visit_member(item, name, owner, scope, findings)
+                    if len(findings) > mark:
+                        prepend_path(findings, mark, name, index)
+                    findings += owner_findings
 
 
-def _step(
-    value: dict[str, Any], name: str, holder: Holder, watch: Watch, found: Findings
+def _visit_member(
+    value: dict[str, Any], name: str, owner: Owner, scope: ExtensionScope, findings: Findings
 ) -> Sequence[Finding]:
-    """One object: what is found in it, and what is to be told of its holder."""
+    """Check one object; return the findings whose location is its owner."""
     if "resourceType" in value:
         return ()
     if name in _EXTENSIONS:
-        above = _check(value, holder, watch, found, modifier=name == "modifierExtension")
+        owner_findings = _check(value, owner, scope, findings, modifier=name == "modifierExtension")
         url = value.get("url")
-        named = isinstance(url, str)
-        below = Holder("Extension", value, url if named else None, within=named)
+        has_url = isinstance(url, str)
+        inner = Owner("Extension", value, url if has_url else None, in_extension=has_url)
     else:
-        above = ()
-        url = holder.url if holder.within and name.lstrip("_").startswith("value") else None
-        below = Holder(f"{holder.path}.{name.removeprefix('_')}", value, url)
-    _walk(value, below, watch, found)
-    return above
+        owner_findings = ()
+        is_value = owner.in_extension and name.lstrip("_").startswith("value")
+        inner = Owner(
+            f"{owner.path}.{name.removeprefix('_')}", value, owner.url if is_value else None
+        )
+    _visit(value, inner, scope, findings)
+    return owner_findings
 
 
 # --- one extension
 
 
 def _check(
-    extension: dict[str, Any], holder: Holder, watch: Watch, found: Findings, *, modifier: bool
+    extension: dict[str, Any],
+    owner: Owner,
+    scope: ExtensionScope,
+    findings: Findings,
+    *,
+    modifier: bool,
 ) -> Sequence[Finding]:
-    """One extension; what is wrong with its being there is told of its holder."""
+    """Check one extension; return the findings on its context of use, located at its owner."""
     url = extension.get("url")
     if not isinstance(url, str) or not url:
-        found.append(Finding("extension-no-url"))
+        findings.append(Finding("extension-no-url"))
         return ()
     if ":" not in url:
-        if not holder.within:
-            found.append(Finding("extension-relative"))
+        if not owner.in_extension:
+            findings.append(Finding("extension-relative"))
         return ()
     try:
-        profile = watch.profiles.find(url.partition("|")[0])
+        profile = scope.profiles.find(url.partition("|")[0])
     except DefinitionError as error:
-        found.append(Finding("profile-unusable", profile=url, reason=str(error)))
+        findings.append(Finding("profile-unusable", profile=url, reason=str(error)))
         return ()
     if profile is None or profile.type != "Extension":
         if not _is_example(url):
             rule = "extension-unknown-modifier" if modifier else "extension-unknown"
-            found.append(Finding(rule, url=url))
+            findings.append(Finding(rule, url=url))
         return ()
-    root = watch.profiles.snapshots.root(profile.url)
+    root = scope.profiles.snapshots.root(profile.url)
     assert root is not None
     if "|" in url:
-        found.append(Finding("extension-version", url=profile.url))
+        findings.append(Finding("extension-version", url=profile.url))
     if bool(root.definition.get("isModifier", False)) != modifier:
         rule = "extension-modifier" if modifier else "extension-not-modifier"
-        found.append(Finding(rule, url=profile.url))
-    _check_value(extension, root, profile, found)
-    _check_nested(extension, root, profile, found)
-    profile.rules.check_whole(ElementValue(extension, None, "Extension"), watch.context, found)
-    return _check_use(profile, holder, watch, modifier=modifier)
+        findings.append(Finding(rule, url=profile.url))
+    _check_value(extension, root, profile, findings)
+    _check_nested(extension, root, profile, findings)
+    profile.rules.check_whole(ElementValue(extension, None, "Extension"), scope.context, findings)
+    return _check_context_of_use(profile, owner, scope, modifier=modifier)
 
 
 def _is_example(url: str) -> bool:
-    """True of a url that everybody uses in examples; nothing needs to be said of it."""
+    """Return True for a url that only occurs in examples."""
     return "example.org" in url or "acme.com" in url
 
 
 def _check_value(
-    extension: dict[str, Any], root: SnapshotElement, profile: CompiledProfile, found: Findings
+    extension: dict[str, Any], root: SnapshotElement, profile: CompiledProfile, findings: Findings
 ) -> None:
-    allowed, least = _value_of(root)
+    allowed, least = _allowed_value_types(root)
     if profile.url == f"{STRUCTURE}structuredefinition-fhir-type":
         allowed = {*allowed, "uri", "url"}
-    kind = _kind_of(extension)
-    told: dict[str, Any] = {"url": profile.url, "wanted": ", ".join(sorted(allowed))}
-    if kind is not None:
-        if kind not in allowed:
-            found.append(Finding("extension-type", kind=kind, **told))
+    actual = _value_type(extension)
+    values: dict[str, Any] = {"url": profile.url, "allowed": ", ".join(sorted(allowed))}
+    if actual is not None:
+        if actual not in allowed:
+            findings.append(Finding("extension-type", actual=actual, **values))
     elif "extension" in extension:
         if least > 0 and allowed:
-            found.append(Finding("extension-not-complex", **told))
+            findings.append(Finding("extension-not-complex", **values))
     elif allowed:
-        found.append(Finding("extension-no-value", **told))
+        findings.append(Finding("extension-no-value", **values))
 
 
-def _value_of(root: SnapshotElement) -> tuple[set[str], int]:
-    """The types that an extension's value may have, and whether it must be there."""
-    value = next((each for each in root.children if each.name.startswith("value")), None)
+def _allowed_value_types(root: SnapshotElement) -> tuple[set[str], int]:
+    """Return the types that an extension's value may have, and its min."""
+    value = next((child for child in root.children if child.name.startswith("value")), None)
     if value is None or value.definition.get("max") == "0":
         return set(), 0
     return set(value.types), int(value.definition.get("min", 0))
 
 
-def _kind_of(extension: dict[str, Any]) -> str | None:
-    """The type of an extension's value; None where it has none."""
+def _value_type(extension: dict[str, Any]) -> str | None:
+    """Return the type of an extension's value; None if it has no value."""
     for name in extension:
         key = name.removeprefix("_")
         if key.startswith("value"):
@@ -188,145 +211,148 @@ def _kind_of(extension: dict[str, Any]) -> str | None:
 
 
 def _check_nested(
-    extension: dict[str, Any], root: SnapshotElement, profile: CompiledProfile, found: Findings
+    extension: dict[str, Any], root: SnapshotElement, profile: CompiledProfile, findings: Findings
 ) -> None:
-    """Parts of a complex extension: those with a relative url must be ones it defines."""
-    nested = extension.get("extension")
-    if not nested:
+    """Check the parts of a complex extension: a relative url must be one it defines."""
+    parts = extension.get("extension")
+    if not parts:
         return
-    known = {
-        below.choice("fixed")
-        for each in root.children
-        if each.name == "extension"
-        for below in each.children
-        if below.name == "url"
+    defined = {
+        grandchild.choice("fixed")
+        for child in root.children
+        if child.name == "extension"
+        for grandchild in child.children
+        if grandchild.name == "url"
     }
-    for index, each in enumerate(nested):
-        url = each.get("url")
-        if isinstance(url, str) and url and ":" not in url and url not in known:
-            found.append(Finding("extension-part", "extension", index, url=profile.url))
+    for index, part in enumerate(parts):
+        url = part.get("url")
+        if isinstance(url, str) and url and ":" not in url and url not in defined:
+            findings.append(Finding("extension-part", "extension", index, url=profile.url))
 
 
-# --- where it may stand
+# --- context of use: https://hl7.org/fhir/R4/defining-extensions.html#context
 
-#: HL7's validator takes these to be of use here too: https://jira.hl7.org/browse/FHIR-13328
-_WIDER = {
+#: Wider contexts that HL7's validator uses for some extensions: https://jira.hl7.org/browse/FHIR-13328
+_WIDER_CONTEXTS = {
     f"{STRUCTURE}structuredefinition-fhir-type": "ElementDefinition.type",
     f"{STRUCTURE}regex": "ElementDefinition.type",
     f"{STRUCTURE}structuredefinition-normative-version": "Element",
     f"{STRUCTURE}capabilitystatement-expectation": "Element",
     f"{STRUCTURE}capabilitystatement-prohibited": "Element",
 }
-#: in what stands for a value of any kind, any extension may be
-_ANYWHERE = tuple(f"ElementDefinition.{name}" for name in ("example.value", "pattern", "fixed"))
+#: Elements with a value of any type, in which any extension is allowed.
+_UNRESTRICTED = tuple(f"ElementDefinition.{name}" for name in ("example.value", "pattern", "fixed"))
 
 
-def _check_use(
-    profile: CompiledProfile, holder: Holder, watch: Watch, *, modifier: bool
+def _check_context_of_use(
+    profile: CompiledProfile, owner: Owner, scope: ExtensionScope, *, modifier: bool
 ) -> Sequence[Finding]:
-    """Context of use.  https://hl7.org/fhir/R4/defining-extensions.html#context"""
     contexts = [
-        (str(each.get("type")), str(each.get("expression", "")))
-        for each in profile.definition.get("context", ())
+        (str(context.get("type")), str(context.get("expression", "")))
+        for context in profile.definition.get("context", ())
     ]
-    if profile.url in _WIDER:
-        contexts.append(("element", _WIDER[profile.url]))
-    places = _places(holder.path)
-    if any(place.startswith(_ANYWHERE) for place in places):
+    if profile.url in _WIDER_CONTEXTS:
+        contexts.append(("element", _WIDER_CONTEXTS[profile.url]))
+    names = _element_names(owner.path)
+    if any(name.startswith(_UNRESTRICTED) for name in names):
         return ()
-    if not any(_is_here(each, places, holder, watch) for each in contexts):
-        wanted = ", ".join(text for _, text in contexts)
+    if not any(_matches_context(context, names, owner, scope) for context in contexts):
+        allowed = ", ".join(expression for _, expression in contexts)
         rule = "extension-modifier-place" if modifier else "extension-place"
-        return [Finding(rule, url=profile.url, wanted=wanted, place=holder.path)]
-    if holder.node is None:
+        return [Finding(rule, url=profile.url, allowed=allowed, element=owner.path)]
+    if owner.node is None:
         return ()
     return [
-        Finding("extension-condition", url=profile.url, expression=text)
-        for text in profile.definition.get("contextInvariant", ())
-        if not _holds(text, holder, watch.context)
+        Finding("extension-condition", url=profile.url, expression=expression)
+        for expression in profile.definition.get("contextInvariant", ())
+        if not _holds(expression, owner, scope.context)
     ][:1]
 
 
-def _is_here(
-    context: tuple[str, str], places: frozenset[str], holder: Holder, watch: Watch
+def _matches_context(
+    context: tuple[str, str], names: frozenset[str], owner: Owner, scope: ExtensionScope
 ) -> bool:
-    kind, text = context
-    if kind == "extension":
-        return holder.url == text or (holder.within and holder.node is None)
-    if kind == "fhirpath":
-        return holder.node is None or _selects(text, holder, watch.context)
-    return _is_place(text, places, watch)
+    context_type, expression = context
+    if context_type == "extension":
+        return owner.url == expression or (owner.in_extension and owner.node is None)
+    if context_type == "fhirpath":
+        return owner.node is None or _selects_owner(expression, owner, scope.context)
+    return _matches_element(expression, names, scope)
 
 
-def _is_place(text: str, places: frozenset[str], watch: Watch) -> bool:
-    """True where an element that a context names is one of these."""
-    structure, hash_, name = text.rpartition("#")
+def _matches_element(expression: str, names: frozenset[str], scope: ExtensionScope) -> bool:
+    """Return True if the element that a context names is one of these."""
+    structure, hash_, name = expression.rpartition("#")
     if name in {"Element", "Any"}:
         return True
-    context = watch.context
+    context = scope.context
     if hash_ and structure != f"{STRUCTURE}{context.type}":
-        there = ElementValue(context.resource, None, context.type, context)
-        kind = watch.profiles.snapshots.type_of(structure)
-        if kind == context.type and not watch.profiles.conforms_to(there, structure, context):
+        resource = ElementValue(context.resource, None, context.type, context)
+        constrained_type = scope.profiles.snapshots.type_of(structure)
+        if constrained_type == context.type and not scope.profiles.conforms_to(
+            resource, structure, context
+        ):
             return False
     if name.endswith("[x]"):
         stem = name.removesuffix("[x]")
-        if any(_is_choice(place, stem) for place in places):
+        if any(_is_choice(element, stem) for element in names):
             return True
-    return any(name in _inherited(place) for place in places)
+    return any(name in _inherited_names(element) for element in names)
 
 
-def _is_choice(place: str, stem: str) -> bool:
-    rest = place.removeprefix(stem) if place.startswith(stem) else ""
+def _is_choice(element: str, stem: str) -> bool:
+    rest = element.removeprefix(stem) if element.startswith(stem) else ""
     return rest[:1].isupper() and "." not in rest
 
 
-def _inherited(place: str) -> Iterator[str]:
-    """A place, and the same place named from the bases of its type."""
-    head, dot, rest = place.partition(".")
-    kind: str | None = head
-    while kind is not None:
-        yield f"{kind}{dot}{rest}"
-        kind = R4.base(kind)
+def _inherited_names(element: str) -> Iterator[str]:
+    """Yield an element's name, and its names as an element of the base types."""
+    head, dot, rest = element.partition(".")
+    type_name: str | None = head
+    while type_name is not None:
+        yield f"{type_name}{dot}{rest}"
+        type_name = R4.base(type_name)
 
 
 @lru_cache(maxsize=2048)
-def _places(path: str) -> frozenset[str]:
-    """All names of a place: from its resource on, and from each data type it is in.
+def _element_names(path: str) -> frozenset[str]:
+    """Return all names of an element: from its resource on, and from each of its data types.
 
-    `Patient.contact.name.period` is `HumanName.period` and `Period` too.
+    `Patient.contact.name.period` is also `HumanName.period` and `Period`.
     """
-    names = path.split(".")
-    found = {path}
-    for length in range(2, len(names) + 1):
-        here = ".".join(names[:length])
-        inner = content_type(here)
-        rest = names[length:]
-        if inner != here:
-            found.add(".".join([inner, *rest]))
-        element = R4.element(here)
+    steps = path.split(".")
+    names = {path}
+    for length in range(2, len(steps) + 1):
+        prefix = ".".join(steps[:length])
+        inner = content_type(prefix)
+        rest = steps[length:]
+        if inner != prefix:
+            names.add(".".join([inner, *rest]))
+        element = R4.element(prefix)
         if element is not None and not element.content:
-            found |= {".".join([kind, *rest]) for kind in element.types}
+            names |= {".".join([type_name, *rest]) for type_name in element.types}
             if "." in element.defined and not R4.is_resource(element.defined):
-                found.add(".".join([element.defined, *rest]))
-    return frozenset(found)
+                names.add(".".join([element.defined, *rest]))
+    return frozenset(names)
 
 
-def _holds(text: str, holder: Holder, context: ResourceContext) -> bool:
+def _holds(expression: str, owner: Owner, context: ResourceContext) -> bool:
     try:
-        held: bool = compiled(text).holds(
-            holder.node, content_type(holder.path), FhirPathEnvironment.of(context)
+        result: bool = compiled(expression).holds(
+            owner.node, content_type(owner.path), FhirPathEnvironment.of(context)
         )
-    except FhirPathError:  # R4's own use %extension, which FHIRPath does not know
+    except FhirPathError:  # R4 itself uses %extension, which FHIRPath does not define
         return True
-    return held
+    return result
 
 
-def _selects(text: str, holder: Holder, context: ResourceContext) -> bool:
+def _selects_owner(expression: str, owner: Owner, context: ResourceContext) -> bool:
     try:
-        found: Iterable[Any] = compiled(text).evaluate(
+        results: Iterable[Any] = compiled(expression).evaluate(
             context.resource, context.type, FhirPathEnvironment.of(context)
         )
     except FhirPathError:
         return False
-    return any(each is holder.node or getattr(each, "value", None) is holder.node for each in found)
+    return any(
+        result is owner.node or getattr(result, "value", None) is owner.node for result in results
+    )

@@ -179,7 +179,7 @@ class FindingReporter:
             hidden = _HIDDEN | _HIDDEN_IN_STAGE.get(rule.stage, {})
             values |= {name: text for name, text in hidden.items() if name in values}
         if rule.id == "invariant":
-            values |= {"human": data.invariant_words().get(values["key"], values["human"])}
+            values |= {"human": data.invariant_messages().get(values["key"], values["human"])}
         return values
 
     def _expression(self, path: Path) -> str:

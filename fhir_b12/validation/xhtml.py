@@ -1,7 +1,7 @@
-"""Which elements and attributes of XHTML a narrative may have, and which may stand in which.
+"""Elements and attributes that are allowed in a narrative, and their nesting.
 
 https://hl7.org/fhir/R4/narrative.html#xhtml
-The tables are facts of the document type of XHTML 1.0 as HL7's validator applies them.
+The tables are those of the document type of XHTML 1.0, as HL7's validator applies them.
 """
 
 import re
@@ -14,12 +14,12 @@ PHRASES = frozenset(
     {"a", "abbr", "acronym", "b", "bdo", "big", "cite", "code", "dfn", "em", "i", "kbd", "q",
      "samp", "small", "strong", "sub", "sup", "tt", "var"}
 )  # fmt: skip
-#: elements of one line, in which no block may stand
-LINES = PHRASES | {"span", "p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "address", "caption",
+#: elements in which no block is allowed
+INLINES = PHRASES | {"span", "p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "address", "caption",
                      "dt", "dd"}  # fmt: skip
 BLOCKS = frozenset({"div", "ol", "pre", "table", "ul"})
 NOT_IN_PARAGRAPH = frozenset({"blockquote", "div", "ol", "p", "table", "ul"})
-#: what holds only certain children, and no text
+#: allowed children of elements that have no text
 CHILDREN: dict[str, frozenset[str]] = {
     "table": frozenset({"caption", "col", "colgroup", "tbody", "tfoot", "thead", "tr"}),
     "thead": frozenset({"tr"}),
@@ -32,12 +32,14 @@ CHILDREN: dict[str, frozenset[str]] = {
     "dl": frozenset({"dd", "dt"}),
     "map": frozenset({"area"}),
 }
-#: what stands only in certain parents
+#: allowed parents of elements that are not allowed elsewhere
 PARENTS: dict[str, frozenset[str]] = {}
-for _parent, _inside in CHILDREN.items():
-    for _child in _inside - {"area"}:
+for _parent, _children in CHILDREN.items():
+    for _child in _children - {"area"}:
         PARENTS[_child] = PARENTS.get(_child, frozenset()) | {_parent}
-ELEMENTS = LINES | BLOCKS | VOID | frozenset(CHILDREN) | frozenset(PARENTS) | {"blockquote", "div"}
+ELEMENTS = (
+    INLINES | BLOCKS | VOID | frozenset(CHILDREN) | frozenset(PARENTS) | {"blockquote", "div"}
+)
 EVERYWHERE = frozenset(
     {"abbr", "accesskey", "align", "axis", "char", "charoff", "class", "colspan", "dir", "headers",
      "id", "lang", "rowspan", "scope", "span", "style", "tabindex", "title", "valign", "width",
@@ -55,31 +57,31 @@ ATTRIBUTES: dict[str, frozenset[str]] = {
     "table": EVERYWHERE | {"border", "cellpadding", "cellspacing", "frame", "rules", "summary"},
     "td": EVERYWHERE | {"nowrap"},
 }  # fmt: skip
-#: what holds no text of its own
+#: elements without text of their own
 NO_TEXT = frozenset(CHILDREN) - {"colgroup"}
 
 _URL = re.compile(r"[\w;?:@&=+$.,/%\-~#\[\]!'()*|]*")
 _DATA = re.compile(r"data:(?:[\w.+*/;=\-\s]*;base64,[A-Za-z0-9+/\s]+={0,2}|[^,]*,[^,]+)")
-#: what leads nowhere a reader can follow
-LITERAL = ("urn:", "cid:")
+#: schemes of URLs that a reader cannot follow
+UNRESOLVABLE = ("urn:", "cid:")
 
 
 def is_url(text: str) -> bool:
-    """Whether a link or the source of an image is made of the characters of URLs."""
+    """Return True if a link or the source of an image has only characters of URLs."""
     return (_DATA if text.startswith("data:") else _URL).fullmatch(text) is not None
 
 
-def can_contain(name: str, parent: str) -> bool:
-    """Whether an element may stand directly in another."""
-    inside, outside = CHILDREN.get(parent), PARENTS.get(name)
+def is_allowed_in(name: str, parent: str) -> bool:
+    """Return True if an element is allowed directly in a parent."""
+    children, parents = CHILDREN.get(parent), PARENTS.get(name)
     return (
-        (inside is None or name in inside)
-        and (outside is None or parent in outside)
+        (children is None or name in children)
+        and (parents is None or parent in parents)
         and parent not in VOID
-        and not is_block_in_line(name, parent)
+        and not is_block_in_inline(name, parent)
     )
 
 
-def is_block_in_line(name: str, parent: str) -> bool:
-    """Whether a block would stand in what is written in a line."""
-    return name in BLOCKS and parent in LINES
+def is_block_in_inline(name: str, parent: str) -> bool:
+    """Return True for a block in an inline element."""
+    return name in BLOCKS and parent in INLINES

@@ -95,9 +95,9 @@ def test_a_text_that_is_no_json_is_said_to_be_none():
 def test_a_patients_value_is_shown_only_to_who_asks():
     given = {"resourceType": "Patient", "birthDate": "Maja"}
     (issue,) = validate(given)
-    assert issue.message.startswith("the value is no date")
+    assert issue.message.startswith("the value is not a valid date: write YYYY, ")
     (issue,) = validate(given, show_values=True)
-    assert issue.message.startswith("Maja is no date")
+    assert issue.message.startswith("Maja is not a valid date: write YYYY, ")
 
 
 def test_items_that_are_taken_out_do_not_move_the_places_of_others():

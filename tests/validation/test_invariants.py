@@ -12,7 +12,7 @@ from fhir_b12 import fhirpath
 from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants import FUNCTIONS, find_orphans
-from fhir_b12.validation.invariants.comparison import not_after
+from fhir_b12.validation.invariants.comparison import is_not_after
 from fhir_b12.validation.structure.normalization import Normalizer
 from tests.validation.walk import visits
 
@@ -294,7 +294,7 @@ def test_moments_that_cannot_be_ordered_are_not_ordered():
         (None, "2026"),
         (3, 4),
     ]
-    assert [pair for pair in undecided if not_after(*pair)] == []
+    assert [pair for pair in undecided if is_not_after(*pair)] == []
 
 
 @pytest.mark.parametrize(
@@ -311,4 +311,4 @@ def test_moments_that_cannot_be_ordered_are_not_ordered():
     ],
 )
 def test_moments_are_ordered_in_utc_to_the_millisecond(first, last):
-    assert not_after(first, last)
+    assert is_not_after(first, last)

@@ -1,11 +1,13 @@
-"""R4's invariants as functions named by their key.  https://hl7.org/fhir/R4/conformance-rules.html#constraints
+"""The invariants of R4 as functions.  https://hl7.org/fhir/R4/conformance-rules.html#constraints
 
-`FUNCTIONS["obs-6"](node, context)` is True where the rule holds. The node is what stands at the
-invariant's path: an object, or the value itself where the path ends at a primitive (eld-3, ras-1,
-txt-1, txt-2). No function raises on a well-shaped node, whatever its values.
+`FUNCTIONS["obs-6"](node, context)` returns True if the invariant holds. The node is the element at
+the path of the invariant: an object, or a value if the path ends at a primitive (eld-3, ras-1,
+txt-1, txt-2). No function raises on a well-shaped node, whatever its values. The docstring of a
+function states the rule.
 
-Where R4's expression is known to be wrong, the function does what the reference validator does
-instead, and says so.
+If R4's expression is known to be wrong, the function follows the reference validator instead, and
+its docstring says so. "Undecidable is broken" means that FHIRPath's result is empty, which counts
+as false.
 """
 
 import re

@@ -6,32 +6,32 @@ https://hl7.org/fhir/R4/administration-module.html and https://hl7.org/fhir/R4/f
 from typing import Any
 
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.invariants.comparison import not_after
+from fhir_b12.validation.invariants.comparison import is_not_after
 from fhir_b12.validation.invariants.predicates import (
-    coded,
+    allow_only_if,
     count,
-    differs,
-    has,
+    exists,
+    forbid_both,
+    has_coding,
+    is_other_than,
     items,
-    just_one,
-    needs,
-    not_both,
-    only_where,
+    require_any,
+    require_exactly_one,
 )
 
-Node = dict[str, Any]
+JsonObject = dict[str, Any]
 
-_MAY_WAIT = {"proposed", "cancelled", "waitlist"}  #: an Appointment without start and end
+_MAY_LACK_TIMES = {"proposed", "cancelled", "waitlist"}  #: status of an Appointment
 
 
 # --- people and organizations
 
-pat_1 = needs("name", "telecom", "address", "organization")
-org_1 = ipn_1 = needs("identifier", "name")
+pat_1 = require_any("name", "telecom", "address", "organization")
+org_1 = ipn_1 = require_any("identifier", "name")
 
 
-def org_2(node: Node, _: ResourceContext) -> bool:
-    """An organization has no home."""
+def org_2(node: JsonObject, _: ResourceContext) -> bool:
+    """An organization must not have a home address."""
     return node.get("use") != "home"
 
 
@@ -40,110 +40,113 @@ org_3 = org_2
 
 # --- appointments: https://hl7.org/fhir/R4/appointment.html
 
-app_1 = needs("type", "actor")
-apr_1 = needs("participantType", "actor")
+app_1 = require_any("type", "actor")
+apr_1 = require_any("participantType", "actor")
 
 
-def app_2(node: Node, _: ResourceContext) -> bool:
-    """Start and end, or neither."""
-    return has(node, "start") == has(node, "end")
+def app_2(node: JsonObject, _: ResourceContext) -> bool:
+    """`start` and end must both be present, or both absent."""
+    return exists(node, "start") == exists(node, "end")
 
 
-def app_3(node: Node, _: ResourceContext) -> bool:
-    """Only what is proposed, waiting or cancelled has no start and end."""
-    return (has(node, "start") and has(node, "end")) or node.get("status") in _MAY_WAIT
+def app_3(node: JsonObject, _: ResourceContext) -> bool:
+    """Only a proposed, waitlisted or cancelled appointment may lack start and end."""
+    return (exists(node, "start") and exists(node, "end")) or node.get("status") in _MAY_LACK_TIMES
 
 
-app_4 = only_where("cancelationReason", "status", "no-show", "cancelled")
+app_4 = allow_only_if("cancelationReason", "status", "no-show", "cancelled")
 
 
 # --- tasks, reports and parameters
 
 
-def inv_1(node: Node, context: ResourceContext) -> bool:
-    """Three rules of one key: of a Task, of a TestReport's action, of a Parameters' parameter."""
+def inv_1(node: JsonObject, context: ResourceContext) -> bool:
+    """One key has three rules: for Task, TestReport actions and Parameters.parameter."""
     if context.type == "Task":
-        return _task_in_order(node)
+        return _is_modified_after_authored(node)
     if context.type == "TestReport":
-        return has(node, "operation") != has(node, "assert")
-    return _one_parameter(node)
+        return exists(node, "operation") != exists(node, "assert")
+    return _has_one_content(node)
 
 
-def _task_in_order(node: Node) -> bool:
-    """Modified after it was authored; what cannot be told is broken."""
-    if not has(node, "lastModified") or not has(node, "authoredOn"):
+def _is_modified_after_authored(node: JsonObject) -> bool:
+    """A task must not be modified before it is authored; undecidable is broken."""
+    if not exists(node, "lastModified") or not exists(node, "authoredOn"):
         return True
-    return not_after(node.get("authoredOn"), node.get("lastModified"))
+    return is_not_after(node.get("authoredOn"), node.get("lastModified"))
 
 
-def _one_parameter(node: Node) -> bool:
-    """Exactly one of value, resource and parts."""
+def _has_one_content(node: JsonObject) -> bool:
+    """A parameter must have exactly one of value, resource and part."""
     is_set = any(name.startswith(("value", "_value")) for name in node)
     return is_set + ("resource" in node) + ("part" in node) == 1
 
 
 # --- consent, documents, lists
 
-ppc_1 = needs("policy", "policyRule")
+ppc_1 = require_any("policy", "policyRule")
 
 
-def _has_patient(node: Node, code: str) -> bool:
-    """R4's own expression names the system 'something': a scope in a real one never breaks it."""
-    return "patient" in node or not coded(node, "scope", "something", code)
+def _has_patient(node: JsonObject, code: str) -> bool:
+    """Return True if a consent has a patient or another scope.
+
+    R4's expression names the system 'something', so a scope with a real system never breaks it.
+    """
+    return "patient" in node or not has_coding(node, "scope", "something", code)
 
 
-def ppc_2(node: Node, _: ResourceContext) -> bool:
-    """A consent to privacy has its patient."""
+def ppc_2(node: JsonObject, _: ResourceContext) -> bool:
+    """A privacy consent must have a patient."""
     return _has_patient(node, "patient-privacy")
 
 
-def ppc_3(node: Node, _: ResourceContext) -> bool:
-    """A consent to research has its patient."""
+def ppc_3(node: JsonObject, _: ResourceContext) -> bool:
+    """A research consent must have a patient."""
     return _has_patient(node, "research")
 
 
-def ppc_4(node: Node, _: ResourceContext) -> bool:
-    """An advance directive has its patient."""
+def ppc_4(node: JsonObject, _: ResourceContext) -> bool:
+    """An advance directive must have a patient."""
     return _has_patient(node, "adr")
 
 
-def ppc_5(node: Node, _: ResourceContext) -> bool:
-    """A consent to treatment has its patient."""
+def ppc_5(node: JsonObject, _: ResourceContext) -> bool:
+    """A treatment consent must have a patient."""
     return _has_patient(node, "treatment")
 
 
-cmp_1 = needs("text", "entry", "section")
-cmp_2 = lst_1 = not_both("emptyReason", "entry")
+cmp_1 = require_any("text", "entry", "section")
+cmp_2 = lst_1 = forbid_both("emptyReason", "entry")
 
 
-def lst_2(node: Node, _: ResourceContext) -> bool:
-    """Only a list of changes has deleted entries."""
+def lst_2(node: JsonObject, _: ResourceContext) -> bool:
+    """An entry may only be deleted in a list with mode changes."""
     return node.get("mode") == "changes" or not _any_entry(node, "deleted")
 
 
-def lst_3(node: Node, _: ResourceContext) -> bool:
-    """Only a working list has dates of entries."""
+def lst_3(node: JsonObject, _: ResourceContext) -> bool:
+    """An entry may only have a date in a list with mode working."""
     return node.get("mode") == "working" or not _any_entry(node, "date")
 
 
-def _any_entry(node: Node, name: str) -> bool:
-    return any(has(each, name) for each in items(node, "entry"))
+def _any_entry(node: JsonObject, name: str) -> bool:
+    return any(exists(entry, name) for entry in items(node, "entry"))
 
 
-def grp_1(node: Node, _: ResourceContext) -> bool:
-    """Only an actual group has members."""
+def grp_1(node: JsonObject, _: ResourceContext) -> bool:
+    """A group may only have members if it is actual."""
     return "member" not in node or node.get("actual") is True
 
 
-def lnk_1(node: Node, _: ResourceContext) -> bool:
-    """Two items at least."""
+def lnk_1(node: JsonObject, _: ResourceContext) -> bool:
+    """A linkage must have at least two items."""
     return count(node, "item") > 1
 
 
-sev_1 = not_both("name", "query")
-ces_1 = just_one("category", "productOrService")
+sev_1 = forbid_both("name", "query")
+ces_1 = require_exactly_one("category", "productOrService")
 
 
-def mrp_1(node: Node, _: ResourceContext) -> bool:
-    """A report that only collects data has no groups."""
-    return "group" not in node or differs(node, "type", "data-collection")
+def mrp_1(node: JsonObject, _: ResourceContext) -> bool:
+    """A data-collection report must not have groups."""
+    return "group" not in node or is_other_than(node, "type", "data-collection")

@@ -7,25 +7,25 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.invariants.comparison import not_after
+from fhir_b12.validation.invariants.comparison import is_not_after
 from fhir_b12.validation.invariants.predicates import (
-    chosen,
-    coded,
+    choice_exists,
     count,
-    entails,
-    has,
+    exists,
+    forbid_both,
+    has_coding,
     items,
-    just_one,
-    names,
-    needs,
-    not_both,
+    json_names,
+    require_any,
+    require_exactly_one,
+    require_with,
 )
 
-Node = dict[str, Any]
+JsonObject = dict[str, Any]
 
 _UCUM = "http://unitsofmeasure.org"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
-_VALUES = names(
+_VALUES = json_names(
     "valueQuantity",
     "valueCodeableConcept",
     "valueString",
@@ -38,25 +38,25 @@ _VALUES = names(
     "valueDateTime",
     "valuePeriod",
 )
-_ABATEMENTS = names(
+_ABATEMENTS = json_names(
     "abatementDateTime", "abatementAge", "abatementPeriod", "abatementRange", "abatementString"
 )
 
 
 # --- Observation: https://hl7.org/fhir/R4/observation.html
 
-obs_3 = needs("low", "high", "text")
+obs_3 = require_any("low", "high", "text")
 
 
-def obs_6(node: Node, _: ResourceContext) -> bool:
-    """Not both a value and the reason why there is none."""
+def obs_6(node: JsonObject, _: ResourceContext) -> bool:
+    """`dataAbsentReason` must not be present beside a value."""
     return "dataAbsentReason" not in node or _VALUES.isdisjoint(node)
 
 
-def obs_7(node: Node, _: ResourceContext) -> bool:
-    """No component has the code of the whole that has a value.
+def obs_7(node: JsonObject, _: ResourceContext) -> bool:
+    """A component must not have the code of the Observation, if that has a value.
 
-    All that the whole's coding says counts; the reference validator lets the component's say more.
+    All elements of the Observation's coding are compared; the component's coding may have more.
     """
     if "component" not in node or _VALUES.isdisjoint(node):
         return True
@@ -70,128 +70,128 @@ def obs_7(node: Node, _: ResourceContext) -> bool:
 
 # --- medication: https://hl7.org/fhir/R4/medications-module.html
 
-mad_1 = needs("dose", "rateRatio", "rateQuantity")
+mad_1 = require_any("dose", "rateRatio", "rateQuantity")
 
 
-def mdd_1(node: Node, _: ResourceContext) -> bool:
-    """Handed over after it was prepared; what cannot be told is broken."""
-    if not has(node, "whenHandedOver") or not has(node, "whenPrepared"):
+def mdd_1(node: JsonObject, _: ResourceContext) -> bool:
+    """A medication must not be handed over before it is prepared; undecidable is broken."""
+    if not exists(node, "whenHandedOver") or not exists(node, "whenPrepared"):
         return True
-    return not_after(node.get("whenPrepared"), node.get("whenHandedOver"))
+    return is_not_after(node.get("whenPrepared"), node.get("whenHandedOver"))
 
 
-imm_1 = needs("documentType", "reference")
-imr_1 = needs("vaccineCode", "targetDisease")
+imm_1 = require_any("documentType", "reference")
+imr_1 = require_any("vaccineCode", "targetDisease")
 
 
 # --- Condition: https://hl7.org/fhir/R4/condition.html
 
-con_1 = needs("summary", "assessment")
-con_2 = needs("code", "detail")
+con_1 = require_any("summary", "assessment")
+con_2 = require_any("code", "detail")
 
 
-def con_3(_node: Node, _: ResourceContext) -> bool:
-    """Nothing.
+def con_3(_node: JsonObject, _: ResourceContext) -> bool:
+    """A problem list item must have a clinicalStatus; never broken.
 
-    R4's expression compares a CodeableConcept with a text and so never fails; the reference
-    validator's mended one takes `empty()` of a boolean and never fails either. The rule as it is
-    meant would only warn.
+    R4's expression compares a CodeableConcept with a string and never fails. The expression that
+    the reference validator uses instead calls `empty()` on a boolean and never fails either. The
+    rule as it is meant is only a warning.
     """
     return True
 
 
-def con_4(node: Node, _: ResourceContext) -> bool:
-    """What has abated is inactive, in remission or resolved."""
+def con_4(node: JsonObject, _: ResourceContext) -> bool:
+    """A condition with an abatement must be inactive, in remission or resolved."""
     if _ABATEMENTS.isdisjoint(node):
         return True
     system = f"{_TERMINOLOGY}/condition-clinical"
-    return coded(node, "clinicalStatus", system, "resolved", "remission", "inactive")
+    return has_coding(node, "clinicalStatus", system, "resolved", "remission", "inactive")
 
 
-def con_5(node: Node, _: ResourceContext) -> bool:
-    """What was entered in error has no clinical status."""
+def con_5(node: JsonObject, _: ResourceContext) -> bool:
+    """A condition that was entered in error must not have a clinicalStatus."""
     if "clinicalStatus" not in node:
         return True
     system = f"{_TERMINOLOGY}/condition-ver-status"
-    return not coded(node, "verificationStatus", system, "entered-in-error")
+    return not has_coding(node, "verificationStatus", system, "entered-in-error")
 
 
 # --- AllergyIntolerance: https://hl7.org/fhir/R4/allergyintolerance.html
 
 
-def ait_1(node: Node, _: ResourceContext) -> bool:
-    """What was not entered in error has a clinical status."""
+def ait_1(node: JsonObject, _: ResourceContext) -> bool:
+    """An allergy must have a clinicalStatus unless it was entered in error."""
     return "clinicalStatus" in node or _withdrawn(node)
 
 
-def ait_2(node: Node, _: ResourceContext) -> bool:
-    """What was entered in error has no clinical status."""
+def ait_2(node: JsonObject, _: ResourceContext) -> bool:
+    """An allergy that was entered in error must not have a clinicalStatus."""
     return "clinicalStatus" not in node or not _withdrawn(node)
 
 
-def _withdrawn(node: Node) -> bool:
+def _withdrawn(node: JsonObject) -> bool:
     system = f"{_TERMINOLOGY}/allergyintolerance-verification"
-    return coded(node, "verificationStatus", system, "entered-in-error")
+    return has_coding(node, "verificationStatus", system, "entered-in-error")
 
 
 # --- other findings
 
 
-def fhs_1(node: Node, _: ResourceContext) -> bool:
-    """Not both an age and a birth."""
-    return not (chosen(node, "age") and chosen(node, "born"))
+def fhs_1(node: JsonObject, _: ResourceContext) -> bool:
+    """`age` and born must not both be present."""
+    return not (choice_exists(node, "age") and choice_exists(node, "born"))
 
 
-def fhs_2(node: Node, _: ResourceContext) -> bool:
-    """Only an age can be estimated."""
-    return not has(node, "estimatedAge") or chosen(node, "age")
+def fhs_2(node: JsonObject, _: ResourceContext) -> bool:
+    """`estimatedAge` may only be present beside an age."""
+    return not exists(node, "estimatedAge") or choice_exists(node, "age")
 
 
 def ras_1(node: Any, _: ResourceContext) -> bool:
-    """A range of probabilities is in per cent; the choice's decimal has neither low nor high."""
+    """A range of probabilities must be in percent; a decimal has neither low nor high."""
     if not isinstance(node, dict):
         return True
     ends = [node[name] for name in ("low", "high") if name in node]
     return all(end.get("code") == "%" and end.get("system") == _UCUM for end in ends)
 
 
-def ras_2(node: Node, _: ResourceContext) -> bool:
-    """A probability is 100 at most; R4's expression is broken by an absent one too, mended."""
+def ras_2(node: JsonObject, _: ResourceContext) -> bool:
+    """A probability must not exceed 100; R4's expression is also broken if it is absent."""
     value = node.get("probabilityDecimal")
     return not isinstance(value, Decimal | int) or value <= 100
 
 
-def msq_3(node: Node, _: ResourceContext) -> bool:
-    """Coordinates start at 0 or 1."""
+def msq_3(node: JsonObject, _: ResourceContext) -> bool:
+    """`coordinateSystem` must be 0 or 1."""
     return node.get("coordinateSystem") in {0, 1}
 
 
-def msq_5(node: Node, _: ResourceContext) -> bool:
-    """A chromosome and its genome build stand together."""
-    return has(node, "chromosome") == has(node, "genomeBuild")
+def msq_5(node: JsonObject, _: ResourceContext) -> bool:
+    """`chromosome` and genomeBuild must both be present, or both absent."""
+    return exists(node, "chromosome") == exists(node, "genomeBuild")
 
 
-def msq_6(node: Node, _: ResourceContext) -> bool:
-    """One way of naming the reference sequence."""
-    ways = ("genomeBuild", "referenceSeqId", "referenceSeqPointer", "referenceSeqString")
-    return sum(count(node, name) for name in ways) == 1
+def msq_6(node: JsonObject, _: ResourceContext) -> bool:
+    """The reference sequence must be identified in exactly one of four ways."""
+    names = ("genomeBuild", "referenceSeqId", "referenceSeqPointer", "referenceSeqString")
+    return sum(count(node, name) for name in names) == 1
 
 
 # --- plans and requests
 
-prr_1 = entails("orderDetail", "code")
-rqg_1 = just_one("resource", "action")
-nor_1 = needs("oralDiet", "supplement", "enteralFormula")
-cpl_3 = not_both("detail", "reference")
+prr_1 = require_with("orderDetail", "code")
+rqg_1 = require_exactly_one("resource", "action")
+nor_1 = require_any("oralDiet", "supplement", "enteralFormula")
+cpl_3 = forbid_both("detail", "reference")
 
 
-def gol_1(node: Node, _: ResourceContext) -> bool:
-    """A target's detail has its measure."""
-    return has(node, "measure") or not chosen(node, "detail")
+def gol_1(node: JsonObject, _: ResourceContext) -> bool:
+    """A target with a detail must have a measure."""
+    return exists(node, "measure") or not choice_exists(node, "detail")
 
 
-def ctm_1(node: Node, context: ResourceContext) -> bool:
-    """Only a practitioner takes part on behalf of another; who is not here may be one."""
+def ctm_1(node: JsonObject, context: ResourceContext) -> bool:
+    """`onBehalfOf` is only allowed for a practitioner; an unresolved member may be one."""
     if "onBehalfOf" not in node:
         return True
     reference = node.get("member", {}).get("reference")
@@ -199,14 +199,14 @@ def ctm_1(node: Node, context: ResourceContext) -> bool:
     return member is None or member.type == "Practitioner"
 
 
-def mea_1(node: Node, _: ResourceContext) -> bool:
-    """A stratifier is one criterion or components."""
-    alone = names("code", "description", "criteria")
+def mea_1(node: JsonObject, _: ResourceContext) -> bool:
+    """A stratifier must have either a criterion or components."""
+    criterion = json_names("code", "description", "criteria")
     stratifiers = items(node, "group", "stratifier")
-    return all(("component" in each) == alone.isdisjoint(each) for each in stratifiers)
+    return all(("component" in item) == criterion.isdisjoint(item) for item in stratifiers)
 
 
-def mrp_2(node: Node, _: ResourceContext) -> bool:
-    """A stratum has a value or components."""
+def mrp_2(node: JsonObject, _: ResourceContext) -> bool:
+    """A stratum must have either a value or components."""
     strata = items(node, "group", "stratifier", "stratum")
-    return all(("component" in each) != ("value" in each) for each in strata)
+    return all(("component" in item) != ("value" in item) for item in strata)

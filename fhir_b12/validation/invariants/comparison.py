@@ -1,8 +1,7 @@
-"""Which of two moments or quantities comes first, as FHIRPath has it.
+"""Compare moments and quantities as FHIRPath does.  https://hl7.org/fhirpath/N1/#comparison
 
-https://hl7.org/fhirpath/N1/#comparison
-A comparison that cannot be decided is empty, and a constraint that is empty is broken: of `2012`
-and `2012-05` neither can be said to come first. A moment is compared with a day in UTC.
+A comparison that cannot be decided has an empty result, and then the constraint is broken: `2012`
+is neither before nor after `2012-05`. A moment is compared with a day in UTC.
 """
 
 from decimal import Decimal
@@ -16,8 +15,8 @@ Parts = tuple[int, ...]
 _UCUM = "http://unitsofmeasure.org"
 
 
-def not_after(start: Any, end: Any) -> bool:
-    """`start <= end` of two dates or dateTimes; False where it cannot be told."""
+def is_not_after(start: Any, end: Any) -> bool:
+    """Return `start <= end` of two dates or dateTimes; False if it cannot be decided."""
     if start == end and _parts(start):
         return True
     first, last = _parts(start), _parts(end)
@@ -35,10 +34,10 @@ def _parts(value: Any) -> Parts:
     return (isinstance(value, str) and dates.utc_parts(value)) or ()
 
 
-def not_more(low: dict[str, Any], high: dict[str, Any]) -> bool:
-    """`low <= high` of two quantities; False where it cannot be told.
+def is_not_greater(low: dict[str, Any], high: dict[str, Any]) -> bool:
+    """Return `low <= high` of two quantities; False if it cannot be decided.
 
-    The same unit is compared by its number; others by what UCUM says of their codes.
+    Quantities of one unit are compared by their values, others by their UCUM codes.
     """
     first, last = low.get("value"), high.get("value")
     if not isinstance(first, Decimal | int) or not isinstance(last, Decimal | int):
@@ -50,9 +49,9 @@ def not_more(low: dict[str, Any], high: dict[str, Any]) -> bool:
 
 
 def _factor(quantity: dict[str, Any]) -> Decimal | None:
-    """What the unit is in base units; None where it has no UCUM code that is known.
+    """Return the unit's factor to base units; None if it has no known UCUM code.
 
-    The reference validator compares the numbers that come of it, whatever the dimensions.
+    The reference validator compares the converted numbers, whatever their dimensions.
     """
     code = quantity.get("code")
     if "unit" not in quantity or quantity.get("system") != _UCUM or not isinstance(code, str):

@@ -1,8 +1,9 @@
-"""The forms that many invariants share, and what existence means in JSON.
+"""Predicates that many invariants share.
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
-A primitive without a value but with an extension exists: `_status` says as much as `status`.
-In FHIRPath what is absent is neither equal nor different: such a constraint is broken.
+A primitive without a value but with an extension exists: `_status` counts like `status`. In
+FHIRPath an absent element is neither equal nor different, and a constraint with an empty result is
+broken.
 """
 
 import re
@@ -16,29 +17,29 @@ Invariant = Callable[[Any, ResourceContext], bool]
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
-def names(*elements: str) -> frozenset[str]:
-    """The JSON names under which elements exist: their own and those of their companions."""
-    return frozenset(each for name in elements for each in (name, "_" + name))
+def json_names(*elements: str) -> frozenset[str]:
+    """Return the JSON names under which elements exist: their own and those of companions."""
+    return frozenset(prefix + name for name in elements for prefix in ("", "_"))
 
 
-def has(node: dict[str, Any], name: str) -> bool:
-    """`name.exists()`."""
+def exists(node: dict[str, Any], name: str) -> bool:
+    """Return `name.exists()`."""
     return name in node or "_" + name in node
 
 
-def chosen(node: dict[str, Any], stem: str) -> bool:
-    """`stem.exists()` of a choice whose types are too many to list."""
+def choice_exists(node: dict[str, Any], stem: str) -> bool:
+    """Return `stem.exists()` of a choice with too many types to list."""
     companion = "_" + stem
     return any(name.startswith((stem, companion)) for name in node)
 
 
-def differs(node: dict[str, Any], name: str, *codes: str) -> bool:
-    """`name != code` for each code; what is absent differs from nothing."""
-    return has(node, name) and node.get(name) not in codes
+def is_other_than(node: dict[str, Any], name: str, *codes: str) -> bool:
+    """Return `name != code` for each code; an absent element is not different."""
+    return exists(node, name) and node.get(name) not in codes
 
 
 def count(node: dict[str, Any], name: str) -> int:
-    """`name.count()`."""
+    """Return `name.count()`."""
     value = node.get(name, node.get("_" + name))
     if isinstance(value, list):
         return max(len(value), len(node.get("_" + name, ())))
@@ -46,49 +47,49 @@ def count(node: dict[str, Any], name: str) -> int:
 
 
 def items(node: dict[str, Any], *path: str) -> list[dict[str, Any]]:
-    """The objects at a path: `items(node, "snapshot", "element")`."""
-    found = [node]
+    """Return the objects at a path: `items(node, "snapshot", "element")`."""
+    nodes = [node]
     for name in path:
-        found = [
-            each
-            for above in found
-            if name in above
-            for each in (above[name] if isinstance(above[name], list) else (above[name],))
-            if isinstance(each, dict)
+        nodes = [
+            child
+            for parent in nodes
+            if name in parent
+            for child in (parent[name] if isinstance(parent[name], list) else (parent[name],))
+            if isinstance(child, dict)
         ]
-    return found
+    return nodes
 
 
 def values(nodes: Iterable[dict[str, Any]], name: str) -> list[Any]:
-    """The values that nodes have under a name."""
-    return [each[name] for each in nodes if name in each]
+    """Return the values that nodes have under a name."""
+    return [node[name] for node in nodes if name in node]
 
 
-def distinct(found: Iterable[Any]) -> bool:
-    """`isDistinct()`."""
-    listed = list(found)
+def distinct(results: Iterable[Any]) -> bool:
+    """Return `isDistinct()`."""
+    listed = list(results)
     return len(set(listed)) == len(listed)
 
 
 def integer(text: Any) -> int | None:
-    """`toInteger()`."""
+    """Return `toInteger()`."""
     return int(text) if isinstance(text, str) and _INTEGER.fullmatch(text) else None
 
 
-def coded(node: dict[str, Any], name: str, system: str, *codes: str) -> bool:
-    """Whether a CodeableConcept has a coding of that system with one of the codes."""
+def has_coding(node: dict[str, Any], name: str, system: str, *codes: str) -> bool:
+    """Return True if a CodeableConcept has a coding of a system with one of the codes."""
     return any(
         coding.get("system") == system and coding.get("code") in codes
         for coding in items(node, name, "coding")
     )
 
 
-# --- forms of whole invariants
+# --- functions that return invariants
 
 
-def needs(*elements: str) -> Invariant:
-    """At least one of the elements is there."""
-    any_of = names(*elements)
+def require_any(*elements: str) -> Invariant:
+    """Return an invariant: at least one of the elements must be present."""
+    any_of = json_names(*elements)
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return not any_of.isdisjoint(node)
@@ -96,56 +97,56 @@ def needs(*elements: str) -> Invariant:
     return holds
 
 
-def not_both(one: str, other: str) -> Invariant:
-    """One of the two is absent."""
+def forbid_both(one: str, other: str) -> Invariant:
+    """Return an invariant: the two elements must not both be present."""
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
-        return not (has(node, one) and has(node, other))
+        return not (exists(node, one) and exists(node, other))
 
     return holds
 
 
-def just_one(one: str, *others: str) -> Invariant:
-    """Either the one is there or some of the others, never both."""
-    rest = names(*others)
+def require_exactly_one(one: str, *others: str) -> Invariant:
+    """Return an invariant: either the first element or some of the others."""
+    rest = json_names(*others)
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
-        return has(node, one) == rest.isdisjoint(node)
+        return exists(node, one) == rest.isdisjoint(node)
 
     return holds
 
 
-def entails(one: str, *others: str) -> Invariant:
-    """Where the one is there, so is at least one of the others."""
-    any_of = names(*others)
+def require_with(one: str, *others: str) -> Invariant:
+    """Return an invariant: with the first element one of the others must be present."""
+    any_of = json_names(*others)
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
-        return not any_of.isdisjoint(node) or not has(node, one)
+        return not any_of.isdisjoint(node) or not exists(node, one)
 
     return holds
 
 
-def only_where(element: str, name: str, *codes: str) -> Invariant:
-    """The element is there only where `name` is one of the codes."""
+def allow_only_if(element: str, name: str, *codes: str) -> Invariant:
+    """Return an invariant: the element is only allowed if `name` is one of the codes."""
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
-        return not has(node, element) or node.get(name) in codes
+        return not exists(node, element) or node.get(name) in codes
 
     return holds
 
 
-def never_where(name: str, code: str, *elements: str) -> Invariant:
-    """Where `name` is that code, none of the elements is there."""
-    none_of = names(*elements)
+def forbid_if(name: str, code: str, *elements: str) -> Invariant:
+    """Return an invariant: none of the elements is allowed if `name` is that code."""
+    none_of = json_names(*elements)
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
-        return none_of.isdisjoint(node) or differs(node, name, code)
+        return none_of.isdisjoint(node) or is_other_than(node, name, code)
 
     return holds
 
 
-def at_most_one(*elements: str) -> Invariant:
-    """No more than one of the elements, and that once."""
+def allow_at_most_one(*elements: str) -> Invariant:
+    """Return an invariant: at most one of the elements, and one value of it."""
 
     def holds(node: dict[str, Any], _: ResourceContext) -> bool:
         return sum(count(node, name) for name in elements) <= 1

@@ -8,135 +8,141 @@ from typing import Any
 
 from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.invariants.predicates import differs, distinct, has, needs
-from fhir_b12.validation.narrative import anchors
+from fhir_b12.validation.invariants.predicates import distinct, exists, is_other_than, require_any
+from fhir_b12.validation.narrative import find_local_links
 
-Node = dict[str, Any]
+JsonObject = dict[str, Any]
 
-_LINKS = frozenset({"uri", "url", "canonical"})
+_LINK_TYPES = frozenset({"uri", "url", "canonical"})
 _HISTORY = "history"
-_ASKED = {"batch", "transaction", _HISTORY}
-_ANSWERED = {"batch-response", "transaction-response", _HISTORY}
+_WITH_REQUEST = {"batch", "transaction", _HISTORY}
+_WITH_RESPONSE = {"batch-response", "transaction-response", _HISTORY}
 
 
 # --- contained resources: https://hl7.org/fhir/R4/references.html#contained
 
 
-def dom_2(node: Node, _: ResourceContext) -> bool:
-    """What is contained contains nothing."""
-    return "contained" not in node or not any("contained" in each for each in node["contained"])
-
-
-def dom_3(node: Node, _: ResourceContext) -> bool:
-    """What is contained is referred to, or refers to what contains it."""
-    return "contained" not in node or not find_orphans(node)
-
-
-def dom_4(node: Node, _: ResourceContext) -> bool:
-    """What is contained has no version of its own."""
+def dom_2(node: JsonObject, _: ResourceContext) -> bool:
+    """A contained resource must not contain resources."""
     return "contained" not in node or not any(
-        has(meta, "versionId") or has(meta, "lastUpdated") for meta in _metas(node)
+        "contained" in resource for resource in node["contained"]
     )
 
 
-def dom_5(node: Node, _: ResourceContext) -> bool:
-    """What is contained has no security label."""
+def dom_3(node: JsonObject, _: ResourceContext) -> bool:
+    """A contained resource must be referenced, or reference its container."""
+    return "contained" not in node or not find_orphans(node)
+
+
+def dom_4(node: JsonObject, _: ResourceContext) -> bool:
+    """A contained resource must not have meta.versionId or meta.lastUpdated."""
+    return "contained" not in node or not any(
+        exists(meta, "versionId") or exists(meta, "lastUpdated") for meta in _metas(node)
+    )
+
+
+def dom_5(node: JsonObject, _: ResourceContext) -> bool:
+    """A contained resource must not have a security label."""
     return "contained" not in node or not any("security" in meta for meta in _metas(node))
 
 
-def _metas(node: Node) -> list[Node]:
-    return [each["meta"] for each in node["contained"] if "meta" in each]
+def _metas(node: JsonObject) -> list[JsonObject]:
+    return [resource["meta"] for resource in node["contained"] if "meta" in resource]
 
 
-def dom_6(node: Node, context: ResourceContext) -> bool:
-    """A resource that is not contained has a narrative.
+def dom_6(node: JsonObject, context: ResourceContext) -> bool:
+    """A resource should have a narrative unless it is contained.
 
-    The reference validator says this only to those who ask for best practice.
+    The reference validator only reports it if best practices are requested.
     """
     return context.container is not None or "div" in node.get("text", ())
 
 
-def find_orphans(node: Node) -> list[int]:
-    """Which contained resources nobody refers to, and that do not refer to what contains them.
+def find_orphans(node: JsonObject) -> list[int]:
+    """Return the indices of contained resources that have no use.
 
-    One that only another contained resource refers to counts if that other one does.
+    A contained resource must be referenced from outside of `contained`, or reference its
+    container, or be referenced by a contained resource that does one of these.
     """
     contained = node["contained"]
-    inner = [set(_local(each, "")) for each in contained]
-    known = set(_local({**node, "contained": []}, ""))
-    kept = {n for n, refs in enumerate(inner) if "" in refs}
-    waiting = known.union(*(inner[n] for n in kept))
-    while waiting:
-        found = {
-            n for n, each in enumerate(contained) if n not in kept and each.get("id") in waiting
+    links_by_index = [set(_local_links(resource, "")) for resource in contained]
+    used = {index for index, links in enumerate(links_by_index) if "" in links}
+    used_ids = set(_local_links({**node, "contained": []}, ""))
+    used_ids = used_ids.union(*(links_by_index[index] for index in used))
+    while used_ids:
+        added = {
+            index
+            for index, resource in enumerate(contained)
+            if index not in used and resource.get("id") in used_ids
         }
-        kept |= found
-        waiting = set().union(*(inner[n] for n in found))
-    return [n for n in range(len(contained)) if n not in kept]
+        used |= added
+        used_ids = set().union(*(links_by_index[index] for index in added))
+    return [index for index in range(len(contained)) if index not in used]
 
 
-def _local(part: Any, at: str) -> Iterator[str]:
-    """The ids that references, links and the narrative's anchors name by `#`."""
+def _local_links(part: Any, path: str) -> Iterator[str]:
+    """Yield the ids that references, links and the narrative refer to by `#`."""
     if isinstance(part, dict):
-        at = part.get("resourceType", at)
+        path = part.get("resourceType", path)
         for name, value in part.items():
-            yield from _local(value, f"{at}.{name}")
+            yield from _local_links(value, f"{path}.{name}")
     elif isinstance(part, list):
-        for each in part:
-            yield from _local(each, at)
+        for item in part:
+            yield from _local_links(item, path)
     elif isinstance(part, str) and part[:1] == "#":
-        if _is_link(at):
+        if _is_link(path):
             yield part[1:]
-    elif isinstance(part, str) and at.endswith("text.div"):
-        yield from anchors(part)
+    elif isinstance(part, str) and path.endswith("text.div"):
+        yield from find_local_links(part)
 
 
-def _is_link(at: str) -> bool:
-    if at.endswith(".reference"):
+def _is_link(path: str) -> bool:
+    """Return True if the element at a path is a reference, url or canonical."""
+    if path.endswith(".reference"):
         return True
-    found = R4.element(at)
-    return found is not None and not _LINKS.isdisjoint(found.types)
+    element = R4.element(path)
+    return element is not None and not _LINK_TYPES.isdisjoint(element.types)
 
 
 # --- Bundle: https://hl7.org/fhir/R4/bundle.html
 
 
-def bdl_1(node: Node, _: ResourceContext) -> bool:
-    """Only a search or history has a total."""
-    return not has(node, "total") or node.get("type") in {"searchset", _HISTORY}
+def bdl_1(node: JsonObject, _: ResourceContext) -> bool:
+    """Only a searchset and a history may have a total."""
+    return not exists(node, "total") or node.get("type") in {"searchset", _HISTORY}
 
 
-def bdl_2(node: Node, _: ResourceContext) -> bool:
-    """Only a search says how an entry was found."""
+def bdl_2(node: JsonObject, _: ResourceContext) -> bool:
+    """Only entries of a searchset may have a search."""
     if node.get("type") == "searchset":
         return True
     return not any("search" in entry for entry in node.get("entry", ()))
 
 
-def bdl_3(node: Node, _: ResourceContext) -> bool:
-    """Each entry of a batch, transaction or history has its request, no other has one."""
-    return _each_entry(node, "request", _ASKED)
+def bdl_3(node: JsonObject, _: ResourceContext) -> bool:
+    """Every entry of a batch, transaction or history must have a request, no other entry."""
+    return _entries_have(node, "request", _WITH_REQUEST)
 
 
-def bdl_4(node: Node, _: ResourceContext) -> bool:
-    """Each entry of an answer or history has its response, no other has one."""
-    return _each_entry(node, "response", _ANSWERED)
+def bdl_4(node: JsonObject, _: ResourceContext) -> bool:
+    """Every entry of a response or history must have a response, no other entry."""
+    return _entries_have(node, "response", _WITH_RESPONSE)
 
 
-def _each_entry(node: Node, name: str, kinds: set[str]) -> bool:
+def _entries_have(node: JsonObject, name: str, bundle_types: set[str]) -> bool:
     if "entry" not in node:
         return True
-    if not has(node, "type"):
+    if not exists(node, "type"):
         return False
-    expected = node.get("type") in kinds
+    expected = node.get("type") in bundle_types
     return all((name in entry) == expected for entry in node["entry"])
 
 
-bdl_5 = needs("resource", "request", "response")
+bdl_5 = require_any("resource", "request", "response")
 
 
-def bdl_7(node: Node, _: ResourceContext) -> bool:
-    """No fullUrl stands twice with one version, save in a history."""
+def bdl_7(node: JsonObject, _: ResourceContext) -> bool:
+    """`fullUrl` and version must be unique, except in a history."""
     if node.get("type") == _HISTORY:
         return True
     return distinct(
@@ -146,33 +152,33 @@ def bdl_7(node: Node, _: ResourceContext) -> bool:
     )
 
 
-def bdl_8(node: Node, _: ResourceContext) -> bool:
-    """A fullUrl names no version; R4's expression is broken by an absent one too, mended."""
+def bdl_8(node: JsonObject, _: ResourceContext) -> bool:
+    """`fullUrl` must not have a version; R4's expression is also broken if it is absent."""
     return "/_history/" not in node.get("fullUrl", "")
 
 
-def bdl_9(node: Node, _: ResourceContext) -> bool:
-    """A document has an identifier with system and value."""
+def bdl_9(node: JsonObject, _: ResourceContext) -> bool:
+    """A document must have an identifier with system and value."""
     identifier = node.get("identifier", {})
-    right = has(identifier, "system") and has(identifier, "value")
-    return differs(node, "type", "document") or right
+    is_complete = exists(identifier, "system") and exists(identifier, "value")
+    return is_other_than(node, "type", "document") or is_complete
 
 
-def bdl_10(node: Node, _: ResourceContext) -> bool:
-    """A document has its date."""
-    return differs(node, "type", "document") or "timestamp" in node
+def bdl_10(node: JsonObject, _: ResourceContext) -> bool:
+    """A document must have a timestamp."""
+    return is_other_than(node, "type", "document") or "timestamp" in node
 
 
-def bdl_11(node: Node, _: ResourceContext) -> bool:
-    """A document starts with its Composition."""
-    return differs(node, "type", "document") or _first_type(node) == "Composition"
+def bdl_11(node: JsonObject, _: ResourceContext) -> bool:
+    """The first entry of a document must be a Composition."""
+    return is_other_than(node, "type", "document") or _first_type(node) == "Composition"
 
 
-def bdl_12(node: Node, _: ResourceContext) -> bool:
-    """A message starts with its MessageHeader."""
-    return differs(node, "type", "message") or _first_type(node) == "MessageHeader"
+def bdl_12(node: JsonObject, _: ResourceContext) -> bool:
+    """The first entry of a message must be a MessageHeader."""
+    return is_other_than(node, "type", "message") or _first_type(node) == "MessageHeader"
 
 
-def _first_type(node: Node) -> Any:
+def _first_type(node: JsonObject) -> Any:
     entries = node.get("entry")
     return entries[0].get("resource", {}).get("resourceType") if entries else None

@@ -9,22 +9,22 @@ from typing import Any
 
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.predicates import (
-    chosen,
+    choice_exists,
     count,
-    differs,
     distinct,
-    entails,
-    has,
+    exists,
     integer,
+    is_other_than,
     items,
-    names,
-    needs,
+    json_names,
+    require_any,
+    require_with,
     values,
 )
 
-Node = dict[str, Any]
+JsonObject = dict[str, Any]
 
-_BESIDE_CONTENT = names("type", "example", "maxLength", "binding")
+_BESIDE_CONTENT = json_names("type", "example", "maxLength", "binding")
 _TOKENS = re.compile(r"[a-zA-Z0-9/\-_\[\]@]+")
 _NAME = r"[^\s.,:;'\"/|?!@#$%&*()\[\]{}]{1,64}"
 _PATH = re.compile(rf"{_NAME}(\.{_NAME}(\[x\])?(:[^\s.]+)?)*")
@@ -38,246 +38,246 @@ _REFERENCES = ("Reference", "canonical")
 
 # --- ElementDefinition
 
-eld_1 = needs("discriminator", "description")
+eld_1 = require_any("discriminator", "description")
 
 
-def eld_2(node: Node, _: ResourceContext) -> bool:
-    """The min does not exceed the max."""
-    if not has(node, "min") or not has(node, "max") or node.get("max") == "*":
+def eld_2(node: JsonObject, _: ResourceContext) -> bool:
+    """`min` must not exceed max."""
+    if not exists(node, "min") or not exists(node, "max") or node.get("max") == "*":
         return True
     least, most = node.get("min"), integer(node.get("max"))
     return least is not None and most is not None and bool(least <= most)
 
 
 def eld_3(node: Any, _: ResourceContext) -> bool:
-    """A max is `*` or a number."""
+    """`max` must be `*` or a number."""
     number = integer(node)
     return node == "*" or (number is not None and number >= 0)
 
 
-def eld_4(node: Node, _: ResourceContext) -> bool:
-    """Aggregation is for references."""
-    return not has(node, "aggregation") or node.get("code") in _REFERENCES
+def eld_4(node: JsonObject, _: ResourceContext) -> bool:
+    """`aggregation` is only allowed for references."""
+    return not exists(node, "aggregation") or node.get("code") in _REFERENCES
 
 
-def eld_5(node: Node, _: ResourceContext) -> bool:
-    """A content reference stands without type, values and binding."""
-    if not has(node, "contentReference"):
+def eld_5(node: JsonObject, _: ResourceContext) -> bool:
+    """An element with a contentReference must not have a type, values or a binding."""
+    if not exists(node, "contentReference"):
         return True
     stems = ("defaultValue", "fixed", "pattern", "minValue", "maxValue")
-    return _BESIDE_CONTENT.isdisjoint(node) and not any(chosen(node, stem) for stem in stems)
+    return _BESIDE_CONTENT.isdisjoint(node) and not any(choice_exists(node, stem) for stem in stems)
 
 
-def eld_6(node: Node, _: ResourceContext) -> bool:
-    """A fixed value has one type."""
-    return count(node, "type") <= 1 or not chosen(node, "fixed")
+def eld_6(node: JsonObject, _: ResourceContext) -> bool:
+    """An element with a fixed value must have one type."""
+    return count(node, "type") <= 1 or not choice_exists(node, "fixed")
 
 
-def eld_7(node: Node, _: ResourceContext) -> bool:
-    """A pattern has one type."""
-    return count(node, "type") <= 1 or not chosen(node, "pattern")
+def eld_7(node: JsonObject, _: ResourceContext) -> bool:
+    """An element with a pattern must have one type."""
+    return count(node, "type") <= 1 or not choice_exists(node, "pattern")
 
 
-def eld_8(node: Node, _: ResourceContext) -> bool:
-    """Not both a pattern and a fixed value."""
-    return not (chosen(node, "pattern") and chosen(node, "fixed"))
+def eld_8(node: JsonObject, _: ResourceContext) -> bool:
+    """`pattern` and fixed value must not both be present."""
+    return not (choice_exists(node, "pattern") and choice_exists(node, "fixed"))
 
 
-def eld_11(_node: Node, _: ResourceContext) -> bool:
-    """A binding is for coded types.
+def eld_11(_node: JsonObject, _: ResourceContext) -> bool:
+    """A binding is only allowed for coded types; never broken.
 
-    R4's expression asks whether the comparisons exist, not whether one is true; they do wherever a
-    type has a code, so it holds of everything. The reference validator applies it as it stands.
+    R4's expression asks whether the comparisons exist, not whether one is true, and they exist if
+    a type has a code. The reference validator uses the expression as it is.
     """
     return True
 
 
-def eld_12(node: Node, _: ResourceContext) -> bool:
-    """A value set is named by a url or a urn."""
-    if not has(node, "valueSet"):
+def eld_12(node: JsonObject, _: ResourceContext) -> bool:
+    """`valueSet` must be a url or a urn."""
+    if not exists(node, "valueSet"):
         return True
     return str(node.get("valueSet", "")).startswith(("http:", "https", "urn:"))
 
 
-def eld_13(node: Node, _: ResourceContext) -> bool:
-    """No type stands twice."""
+def eld_13(node: JsonObject, _: ResourceContext) -> bool:
+    """Types must be unique."""
     return count(node, "type") < 2 or distinct(values(node["type"], "code"))
 
 
-def eld_14(node: Node, _: ResourceContext) -> bool:
-    """No constraint's key stands twice."""
+def eld_14(node: JsonObject, _: ResourceContext) -> bool:
+    """Keys of constraints must be unique."""
     return count(node, "constraint") < 2 or distinct(values(node["constraint"], "key"))
 
 
-def eld_15(node: Node, _: ResourceContext) -> bool:
-    """Not both a default and a meaning when missing."""
-    return not (has(node, "meaningWhenMissing") and chosen(node, "defaultValue"))
+def eld_15(node: JsonObject, _: ResourceContext) -> bool:
+    """`defaultValue` and meaningWhenMissing must not both be present."""
+    return not (exists(node, "meaningWhenMissing") and choice_exists(node, "defaultValue"))
 
 
-def eld_16(node: Node, _: ResourceContext) -> bool:
-    """A slice's name is made of tokens with `/` between."""
+def eld_16(node: JsonObject, _: ResourceContext) -> bool:
+    """`sliceName` must consist of tokens separated by `/`."""
     name = node.get("sliceName")
     return not isinstance(name, str) or _TOKENS.fullmatch(name) is not None
 
 
-def eld_17(node: Node, _: ResourceContext) -> bool:
-    """Target profiles are for references."""
-    return node.get("code") in _REFERENCES or not has(node, "targetProfile")
+def eld_17(node: JsonObject, _: ResourceContext) -> bool:
+    """`targetProfile` is only allowed for references."""
+    return node.get("code") in _REFERENCES or not exists(node, "targetProfile")
 
 
-def eld_18(node: Node, _: ResourceContext) -> bool:
-    """A modifier has its reason."""
-    return node.get("isModifier") is not True or has(node, "isModifierReason")
+def eld_18(node: JsonObject, _: ResourceContext) -> bool:
+    """A modifier element must have an isModifierReason."""
+    return node.get("isModifier") is not True or exists(node, "isModifierReason")
 
 
-def eld_19(node: Node, _: ResourceContext) -> bool:
-    """A path has no special characters."""
+def eld_19(node: JsonObject, _: ResourceContext) -> bool:
+    """A path must not have special characters."""
     return _PATH.fullmatch(str(node.get("path", ""))) is not None
 
 
-def eld_20(node: Node, _: ResourceContext) -> bool:
-    """A path is made of plain names."""
+def eld_20(node: JsonObject, _: ResourceContext) -> bool:
+    """A path should consist of simple names."""
     return _SIMPLE_PATH.fullmatch(str(node.get("path", ""))) is not None
 
 
-eld_21 = needs("expression")
-eld_22 = entails("sliceIsConstraining", "sliceName")
+eld_21 = require_any("expression")
+eld_22 = require_with("sliceIsConstraining", "sliceName")
 
 
 # --- StructureDefinition
 
 
-def _first(node: Node, view: str) -> Node:
+def _first(node: JsonObject, view: str) -> JsonObject:
     return next(iter(items(node, view, "element")), {})
 
 
-def _both(node: Node) -> list[Node]:
+def _both(node: JsonObject) -> list[JsonObject]:
     return items(node, "snapshot", "element") + items(node, "differential", "element")
 
 
-def _is_root(element: Node) -> bool:
+def _is_root(element: JsonObject) -> bool:
     return "path" in element and "." not in element["path"]
 
 
-def sdf_1(node: Node, _: ResourceContext) -> bool:
-    """In a specialization no path stands twice."""
+def sdf_1(node: JsonObject, _: ResourceContext) -> bool:
+    """Paths must be unique in a specialization."""
     paths = values(items(node, "snapshot", "element"), "path")
     return node.get("derivation") == "constraint" or distinct(paths)
 
 
-sdf_2 = needs("name", "uri")
+sdf_2 = require_any("name", "uri")
 
 
-def sdf_3(node: Node, _: ResourceContext) -> bool:
-    """Each element has definition, min and max."""
+def sdf_3(node: JsonObject, _: ResourceContext) -> bool:
+    """Each element of a snapshot must have definition, min and max."""
     return all(
-        has(each, "definition") and has(each, "min") and has(each, "max")
-        for each in items(node, "element")
+        exists(element, "definition") and exists(element, "min") and exists(element, "max")
+        for element in items(node, "element")
     )
 
 
-def sdf_4(node: Node, _: ResourceContext) -> bool:
-    """What is not abstract has a base."""
-    return node.get("abstract") is True or has(node, "baseDefinition")
+def sdf_4(node: JsonObject, _: ResourceContext) -> bool:
+    """A structure must have a baseDefinition unless it is abstract."""
+    return node.get("abstract") is True or exists(node, "baseDefinition")
 
 
-def sdf_5(node: Node, _: ResourceContext) -> bool:
-    """An extension says where it may stand."""
-    if has(node, "context") or node.get("derivation") == "specialization":
+def sdf_5(node: JsonObject, _: ResourceContext) -> bool:
+    """An extension must have a context."""
+    if exists(node, "context") or node.get("derivation") == "specialization":
         return True
-    return differs(node, "type", "Extension")
+    return is_other_than(node, "type", "Extension")
 
 
-sdf_6 = needs("snapshot", "differential")
+sdf_6 = require_any("snapshot", "differential")
 
 
-def sdf_8(node: Node, context: ResourceContext) -> bool:
-    """Every path of a snapshot starts with the type."""
+def sdf_8(node: JsonObject, context: ResourceContext) -> bool:
+    """Each path of a snapshot must start with the type."""
     elements, owner = items(node, "element"), context.resource
     first = elements[0].get("path") if elements else None
     if owner.get("kind") != "logical" and (first is None or first != owner.get("type")):
         return False
     root = f"{_first(owner, 'snapshot').get('path', '')}."
-    return all(str(each.get("path", "")).startswith(root) for each in elements[1:])
+    return all(str(element.get("path", "")).startswith(root) for element in elements[1:])
 
 
-def sdf_8a(node: Node, context: ResourceContext) -> bool:
-    """Every path of a differential starts with the type."""
+def sdf_8a(node: JsonObject, context: ResourceContext) -> bool:
+    """Each path of a differential must start with the type."""
     elements, owner = items(node, "element"), context.resource
     first = str(elements[0].get("path", "")) if elements else ""
     if owner.get("kind") != "logical" and not (first and first.startswith(_type_of(owner))):
         return False
     root = f"{str(_first(owner, 'differential').get('path', '')).partition('.')[0]}."
-    return all(str(each.get("path", "")).startswith(root) for each in elements[1:])
+    return all(str(element.get("path", "")).startswith(root) for element in elements[1:])
 
 
-def _type_of(owner: Node) -> str:
+def _type_of(owner: JsonObject) -> str:
     return str(owner.get("type", " "))  # what is absent starts nothing
 
 
-def sdf_8b(node: Node, _: ResourceContext) -> bool:
-    """Every element of a snapshot has a base."""
-    return all("base" in each for each in items(node, "element"))
+def sdf_8b(node: JsonObject, _: ResourceContext) -> bool:
+    """Each element of a snapshot must have a base."""
+    return all("base" in element for element in items(node, "element"))
 
 
-def sdf_9(node: Node, _: ResourceContext) -> bool:
-    """The root has no label, code or requirements."""
-    none_of = names("label", "code", "requirements")
-    return all(none_of.isdisjoint(each) for each in _both(node) if _is_root(each))
+def sdf_9(node: JsonObject, _: ResourceContext) -> bool:
+    """The root must not have label, code or requirements."""
+    none_of = json_names("label", "code", "requirements")
+    return all(none_of.isdisjoint(element) for element in _both(node) if _is_root(element))
 
 
-def sdf_10(node: Node, _: ResourceContext) -> bool:
-    """A binding has a value set or a description."""
+def sdf_10(node: JsonObject, _: ResourceContext) -> bool:
+    """A binding must have a valueSet or a description."""
     binding = node.get("binding")
-    return binding is None or has(binding, "valueSet") or has(binding, "description")
+    return binding is None or exists(binding, "valueSet") or exists(binding, "description")
 
 
-def sdf_11(node: Node, _: ResourceContext) -> bool:
-    """A snapshot starts with the type."""
+def sdf_11(node: JsonObject, _: ResourceContext) -> bool:
+    """A snapshot must start with the type."""
     if node.get("kind") == "logical" or "snapshot" not in node:
         return True
     path = _first(node, "snapshot").get("path")
     return path is not None and path == node.get("type")
 
 
-def sdf_14(node: Node, _: ResourceContext) -> bool:
-    """Every element has an id."""
-    return all("id" in each for each in _both(node))
+def sdf_14(node: JsonObject, _: ResourceContext) -> bool:
+    """Each element must have an id."""
+    return all("id" in element for element in _both(node))
 
 
-def sdf_15(node: Node, _: ResourceContext) -> bool:
-    """The root of a snapshot has no type, save in a logical model."""
+def sdf_15(node: JsonObject, _: ResourceContext) -> bool:
+    """The root of a snapshot must not have a type, except in a logical model."""
     return node.get("kind") == "logical" or "type" not in _first(node, "snapshot")
 
 
-def sdf_15a(node: Node, _: ResourceContext) -> bool:
-    """The root of a differential has no type, save in a logical model."""
+def sdf_15a(node: JsonObject, _: ResourceContext) -> bool:
+    """The root of a differential must not have a type, except in a logical model."""
     first = _first(node, "differential")
     return "type" not in first or node.get("kind") == "logical" or "." in first.get("path", "")
 
 
-def sdf_16(node: Node, _: ResourceContext) -> bool:
-    """Every element of the snapshot has an id of its own."""
+def sdf_16(node: JsonObject, _: ResourceContext) -> bool:
+    """Ids of a snapshot's elements must be present and unique."""
     return _own_ids(items(node, "snapshot", "element"))
 
 
-def sdf_17(node: Node, _: ResourceContext) -> bool:
-    """Every element of the differential has an id of its own."""
+def sdf_17(node: JsonObject, _: ResourceContext) -> bool:
+    """Ids of a differential's elements must be present and unique."""
     return _own_ids(items(node, "differential", "element"))
 
 
-def _own_ids(elements: list[Node]) -> bool:
+def _own_ids(elements: list[JsonObject]) -> bool:
     ids = values(elements, "id")
     return len(ids) == len(elements) and distinct(ids)
 
 
-def sdf_18(node: Node, _: ResourceContext) -> bool:
-    """Context invariants are for extensions."""
-    return not has(node, "contextInvariant") or node.get("type") == "Extension"
+def sdf_18(node: JsonObject, _: ResourceContext) -> bool:
+    """`contextInvariant` is only allowed for extensions."""
+    return not exists(node, "contextInvariant") or node.get("type") == "Extension"
 
 
-def sdf_19(node: Node, _: ResourceContext) -> bool:
-    """A definition of the specification uses types of FHIR."""
+def sdf_19(node: JsonObject, _: ResourceContext) -> bool:
+    """A definition of the specification must use FHIR types only."""
     if _is_foreign(node):
         return True
     differential = values(items(node, "differential", "element", "type"), "code")
@@ -290,28 +290,35 @@ def sdf_19(node: Node, _: ResourceContext) -> bool:
     )
 
 
-def _is_foreign(node: Node) -> bool:
-    """Whether the url says that it is no definition of the specification."""
+def _is_foreign(node: JsonObject) -> bool:
+    """Return True if the url is not that of a definition of the specification."""
     return "url" in node and not node["url"].startswith(_SPECIFICATION)
 
 
-def sdf_20(node: Node, _: ResourceContext) -> bool:
-    """The root is not sliced."""
-    return not any("slicing" in each for each in items(node, "element") if _is_root(each))
+def sdf_20(node: JsonObject, _: ResourceContext) -> bool:
+    """The root must not be sliced."""
+    return not any("slicing" in element for element in items(node, "element") if _is_root(element))
 
 
-def sdf_21(node: Node, _: ResourceContext) -> bool:
-    """Defaults are for specializations."""
+def sdf_21(node: JsonObject, _: ResourceContext) -> bool:
+    """Default values are only allowed in specializations."""
     if node.get("derivation") == "specialization":
         return True
-    return not any(chosen(each, "defaultValue") for each in items(node, "differential", "element"))
+    return not any(
+        choice_exists(element, "defaultValue") for element in items(node, "differential", "element")
+    )
 
 
-def sdf_22(node: Node, _: ResourceContext) -> bool:
-    """A definition of the specification has no defaults."""
-    return _is_foreign(node) or not any(chosen(each, "defaultValue") for each in _both(node))
+def sdf_22(node: JsonObject, _: ResourceContext) -> bool:
+    """A definition of the specification must not have default values."""
+    return _is_foreign(node) or not any(
+        choice_exists(element, "defaultValue") for element in _both(node)
+    )
 
 
-def sdf_23(node: Node, _: ResourceContext) -> bool:
-    """The root is no slice."""
-    return all(not has(each, "sliceName") or "." in each.get("path", "") for each in _both(node))
+def sdf_23(node: JsonObject, _: ResourceContext) -> bool:
+    """The root must not be a slice."""
+    return all(
+        not exists(element, "sliceName") or "." in element.get("path", "")
+        for element in _both(node)
+    )

@@ -142,7 +142,13 @@ class StructureChecks:
     def _required_members(self, shape: Shape) -> list[RequiredMember]:
         """Return the members that an object must have, without those that are ensured."""
         return [
-            RequiredMember(frozenset(_json_names(member)), member.stem or name, member.element.min)
+            RequiredMember(
+                frozenset(_json_names(member)),
+                member.stem or name,
+                f"{member.stem}[x]" if member.stem else name,
+                member.element.min,
+                _remedy_if_missing(member),
+            )
             for name, member in shape.members.items()
             if member.element.min > 0
             and member.companion_of is None
@@ -299,6 +305,25 @@ def _json_names(member: Member) -> tuple[str, ...]:
         return (member.name, f"_{member.name}")
     parent = get_shape(member.element.path.rpartition(".")[0])
     return tuple(name for name, stem in parent.choices.items() if stem == member.stem)
+
+
+def _remedy_if_missing(member: Member) -> str:
+    """Return the remedy for a required member that is missing."""
+    element = member.element
+    if member.stem is not None:
+        names = [name for name in _json_names(member) if name[0] != "_"]
+        if len(names) <= _MAX_NAMED:
+            return f"add {' or '.join(names)}"
+        return f"add it with its type, such as {names[0]}"
+    codes = R4.required_codes(element) if member.is_required_code else None
+    if codes is not None and len(codes) <= _MAX_NAMED:
+        return f"add one of {', '.join(sorted(codes))}"
+    if member.type == "Reference" and 0 < len(element.targets) <= _MAX_NAMED:
+        return f"add a reference to {' or '.join(element.targets)}"
+    return "add it"
+
+
+_MAX_NAMED = 10  #: codes or types that a message names
 
 
 def _build_max_check(name: str) -> Check:

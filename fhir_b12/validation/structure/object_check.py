@@ -36,8 +36,10 @@ class RequiredMember(NamedTuple):
     """A member with a min above 0."""
 
     json_names: frozenset[str]  #: any of them is enough: the types of a choice, companions
-    name: str  #: the name in messages
+    name: str  #: without its type: "value"
+    label: str  #: the name in messages: "value[x]"
     min: int
+    remedy: str  #: "add a reference to Patient"
 
 
 class ObjectRules(NamedTuple):
@@ -119,11 +121,13 @@ def build_object_check(rules: ObjectRules) -> Check:
 
 
 def _build_min_check(member: RequiredMember, type_name: str) -> Check:
-    json_names, name, least = member
+    json_names, name, label, least, remedy = member
+
+    values: dict[str, Any] = {"type": type_name, "name": label, "min": least, "remedy": remedy}
 
     def check(node: dict[str, Any], _: ResourceContext, findings: Findings) -> None:
         if json_names.isdisjoint(node):
-            findings.append(Finding("min", name, type=type_name, name=name, min=least))
+            findings.append(Finding("min", name, **values))
 
     return check
 
