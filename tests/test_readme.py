@@ -12,7 +12,7 @@ from fhir_b12 import cli, codes, data
 from fhir_b12.mapping import table
 from fhir_b12.mapping.codecs import CODECS
 from tests import cases, test_cases
-from tests.test_house import FLOORS, SERVER_FLOORS
+from tests.architecture import LAYERS, SERVER_LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "mappings/README.md")
@@ -74,14 +74,14 @@ def test_the_lab_test_of_the_readme_takes_two_data_files(tmp_path, monkeypatch):
     assert case.meaning == {"test": f"lab_tests.{next(iter(rows))}"}
 
 
-def test_the_contributing_paper_draws_the_floors_as_they_are():
+def test_contributing_lists_the_layers():
     drawn = [
         tuple(re.findall(r"`([a-z_.]+)`", line))
         for line in text("CONTRIBUTING.md").splitlines()
-        if re.match(r"\| [0-9] \|", line)
+        if re.match(r"\| [0-9]+ \|", line)
     ]
-    floors = [tuple(name for name in names if name and name != "__main__") for names in FLOORS]
-    assert drawn == [*floors, *SERVER_FLOORS]
+    layers = [tuple(name for name in names if name and name != "__main__") for names in LAYERS]
+    assert drawn == [*layers, *SERVER_LAYERS]
 
 
 def test_the_mappings_paper_quotes_slips_as_they_are_told():
