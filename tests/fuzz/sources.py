@@ -1,4 +1,4 @@
-"""What is spoilt: the demo's course, the cases, and the public examples where they are."""
+"""Inputs of the mutations: the demo record, the cases, and the public examples if available."""
 
 import bz2
 from functools import cache
@@ -10,79 +10,81 @@ from fhir_b12.plain import from_plain, to_plain
 from tests import cases
 from tests.conftest import fixtures_root
 
-SLICE = 4  #: entries of a slice of a Bundle
-LONG = 20_000  #: bytes of a resource that is spoilt whole; Bundles above are cut into slices
+ENTRIES = 4  #: per part of a Bundle
+MAX_BYTES = 20_000  #: of a resource that is mutated whole; larger Bundles are split
 SYNTHEA = ("8a4c9c04*", "53eac4c0*", "0-hospital*", "0-practitioner*")  #: the smallest
 
 
 @cache
-def course():
-    """The demo's therapy record."""
+def demo_record():
+    """Return the therapy record of the demo."""
     record, issues = from_plain(loads(data.read(data.mappings(), "demo/course.json")))
     assert issues == ()
     return record
 
 
 @cache
-def own():
-    """(name, value) of resources and Bundles that come with the project."""
-    record = course()
-    found = [(f"course {i}", each) for i, each in enumerate(resources(record))]
-    found += slices("course", to_bundle(record))
-    found += [(str(case), case.resource) for case in cases.load()]
-    return found
+def own_resources():
+    """Return (name, value) of the resources and Bundles of the project."""
+    record = demo_record()
+    examples = [(f"course {i}", item) for i, item in enumerate(resources(record))]
+    examples += split_bundle("course", to_bundle(record))
+    examples += [(str(case), case.resource) for case in cases.load()]
+    return examples
 
 
 @cache
-def public():
-    """(name, value) of the public examples, empty where there are none."""
-    found = []
+def public_resources():
+    """Return (name, value) of the public examples, empty if not available."""
+    examples = []
     for folder in ("r4-examples", "us-core"):
         for path in sorted((fixtures_root() / folder).rglob("*.json")):
             raw = path.read_bytes()
             value = loads(raw)
-            whole = len(raw) < LONG
-            found += [(path.name, value)] if whole else slices(path.name, value)
+            whole = len(raw) < MAX_BYTES
+            examples += [(path.name, value)] if whole else split_bundle(path.name, value)
     for pattern in SYNTHEA:
         for path in sorted((fixtures_root() / "synthea").glob(pattern)):
-            found += slices(path.name, loads(bz2.decompress(path.read_bytes())))
-    return found
+            examples += split_bundle(path.name, loads(bz2.decompress(path.read_bytes())))
+    return examples
 
 
-def slices(name, bundle):
-    """A Bundle in pieces of a few entries; anything else gives none."""
+def split_bundle(name, bundle):
+    """Return parts of a Bundle with a few entries each, none for other resources."""
     entries = bundle.get("entry", []) if bundle["resourceType"] == "Bundle" else []
     return [
-        (f"{name} entry {i}", {**bundle, "entry": entries[i : i + SLICE]})
-        for i in range(0, len(entries), SLICE)
+        (f"{name} entry {i}", {**bundle, "entry": entries[i : i + ENTRIES]})
+        for i in range(0, len(entries), ENTRIES)
     ]
 
 
 @cache
-def plain():
-    """(name, value) of therapy records as plain JSON, whole and in parts."""
-    whole = to_plain(course())
-    found = []
-    for name, held in whole.items():
+def plain_records():
+    """Return (name, value) of plain therapy records, whole and in parts."""
+    whole = to_plain(demo_record())
+    examples = []
+    for name, value in whole.items():
         patient = {"patient": whole["patient"]}
         parts = (
-            [held[i : i + SLICE] for i in range(0, len(held), SLICE)] if name != "patient" else []
+            [value[i : i + ENTRIES] for i in range(0, len(value), ENTRIES)]
+            if name != "patient"
+            else []
         )
-        found += [(f"{name} {i}", {**patient, name: part}) for i, part in enumerate(parts)]
-    return [("patient", {"patient": whole["patient"]}), *found]
+        examples += [(f"{name} {i}", {**patient, name: part}) for i, part in enumerate(parts)]
+    return [("patient", {"patient": whole["patient"]}), *examples]
 
 
 @cache
 def own_texts():
-    """(name, bytes) of resources and of records."""
-    return [(name, dumps(value)) for name, value in (*own(), *plain())]
+    """Return (name, bytes) of resources and of records."""
+    return [(name, dumps(value)) for name, value in (*own_resources(), *plain_records())]
 
 
 @cache
 def public_texts():
-    """(name, bytes) of JSON texts right and wrong, empty where there are none."""
+    """Return (name, bytes) of valid and invalid JSON texts, empty if not available."""
     suite = sorted((fixtures_root() / "json-parsing").glob("*.json"))
     texts = [(path.name, path.read_bytes()) for path in suite]
-    return [each for each in texts if len(each[1]) < LONG] + [
-        (name, dumps(value, indent=2)) for name, value in public()[::5]
+    return [item for item in texts if len(item[1]) < MAX_BYTES] + [
+        (name, dumps(value, indent=2)) for name, value in public_resources()[::5]
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.app import create_app
-from tests.fuzz import mutants, sources
+from tests.fuzz import mutations, sources
 from tests.server.fhir.conftest import CONFIG, PATIENT
 from tests.server.temporary import Temporary
 
@@ -83,13 +83,13 @@ def spoilt(client, seeds):
     """Send what `mutants` make of resources, Bundles, records and texts."""
     for seed in seeds:
         rng = Random(seed)
-        for source in (sources.own(), sources.plain()):
-            sent(client, dumps(mutants.mutate(rng.choice(source)[1], rng)))
+        for source in (sources.own_resources(), sources.plain_records()):
+            sent(client, dumps(mutations.mutate(rng.choice(source)[1], rng)))
         texts = sources.own_texts()
-        sent(client, mutants.mutate_text(rng.choice(texts)[1], rng.choice(texts)[1], rng))
+        sent(client, mutations.mutate_text(rng.choice(texts)[1], rng.choice(texts)[1], rng))
         bundle = {"resourceType": "Bundle", "type": rng.choice(["batch", "transaction"])}
         entries = [
-            {"resource": mutants.mutate(rng.choice(sources.own())[1], rng),
+            {"resource": mutations.mutate(rng.choice(sources.own_resources())[1], rng),
              "request": {"method": "POST", "url": rng.choice(["Observation", "Patient"])}}
             for _ in range(3)
         ]  # fmt: skip

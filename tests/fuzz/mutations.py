@@ -1,4 +1,4 @@
-"""JSON values and texts spoilt in many ways; the same `random.Random` spoils them the same way."""
+"""Random mutations of JSON values and texts, reproducible from the seed of `random.Random`."""
 
 from decimal import Decimal
 from random import Random
@@ -7,19 +7,19 @@ from fhir_b12.jsonio import JsonError, dumps
 
 
 def nested(depth):
-    """Lists within each other."""
+    """Return lists nested to a depth."""
     return [] if depth == 1 else [nested(depth - 1)]
 
 
-#: What may stand where something else should.
-ODD = (
+#: Values that replace a value of another type or form.
+UNEXPECTED = (
     None, True, False, 0, -1, 7, 10**40, 2**63, Decimal("-0.0"), Decimal("1E+400"), Decimal("0.10"),
     Decimal("180.00"), "", " ", "x", "42", "\U0001f9ec", "e\u0301", "a\u202eb", "#", "#x", "Maja-Secret",
     [], {}, [[]], [None], [{}], [{"id": "x"}], {"id": "x"}, {"extension": []}, {"": ""}, ["a", "b"],
     {"value": Decimal("1.50")}, {"reference": "#"}, {"coding": {"code": "Maja-Secret"}},
     {"coding": [{"code": "a"}, {"code": "b"}], "text": "Maja-Secret"},
 )  # fmt: skip
-#: Names that no element has, or that others have.
+#: Names of no element, or of an element of another type.
 NAMES = (
     "", "stauts", "_status", "_value", "value[x]", "a.b", "`", "it's \"quoted\"", "\\", "\n", "é", "x" * 300,
     "[0]", "contained", "modifierExtension", "implicitRules", "extension", "id", "valueString",
@@ -62,112 +62,112 @@ CODES = {
 }
 
 
-def copied(node):
-    """The same value, nothing of it shared."""
+def deep_copy(node):
+    """Return a deep copy."""
     if isinstance(node, dict):
-        return {name: copied(child) for name, child in node.items()}
-    return [copied(child) for child in node] if isinstance(node, list) else node
+        return {name: deep_copy(child) for name, child in node.items()}
+    return [deep_copy(child) for child in node] if isinstance(node, list) else node
 
 
-def spots(node):
-    """(container, key) of every value inside another."""
+def find_positions(node):
+    """Yield (container, key) of every nested value."""
     for key, child in list(node.items() if isinstance(node, dict) else enumerate(node)):
         yield node, key
         if isinstance(child, dict | list):
-            yield from spots(child)
+            yield from find_positions(child)
 
 
 def mutate(value, rng: Random):
-    """The value spoilt in one to four places, still one that JSON can say."""
+    """Return a copy with one to four mutations that JSON can represent."""
     while True:
-        box = [copied(value)]
+        box = [deep_copy(value)]
         for _ in range(rng.choice((1, 1, 1, 2, 2, 4))):
-            found = list(spots(box))
-            rng.choice(OPERATORS)(rng, found)
+            positions = list(find_positions(box))
+            rng.choice(OPERATORS)(rng, positions)
         try:
-            dumps([[[[box]]]])  # a record stands deeper in a therapy record than in a Bundle
-        except JsonError:  # nested too deeply: no text gives this value
+            dumps([[[[box]]]])  # a record is nested deeper in a therapy record than in a Bundle
+        except JsonError:  # nested too deeply: no text has this value
             continue
         return box[0]
 
 
-def replace(rng, found):
-    node, key = rng.choice(found)
-    node[key] = copied(rng.choice(ODD))
+def replace(rng, positions):
+    node, key = rng.choice(positions)
+    node[key] = deep_copy(rng.choice(UNEXPECTED))
 
 
-def deepen(rng, found):
-    node, key = rng.choice(found)
+def deepen(rng, positions):
+    node, key = rng.choice(positions)
     node[key] = nested(rng.choice((2, 70, 90)))
 
 
-def drop(rng, found):
-    node, key = rng.choice(found)
-    if len(found) > 1 and node is not found[0][0]:
+def drop(rng, positions):
+    node, key = rng.choice(positions)
+    if len(positions) > 1 and node is not positions[0][0]:
         del node[key]
 
 
-def rename(rng, found):
-    node, key = rng.choice(found)
+def rename(rng, positions):
+    node, key = rng.choice(positions)
     if isinstance(node, dict):
-        said = node.pop(key)
-        node[rng.choice((*NAMES, f"_{key}", f"{key}x", key.upper()))] = said
+        value = node.pop(key)
+        node[rng.choice((*NAMES, f"_{key}", f"{key}x", key.upper()))] = value
 
 
-def insert(rng, found):
-    """Something more in an object or in a list, or an item of the list again."""
-    nodes = [node for node, _ in found[1:]]
+def insert(rng, positions):
+    """Add a member to an object, or an item to a list, possibly a duplicate."""
+    nodes = [node for node, _ in positions[1:]]
     if not nodes:
         return
     node = rng.choice(nodes)
     if isinstance(node, dict):
-        node[rng.choice(NAMES)] = copied(rng.choice(ODD))
+        node[rng.choice(NAMES)] = deep_copy(rng.choice(UNEXPECTED))
     else:
-        again = rng.choice(node) if rng.random() < 0.7 else rng.choice(ODD)
-        node.insert(rng.randrange(len(node) + 1), copied(again))
+        copy = rng.choice(node) if rng.random() < 0.7 else rng.choice(UNEXPECTED)
+        node.insert(rng.randrange(len(node) + 1), deep_copy(copy))
 
 
-def swap(rng, found):
-    (node, key), (other, name) = rng.choice(found), rng.choice(found)
-    first, second = copied(node[key]), copied(other[name])
+def swap(rng, positions):
+    (node, key), (other, name) = rng.choice(positions), rng.choice(positions)
+    first, second = deep_copy(node[key]), deep_copy(other[name])
     node[key], other[name] = second, first
 
 
-def wrap(rng, found):
-    node, key = rng.choice(found)
-    node[key] = rng.choice(([node[key]], {"value": node[key]}, [node[key], copied(node[key])]))
+def wrap(rng, positions):
+    node, key = rng.choice(positions)
+    node[key] = rng.choice(([node[key]], {"value": node[key]}, [node[key], deep_copy(node[key])]))
 
 
-def unwrap(rng, found):
-    inner = [(node, key) for node, key in found if isinstance(node[key], list) and node[key]]
+def unwrap(rng, positions):
+    inner = [(node, key) for node, key in positions if isinstance(node[key], list) and node[key]]
     if inner:
         node, key = rng.choice(inner)
         node[key] = node[key][0]
 
 
-def as_text(rng, found):
-    numbers = [(n, k) for n, k in found if isinstance(n[k], int | Decimal) or n[k] is None]
+def as_text(rng, positions):
+    numbers = [(n, k) for n, k in positions if isinstance(n[k], int | Decimal) or n[k] is None]
     if numbers:
         node, key = rng.choice(numbers)
         node[key] = str(node[key])
 
 
-def respell(rng, found):
-    """A code, unit, address or date that is another one, odd or wrong."""
-    named = [(node, key) for node, key in found if isinstance(node, dict) and key in CODES]
-    dated = [(n, k) for n, k in found if isinstance(n[k], str) and n[k][:2] in {"19", "20"}]
+def respell(rng, positions):
+    """Replace a code, unit, reference or date by another one, unusual or invalid."""
+    named = [(node, key) for node, key in positions if isinstance(node, dict) and key in CODES]
+    dated = [(n, k) for n, k in positions if isinstance(n[k], str) and n[k][:2] in {"19", "20"}]
     if named and (not dated or rng.random() < 0.7):
         name = rng.choice(sorted({key for _, key in named}))
-        node, key = rng.choice([each for each in named if each[1] == name])
-        node[key] = copied(rng.choice(CODES[name]))
+        node, key = rng.choice([position for position in named if position[1] == name])
+        node[key] = deep_copy(rng.choice(CODES[name]))
     elif dated:
         node, key = rng.choice(dated)
         node[key] = rng.choice(DATES)
 
 
-def modify(rng, found):
-    """What changes the meaning of the object that it stands in."""
-    nodes = [node[key] for node, key in found if isinstance(node[key], dict)]
+def modify(rng, positions):
+    """Add a modifier extension or implicit rules to an object."""
+    nodes = [node[key] for node, key in positions if isinstance(node[key], dict)]
     if nodes:
         name, value = rng.choice(
             (
@@ -179,80 +179,80 @@ def modify(rng, found):
         rng.choice(nodes)[name] = value
 
 
-def resources(found):
-    return [n[k] for n, k in found if isinstance(n[k], dict) and "resourceType" in n[k]]
+def resources(positions):
+    return [n[k] for n, k in positions if isinstance(n[k], dict) and "resourceType" in n[k]]
 
 
-def contain(rng, found):
-    """Resources contained, the same id twice, in each other, or no list of them."""
-    known = resources(found)
-    if not known:
+def contain(rng, positions):
+    """Add contained resources: one, two with one id, nested, or not as a list."""
+    candidates = resources(positions)
+    if not candidates:
         return
-    outer, inner = rng.choice(known), copied(rng.choice(known))
+    outer, inner = rng.choice(candidates), deep_copy(rng.choice(candidates))
     inner["id"] = rng.choice(("x", "medication", inner.get("id")))
-    held = rng.choice(
+    contained_value = rng.choice(
         (
             [inner],
-            [inner, copied(inner)],
+            [inner, deep_copy(inner)],
             inner,
             None,
             [None, inner],
             [{**inner, "contained": [inner]}],
         )
     )
-    outer["contained"] = copied(held)
-    refer(rng, list(spots([outer])))
+    outer["contained"] = deep_copy(contained_value)
+    refer(rng, list(find_positions([outer])))
 
 
-def refer(rng, found):
-    """References to what is contained, to the resource itself, or to another entry."""
-    known = [
+def refer(rng, positions):
+    """Change a reference to a contained resource, to the resource itself, or to another entry."""
+    candidates = [
         (n, k)
-        for n, k in found
+        for n, k in positions
         if isinstance(n[k], dict) and ("reference" in n[k] or k == "medicationReference")
     ]
-    targets = resources(found)
-    urls = [n[k] for n, k in found if k == "fullUrl" and isinstance(n[k], str)]
-    ids = [f"#{each.get('id')}" for each in targets]
-    if not known and targets:
+    targets = resources(positions)
+    urls = [n[k] for n, k in positions if k == "fullUrl" and isinstance(n[k], str)]
+    ids = [f"#{position.get('id')}" for position in targets]
+    if not candidates and targets:
         target = rng.choice(targets)
         target.pop("medicationCodeableConcept", None)
         target["medicationReference"] = {}
-        known = [(target, "medicationReference")]
-    if known:
-        node, key = rng.choice(known)
+        candidates = [(target, "medicationReference")]
+    if candidates:
+        node, key = rng.choice(candidates)
         node[key]["reference"] = rng.choice((*ADDRESSES, *urls, *ids))
 
 
-def name_twice(rng, found):
-    """Two resources of the same business identifier, id or full URL."""
-    known = resources(found)
-    if len(known) > 1:
-        one, other = rng.choice(known), rng.choice(known)
+def name_twice(rng, positions):
+    """Give two resources the same business identifier, id or fullUrl."""
+    candidates = resources(positions)
+    if len(candidates) > 1:
+        one, other = rng.choice(candidates), rng.choice(candidates)
         for name in rng.sample(("identifier", "id", "resourceType"), 2):
             if name in one:
-                other[name] = copied(one[name])
-    entries = [n[k] for n, k in found if isinstance(n[k], dict) and "fullUrl" in n[k]]
+                other[name] = deep_copy(one[name])
+    entries = [n[k] for n, k in positions if isinstance(n[k], dict) and "fullUrl" in n[k]]
     if len(entries) > 1:
         one, other = rng.choice(entries), rng.choice(entries)
         other["fullUrl"] = one["fullUrl"]
 
 
-def identify(rng, found):
-    """A business identifier, or none, or one that is no identifier."""
-    known = resources(found)
-    if known:
+def identify(rng, positions):
+    """Set a business identifier: valid, duplicate, missing or malformed."""
+    candidates = resources(positions)
+    if candidates:
         names = [{"system": "https://c.example", "value": "x"}]
-        rng.choice(known)["identifier"] = rng.choice(
+        rng.choice(candidates)["identifier"] = rng.choice(
             (names, names * 2, names[0], [{}], [None], None, [{"value": "x"}])
         )
 
 
-def choose_twice(rng, found):
-    """A second type for an element that may have one of several."""
-    known = resources(found)
-    if known:
-        rng.choice(known)[rng.choice(NAMES)] = copied(rng.choice(ODD))
+def choose_twice(rng, positions):
+    """Add a second member of a choice element."""
+    candidates = resources(positions)
+    if candidates:
+        rng.choice(candidates)[rng.choice(NAMES)] = deep_copy(rng.choice(UNEXPECTED))
 
 
 OPERATORS = (
@@ -261,7 +261,7 @@ OPERATORS = (
     identify, choose_twice,
 )  # fmt: skip
 
-#: Bytes that mean something to a reader of JSON, or nothing at all.
+#: Tokens of JSON, and bytes that are none.
 TOKENS = (
     b"{", b"}", b"[", b"]", b":", b",", b'"', b"\\", b"\\u0000", b"\\ud83e", b"\\udd00", b"null", b"true", b"NaN",
     b"-", b"-0", b"1e5", b"1E+400", b"1E99999", b"0.10", b"01", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\n",
@@ -270,7 +270,7 @@ TOKENS = (
 
 
 def mutate_text(text: bytes, other: bytes, rng: Random) -> bytes:
-    """A text with bytes flipped, cut out, put in or taken from another text."""
+    """Return a text with bits flipped, bytes removed, inserted, or copied from another text."""
     out = bytearray(text)
     for _ in range(rng.choice((1, 1, 2, 3, 8))):
         at = rng.randrange(len(out) + 1)
