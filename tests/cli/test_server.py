@@ -104,7 +104,7 @@ def test_a_database_is_copied_put_back_and_indexed_anew(inside):
     ("content", "said"),
     [
         (b"no database" * 1000, "cannot be opened as a SQLite database"),
-        (None, "was written by a newer version of fhir-b12; use that version"),
+        (None, "was written by a newer version of fhir-b12: use that version"),
         ("CREATE TABLE other (a)", "is a database of another program: name another file"),
     ],
 )
