@@ -117,7 +117,7 @@ class RequestContext:
         """Return names and values of the URL's query.
 
         Raises:
-            Refusal: 400 or 414, see `parse_query_string`.
+            RequestError: 400 or 414, see `parse_query_string`.
 
         """
         return parse_query_string(self.request.query_string, self.config)
@@ -128,7 +128,7 @@ class RequestContext:
         """Parse search parameters; unknown ones are an error if `strict` or `handling=strict`.
 
         Raises:
-            Refusal: 400 with all parameters that are invalid.
+            RequestError: 400 with all parameters that are invalid.
 
         """
         if strict is None:
@@ -147,7 +147,7 @@ class RequestContext:
     ) -> list[ChangeResult]:
         """Apply all changes or none, with their AuditEvents in the same transaction.
 
-        `check` raises Refusal for a patched resource that is invalid.
+        `check` raises RequestError for a patched resource that is invalid.
         """
         recorder = self.server.audit_recorder
         audit = None

@@ -16,17 +16,37 @@ from fhir_b12.server.resource_types import SHIPPED, STORED
 from fhir_b12.suggestions import did_you_mean
 
 
-class Refusal(Exception):  # noqa: N818 - many are answers to correct requests: 404, 410, 412
-    """A request that is not carried out: HTTP status, all issues, headers of the response.
+class RequestError(Exception):
+    """A request that is not carried out: HTTP status, issues, headers of the response.
 
     Raised by store, search, auth and interactions alike; one error handler formats it.
     """
 
     def __init__(
-        self, status: int, issues: Iterable[Issue], headers: dict[str, str] | None = None
+        self,
+        status: int,
+        code: str = "",
+        message: str = "",
+        expression: str = "",
+        *,
+        issues: Iterable[Issue] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
+        """Build the error for one reason, or for several `issues`.
+
+        Args:
+            status: HTTP status.
+            code: a code of https://hl7.org/fhir/R4/valueset-issue-type.html.
+            message: thing, place and remedy, without a value of the request.
+            expression: FHIRPath of the faulty element.
+            issues: all reasons, instead of code, message and expression.
+            headers: headers of the response.
+
+        """
         self.status = status
-        self.issues = tuple(issues)
+        self.issues = (
+            (Issue("error", code, expression, message),) if issues is None else tuple(issues)
+        )
         self.headers = headers or {}
         super().__init__(status, self.issues)
 
@@ -34,47 +54,32 @@ class Refusal(Exception):  # noqa: N818 - many are answers to correct requests: 
         return "\n".join([str(self.status), *map(str, self.issues)])
 
 
-def refuse(status: int, code: str, message: str, expression: str = "", **headers: str) -> Refusal:
-    """Build the refusal for one reason, to be raised.
-
-    Args:
-        status: HTTP status.
-        code: a code of https://hl7.org/fhir/R4/valueset-issue-type.html.
-        message: thing, place and remedy, without a value of the request.
-        expression: FHIRPath of the faulty element.
-        headers: headers of the response; `Retry_After="5"` becomes `Retry-After`.
-
-    """
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Refusal(status, [Issue("error", code, expression, message)], named)
-
-
-def to_refusal(error: Exception, path: str) -> Refusal | None:
-    """Return an exception of a request as a refusal; None for a defect of the server.
+def to_request_error(error: Exception, path: str) -> RequestError | None:
+    """Return any exception as a RequestError; None for a defect of the server.
 
     `path` is the path of the request.
     """
-    if isinstance(error, Refusal):
+    if isinstance(error, RequestError):
         return error
     if isinstance(error, JsonError):
-        return Refusal(400, error.issues)
+        return RequestError(400, issues=error.issues)
     if isinstance(error, HTTPException):
         return _from_http(error, path)
     return None
 
 
-def internal_error() -> Refusal:
-    """Build the refusal for a defect of the server; the log has its location."""
+def internal_error() -> RequestError:
+    """Build the response to a defect of the server; the log has its location."""
     message = "internal server error: search the server's log for this X-Request-Id"
-    return Refusal(500, [Issue("fatal", "exception", "", message)])
+    return RequestError(500, issues=[Issue("fatal", "exception", "", message)])
 
 
 #: https://hl7.org/fhir/R4/valueset-issue-type.html
 _CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 414: "too-long"}
 
 
-def _from_http(error: HTTPException, path: str) -> Refusal:
-    """Return what the routing raises as a refusal: no such path, no such method."""
+def _from_http(error: HTTPException, path: str) -> RequestError:
+    """Return what the routing raises: no such path, no such method."""
     status = error.code or 500
     headers = {}
     message = "the request is malformed: check its URL and headers"
@@ -85,7 +90,7 @@ def _from_http(error: HTTPException, path: str) -> Refusal:
         headers = {"Allow": allowed}
         message = f"the method is not allowed for this URL: use one of {allowed}"
     issue = Issue("error", _CODES.get(status, "invalid"), "", message)
-    return Refusal(status, [issue], headers)
+    return RequestError(status, issues=[issue], headers=headers)
 
 
 def _not_found(path: str) -> str:
@@ -101,13 +106,13 @@ def _not_found(path: str) -> str:
     return f"unknown resource type{hint or ': GET /fhir/metadata lists them'}"
 
 
-def problem_details(refusal: Refusal) -> dict[str, Any]:
-    """Return a refusal as problem details.  https://www.rfc-editor.org/rfc/rfc9457"""
+def problem_details(error: RequestError) -> dict[str, Any]:
+    """Return an error as problem details.  https://www.rfc-editor.org/rfc/rfc9457"""
     return {
         "type": "about:blank",
-        "title": refusal.issues[0].message,
-        "status": refusal.status,
-        "errors": [_problem_row(issue) for issue in refusal.issues],
+        "title": error.issues[0].message,
+        "status": error.status,
+        "errors": [_problem_row(issue) for issue in error.issues],
     }
 
 

@@ -3,7 +3,7 @@
 from flask import Response
 
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 
 
 def healthz(context: RequestContext) -> Response:  # noqa: ARG001
@@ -15,11 +15,13 @@ def readyz(context: RequestContext) -> Response:
     """Answer `GET /readyz`: the store responds too.
 
     Raises:
-        Refusal: 503 if it does not.
+        RequestError: 503 if it does not.
 
     """
     if not context.server.store.ready():
-        raise refuse(503, "transient", "the store does not respond: retry", Retry_After="5")
+        raise RequestError(
+            503, "transient", "the store does not respond: retry", headers={"Retry-After": "5"}
+        )
     return healthz(context)
 
 

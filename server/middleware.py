@@ -14,7 +14,7 @@ from fhir_b12.server import telemetry
 from fhir_b12.server.auth.audit import REQUEST_ID
 from fhir_b12.server.auth.authorizer import OpenAccess
 from fhir_b12.server.context import ACCESS, ServerContext
-from fhir_b12.server.errors import internal_error, problem_details, refuse, to_refusal
+from fhir_b12.server.errors import RequestError, internal_error, problem_details, to_request_error
 from fhir_b12.server.routing import PUBLIC, unwrap
 from fhir_b12.server.wire.request_origin import client_address, is_batch_entry
 from fhir_b12.server.wire.response import json_response
@@ -96,13 +96,17 @@ class Middleware:
         https://hl7.org/fhir/R4/operationoutcome.html https://www.rfc-editor.org/rfc/rfc9457
         """
         path = request.path
-        refusal = to_refusal(error, path)
-        if refusal is None:
+        request_error = to_request_error(error, path)
+        if request_error is None:
             telemetry.log_defect(error, g.get("request_id", ""))
-            refusal = internal_error()
+            request_error = internal_error()
         if not path.startswith("/therapy"):
-            return json_response(outcome(refusal.issues), refusal.status, refusal.headers)
-        response = json_response(problem_details(refusal), refusal.status, refusal.headers)
+            return json_response(
+                outcome(request_error.issues), request_error.status, request_error.headers
+            )
+        response = json_response(
+            problem_details(request_error), request_error.status, request_error.headers
+        )
         response.mimetype = "application/problem+json"
         return response
 
@@ -120,7 +124,7 @@ def _require_own_host(incoming: Request, root: str) -> None:
     """
     if not _is_own_host(incoming.environ.get("HTTP_HOST", ""), root):
         message = "the Host header is not that of this server: use its own address"
-        raise refuse(421, "security", message)
+        raise RequestError(421, "security", message)
 
 
 @lru_cache(maxsize=64)

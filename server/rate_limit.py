@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 
 
 def create_rate_limiter(config: Config) -> "RateLimiter | None":
@@ -31,11 +31,11 @@ class RateLimiter:
         """Count a request of a client, given by its id or address.
 
         Raises:
-            Refusal: 429 with Retry-After if the client has sent too many.
+            RequestError: 429 with Retry-After if the client has sent too many.
 
         """
         if not self._window.hit(self._limit, client):
             reset = self._window.get_window_stats(self._limit, client).reset_time
             seconds = str(max(1, math.ceil(reset - time.time())))
             message = f"more than {self._limit.amount} requests per minute: retry in {seconds} s"
-            raise refuse(429, "throttled", message, Retry_After=seconds)
+            raise RequestError(429, "throttled", message, headers={"Retry-After": seconds})

@@ -28,7 +28,7 @@ class Authorizer(Protocol):
         """Return what the sender of a request may do.
 
         Raises:
-            Refusal: 401 if the sender is unknown.
+            RequestError: 401 if the sender is unknown.
 
         """
 

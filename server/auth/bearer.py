@@ -12,7 +12,7 @@ from fhir_b12.server.auth.clients import ALGORITHMS
 from fhir_b12.server.auth.scopes import Grant, ScopedAccess, parse_scopes
 from fhir_b12.server.auth.token_endpoint import TokenEndpoint, hash_token
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.store import Access, Store
 from fhir_b12.server.wire.response import json_response
 
@@ -37,7 +37,7 @@ class TokenAuthorizer:
         """Return what the access token of a request allows.
 
         Raises:
-            Refusal: 401 if the token is missing, unknown, expired, or its client was removed.
+            RequestError: 401 if the token is missing, unknown, expired, or its client was removed.
 
         """
         match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
@@ -49,7 +49,7 @@ class TokenAuthorizer:
             raise self._unauthorized(has_token=True)
         return ScopedAccess(client["id"], _parsed_scopes(token["scope"]), client.get("patient"))
 
-    def _unauthorized(self, *, has_token: bool) -> Refusal:
+    def _unauthorized(self, *, has_token: bool) -> RequestError:
         """Build the 401 response.  https://www.rfc-editor.org/rfc/rfc6750#section-3"""
         challenge = f'Bearer realm="{self._config.root}"'
         if has_token:
@@ -58,7 +58,7 @@ class TokenAuthorizer:
             "access token missing, invalid or expired: request one from /auth/token and send it"
             " as Authorization: Bearer TOKEN"
         )
-        return refuse(401, "login", message, WWW_Authenticate=challenge)
+        return RequestError(401, "login", message, headers={"WWW-Authenticate": challenge})
 
     def _smart_configuration(self, request: Request) -> Response:  # noqa: ARG002
         """Return what is supported.  https://hl7.org/fhir/smart-app-launch/conformance.html"""

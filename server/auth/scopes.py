@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from fhir_b12.definitions import R4
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import READ_ONLY, STORED
 from fhir_b12.server.search.criteria import (
     AnyOf,
@@ -87,7 +87,7 @@ def _parse_restrictions(resource_type: str, restrictions: tuple[tuple[str, str],
     """Parse the restrictions of a scope; they may test the resource itself, no other."""
     try:
         query = parse_query(resource_type, restrictions, strict=True, base="")
-    except Refusal as refusal:
+    except RequestError as refusal:
         message = f"the restriction of a scope is not a search of {resource_type}"
         raise ScopeError(f"{message}: use its search parameters") from refusal
     if not query.criteria or any(map(_tests_other_resources, query.criteria)):

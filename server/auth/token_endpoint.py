@@ -20,7 +20,7 @@ from fhir_b12.server.auth.clients import ALGORITHMS, import_key
 from fhir_b12.server.auth.jwks import JwksCache
 from fhir_b12.server.auth.scopes import ScopeError, intersect, parse_scopes
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.store import Store
 from fhir_b12.server.wire.body import read_body
 from fhir_b12.server.wire.media_types import FORM, require_media_type
@@ -40,6 +40,16 @@ class OAuthError(Exception):
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
         self.error, self.description, self.status = error, description, status
+
+
+class InvalidClientError(OAuthError):
+    """Failed authentication of a client; the message does not say what failed."""
+
+    def __init__(self) -> None:
+        message = (
+            "client unknown, or its assertion is invalid, expired, used or for another audience"
+        )
+        super().__init__("invalid_client", message, 401)
 
 
 def hash_token(token: str) -> str:
@@ -101,7 +111,7 @@ class TokenEndpoint:
         try:
             require_media_type(request, {FORM})
             pairs = parse_form(read_body(request, self._config), self._config)
-        except Refusal as refusal:
+        except RequestError as refusal:
             raise OAuthError("invalid_request", refusal.issues[0].message) from refusal
         if request.query_string:
             message = "parameters must be in the body, not in the URL"
@@ -119,16 +129,16 @@ class TokenEndpoint:
         client_id = claims.get("iss")
         client = self._store.client(client_id) if isinstance(client_id, str) else None
         if client is None:
-            raise _invalid_client()
+            raise InvalidClientError
         kid = header.get("kid")
         keys = client.get("keys") or self._jwks.keys(client["jwks_uri"], kid)
         key = next((key for key in keys if key["kid"] == kid), None)
         if key is None or header.get("alg") != ALGORITHMS[key["kty"]] or "crit" in header:
-            raise _invalid_client()
+            raise InvalidClientError
         try:
             token = jwt.decode(assertion, import_key(key), algorithms=[ALGORITHMS[key["kty"]]])
         except (JoseError, ValueError, TypeError) as error:
-            raise _invalid_client() from error
+            raise InvalidClientError from error
         self._verify_claims(token.claims, client["id"])
         return client
 
@@ -148,10 +158,10 @@ class TokenEndpoint:
             and 1 <= len(jti) <= 256
         )
         if not is_valid:
-            raise _invalid_client()
+            raise InvalidClientError
         # remembered for as long as the assertion is accepted
         if not self._store.use_once(f"{client_id} {jti}", int(expiry) + 2 * _CLOCK_SKEW):
-            raise _invalid_client()
+            raise InvalidClientError
 
 
 def _numeric_date(value: Any) -> float:
@@ -164,21 +174,15 @@ def _decode_unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Decode header and claims of a JWT, not verified yet."""
     parts = assertion.split(".")
     if len(parts) != 3 or len(assertion) > _MAX_ASSERTION or not assertion.isascii():
-        raise _invalid_client()
+        raise InvalidClientError
     objects = []
     for part in parts[:2]:
         try:
             raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
             value = msgspec.json.decode(raw)
         except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError) as error:
-            raise _invalid_client() from error
+            raise InvalidClientError from error
         if not isinstance(value, dict):
-            raise _invalid_client()
+            raise InvalidClientError
         objects.append(value)
     return objects[0], objects[1]
-
-
-def _invalid_client() -> OAuthError:
-    """Build the error of a failed authentication; it does not say what failed."""
-    message = "client unknown, or its assertion is invalid, expired, used or for another audience"
-    return OAuthError("invalid_client", message, 401)

@@ -11,7 +11,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir import write
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Change
@@ -74,14 +74,14 @@ class EntryRequest:
         """Return the change that the store applies.
 
         Raises:
-            Refusal: the entry is invalid; its issues are located in the Bundle.
+            RequestError: the entry is invalid; its issues are located in the Bundle.
 
         """
         try:
             return self._to_change(context)
-        except Refusal as refusal:
+        except RequestError as refusal:
             issues = map(self._locate, refusal.issues)
-            raise Refusal(refusal.status, issues, refusal.headers) from refusal
+            raise RequestError(refusal.status, issues=issues, headers=refusal.headers) from refusal
 
     def _locate(self, issue: Issue) -> Issue:
         if issue.expression.startswith(self.path):
@@ -95,12 +95,12 @@ class EntryRequest:
         if resource_type not in TYPES:
             hint = did_you_mean(resource_type, TYPES)
             message = f"the URL does not name a resource type that can be written{hint}"
-            raise refuse(400, "invalid", message, url_path)
+            raise RequestError(400, "invalid", message, url_path)
         if resource_id is not None and not is_id(resource_id):
-            raise refuse(400, "invalid", "the URL has an invalid id: write TYPE/ID", url_path)
+            raise RequestError(400, "invalid", "the URL has an invalid id: write TYPE/ID", url_path)
         if self.method == "POST" and (resource_id or query):
             message = "the URL of a POST must be a resource type alone: remove id and query"
-            raise refuse(400, "invalid", message, url_path)
+            raise RequestError(400, "invalid", message, url_path)
         criteria = None
         if self.method == "POST":
             if_none_exist = self.headers.get("If-None-Exist")
@@ -132,24 +132,24 @@ def parse_entries(bundle: Json, config: Config) -> list[EntryRequest]:
     """Parse all entries of a Bundle.
 
     Raises:
-        Refusal: 400 with all entries that are malformed, 413 if there are too many.
+        RequestError: 400 with all entries that are malformed, 413 if there are too many.
 
     """
     rows = bundle.get("entry", [])
     if not isinstance(rows, list):
-        raise refuse(400, "structure", "entry must be a list", "Bundle.entry")
+        raise RequestError(400, "structure", "entry must be a list", "Bundle.entry")
     if len(rows) > config.max_entries:
         message = f"the Bundle has more than {config.max_entries} entries: send several Bundles"
-        raise refuse(413, "too-costly", message)
+        raise RequestError(413, "too-costly", message)
     issues: list[Issue] = []
     entries: list[EntryRequest] = []
     for index, row in enumerate(rows):
         try:
             entries.append(_parse_entry(row, f"Bundle.entry[{index}]", config))
-        except Refusal as refusal:
+        except RequestError as refusal:
             issues += refusal.issues
     if issues:
-        raise Refusal(400, issues)
+        raise RequestError(400, issues=issues)
     return entries
 
 
@@ -157,22 +157,22 @@ def _parse_entry(row: Any, path: str, config: Config) -> EntryRequest:
     request = row.get("request") if isinstance(row, dict) else None
     if not isinstance(request, dict):
         message = "request is required: add its method and url"
-        raise refuse(400, "required", message, f"{path}.request")
+        raise RequestError(400, "required", message, f"{path}.request")
     method, url = request.get("method"), request.get("url")
     if method not in _METHODS:
         message = f"method must be one of {', '.join(_METHODS)}"
-        raise refuse(400, "invalid", message, f"{path}.request.method")
+        raise RequestError(400, "invalid", message, f"{path}.request.method")
     resource = row.get("resource")
     if url is None and isinstance(resource, dict):
         url = _url_of(resource, method)
     url = url.removeprefix(config.base).lstrip("/") if isinstance(url, str) else ""
     if not url or not url.isprintable():
         message = "url is required: write TYPE, TYPE/ID or TYPE?QUERY"
-        raise refuse(400, "invalid", message, f"{path}.request.url")
+        raise RequestError(400, "invalid", message, f"{path}.request.url")
     has_resource = method in _WITH_RESOURCE and not url.partition("?")[0].endswith("_search")
     if has_resource and not _is_resource(resource):
         message = f"resource is required for {method}: add it with its resourceType"
-        raise refuse(400, "required", message, f"{path}.resource")
+        raise RequestError(400, "required", message, f"{path}.resource")
     headers = {header: request[name] for name, header in _HEADERS.items() if name in request}
     if method == "PUT" and (match := _VERSIONED_URL.match(url)):
         url = match[1]
@@ -181,7 +181,7 @@ def _parse_entry(row: Any, path: str, config: Config) -> EntryRequest:
     for text in (*headers.values(), full_url or ""):
         if not isinstance(text, str) or not text.isprintable():
             message = "fullUrl and the conditions of request must be texts"
-            raise refuse(400, "invalid", message, path)
+            raise RequestError(400, "invalid", message, path)
     return EntryRequest(path, method, url, resource if has_resource else None, full_url, headers)
 
 
@@ -203,4 +203,4 @@ def _decode_patch(binary: Json, path: str) -> list[Any]:
         return write.require_patch(loads(b64decode(binary["data"], validate=True)))
     except (KeyError, TypeError, ValueError) as error:
         message = f"PATCH requires a Binary of contentType {PATCH_JSON} with the patch in data"
-        raise refuse(400, "invalid", message, f"{path}.resource") from error
+        raise RequestError(400, "invalid", message, f"{path}.resource") from error

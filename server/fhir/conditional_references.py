@@ -6,7 +6,7 @@ from typing import Any
 from fhir_b12.issues import Issue
 from fhir_b12.references import walk_references
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.bundle_entries import EntryRequest
 from fhir_b12.server.fhir.write import parse_write_criteria
 from fhir_b12.server.resource_types import STORED
@@ -17,7 +17,7 @@ def resolve_references(context: RequestContext, entries: Sequence[EntryRequest])
     """Replace references like `Patient?identifier=…` by `Patient/1`, in place.
 
     Raises:
-        Refusal: 412 with all references that do not match exactly one resource.
+        RequestError: 412 with all references that do not match exactly one resource.
 
     """
     issues: list[Issue] = []
@@ -33,7 +33,7 @@ def resolve_references(context: RequestContext, entries: Sequence[EntryRequest])
             message = "a conditional reference does not match exactly one resource: refer by id"
             issues.append(Issue("error", "processing", f"{entry.path}.resource", message))
     if issues:
-        raise Refusal(412, issues)
+        raise RequestError(412, issues=issues)
 
 
 def _conditional_references(resource: Any) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.references import walk_references
 from fhir_b12.server.context import RequestContext, Route
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.lookup import existing_version
 from fhir_b12.server.fhir.parameters import OperationParameters, read_parameters
 from fhir_b12.server.fhir.responses import bundle_response, resource_url, search_entries
@@ -57,7 +57,7 @@ def patient_versions(
         parameters: `start`, `end` and `_since`; None for all of any time.
 
     Raises:
-        Refusal: 413 if they are larger than `FHIR_B12_MAX_ANSWER`.
+        RequestError: 413 if they are larger than `FHIR_B12_MAX_ANSWER`.
 
     """
     bytes_left = context.config.max_answer
@@ -71,7 +71,7 @@ def patient_versions(
         bytes_left -= len(version.body or b"")
         if bytes_left < 0:
             message = "the result is too large: restrict it by _type, start and end, or use $export"
-            raise refuse(413, "too-costly", message)
+            raise RequestError(413, "too-costly", message)
     for version in _shared_resources(context, list(versions.values()), resource_types):
         versions.setdefault((version.type, version.id), version)
     return list(versions.values())
@@ -81,7 +81,7 @@ def parse_types(text: str | None) -> frozenset[str]:
     """Return the types that `_type` lists; all types if it is missing.
 
     Raises:
-        Refusal: 400 if it is empty or lists an unknown type.
+        RequestError: 400 if it is empty or lists an unknown type.
 
     """
     if text is None:
@@ -89,9 +89,9 @@ def parse_types(text: str | None) -> frozenset[str]:
     names = frozenset(filter(None, text.split(",")))
     if unknown := sorted(names - set(TYPES)):
         hint = did_you_mean_or_list(unknown[0], TYPES)
-        raise refuse(400, "value", f"_type lists an unknown resource type{hint}")
+        raise RequestError(400, "value", f"_type lists an unknown resource type{hint}")
     if not names:
-        raise refuse(400, "value", "_type is empty: list resource types, separated by commas")
+        raise RequestError(400, "value", "_type is empty: list resource types, separated by commas")
     return names
 
 

@@ -11,10 +11,10 @@ from flask import Response, send_file
 from fhir_b12.definitions import R4
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.context import RequestContext, Route
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir import export_job
 from fhir_b12.server.fhir.everything import parse_types
-from fhir_b12.server.fhir.lookup import existing_version, not_found
+from fhir_b12.server.fhir.lookup import NotFoundError, existing_version
 from fhir_b12.server.fhir.parameters import OperationParameters, read_parameters
 from fhir_b12.server.fhir.responses import parse_version
 from fhir_b12.server.resource_types import TYPES
@@ -65,10 +65,10 @@ def _begin(
     access = context.access
     if "respond-async" not in parse_prefer(context.request.headers.get("Prefer", "")):
         message = "an export is asynchronous: send Prefer: respond-async"
-        raise refuse(400, "required", message)
+        raise RequestError(400, "required", message)
     if parameters.text("_outputFormat") not in _FORMATS:
         message = "_outputFormat is not supported: use application/fhir+ndjson"
-        raise refuse(400, "not-supported", message)
+        raise RequestError(400, "not-supported", message)
     filters = _parse_type_filters(context, parameters)
     requested = parse_types(parameters.text("_type"))
     allowed = tuple(
@@ -78,7 +78,7 @@ def _begin(
     )
     if not allowed:
         message = "the access token allows reading none of these types: request other scopes"
-        raise refuse(403, "forbidden", message)
+        raise RequestError(403, "forbidden", message)
     since = parameters.text("_since")
     plan = export_job.Plan(
         resource_types=allowed,
@@ -102,7 +102,7 @@ def _parse_type_filters(
             resource_type, _, query = part.partition("?")
             if resource_type not in TYPES or not query:
                 message = "_typeFilter must be searches, TYPE?QUERY, separated by commas"
-                raise refuse(400, "value", message)
+                raise RequestError(400, "value", message)
             pairs = parse_query_string(query, context.config)
             context.parse_search(resource_type, pairs, strict=True)
             filters.setdefault(resource_type, []).append(pairs)
@@ -116,16 +116,16 @@ def export_status(context: RequestContext, job_id: str) -> Response:
     """Answer `GET $export-status/job`: 202 with the progress, or 200 with the files.
 
     Raises:
-        Refusal: 404 unknown or expired job, 500 if the export failed.
+        RequestError: 404 unknown or expired job, 500 if the export failed.
 
     """
     job = _own_job(context, job_id)
     if job["state"] == "failed":
-        raise refuse(500, "exception", "the export failed: start it again")
+        raise RequestError(500, "exception", "the export failed: start it again")
     if job["state"] == "running":
         if context.now - job["beat"] > export_job.DEAD:
             message = "the export was interrupted by a restart of the server: start it again"
-            raise refuse(500, "exception", message)
+            raise RequestError(500, "exception", message)
         progress = f"{job['done']} resources, {job['kinds_done']} of {job['kinds']} types"
         return json_response(b"", 202, {"X-Progress": progress, "Retry-After": "1"})
     files = f"{context.config.base}/$export-file/{job_id}"
@@ -153,14 +153,14 @@ def export_file(context: RequestContext, job_id: str, file_name: str) -> Respons
     """Answer `GET $export-file/job/Observation.ndjson`.
 
     Raises:
-        Refusal: 404 unknown or expired job, unknown file.
+        RequestError: 404 unknown or expired job, unknown file.
 
     """
     job = _own_job(context, job_id)
     names = {row["url"] for row in (*job["output"], *job["error"])}
     path = export_job.folder(context.config) / job_id / file_name
     if file_name not in names or not path.is_file():
-        raise not_found("file of this export")
+        raise NotFoundError("file of this export")
     return send_file(path, mimetype="application/fhir+ndjson", conditional=True)
 
 
@@ -168,10 +168,10 @@ def _own_job(context: RequestContext, job_id: str) -> dict[str, Any]:
     """Return a job of the client, or raise 404 if it is another's, unknown or expired."""
     job = context.server.store.job(job_id)
     if job is None or job["owner"] != context.client:
-        raise not_found("export")
+        raise NotFoundError("export")
     if job["expires"] < context.now:
         export_job.delete(context.server, job_id)
-        raise not_found("export")
+        raise NotFoundError("export")
     return job
 
 

@@ -21,7 +21,7 @@ from fhir_b12.jsonio import dumps
 from fhir_b12.server import telemetry
 from fhir_b12.server.config import Config
 from fhir_b12.server.context import ServerContext
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Access, Version
 from fhir_b12.server.wire.query import Pairs
@@ -106,7 +106,7 @@ def _run(server: ServerContext, access: Access, plan: Plan, job: Job) -> None:
     except Exception as error:  # noqa: BLE001 - an exception of a thread is lost otherwise
         telemetry.log_defect(error)
         job["state"] = "failed"
-        with suppress(Refusal):  # the server is stopping: the missing heartbeat says the same
+        with suppress(RequestError):  # the server is stopping: the missing heartbeat says the same
             server.store.put_job(job)
 
 
@@ -120,7 +120,7 @@ def _write_files(server: ServerContext, access: Access, plan: Plan, job: Job) ->
         try:
             versions = _versions(server, access, plan, resource_type)
             count = _write_file(server, file, versions, job)
-        except Refusal as refusal:
+        except RequestError as refusal:
             issues += refusal.issues
             count = 0
         if count:

@@ -3,8 +3,8 @@
 from urllib.parse import urlencode
 
 from fhir_b12.server.context import RequestContext, Route
-from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.errors import RequestError
+from fhir_b12.server.fhir.lookup import NotFoundError
 from fhir_b12.server.fhir.responses import bundle_response, history_entry
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.response import JsonResponse
@@ -28,7 +28,7 @@ def history_of_type(context: RequestContext, resource_type: str) -> JsonResponse
 
 def _history(context: RequestContext, resource_type: str, resource_id: str | None) -> JsonResponse:
     if resource_id is not None and not is_id(resource_id):
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     parameters = dict(context.query_pairs())
     page = context.server.store.history(
         resource_type,
@@ -41,7 +41,7 @@ def _history(context: RequestContext, resource_type: str, resource_id: str | Non
     )
     is_filtered = parameters.keys() & {"_since", "_at", "_page"}
     if resource_id is not None and not page.matches and not is_filtered:
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     context.record_access(page.matches)
     instance = f"{resource_id}/" if resource_id else ""
     path = f"{context.config.base}/{resource_type}/{instance}_history"
@@ -67,7 +67,7 @@ def _timestamp(parameters: dict[str, str], name: str) -> int | None:
 def _count(context: RequestContext, parameters: dict[str, str]) -> int:
     text = parameters.get("_count", str(context.config.count))
     if not (text.isascii() and text.isdecimal()):
-        raise refuse(400, "value", "_count must be a whole number")
+        raise RequestError(400, "value", "_count must be a whole number")
     return min(int(text[:9]), context.config.max_count)
 
 

@@ -4,24 +4,39 @@ https://hl7.org/fhir/R4/http.html#read
 """
 
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.store import Version
 from fhir_b12.server.wire.conditional_headers import format_etag
 from fhir_b12.server.wire.ids import is_id
+
+
+class NotFoundError(RequestError):
+    """404: a resource, or something else, does not exist or is not visible to the client."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(404, "not-found", f"{what} not found: check its id")
+
+
+class DeletedError(RequestError):
+    """410: a resource was deleted."""
+
+    def __init__(self, version: Version) -> None:
+        message = f"the {version.type} was deleted: read its previous versions at _history"
+        super().__init__(410, "deleted", message, headers=deletion_etag(version))
 
 
 def current_version(context: RequestContext, resource_type: str, resource_id: str) -> Version:
     """Return the current version of a resource, which may be its deletion.
 
     Raises:
-        Refusal: 404 if it never existed or is not visible to the client.
+        NotFoundError: it never existed or is not visible to the client.
 
     """
     if not is_id(resource_id):
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     version = context.server.store.read(resource_type, resource_id, context.access)
     if version is None:
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     return version
 
 
@@ -29,24 +44,14 @@ def existing_version(context: RequestContext, resource_type: str, resource_id: s
     """Return the current version of a resource that is not deleted.
 
     Raises:
-        Refusal: 404 if it never existed or is not visible to the client, 410 if it was deleted.
+        NotFoundError: it never existed or is not visible to the client.
+        DeletedError: it was deleted.
 
     """
     version = current_version(context, resource_type, resource_id)
     if version.body is None:
-        raise deleted(version)
+        raise DeletedError(version)
     return version
-
-
-def not_found(what: str) -> Refusal:
-    """Build the 404 of what does not exist, or is not visible to the client."""
-    return refuse(404, "not-found", f"{what} not found: check its id")
-
-
-def deleted(version: Version) -> Refusal:
-    """Build the 410 of a deleted resource."""
-    message = f"the {version.type} was deleted: read its previous versions at _history"
-    return refuse(410, "deleted", message, **deletion_etag(version))
 
 
 def deletion_etag(version: Version | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.wire.body import read_body, require_resource_type
 from fhir_b12.server.wire.media_types import JSON, require_media_type
 from fhir_b12.server.wire.response import JsonResponse, json_response
@@ -35,14 +35,14 @@ class OperationParameters:
         """Return the value of a parameter, None if missing.
 
         Raises:
-            Refusal: 400 if it occurs more than once, or its value is of another type.
+            RequestError: 400 if it occurs more than once, or its value is of another type.
 
         """
         values = self.all(name)
         if len(values) > 1:
-            raise refuse(400, "invalid", f"parameter {name} occurs more than once: send one")
+            raise RequestError(400, "invalid", f"parameter {name} occurs more than once: send one")
         if values and not isinstance(values[0], value_type):
-            raise refuse(400, "value", f"parameter {name} has a value of the wrong type")
+            raise RequestError(400, "value", f"parameter {name} has a value of the wrong type")
         return values[0] if values else None
 
     def text(self, name: str) -> str | None:
@@ -54,19 +54,19 @@ class OperationParameters:
         """Return the boolean of a parameter, False if missing.
 
         Raises:
-            Refusal: 400 if it is not a boolean.
+            RequestError: 400 if it is not a boolean.
 
         """
         value = self.one(name)
         if value not in {None, True, False, "true", "false"}:
-            raise refuse(400, "value", f"parameter {name} must be true or false")
+            raise RequestError(400, "value", f"parameter {name} must be true or false")
         return value in {True, "true"}
 
     def number(self, name: str) -> int | None:
         """Return the whole number of a parameter, at most nine digits; None if missing.
 
         Raises:
-            Refusal: 400 if it is not a whole number.
+            RequestError: 400 if it is not a whole number.
 
         """
         value = self.one(name)
@@ -75,7 +75,7 @@ class OperationParameters:
         text = str(value)
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
             message = f"parameter {name} must be a whole number of at most 9 digits"
-            raise refuse(400, "value", message)
+            raise RequestError(400, "value", message)
         return int(text)
 
     def codings(self) -> list[Json]:
@@ -95,7 +95,7 @@ def read_parameters(context: RequestContext, known: Collection[str]) -> Operatio
     """Read the parameters of a request from its URL and, if it is a POST, from its body.
 
     Raises:
-        Refusal: 400 if a parameter is not in `known`: it would have no effect.
+        RequestError: 400 if a parameter is not in `known`: it would have no effect.
 
     """
     pairs: list[tuple[str, Any]] = [
@@ -108,7 +108,7 @@ def read_parameters(context: RequestContext, known: Collection[str]) -> Operatio
             pairs += parse_parameters(loads(text, max_bytes=context.config.max_body))
     if unknown := sorted({name for name, _ in pairs} - set(known)):
         hint = did_you_mean(unknown[0], known) or f": use {', '.join(known)}"
-        raise refuse(400, "not-supported", f"{len(unknown)} unknown parameters{hint}")
+        raise RequestError(400, "not-supported", f"{len(unknown)} unknown parameters{hint}")
     return OperationParameters(pairs)
 
 
@@ -118,7 +118,7 @@ def parse_parameters(value: Any) -> list[tuple[str, Any]]:
     https://hl7.org/fhir/R4/parameters.html
 
     Raises:
-        Refusal: 400 if it is not a Parameters resource, or a parameter has no name or value.
+        RequestError: 400 if it is not a Parameters resource, or a parameter has no name or value.
 
     """
     rows = require_resource_type(value, "Parameters").get("parameter", [])
@@ -132,7 +132,7 @@ def parse_parameters(value: Any) -> list[tuple[str, Any]]:
         if len(values) != 1 or not isinstance(row.get("name"), str):
             expression = f"Parameters.parameter[{index}]"
             message = "a name and exactly one value are required"
-            raise refuse(400, "structure", message, expression)
+            raise RequestError(400, "structure", message, expression)
         pairs.append((row["name"], values[0]))
     return pairs
 

@@ -2,7 +2,7 @@
 
 from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.fhir import conformance
-from fhir_b12.server.fhir.lookup import current_version, not_found
+from fhir_b12.server.fhir.lookup import NotFoundError, current_version
 from fhir_b12.server.fhir.responses import version_response
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.response import JsonResponse
@@ -23,17 +23,17 @@ def vread(
     """Answer `GET Type/id/_history/version`.  https://hl7.org/fhir/R4/http.html#vread
 
     Raises:
-        Refusal: 404 if the version does not exist or is not visible to the client.
+        RequestError: 404 if the version does not exist or is not visible to the client.
 
     """
     is_number = version_id.isascii() and version_id.isdecimal()
     if not (is_id(resource_id) and is_number and len(version_id) <= _MAX_DIGITS):
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     version = context.server.store.vread(
         resource_type, resource_id, int(version_id), context.access
     )
     if version is None:
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     context.record_access((version,))
     return version_response(context, version)
 
@@ -42,12 +42,12 @@ def read_definition(context: RequestContext, resource_type: str, resource_id: st
     """Answer `GET Type/id` for a definition that ships with the library.
 
     Raises:
-        Refusal: 404 if it does not exist.
+        RequestError: 404 if it does not exist.
 
     """
     version = conformance.definitions_by_id(resource_type).get(resource_id)
     if version is None:
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     return version_response(context, version)
 
 

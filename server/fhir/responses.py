@@ -6,7 +6,7 @@ from typing import Any
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.fhir.lookup import deleted, deletion_etag
+from fhir_b12.server.fhir.lookup import DeletedError, deletion_etag
 from fhir_b12.server.store import ChangeResult, Version
 from fhir_b12.server.wire.conditional_headers import format_etag, is_modified
 from fhir_b12.server.wire.prefer import preference
@@ -37,11 +37,11 @@ def version_response(context: RequestContext, version: Version) -> JsonResponse:
     """Respond with a version; 304 if the client has it.
 
     Raises:
-        Refusal: 410 if the version is a deletion.
+        RequestError: 410 if the version is a deletion.
 
     """
     if version.body is None:
-        raise deleted(version)
+        raise DeletedError(version)
     headers = version_headers(version)
     if not is_modified(context.request, version.version_id, version.last_updated):
         return json_response(b"", 304, headers)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from fhir_b12.definitions import R4
 from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.fhir import conformance
-from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.fhir.lookup import NotFoundError
 from fhir_b12.server.fhir.responses import bundle_response, search_entries
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Page
@@ -69,7 +69,7 @@ def _posted_pairs(context: RequestContext) -> Pairs:
 def _owner_path(owner_type: str, owner_id: str, resource_type: str) -> str:
     """Return `Patient/1/` for the compartment of a patient, or raise 404."""
     if not is_id(owner_id) or resource_type not in R4.compartment(owner_type):
-        raise not_found(f"compartment {owner_type} with {resource_type}")
+        raise NotFoundError(f"compartment {owner_type} with {resource_type}")
     return f"{owner_type}/{owner_id}/"
 
 

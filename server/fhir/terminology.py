@@ -8,9 +8,9 @@ from typing import Any
 
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.context import RequestContext, Route
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir import conformance
-from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.fhir.lookup import NotFoundError
 from fhir_b12.server.fhir.parameters import (
     OperationParameters,
     parameters_response,
@@ -37,7 +37,7 @@ def expand(context: RequestContext, resource_id: str | None = None) -> JsonRespo
         terminology = validator.terminology
         codes = terminology.expand(url)
         if codes is None:
-            raise _undecidable(terminology, url)
+            raise UndecidableError(terminology, url)
         value_set = validator.canonicals.value_set(url) or {}
         rows = [
             {"system": system, "code": code} | ({"display": display} if display else {})
@@ -68,7 +68,7 @@ def validate_code_in_value_set(
     """Answer `ValueSet/$validate-code`: whether a code, or one of a concept, is in a value set.
 
     Raises:
-        Refusal: 404 unknown value set, 422 if this needs a code system that is missing here.
+        RequestError: 404 unknown value set, 422 if this needs a code system that is missing here.
 
     """
     parameters = read_parameters(context, ("url", *_CODE_PARAMETERS))
@@ -76,7 +76,7 @@ def validate_code_in_value_set(
     with context.server.policy.validator() as validator:
         terminology = validator.terminology
         if terminology.value_set(url) is None:
-            raise not_found("ValueSet")
+            raise NotFoundError("ValueSet")
         return _validate_codings(context, terminology, _codings(parameters), url)
 
 
@@ -88,7 +88,7 @@ def validate_code_in_code_system(
     https://hl7.org/fhir/R4/codesystem-operation-validate-code.html
 
     Raises:
-        Refusal: 400 if url and the system of the code differ.
+        RequestError: 400 if url and the system of the code differ.
 
     """
     parameters = read_parameters(context, ("url", *_CODE_PARAMETERS))
@@ -98,7 +98,7 @@ def validate_code_in_code_system(
     codings = [{"system": url} | coding for coding in _codings(parameters)]
     if url is not None and any(coding["system"] != url for coding in codings):
         message = "url and the system of the code differ: send one of them"
-        raise refuse(400, "invalid", message)
+        raise RequestError(400, "invalid", message)
     with context.server.policy.validator() as validator:
         return _validate_codings(context, validator.terminology, codings, None)
 
@@ -118,7 +118,7 @@ def _validate_codings(
             context, ("result", "valueBoolean", True), ("display", "valueString", display)
         )
     if None in results:
-        raise _undecidable(terminology, value_set)
+        raise UndecidableError(terminology, value_set)
     where = "value set" if value_set else "code system"
     message = f"the code is not in the {where}, or has another display"
     return parameters_response(
@@ -130,11 +130,11 @@ def _is_valid(terminology: Terminology, coding: Json, value_set: str | None) -> 
     """Return whether a coding is in a value set, or its code system; None if unknown."""
     system, code, display = (coding.get(name) for name in ("system", "code", "display"))
     if not isinstance(code, str) or not isinstance(system or "", str):
-        raise refuse(400, "value", "code and system must be texts")
+        raise RequestError(400, "value", "code and system must be texts")
     if system is None:
         if value_set is None:
             message = "system is required: a code has a meaning only in a code system"
-            raise refuse(400, "required", message)
+            raise RequestError(400, "required", message)
         return terminology.contains(value_set, None, code)
     result = terminology.validate_code(system, code, value_set=value_set)
     concept = terminology.lookup(system, code) if result and display else None
@@ -148,7 +148,7 @@ def _codings(parameters: OperationParameters) -> list[Json]:
     codings = parameters.codings()
     if not codings:
         message = "a code is required: send code and system, coding, or codeableConcept"
-        raise refuse(400, "required", message)
+        raise RequestError(400, "required", message)
     return codings
 
 
@@ -159,7 +159,7 @@ def translate(context: RequestContext, resource_id: str | None = None) -> JsonRe
     """Answer `ConceptMap/$translate`: by one map, or from code to code through our own keys.
 
     Raises:
-        Refusal: 404 unknown map, 400 if value sets are given by `source` or `target`.
+        RequestError: 404 unknown map, 400 if value sets are given by `source` or `target`.
 
     """
     names = ("url", "source", "target", "targetsystem", "reverse", *_CODE_PARAMETERS)
@@ -173,10 +173,10 @@ def translate(context: RequestContext, resource_id: str | None = None) -> JsonRe
         and (url is None or definition["url"] == url)
     ]
     if not maps:
-        raise not_found("ConceptMap")
+        raise NotFoundError("ConceptMap")
     if parameters.text("source") or parameters.text("target"):
         message = "source and target are not supported: use url of the map, and targetsystem"
-        raise refuse(400, "not-supported", message)
+        raise RequestError(400, "not-supported", message)
     is_reverse, through_keys = parameters.flag("reverse"), resource_id is None and url is None
     rows = [
         ("match", "part", _match(equivalence, system, code, map_url))
@@ -258,24 +258,27 @@ def _canonical_url(
     if resource_id is None:
         if url is None:
             message = f"url is required: add the canonical URL of the {resource_type}"
-            raise refuse(400, "required", message)
+            raise RequestError(400, "required", message)
         return url
     definition = conformance.definitions_by_id(resource_type).get(resource_id)
     if definition is None:
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     own_url = str(parse_version(definition)["url"])
     if url not in {None, own_url}:
         message = f"url is not that of this {resource_type}: remove it"
-        raise refuse(400, "invalid", message)
+        raise RequestError(400, "invalid", message)
     return own_url
 
 
-def _undecidable(terminology: Terminology, url: str | None) -> Refusal:
-    """Build the error of a question that the terminology of this server cannot answer."""
-    if url is not None and terminology.value_set(url) is None:
-        return not_found("ValueSet")
-    message = "a code system that this needs is not available here: ask a terminology server"
-    return refuse(422, "not-supported", message)
+class UndecidableError(RequestError):
+    """422: a code system that is needed is not available on this server; 404: no such value set."""
+
+    def __init__(self, terminology: Terminology, url: str | None) -> None:
+        if url is not None and terminology.value_set(url) is None:
+            super().__init__(404, "not-found", "ValueSet not found: check its url")
+            return
+        message = "a code system that this needs is not available here: ask a terminology server"
+        super().__init__(422, "not-supported", message)
 
 
 def _routes(code: str, resource_type: str, handler: Any, definition: str) -> Iterator[Route]:

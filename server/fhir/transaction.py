@@ -9,7 +9,7 @@ from werkzeug.test import EnvironBuilder
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.context import ACCESS, RequestContext, Route
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.bundle_entries import EntryRequest, parse_entries
 from fhir_b12.server.fhir.conditional_references import resolve_references
 from fhir_b12.server.fhir.responses import resource_url, version_url
@@ -30,15 +30,15 @@ def process_bundle(context: RequestContext) -> JsonResponse:
     """Answer `POST [base]` with a batch or transaction Bundle.
 
     Raises:
-        Refusal: 400 if it is a Bundle of another type, or malformed; what an entry raises if it is
-            a transaction.
+        RequestError: 400 if it is a Bundle of another type, or malformed; the error of an entry if
+            it is a transaction.
 
     """
     bundle = read_resource(context.request, context.config, "Bundle")
     bundle_type = bundle.get("type")
     if bundle_type not in {"batch", "transaction"}:
         message = "type must be batch or transaction"
-        raise refuse(400, "invalid", message, "Bundle.type")
+        raise RequestError(400, "invalid", message, "Bundle.type")
     entries = parse_entries(bundle, context.config)
     written = _apply_writes(context, entries) if bundle_type == "transaction" else {}
     responses = b",".join(_entry_responses(context, entries, written))
@@ -51,7 +51,7 @@ def apply_transaction(context: RequestContext, bundle: dict[str, Any]) -> list[b
     """Apply a transaction of writes; return the response entries as JSON.
 
     Raises:
-        Refusal: an entry is invalid or cannot be applied; nothing is changed.
+        RequestError: an entry is invalid or cannot be applied; nothing is changed.
 
     """
     written = _apply_writes(context, parse_entries(bundle, context.config))
@@ -123,7 +123,7 @@ def _require_distinct_targets(entries: Sequence[EntryRequest]) -> None:
         if targets[entry.target or ""] > 1 or full_urls[entry.full_url or ""] > 1
     ]
     if duplicates:
-        raise Refusal(400, duplicates)
+        raise RequestError(400, issues=duplicates)
 
 
 def _write_response(

@@ -8,7 +8,7 @@ from typing import Any
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import JsonError, dumps, loads
 from fhir_b12.server.context import RequestContext, Route
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.lookup import current_version, existing_version
 from fhir_b12.server.fhir.parameters import (
     OperationParameters,
@@ -58,12 +58,12 @@ def _validate_body(
     parameters = OperationParameters(pairs)
     mode = parameters.text("mode")
     if mode not in {None, *_MODES}:
-        raise refuse(400, "value", f"mode must be one of {', '.join(sorted(_MODES))}")
+        raise RequestError(400, "value", f"mode must be one of {', '.join(sorted(_MODES))}")
     if mode == "delete":
         return _validate_delete(context, resource_type, resource_id)
     if data is None or not text.strip():
         message = "the resource to validate is required: send it as body or as parameter resource"
-        raise refuse(400, "required", message)
+        raise RequestError(400, "required", message)
     if isinstance(value, dict):
         require_resource_type(value, resource_type)
     return _validate(context, data, parameters, _validate_id(value, resource_id, mode))
@@ -100,11 +100,11 @@ def _validate_delete(
     """Respond whether a resource could be deleted."""
     if resource_id is None:
         message = "mode delete requires an id in the URL: POST TYPE/ID/$validate"
-        raise refuse(400, "required", message)
+        raise RequestError(400, "required", message)
     current_version(context, resource_type, resource_id)
     if context.access.limits(resource_type, "d") is None:
         message = f"the access token does not allow deleting {resource_type}: request scope d"
-        raise refuse(403, "forbidden", message)
+        raise RequestError(403, "forbidden", message)
     return _respond(context, ())
 
 
@@ -117,15 +117,17 @@ def _validate(
     """Validate JSON, parsed or not; respond with its issues after those given."""
     profiles = parameters.all("profile")
     if not all(isinstance(profile, str) for profile in profiles):
-        raise refuse(400, "value", "parameter profile must be the canonical URL of a profile")
+        raise RequestError(400, "value", "parameter profile must be the canonical URL of a profile")
     if parameters.text("mode") == "profile" and not profiles:
-        raise refuse(400, "required", "mode profile requires a profile: add parameter profile")
+        raise RequestError(
+            400, "required", "mode profile requires a profile: add parameter profile"
+        )
     with context.server.policy.validator() as validator:
         try:
             report = validator.validate(data, profiles=profiles, positions=True)
         except ValueError as error:
             message = "a requested profile is unknown: load its package by FHIR_B12_PACKAGES"
-            raise refuse(404, "not-found", message) from error
+            raise RequestError(404, "not-found", message) from error
     return _respond(context, (*issues, *report))
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from fhir_b12.issues import Issue
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.validation import Validator
 
@@ -45,7 +45,7 @@ class ValidationPolicy:
         `path` is its FHIRPath in a Bundle, `Bundle.entry[2].resource`.
 
         Raises:
-            Refusal: 422 with all issues if it must not be stored.
+            RequestError: 422 with all issues if it must not be stored.
 
         """
         resource_type = resource["resourceType"]
@@ -59,14 +59,14 @@ class ValidationPolicy:
             if (weighted := self._apply_settings(issue, resource_type, rules, path)) is not None
         ]
         if any(issue.is_error for issue in issues):
-            raise Refusal(422, issues)
+            raise RequestError(422, issues=issues)
         return tuple(issues)
 
     def check_all(self, rows: Iterable[tuple[Json | None, str]]) -> list[tuple[Issue, ...]]:
         """Return the warnings about each of several resources, given with their paths.
 
         Raises:
-            Refusal: 422 with the errors of all that must not be stored.
+            RequestError: 422 with the errors of all that must not be stored.
 
         """
         warnings: list[tuple[Issue, ...]] = []
@@ -74,23 +74,23 @@ class ValidationPolicy:
         for resource, path in rows:
             try:
                 warnings.append(self.check(resource, path) if resource else ())
-            except Refusal as refusal:
+            except RequestError as refusal:
                 errors += refusal.issues
         if errors:
-            raise Refusal(422, errors)
+            raise RequestError(422, issues=errors)
         return warnings
 
     def check_patched(self, resource: Any) -> None:
         """Check the result of a patch, which may be any JSON.
 
         Raises:
-            Refusal: 422 if it must not be stored.
+            RequestError: 422 if it must not be stored.
 
         """
         resource_type = resource.get("resourceType") if isinstance(resource, dict) else None
         if resource_type not in TYPES:
             message = "the patched resource has no supported resourceType: do not change it"
-            raise refuse(422, "structure", message)
+            raise RequestError(422, "structure", message)
         self.check(resource)
 
     @contextmanager
@@ -137,7 +137,7 @@ def _require_complete(resource: Json, path: str) -> None:
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and tag.get("code") == "SUBSETTED":
             message = "the resource is incomplete (tag SUBSETTED): read all of it and change that"
-            raise refuse(422, "business-rule", message, f"{path}.meta.tag")
+            raise RequestError(422, "business-rule", message, f"{path}.meta.tag")
 
 
 def is_base_rule(issue: Issue) -> bool:

@@ -6,8 +6,8 @@ https://hl7.org/fhir/R4/http.html#create https://hl7.org/fhir/R4/http.html#updat
 from typing import Any
 
 from fhir_b12.server.context import RequestContext, Route
-from fhir_b12.server.errors import refuse
-from fhir_b12.server.fhir.lookup import not_found
+from fhir_b12.server.errors import RequestError
+from fhir_b12.server.fhir.lookup import NotFoundError
 from fhir_b12.server.fhir.responses import change_response
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Change
@@ -27,13 +27,13 @@ def create(context: RequestContext, resource_type: str) -> JsonResponse:
     fhirpy sends the criteria as the query of the URL; ignoring them would create duplicates.
 
     Raises:
-        Refusal: 400 if If-None-Exist is not percent-encoded.
+        RequestError: 400 if If-None-Exist is not percent-encoded.
 
     """
     resource = read_resource(context.request, context.config, resource_type)
     header = context.request.headers.get("If-None-Exist")
     if header is not None and not header.isascii():
-        raise refuse(400, "invalid", "If-None-Exist is not ASCII: percent-encode its values")
+        raise RequestError(400, "invalid", "If-None-Exist is not ASCII: percent-encode its values")
     criteria = parse_if_none_exist(context, header, resource_type)
     if criteria is None and (pairs := _criteria_pairs(context)):
         criteria = parse_write_criteria(context, resource_type, pairs)
@@ -60,14 +60,14 @@ def conditional_update(context: RequestContext, resource_type: str) -> JsonRespo
     Updates the only match; creates the resource if nothing matches.
 
     Raises:
-        Refusal: 400 if the resource has an invalid id.
+        RequestError: 400 if the resource has an invalid id.
 
     """
     resource = read_resource(context.request, context.config, resource_type)
     criteria = parse_write_criteria(context, resource_type, _criteria_pairs(context))
     resource_id = resource.get("id")
     if resource_id is not None and not is_id(resource_id):
-        raise _invalid_id(resource_type)
+        raise InvalidIdError(resource_type)
     advice = context.server.policy.check(resource)
     change = Change(
         method="PUT", type=resource_type, id=resource_id, resource=resource, criteria=criteria,
@@ -127,20 +127,23 @@ def require_id(resource: dict[str, Any], resource_id: str) -> None:
     """Check that a resource has the id in its URL.
 
     Raises:
-        Refusal: 400 if the id is invalid, or another one.
+        RequestError: 400 if the id is invalid, or another one.
 
     """
     resource_type = resource["resourceType"]
     if not is_id(resource_id):
-        raise _invalid_id(resource_type)
+        raise InvalidIdError(resource_type)
     if resource.get("id") != resource_id:
         message = "id must be the id in the URL: change one of them"
-        raise refuse(400, "invalid", message, f"{resource_type}.id")
+        raise RequestError(400, "invalid", message, f"{resource_type}.id")
 
 
-def _invalid_id(resource_type: str) -> Exception:
-    message = "invalid id: use 1 to 64 of A-Z a-z 0-9 - ."
-    return refuse(400, "value", message, f"{resource_type}.id")
+class InvalidIdError(RequestError):
+    """400: an id has other characters, or too many."""
+
+    def __init__(self, resource_type: str) -> None:
+        message = "invalid id: use 1 to 64 of A-Z a-z 0-9 - ."
+        super().__init__(400, "value", message, f"{resource_type}.id")
 
 
 def parse_if_none_exist(
@@ -157,12 +160,12 @@ def parse_write_criteria(context: RequestContext, resource_type: str, pairs: Pai
     """Parse the criteria of a conditional interaction; unknown parameters are an error.
 
     Raises:
-        Refusal: 412 if nothing is searched for, 400 if a parameter is unknown or invalid.
+        RequestError: 412 if nothing is searched for, 400 if a parameter is unknown or invalid.
 
     """
     query = context.parse_search(resource_type, pairs, strict=True) if pairs else None
     if query is None or not query.criteria:
-        raise refuse(412, "incomplete", "the criteria are empty: add a search parameter")
+        raise RequestError(412, "incomplete", "the criteria are empty: add a search parameter")
     return query
 
 
@@ -170,12 +173,12 @@ def require_patch(value: Any) -> list[Any]:
     """Return a JSON value if it is a list of JSON Patch operations.
 
     Raises:
-        Refusal: 400 if it is not.
+        RequestError: 400 if it is not.
 
     """
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         message = "the body is not a JSON Patch: send a list of operations"
-        raise refuse(400, "structure", message)
+        raise RequestError(400, "structure", message)
     return value
 
 
@@ -187,7 +190,7 @@ def _read_patch(context: RequestContext) -> list[Any]:
 def _existing_id(resource_type: str, resource_id: str) -> str:
     """Return an id, or raise 404: no resource has an invalid one."""
     if not is_id(resource_id):
-        raise not_found(resource_type)
+        raise NotFoundError(resource_type)
     return resource_id
 
 
@@ -198,7 +201,7 @@ def _if_match(context: RequestContext) -> int | None:
         message = (
             "If-None-Match is supported for reads only: create conditionally by PUT Type?query"
         )
-        raise refuse(400, "not-supported", message)
+        raise RequestError(400, "not-supported", message)
     return parse_if_match(headers.get("If-Match"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fhir_b12.issues import Issue
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search import cursor
 from fhir_b12.server.search.criteria import Criterion  # noqa: TC001 - no import waits for a type checker
@@ -35,7 +35,7 @@ def parse_query(
         most: upper bound of `_count`.
 
     Raises:
-        Refusal: 400 with an issue for each invalid parameter.
+        RequestError: 400 with an issue for each invalid parameter.
 
     """
     parser = _QueryParser(resource_type, base, count, most)
@@ -51,7 +51,7 @@ def parse_query(
     if strict:
         parser.issues += [_unknown(resource_type, name) for name in parser.unknown]
     if parser.issues:
-        raise Refusal(400, parser.issues)
+        raise RequestError(400, issues=parser.issues)
     return parser.query()
 
 
@@ -85,13 +85,15 @@ class _QueryParser:
         """Return the query.
 
         Raises:
-            Refusal: 400 if the cursor is of a search with another order.
+            RequestError: 400 if the cursor is of a search with another order.
 
         """
         row = self.cursor
         keys = 0 if row is not None and isinstance(row[-1], str) else len(self.sort)
         if row is not None and len(row) != keys + 1:
-            raise Refusal(400, [Issue("error", "value", "", f"_page: {cursor.INVALID}")])
+            raise RequestError(
+                400, issues=[Issue("error", "value", "", f"_page: {cursor.INVALID}")]
+            )
         return Query(
             type=self.resource_type,
             criteria=tuple(self.criteria),

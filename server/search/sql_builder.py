@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 
 from fhir_b12.definitions import R4
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.criteria import (
     AnyOf,
     Chain,
@@ -135,7 +135,9 @@ class ConditionBuilder:
         """Return the condition on a resource at the end of a chain, within the access limits."""
         limits = self._access.limits(resource_type, "s")
         if limits is None:
-            raise refuse(403, "forbidden", f"{resource_type} may not be searched with this token")
+            raise RequestError(
+                403, "forbidden", f"{resource_type} may not be searched with this token"
+            )
         builder = ConditionBuilder(resource_type, self._access, self._numbers)
         condition = builder.condition(builder.resolve(criterion), x)
         return condition & builder.within(limits, x) if limits else condition

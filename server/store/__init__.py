@@ -64,7 +64,7 @@ class Store(Protocol):
         """Return the current version; None if it never existed or access is denied.
 
         Raises:
-            Refusal: 403 if the resource type may not be read.
+            RequestError: 403 if the resource type may not be read.
 
         """
 
@@ -74,7 +74,7 @@ class Store(Protocol):
         """Return one version; None if it never existed or access is denied.
 
         Raises:
-            Refusal: 403 if the resource type may not be read.
+            RequestError: 403 if the resource type may not be read.
 
         """
 
@@ -101,7 +101,7 @@ class Store(Protocol):
             access: the permissions of the client.
 
         Raises:
-            Refusal: 403 if the resource type may not be read, 400 for an invalid cursor.
+            RequestError: 403 if the resource type may not be read, 400 for an invalid cursor.
 
         """
 
@@ -109,7 +109,7 @@ class Store(Protocol):
         """Return a page of matches.
 
         Raises:
-            Refusal: 403 if the resource type may not be searched, 400 for an invalid cursor.
+            RequestError: 403 if the resource type may not be searched, 400 for an invalid cursor.
 
         """
 
@@ -128,14 +128,14 @@ class Store(Protocol):
             changes: the changes of one request.
             access: the permissions of the client.
             clock: returns microseconds since 1970 UTC; called inside the transaction.
-            check: validates the result of a PATCH; raises Refusal if it is invalid.
+            check: validates the result of a PATCH; raises RequestError if it is invalid.
             audit: returns the AuditEvents to store in the same transaction.
 
         Returns:
             The results in the order of `changes`.
 
         Raises:
-            Refusal: 400, 403, 404, 409, 410, 412, 422, 503 or 507; nothing was stored.
+            RequestError: 400, 403, 404, 409, 410, 412, 422, 503 or 507; nothing was stored.
 
         """
 

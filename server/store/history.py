@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fhir_b12.jsonio import loads
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.cursor import decode_cursor, encode_cursor
 from fhir_b12.server.search.query import Access, Query
 from fhir_b12.server.search.sql_builder import R, limits_condition
@@ -77,7 +77,7 @@ def read_version(  # noqa: PLR0917 - what identifies a version
     """Return one version; None if it does not exist or access is denied.
 
     Raises:
-        Refusal: 403 if the type may not be read.
+        RequestError: 403 if the type may not be read.
 
     """
     limits = read_limits(access, resource_type)
@@ -93,7 +93,7 @@ def history_page(
     """Return a page of versions, newest first.
 
     Raises:
-        Refusal: 403 if the type may not be read, 400 for an invalid cursor.
+        RequestError: 403 if the type may not be read, 400 for an invalid cursor.
 
     """
     limits = read_limits(access, request.type)
@@ -144,19 +144,19 @@ def _position(cursor: str) -> tuple[Any, ...]:
     try:
         return decode_cursor(cursor, tuple[int, int, int])
     except ValueError as error:
-        raise refuse(400, "value", f"_page: {error}") from None
+        raise RequestError(400, "value", f"_page: {error}") from None
 
 
 def read_limits(access: Access, resource_type: str) -> tuple[Query, ...]:
     """Return the restrictions of reading a type.
 
     Raises:
-        Refusal: 403 if the type may not be read.
+        RequestError: 403 if the type may not be read.
 
     """
     limits = access.limits(resource_type, "r")
     if limits is None:
-        raise refuse(403, "forbidden", f"{resource_type} may not be read with this token")
+        raise RequestError(403, "forbidden", f"{resource_type} may not be read with this token")
     return limits
 
 

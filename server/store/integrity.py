@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from fhir_b12.issues import Issue
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import STORED
 from fhir_b12.server.search.parameters import indexed
 from fhir_b12.server.sql.expressions import ONE, PARAMETER, select
@@ -25,12 +25,12 @@ def check_integrity(
     """Refuse references to missing resources, and deletes of resources that are referred to.
 
     Raises:
-        Refusal: 409 with an issue for each reference.
+        RequestError: 409 with an issue for each reference.
 
     """
     issues = [*_missing_targets(connection, bodies), *_referenced(connection, results)]
     if issues:
-        raise Refusal(409, issues)
+        raise RequestError(409, issues=issues)
 
 
 def _missing_targets(

@@ -19,7 +19,7 @@ from psycopg import conninfo, errors
 from psycopg_pool import ConnectionPool
 
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.sql.expressions import POSTGRESQL, Insert, Sql
 from fhir_b12.server.store.connection import ReadConnection, WriteConnection
 from fhir_b12.server.store.private_files import create_private_file
@@ -108,7 +108,7 @@ class PostgresStore(SqlStore):
                     raise _busy() from error
             except psycopg.DataError as error:
                 message = "a value cannot be compared with stored values"
-                raise refuse(400, "value", message) from error
+                raise RequestError(400, "value", message) from error
             except _ConnectionLostError as error:
                 # after a restart of the database every pooled connection is lost
                 if not remaining or error.is_unknown:
@@ -117,7 +117,9 @@ class PostgresStore(SqlStore):
                     self._pool.check()
             except errors.DiskFull as error:
                 message = "nothing was stored, the disk is full: try again later"
-                raise refuse(507, "no-store", message, Retry_After="60") from error
+                raise RequestError(
+                    507, "no-store", message, headers={"Retry-After": "60"}
+                ) from error
             except (psycopg.OperationalError, errors.ReadOnlySqlTransaction) as error:
                 raise _busy() from error  # read only: the database has become a standby
         raise AssertionError  # pragma: no cover - the last try returns or raises
@@ -150,7 +152,7 @@ class PostgresStore(SqlStore):
         """Return True if the database answers."""
         try:
             return self._answers()
-        except Refusal:
+        except RequestError:
             return False
 
     def backup(self, path: Path) -> None:
@@ -225,19 +227,19 @@ def _commit(connection: "psycopg.Connection[Any]") -> None:
         raise psycopg.OperationalError("the transaction had failed")
 
 
-def _busy() -> Refusal:
+def _busy() -> RequestError:
     message = "nothing was stored, the database is busy or unreachable: try again later"
-    return refuse(503, "lock-error", message, Retry_After="1")
+    return RequestError(503, "lock-error", message, headers={"Retry-After": "1"})
 
 
-def _unavailable(*, is_unknown: bool) -> Refusal:
+def _unavailable(*, is_unknown: bool) -> RequestError:
     message = "the database is unreachable: try again later"
     if is_unknown:
         message = (
             "the database connection was lost during the commit, and whether the change is stored"
             " is not known: read the resource before sending the change again"
         )
-    return refuse(503, "transient", message, Retry_After="5")
+    return RequestError(503, "transient", message, headers={"Retry-After": "5"})
 
 
 # --- tables

@@ -7,7 +7,7 @@ continues after the last row of the previous one, whatever was written in betwee
 from collections.abc import Sequence
 from typing import Any
 
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.criteria import Criterion, IndexMatch
 from fhir_b12.server.search.cursor import INVALID, encode_cursor
 from fhir_b12.server.search.query import Access, Query, Sort
@@ -38,11 +38,11 @@ def search_page(connection: ReadConnection, query: Query, access: Access) -> Pag
     """Return a page of the matches that the client may see.
 
     Raises:
-        Refusal: 403 if the type may not be searched, 400 for a cursor of another store.
+        RequestError: 403 if the type may not be searched, 400 for a cursor of another store.
 
     """
     if query.cursor is not None and isinstance(query.cursor[-1], str):
-        raise refuse(400, "value", f"_page: {INVALID}")
+        raise RequestError(400, "value", f"_page: {INVALID}")
     where = _where(connection, query, access)
     total = None
     if query.total:
@@ -70,7 +70,7 @@ def matching_names(
 def _where(connection: ReadConnection, query: Query, access: Access) -> Condition:
     limits = access.limits(query.type, "s")
     if limits is None:
-        raise refuse(403, "forbidden", f"{query.type} may not be searched with this token")
+        raise RequestError(403, "forbidden", f"{query.type} may not be searched with this token")
     builder = ConditionBuilder(query.type, access)
     criteria = [builder.resolve(criterion) for criterion in query.criteria]
     leader = _most_selective(connection, criteria)

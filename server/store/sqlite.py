@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.sql.expressions import SQLITE, Sql
 from fhir_b12.server.store.connection import ReadConnection, WriteConnection
 from fhir_b12.server.store.private_files import create_private_file
@@ -267,7 +267,7 @@ class SqliteStore(SqlStore):
         """Return True if the database answers and the writer runs."""
         try:
             return self._answers() and self._thread.is_alive()
-        except (sqlite3.Error, Refusal):
+        except (sqlite3.Error, RequestError):
             return False
 
     def backup(self, path: Path) -> None:
@@ -290,15 +290,17 @@ class SqliteStore(SqlStore):
                 connection.close()
 
 
-def _stopping() -> Refusal:
+def _stopping() -> RequestError:
     """Return the refusal after the store was closed, for an export that outlives its server."""
-    return refuse(503, "transient", "the server is stopping: try again later", Retry_After="5")
+    return RequestError(
+        503, "transient", "the server is stopping: try again later", headers={"Retry-After": "5"}
+    )
 
 
-def _not_written(error: sqlite3.Error) -> Refusal:
+def _not_written(error: sqlite3.Error) -> RequestError:
     """Return the refusal of a request that was rolled back and may be sent again."""
     if "full" not in str(error) and "I/O" not in str(error):
         message = "nothing was stored, the database is busy: try again later"
-        return refuse(503, "lock-error", message, Retry_After="1")
+        return RequestError(503, "lock-error", message, headers={"Retry-After": "1"})
     message = "nothing was stored, the disk is full or failing: try again later"
-    return refuse(507, "no-store", message, Retry_After="60")
+    return RequestError(507, "no-store", message, headers={"Retry-After": "60"})

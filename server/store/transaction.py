@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jsonpatch
 
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.search.sql_builder import R, limits_condition
 from fhir_b12.server.sql.expressions import ONE, PARAMETER, Insert, delete, insert_select, select
@@ -174,7 +174,7 @@ class Transaction:
                 continue
             if {change.method, self._changes[other].method} != {"POST"}:
                 message = "two entries change the same resource: send one of them"
-                raise refuse(400, "duplicate", message)
+                raise RequestError(400, "duplicate", message)
             self._duplicates[i], self._ids[i] = other, self._ids[other]
 
     def _apply(self, connection: WriteConnection, i: int, match: Version | None) -> ChangeResult:
@@ -184,7 +184,7 @@ class Transaction:
             return ChangeResult(version=match, outcome="matched")
         if match is not None and change.id not in {None, match.id}:
             message = "the id differs from that of the resource that matches the condition"
-            raise refuse(400, "invalid", message)
+            raise RequestError(400, "invalid", message)
         if change.criteria is not None and match is None and change.method in _EXISTING_ACTIONS:
             return no_match(change)
         resource_id = self._ids[i] if match is None else match.id
@@ -210,7 +210,7 @@ class Transaction:
         for action in _EXISTING_ACTIONS.get(change.method, "u"):
             limits = self._access.limits(change.type, action)
             if limits and not _is_within(connection, change.type, resource_id, limits):
-                raise refuse(404, "not-found", f"unknown {change.type}")
+                raise RequestError(404, "not-found", f"unknown {change.type}")
 
     def _put(
         self,
@@ -236,7 +236,7 @@ class Transaction:
         try:
             return prepare_body(resource, resource_id, self._base)
         except JsonError as error:
-            raise Refusal(422, error.issues) from error
+            raise RequestError(422, issues=error.issues) from error
 
     def _write(  # noqa: PLR0917 - what a version consists of
         self,
@@ -278,7 +278,7 @@ def authorize_change(change: Change, access: Access) -> None:
     """Refuse a change whose type and method the token does not allow.
 
     Raises:
-        Refusal: 403.
+        RequestError: 403.
 
     """
     for action in _ACTIONS.get(change.method, "u"):
@@ -292,12 +292,12 @@ def check_if_match(change: Change, old: Version | None) -> None:
     https://hl7.org/fhir/R4/http.html#concurrency
 
     Raises:
-        Refusal: 412.
+        RequestError: 412.
 
     """
     if change.if_match is not None and (old is None or old.version_id != change.if_match):
         message = "If-Match is not the current version: read the resource and change that version"
-        raise refuse(412, "conflict", message)
+        raise RequestError(412, "conflict", message)
 
 
 def apply_patch(
@@ -312,58 +312,60 @@ def apply_patch(
         change: the change with the JSON Patch.
         resource_id: the id of the resource.
         old: its current version, None if it never existed.
-        check: validates the result; raises Refusal if it is invalid.
+        check: validates the result; raises RequestError if it is invalid.
 
     Raises:
-        Refusal: 404 or 410 if there is nothing to patch, 400 or 422 if the patch is invalid.
+        RequestError: 404 or 410 if there is nothing to patch, 400 or 422 if the patch is invalid.
 
     """
     if old is None:
-        raise refuse(404, "not-found", f"unknown {change.type}")
+        raise RequestError(404, "not-found", f"unknown {change.type}")
     if old.body is None:
-        raise refuse(410, "deleted", f"this {change.type} was deleted")
+        raise RequestError(410, "deleted", f"this {change.type} was deleted")
     try:
         resource: Resource = jsonpatch.apply_patch(loads(old.body), change.patch or [])
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         message = "the patch does not apply to the current version of the resource"
-        raise refuse(422, "processing", message) from error
+        raise RequestError(422, "processing", message) from error
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise refuse(400, "structure", "the body is not a JSON Patch") from error
+        raise RequestError(400, "structure", "the body is not a JSON Patch") from error
     if check is not None:
         check(resource)
     if resource.get("resourceType") != change.type or resource.get("id") != resource_id:
-        raise refuse(422, "business-rule", "a patch cannot change the id or the resource type")
+        raise RequestError(
+            422, "business-rule", "a patch cannot change the id or the resource type"
+        )
     return resource
 
 
-def multiple_matches() -> Refusal:
+def multiple_matches() -> RequestError:
     """Return the refusal of a condition with several matches."""
     message = "several resources match the condition: make it more specific"
-    return refuse(412, "multiple-matches", message)
+    return RequestError(412, "multiple-matches", message)
 
 
 def no_match(change: Change) -> ChangeResult:
     """Return the result of a conditional delete without a match.
 
     Raises:
-        Refusal: 404 for a patch, which needs a resource.
+        RequestError: 404 for a patch, which needs a resource.
 
     """
     if change.method == "PATCH":
-        raise refuse(404, "not-found", "no resource matches the condition of the patch")
+        raise RequestError(404, "not-found", "no resource matches the condition of the patch")
     return ChangeResult(version=None, outcome="missing")
 
 
-def outside_limits() -> Refusal:
+def outside_limits() -> RequestError:
     """Return the refusal of a resource that the client could not access afterwards."""
-    return refuse(403, "forbidden", "the resource would be outside the limits of the token")
+    return RequestError(403, "forbidden", "the resource would be outside the limits of the token")
 
 
-def _forbidden(resource_type: str) -> Refusal:
+def _forbidden(resource_type: str) -> RequestError:
     message = (
         f"{resource_type} may not be changed this way with this token: a wider scope is needed"
     )
-    return refuse(403, "forbidden", message)
+    return RequestError(403, "forbidden", message)
 
 
 # --- rows

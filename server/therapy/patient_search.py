@@ -7,7 +7,7 @@ from flask import Response
 from fhir_b12 import plain
 from fhir_b12.bundles import from_bundle
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.responses import parse_version
 from fhir_b12.server.fhir.search import page_links
 from fhir_b12.server.store import Version
@@ -26,13 +26,13 @@ def search_patients(context: RequestContext) -> Response:
     error. https://hl7.org/fhir/R4/search.html
 
     Raises:
-        Refusal: 400 if a parameter is unknown, unsupported or invalid.
+        RequestError: 400 if a parameter is unknown, unsupported or invalid.
 
     """
     pairs = context.query_pairs()
     if _UNSUPPORTED & {name.partition(":")[0] for name, _ in pairs}:
         message = f"parameters {', '.join(sorted(_UNSUPPORTED))} are not supported: remove them"
-        raise refuse(400, "not-supported", message)
+        raise RequestError(400, "not-supported", message)
     query = context.parse_search("Patient", pairs, strict=True)
     page = context.server.store.search(query, context.access)
     context.record_access(page.matches, query)

@@ -16,7 +16,7 @@ from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.lens import MappingError
 from fhir_b12.records import TherapyRecord
 from fhir_b12.server.context import RequestContext
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.everything import patient_versions
 from fhir_b12.server.fhir.lookup import existing_version
 from fhir_b12.server.fhir.responses import parse_version, resource_url
@@ -42,13 +42,13 @@ def create_record(context: RequestContext) -> Response:
     record, when, and by which client.
 
     Raises:
-        Refusal: 422 if the record is empty or invalid.
+        RequestError: 422 if the record is empty or invalid.
 
     """
     record = _read_record(context)
     bundle = _to_bundle(record)
     if "entry" not in bundle:
-        raise refuse(422, "required", "the record is empty: add a patient", "$")
+        raise RequestError(422, "required", "the record is empty: add a patient", "$")
     full_urls = [entry["fullUrl"] for entry in bundle["entry"]]
     transaction = bundle | {"entry": [*bundle["entry"], _provenance(context, full_urls)]}
     with _issues_located_in_record(record, bundle):
@@ -82,7 +82,7 @@ def records_of_patient(
     The access is recorded: the records are about to be returned.
 
     Raises:
-        Refusal: 404 or 410 if the patient does not exist.
+        RequestError: 404 or 410 if the patient does not exist.
 
     """
     patient = existing_version(context, "Patient", patient_id)
@@ -132,7 +132,7 @@ def _read_record(context: RequestContext) -> TherapyRecord:
     require_media_type(context.request, _PLAIN_JSON)
     record, issues = plain.from_plain(read_json(context.request, context.config))
     if record is None:
-        raise Refusal(422, issues)
+        raise RequestError(422, issues=issues)
     return record
 
 
@@ -140,7 +140,7 @@ def _to_bundle(record: TherapyRecord) -> Json:
     try:
         return to_bundle(record)
     except MappingError as error:
-        raise Refusal(422, error.issues) from error
+        raise RequestError(422, issues=error.issues) from error
 
 
 @contextmanager
@@ -148,11 +148,11 @@ def _issues_located_in_record(record: TherapyRecord, bundle: Json) -> Iterator[N
     """Locate the issues of mapped resources in the record that they were mapped from."""
     try:
         yield
-    except Refusal as refusal:
+    except RequestError as refusal:
         places = [place for place, _ in record.located()]
         leaves = [leaf for leaf in explain(from_bundle(bundle)) if leaf.field]
         issues = [_locate_in_record(issue, places, leaves) for issue in refusal.issues]
-        raise Refusal(refusal.status, issues, refusal.headers) from refusal
+        raise RequestError(refusal.status, issues=issues, headers=refusal.headers) from refusal
 
 
 def _locate_in_record(issue: Issue, places: Sequence[str], leaves: Iterable[Leaf]) -> Issue:

@@ -8,7 +8,7 @@ from werkzeug.wsgi import get_input_stream
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.wire.media_types import JSON, require_media_type
 
 _MIN_UNPACKED = 64 * 1024  #: bytes that a gzip body may unpack to, however small it is
@@ -18,7 +18,7 @@ def read_body(request: Request, config: Config) -> bytes:
     """Read the body of a request, unpacked if it is gzip.
 
     Raises:
-        Refusal: 413 longer than the limits, 415 unknown Content-Encoding, 400 invalid gzip.
+        RequestError: 413 longer than the limits, 415 unknown Content-Encoding, 400 invalid gzip.
 
     """
     raw = b""
@@ -26,13 +26,13 @@ def read_body(request: Request, config: Config) -> bytes:
         raw = get_input_stream(request.environ).read(config.max_body + 1)
     if max(length, len(raw)) > config.max_body:
         message = f"the body is longer than {config.max_body} bytes: split it"
-        raise refuse(413, "too-long", message)
+        raise RequestError(413, "too-long", message)
     encoding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding in {"", "identity"}:
         return raw
     if encoding not in {"gzip", "x-gzip"}:
         message = "Content-Encoding is not supported: send gzip or identity"
-        raise refuse(415, "not-supported", message, Accept_Encoding="gzip")
+        raise RequestError(415, "not-supported", message, headers={"Accept-Encoding": "gzip"})
     return _unpack(raw, config)
 
 
@@ -42,12 +42,16 @@ def _unpack(raw: bytes, config: Config) -> bytes:
     try:
         text = decompressor.decompress(raw, limit + 1)
     except zlib.error as error:
-        raise refuse(400, "structure", "the body is not valid gzip: compress it again") from error
+        raise RequestError(
+            400, "structure", "the body is not valid gzip: compress it again"
+        ) from error
     if len(text) > limit:
-        raise refuse(413, "too-long", f"the body unpacks to more than {limit} bytes: send less")
+        raise RequestError(
+            413, "too-long", f"the body unpacks to more than {limit} bytes: send less"
+        )
     if not decompressor.eof or decompressor.unused_data:
         message = "the gzip body is truncated or followed by other data: compress it again"
-        raise refuse(400, "structure", message)
+        raise RequestError(400, "structure", message)
     return text
 
 
@@ -71,12 +75,12 @@ def require_resource_type(value: Any, resource_type: str) -> dict[str, Any]:
     """Return a JSON value if it is a resource of a type.
 
     Raises:
-        Refusal: 400 if it is not a JSON object, or of another type.
+        RequestError: 400 if it is not a JSON object, or of another type.
 
     """
     if not isinstance(value, dict):
-        raise refuse(400, "structure", "the body is not a JSON object: send one resource")
+        raise RequestError(400, "structure", "the body is not a JSON object: send one resource")
     if value.get("resourceType") != resource_type:
         message = f"resourceType must be {resource_type}, the type in the URL"
-        raise refuse(400, "invalid", message, "resourceType")
+        raise RequestError(400, "invalid", message, "resourceType")
     return value

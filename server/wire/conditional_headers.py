@@ -5,7 +5,7 @@ import re
 from flask import Request
 from werkzeug.http import parse_date
 
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 
 _ETAG = re.compile(r'\s*(?:W/)?("?)([A-Za-z0-9\-.]{1,64})\1\s*\Z')
 
@@ -19,7 +19,7 @@ def parse_if_match(header: str | None) -> int | None:
     """Return the version id in an If-Match: `W/"3"`, `"3"` or `3`; None if missing or `*`.
 
     Raises:
-        Refusal: 412 if it is not the ETag of a version of this server.
+        RequestError: 412 if it is not the ETag of a version of this server.
 
     """
     if header is None or header.strip() in {"", "*"}:
@@ -27,7 +27,7 @@ def parse_if_match(header: str | None) -> int | None:
     match = _ETAG.match(header)
     if match is None or not match[2].isdecimal():
         message = 'If-Match is not an ETag of this server: send the one you read, W/"3"'
-        raise refuse(412, "conflict", message)
+        raise RequestError(412, "conflict", message)
     return int(match[2][:18])
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from flask import Request
 
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 
 FHIR_JSON = "application/fhir+json"
 PATCH_JSON = "application/json-patch+json"
@@ -19,12 +19,12 @@ def require_media_type(request: Request, allowed: Iterable[str]) -> None:
     """Check the media type and charset of a request's body.
 
     Raises:
-        Refusal: 415 if Content-Type is missing, not one of `allowed`, or of another charset.
+        RequestError: 415 if Content-Type is missing, not one of `allowed`, or of another charset.
 
     """
     content_type = request.environ.get("CONTENT_TYPE", "")
     if (fault := _content_type_fault(content_type, frozenset(allowed))) is not None:
-        raise refuse(415, "not-supported", fault)
+        raise RequestError(415, "not-supported", fault)
 
 
 @lru_cache(maxsize=256)

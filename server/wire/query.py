@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl, unquote
 
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 
 Pairs = list[tuple[str, str]]  #: names and values of a query, decoded, in their order
 
@@ -12,12 +12,12 @@ def parse_query_string(query: bytes | str, config: Config) -> Pairs:
     """Decode a query string.
 
     Raises:
-        Refusal: 414 longer than the limit; 400 too many parameters, not UTF-8, or with U+0000.
+        RequestError: 414 longer than the limit; 400 too many parameters, not UTF-8, or with U+0000.
 
     """
     if len(query) > config.max_query:
         message = f"the query is longer than {config.max_query} characters: use POST _search"
-        raise refuse(414, "too-long", message)
+        raise RequestError(414, "too-long", message)
     return parse_form(query, config)
 
 
@@ -25,20 +25,20 @@ def parse_form(query: bytes | str, config: Config) -> Pairs:
     """Decode a form body; its length is limited by that of bodies alone.
 
     Raises:
-        Refusal: 400 too many parameters, not UTF-8, or with U+0000.
+        RequestError: 400 too many parameters, not UTF-8, or with U+0000.
 
     """
     try:
         text = query.decode("ascii") if isinstance(query, bytes) else query
         if text.count("&") >= config.max_parameters:
             message = f"the query has more than {config.max_parameters} parameters: send fewer"
-            raise refuse(400, "too-costly", message)
+            raise RequestError(400, "too-costly", message)
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
     except ValueError as error:
         message = "the query is not percent-encoded UTF-8: encode it again"
-        raise refuse(400, "invalid", message) from error
+        raise RequestError(400, "invalid", message) from error
     if any("\0" in name or "\0" in value for name, value in pairs):
-        raise refuse(400, "value", "the query contains the character U+0000: remove it")
+        raise RequestError(400, "value", "the query contains the character U+0000: remove it")
     return pairs
 
 
@@ -48,7 +48,7 @@ def parse_criteria(text: str, resource_type: str, config: Config) -> Pairs:
     Clients send a query, `Type?query` or an absolute URL, percent-encoded as a whole or not.
 
     Raises:
-        Refusal: 400 the criteria name another type; 412 they are empty.
+        RequestError: 400 the criteria name another type; 412 they are empty.
 
     """
     if "?" not in text and "=" not in text:
@@ -57,8 +57,8 @@ def parse_criteria(text: str, resource_type: str, config: Config) -> Pairs:
     type_in_path = path.rstrip("/").rpartition("/")[2]
     if question_mark and type_in_path not in {"", resource_type}:
         message = f"the criteria search another type: search {resource_type}"
-        raise refuse(400, "invalid", message)
+        raise RequestError(400, "invalid", message)
     pairs = parse_query_string(query, config)
     if not pairs:
-        raise refuse(412, "incomplete", "the criteria are empty: add a search parameter")
+        raise RequestError(412, "incomplete", "the criteria are empty: add a search parameter")
     return pairs

@@ -10,7 +10,7 @@ from flask import Request
 from fhir_b12.definitions import R4
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.wire.media_types import FHIR_JSON, JSON
 from fhir_b12.server.wire.query import parse_query_string
 
@@ -44,14 +44,15 @@ def requested_format(request: Request, config: Config) -> ResultFormat:
     """Return the format that the URL and Accept of a request ask for.
 
     Raises:
-        Refusal: 406 if the client does not accept JSON; 400 if `_summary` is invalid.
+        NotAcceptableError: the client does not accept JSON.
+        RequestError: 400 if `_summary` is invalid.
 
     """
     accept = request.environ.get("HTTP_ACCEPT", "")
     query = request.environ.get("QUERY_STRING", "")
     if not query:
         if not _accepts_json(accept):
-            raise _not_acceptable()
+            raise NotAcceptableError
         return DEFAULT
     parameters: dict[str, str] = {}
     for name, value in parse_query_string(query.encode("latin-1"), config):
@@ -63,16 +64,17 @@ def parse_result_format(parameters: Mapping[str, str], accept: str) -> ResultFor
     """Return the format that `_format`, `_summary`, `_elements`, `_pretty` and Accept ask for.
 
     Raises:
-        Refusal: 406 if the client does not accept JSON; 400 if `_summary` is invalid.
+        NotAcceptableError: the client does not accept JSON.
+        RequestError: 400 if `_summary` is invalid.
 
     """
     # an unencoded `+` of a media type arrives as a space
     media_type = parameters.get("_format", "").partition(";")[0].strip().lower().replace(" ", "+")
     if not (media_type in _FORMATS if media_type else _accepts_json(accept)):
-        raise _not_acceptable()
+        raise NotAcceptableError
     summary = parameters.get("_summary", "false")
     if summary not in _SUMMARIES:
-        raise refuse(400, "value", f"_summary must be one of {', '.join(_SUMMARIES)}")
+        raise RequestError(400, "value", f"_summary must be one of {', '.join(_SUMMARIES)}")
     elements = tuple(filter(None, parameters.get("_elements", "").split(",")))
     return ResultFormat(parameters.get("_pretty") == "true", summary, elements)
 
@@ -92,8 +94,11 @@ def _accepts_json(header: str) -> bool:
     return False
 
 
-def _not_acceptable() -> Exception:
-    return refuse(406, "not-supported", f"only JSON is available: accept {FHIR_JSON}")
+class NotAcceptableError(RequestError):
+    """406: the client does not accept JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(406, "not-supported", f"only JSON is available: accept {FHIR_JSON}")
 
 
 def format_resource(text: bytes, result_format: ResultFormat) -> bytes:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from werkzeug.http import http_date
 
 from fhir_b12.dates import DateTime
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 
 _EPOCH = DateTime("1970-01-01T00:00:00Z").interval[0]
 
@@ -17,14 +17,14 @@ def parse_timestamp(text: str, parameter: str) -> int:
     An unencoded `+` of an offset arrives as a space and is accepted.
 
     Raises:
-        Refusal: 400 if the value of `parameter` is not a dateTime.
+        RequestError: 400 if the value of `parameter` is not a dateTime.
 
     """
     try:
         begin, _ = DateTime(text.replace(" ", "+")).interval
     except ValueError as error:
         message = f"{parameter} is not a dateTime: write it as 2026-03-09T09:15:00Z"
-        raise refuse(400, "value", message) from error
+        raise RequestError(400, "value", message) from error
     return int((begin - _EPOCH) * 1_000_000)
 
 

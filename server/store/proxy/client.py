@@ -20,7 +20,7 @@ from fhir_b12.definitions import R4
 from fhir_b12.issues import SEVERITIES, Issue
 from fhir_b12.jsonio import JsonError, loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.wire.media_types import FHIR_JSON, JSON
 
 _TRIES = 3  #: of a request that may be repeated
@@ -89,7 +89,7 @@ class UpstreamClient:
             idempotent: whether the request may be repeated after a failure.
 
         Raises:
-            Refusal: 404 for a path that leaves the base, 503 if the server does not respond in
+            RequestError: 404 for a path that leaves the base, 503 if the server does not respond in
                 time, 502 if the response is not FHIR JSON.
 
         """
@@ -111,7 +111,7 @@ class UpstreamClient:
         if not idempotent and (response is None or response.status not in {429, 503}):
             message = "the upstream server did not respond: check whether the change is stored"
         retry_after = str(min(wait, _LONGEST_RETRY_AFTER))
-        raise refuse(503, "transient", message, Retry_After=retry_after)
+        raise RequestError(503, "transient", message, headers={"Retry-After": retry_after})
 
     def _send(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
@@ -158,11 +158,11 @@ def check_path(path: str) -> None:
     """Refuse a path that leaves the base, made of an id with dot segments.
 
     Raises:
-        Refusal: 404.
+        RequestError: 404.
 
     """
     if not _PATH.fullmatch(path.partition("?")[0]):
-        raise refuse(404, "not-found", "unknown resource")
+        raise RequestError(404, "not-found", "unknown resource")
 
 
 def _retry_after(response: UpstreamResponse | None) -> int:
@@ -177,27 +177,29 @@ def _retry_after(response: UpstreamResponse | None) -> int:
 # --- errors
 
 
-def bad_gateway(what: str) -> Refusal:
+def bad_gateway(what: str) -> RequestError:
     """Return the refusal of a response that cannot be used."""
-    return refuse(502, "exception", f"the upstream server responded with {what}")
+    return RequestError(502, "exception", f"the upstream server responded with {what}")
 
 
-def upstream_refusal(response: UpstreamResponse) -> Refusal:
+def upstream_refusal(response: UpstreamResponse) -> RequestError:
     """Return the refusal of the upstream server with status, codes and paths, without its texts.
 
     The texts may contain patient data.
     """
     status = response.status
     if status == 401:
-        return refuse(502, "security", "the upstream server does not accept the token of this one")
+        return RequestError(
+            502, "security", "the upstream server does not accept the token of this one"
+        )
     if status in _UNSUPPORTED:
         message = "the upstream server does not support this interaction"
-        return refuse(422, "not-supported", message)
+        return RequestError(422, "not-supported", message)
     if status not in _PASSED_ON:
         return bad_gateway(f"status {status}")
     rows = response.value.get("issue") if isinstance(response.value, dict) else None
     issues = [_issue(row, status) for row in rows or () if isinstance(row, dict)]
-    return Refusal(status, issues or [_issue({}, status)])
+    return RequestError(status, issues=issues or [_issue({}, status)])
 
 
 def _issue(row: Mapping[str, Any], status: int) -> Issue:

@@ -11,7 +11,7 @@ import msgspec
 
 from fhir_b12.caching import known_to_msgspec
 from fhir_b12.jsonio import dumps
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import TYPES
 from fhir_b12.server.store import Version
 from fhir_b12.server.store.proxy.client import UpstreamResponse, bad_gateway, upstream_refusal
@@ -74,7 +74,7 @@ def parse_bundle(response: UpstreamResponse) -> Bundle:
     """Return the Bundle of a response.
 
     Raises:
-        Refusal: the refusal of the upstream server, or 502 if the body is not a Bundle.
+        RequestError: the refusal of the upstream server, or 502 if the body is not a Bundle.
 
     """
     if response.status != 200:
@@ -92,7 +92,7 @@ def parse_version(value: Any, resource_type: str, method: str = "PUT") -> Versio
     """Return a resource as a version.
 
     Raises:
-        Refusal: 502 if type, id, lastUpdated or a numeric version id is missing or wrong.
+        RequestError: 502 if type, id, lastUpdated or a numeric version id is missing or wrong.
 
     """
     try:
@@ -102,7 +102,7 @@ def parse_version(value: Any, resource_type: str, method: str = "PUT") -> Versio
         if not _NUMBER.fullmatch(number) or not is_id(resource_id) or not is_type:
             raise ValueError
         last_updated = parse_timestamp(meta["lastUpdated"], "lastUpdated")
-    except (LookupError, TypeError, AttributeError, ValueError, Refusal):
+    except (LookupError, TypeError, AttributeError, ValueError, RequestError):
         message = "a resource without type, id, lastUpdated or a numeric version id"
         raise bad_gateway(message) from None
     return Version(
@@ -126,7 +126,7 @@ def parse_history_entry(entry: BundleEntry, resource_type: str) -> Version:
     """Return the version of a history entry.
 
     Raises:
-        Refusal: 502 if the entry is of another type or has no time.
+        RequestError: 502 if the entry is of another type or has no time.
 
     """
     request, response = entry.request, entry.response
@@ -137,7 +137,7 @@ def parse_history_entry(entry: BundleEntry, resource_type: str) -> Version:
         raise bad_gateway("a history of another resource type")
     try:
         last_updated = parse_timestamp(response.last_modified, "lastModified")
-    except Refusal:
+    except RequestError:
         raise bad_gateway("a history without lastModified") from None
     return deleted_version(resource_type, location[2], response.etag or location[3], last_updated)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import READ_ONLY
 from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.search.parameters import parameters
@@ -29,7 +29,7 @@ def search_path(query: Query, limits: Sequence[Query], base: str) -> str:
     A compartment becomes a compartment search; for the type of its owner, `_id`.
 
     Raises:
-        Refusal: 403 for two compartments at once.
+        RequestError: 403 for two compartments at once.
 
     """
     queries = (query, *limits)
@@ -38,7 +38,7 @@ def search_path(query: Query, limits: Sequence[Query], base: str) -> str:
     compartments = {each for each in criteria if isinstance(each, InCompartment)}
     if len(compartments) > 1:
         message = "a search in two compartments cannot be sent to the upstream server"
-        raise refuse(403, "forbidden", message)
+        raise RequestError(403, "forbidden", message)
     path = f"/{query.type}"
     for compartment in compartments:
         if compartment.owner_type == query.type:
@@ -57,16 +57,16 @@ def authorize_chains(query: Query, access: Access) -> None:
     A match reveals data of the resources that a chain leads to.
 
     Raises:
-        Refusal: 403 for a restricted type, 400 for AuditEvents, which are stored here.
+        RequestError: 403 for a restricted type, 400 for AuditEvents, which are stored here.
 
     """
     targets = {target for name, _ in query.pairs for target in _chained_types(query.type, name)}
     if {*READ_ONLY} & {*targets, *(include.source for include in query.includes)}:
         message = "AuditEvents are not stored with the resources: search them separately"
-        raise refuse(400, "not-supported", message)
+        raise RequestError(400, "not-supported", message)
     if any(access.limits(target, "s") != () for target in targets):
         message = "the chain leads to a type that the token restricts: name another type"
-        raise refuse(403, "forbidden", message)
+        raise RequestError(403, "forbidden", message)
 
 
 def _chained_types(resource_type: str, name: str) -> Iterator[str]:

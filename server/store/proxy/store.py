@@ -13,7 +13,7 @@ from secrets import token_bytes
 from urllib.parse import urlencode, urlsplit
 
 from fhir_b12.server.config import Config, ConfigError, is_loopback, variable
-from fhir_b12.server.errors import Refusal, refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.resource_types import READ_ONLY
 from fhir_b12.server.search.cursor import INVALID, encode_cursor
 from fhir_b12.server.search.query import Access, FullAccess, Query
@@ -154,7 +154,7 @@ class ProxyStore:
         """Return a page of matches; the upstream server gets the parsed query and the limits.
 
         Raises:
-            Refusal: 403 if the type may not be searched, or not within the limits of the token.
+            RequestError: 403 if the type may not be searched, or not within the token's limits.
 
         """
         if query.type in READ_ONLY:
@@ -163,10 +163,10 @@ class ProxyStore:
         authorize_chains(query, access)
         if len(limits) > 1:
             message = "several restrictions cannot be sent upstream: request a token with one"
-            raise refuse(403, "forbidden", message)
+            raise RequestError(403, "forbidden", message)
         if limits and not query.count:
             message = "the total would include what the token may not see: request the matches"
-            raise refuse(403, "forbidden", message)
+            raise RequestError(403, "forbidden", message)
         first = search_path(query, limits, self._config.base)
         path = first if query.cursor is None else self._unsign(str(query.cursor[0]), first)
         page = self._page(path)
@@ -176,7 +176,7 @@ class ProxyStore:
                 if not self._is_visible(version, limits):
                     # the upstream server ignores the limits: its pages reveal hidden resources
                     message = "the upstream server ignores the restriction of the token"
-                    raise refuse(403, "forbidden", message)
+                    raise RequestError(403, "forbidden", message)
                 matches.append(version)
             elif (own := access.limits(version.type, "r")) is not None:
                 included += [version] if self._is_visible(version, own) else []
@@ -210,7 +210,7 @@ class ProxyStore:
         path = cursor[_MARK_LENGTH:]
         mark = self._mark(path, first)
         if not hmac.compare_digest(cursor[:_MARK_LENGTH].encode(), mark.encode()):
-            raise refuse(400, "value", f"_page: {INVALID}")
+            raise RequestError(400, "value", f"_page: {INVALID}")
         return path
 
     def _mark(self, path: str, first: str) -> str:
@@ -285,9 +285,9 @@ class ProxyStore:
         ]
         try:
             self.local.apply(changes, FullAccess(), clock=clock)
-        except Refusal as error:
+        except RequestError as error:
             message = "the change is stored, its AuditEvent is not: do not send the change again"
-            raise refuse(error.status, "no-store", message) from error
+            raise RequestError(error.status, "no-store", message) from error
 
     def commit_horizon(self, clock: Callable[[], int]) -> int:
         """Return a minute ago: pending writes and the clock of the upstream server are unknown."""
@@ -345,7 +345,7 @@ class ProxyStore:
         """Return True if the upstream server responds and supports R4."""
         try:
             response = self._upstream.request("GET", "/metadata?_summary=true", idempotent=False)
-        except Refusal:
+        except RequestError:
             return False
         statement = response.value if response.status == 200 else {}
         version = str(statement.get("fhirVersion", ""))
@@ -380,5 +380,5 @@ def _limits(access: Access, resource_type: str, action: str) -> tuple[Query, ...
     limits = access.limits(resource_type, action)
     if limits is None:
         verb = {"r": "read", "s": "searched"}[action]
-        raise refuse(403, "forbidden", f"{resource_type} may not be {verb} with this token")
+        raise RequestError(403, "forbidden", f"{resource_type} may not be {verb} with this token")
     return limits

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 
 from fhir_b12.jsonio import dumps
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.query import Access, Query
 from fhir_b12.server.store import Change, ChangeResult, Page, Resource, Version
 from fhir_b12.server.store.history import is_visible
@@ -82,7 +82,7 @@ class UpstreamWrites:
                 message = (
                     "a conditional change needs an unrestricted token: search, then use the id"
                 )
-                raise refuse(403, "forbidden", message)
+                raise RequestError(403, "forbidden", message)
             return change
         if change.method == "POST":
             self._check_within_limits(change, "c")
@@ -122,7 +122,7 @@ class UpstreamWrites:
             if change.method == "DELETE":
                 return ChangeResult(version=old, outcome="missing")
             message = f"unknown {change.type}: with this token, create it by POST"
-            raise refuse(404, "not-found", message)
+            raise RequestError(404, "not-found", message)
         else:
             self._check_visible(change, old)
             resource = change.resource or {}
@@ -146,7 +146,7 @@ class UpstreamWrites:
         for action in _VISIBLE_ACTIONS[change.method]:
             limits = self.access.limits(change.type, action) or ()
             if not is_visible(old, limits, self.upstream.base):
-                raise refuse(404, "not-found", f"unknown {change.type}")
+                raise RequestError(404, "not-found", f"unknown {change.type}")
 
     def _check_within_limits(self, change: Change, action: str) -> None:
         """Raise 403 for a resource that the client could not access afterwards."""

@@ -5,7 +5,7 @@ import pytest
 
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import refuse
+from fhir_b12.server.errors import RequestError
 from tests.server.fhir.conftest import PATIENT, Client, told
 from tests.server.temporary import Temporary
 
@@ -16,7 +16,9 @@ class NoAccess:
     routes = ()
 
     def authorize(self, request):
-        raise refuse(401, "login", "access token missing", WWW_Authenticate="Bearer")
+        raise RequestError(
+            401, "login", "access token missing", headers={"WWW-Authenticate": "Bearer"}
+        )
 
 
 class Recorder:

@@ -9,7 +9,7 @@ import requests
 import responses
 
 from fhir_b12.server.app import create_app
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.open_store import open_store
 from fhir_b12.server.store import FullAccess
 from fhir_b12.server.store.proxy import client as proxy_client
@@ -207,7 +207,7 @@ def test_an_export_whose_pages_lead_back_ends(there, client):
     there.get(SEARCH, json=following(f"{SEARCH}?page=2"), content_type=JSON)
     store = client._client.application.extensions["fhir_b12"].store
     pages = store.scan(["Patient"], since=None, access=FullAccess(), limits=())
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         list(pages)
     assert (refused.value.status, len(there.calls)) == (502, 2)
 

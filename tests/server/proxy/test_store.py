@@ -9,7 +9,7 @@ from fhir_b12.jsonio import loads
 from fhir_b12.server import admin
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.open_store import open_store
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Change
@@ -64,7 +64,7 @@ def test_a_patch_of_what_was_changed_meanwhile_is_412(store):
 
     patch = [{"op": "replace", "path": "/active", "value": False}]
     change = Change(method="PATCH", type="Patient", id="a", patch=patch)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([change], ALL, clock=at(0), check=meanwhile)
     assert refused.value.status == 412
     assert loads(store.read("Patient", "a", ALL).body)["gender"] == "female"
@@ -217,7 +217,7 @@ def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
             )
 
     assert store.read("Patient", "one", Overlooked("one")) is None
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         names(store, access=Overlooked("one"))
     assert refused.value.status == 403
 

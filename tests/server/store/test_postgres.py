@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fhir_b12.server.config import Config, ConfigError
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.sql.expressions import Bound, Sql
 from fhir_b12.server.store import Change, schema
 from tests.cli.shell import call
@@ -86,7 +86,7 @@ def test_a_connection_lost_during_the_commit_is_503_and_the_job_is_not_repeated(
 
     with monkeypatch.context() as patched:
         patched.setattr(postgres, "_commit", commit_and_lose)
-        with pytest.raises(Refusal, match="not known") as refused:
+        with pytest.raises(RequestError, match="not known") as refused:
             store.apply([post(patient())], ALL, clock=at(0))
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
     assert len(names(store)) == 1
@@ -97,7 +97,7 @@ def test_a_transaction_that_failed_before_its_commit_is_503(store):
         with pytest.raises(psycopg.Error):
             connection.raw.execute("SELECT 1 / 0")
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store._do(swallow)
     assert refused.value.status == 503
 
@@ -107,7 +107,7 @@ def test_a_read_only_database_is_503(store):
         connection.raw.execute("SET TRANSACTION READ ONLY")
         connection.raw.execute("DELETE FROM kept")
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store._do(write)
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
 
@@ -116,7 +116,7 @@ def test_an_unreachable_database_is_503_until_it_is_back(store, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(store._pool, "timeout", 0.05)
         taken = [store._pool.getconn() for _ in range(store._pool.max_size)]
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             store.read("Patient", "a", ALL)
         assert (refused.value.status, store.ready()) == (503, False)
         for connection in taken:
@@ -134,7 +134,7 @@ def run_concurrently(*jobs):
     def run(index):
         try:
             results[index] = jobs[index]()
-        except Refusal as error:
+        except RequestError as error:
             results[index] = error.status
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(len(jobs))]
@@ -295,6 +295,6 @@ def test_a_database_is_backed_up_and_restored(tmp_path, databases):
 @pytest.mark.parametrize("cursor", ["WyJhIiwgMV0", "WzEuNSwgIngiXQ", "W251bGwsIG51bGxd"])
 def test_a_manipulated_cursor_is_400(store, cursor):
     store.apply([put("a", patient(birthDate="1990-01-01"))], ALL, clock=at(0))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.search(query(f"_sort=birthdate&_page={cursor}"), ALL)
     assert refused.value.status == 400

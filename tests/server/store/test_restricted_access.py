@@ -6,7 +6,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 import pytest
 
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.store import Change, FullAccess
 from tests.server.store.test_store import BASE, at, put, query
@@ -117,7 +117,7 @@ def test_a_reverse_chain_matches_only_resources_within_the_restriction(store, ur
     ],
 )
 def test_a_chain_to_a_forbidden_type_is_403(store, url):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         search(store, url, Restricted(Observation="", Organization=""))
     assert refused.value.status == 403
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
-from fhir_b12.server.errors import Refusal
+from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.sql.expressions import Sql
@@ -90,7 +90,7 @@ def test_the_server_sets_version_id_and_last_updated_and_keeps_the_rest_of_meta(
 
 def test_a_refused_change_of_a_transaction_stores_none(store):
     changes = [post(patient()), put("a", patient()), put("b", patient(), if_match=7)]
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply(changes, ALL, clock=at(0))
     assert refused.value.status == 412
     assert names(store) == []
@@ -104,7 +104,7 @@ def test_a_refused_request_does_not_affect_concurrent_ones(store):
             store.apply(
                 [put(f"p{index}", patient(), if_match=9 if index % 2 else None)], ALL, clock=at(0)
             )
-        except Refusal as error:
+        except RequestError as error:
             refused.append(error.status)
 
     threads = [threading.Thread(target=write, args=(index,)) for index in range(40)]
@@ -126,7 +126,7 @@ def test_no_update_with_if_match_is_lost(store):
             change = put("n", patient(multipleBirthInteger=number + 1), if_match=old.version_id)
             try:
                 store.apply([change], ALL, clock=at(0))
-            except Refusal:
+            except RequestError:
                 continue
             return
 
@@ -264,7 +264,7 @@ def test_history_of_a_deleted_resource_at_each_time(store):
 
 @pytest.mark.parametrize("cursor", ["", "AAAA", "WzFd", "WzEsMiwzLDRd", "WyJhIiwxLDJd", "é"])
 def test_an_invalid_history_cursor_is_400(store, cursor):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.history("Patient", None, since=None, at=None, count=1, cursor=cursor, access=ALL)
     assert refused.value.status == 400
 
@@ -272,7 +272,7 @@ def test_an_invalid_history_cursor_is_400(store, cursor):
 def test_two_changes_of_the_resource_that_a_condition_matches_are_400(store):
     store.apply([put("a", patient(gender="male"))], ALL, clock=at(0))
     condition = Change(method="DELETE", type="Patient", criteria=query("gender=male"))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([condition, put("a", patient())], ALL, clock=at(1))
     assert (refused.value.status, refused.value.issues[0].code) == (400, "duplicate")
     assert store.read("Patient", "a", ALL).version_id == 1
@@ -296,7 +296,7 @@ def test_a_condition_with_several_matches_changes_nothing(store):
         Change(method="DELETE", type="Patient", criteria=condition),
         Change(method="PATCH", type="Patient", patch=[], criteria=condition),
     ):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             store.apply([change], ALL, clock=at(1))
         assert refused.value.status == 412
     assert sorted(names(store)) == ["a", "b"]
@@ -307,7 +307,7 @@ def test_a_conditional_change_without_a_match(store):
     missing = Change(method="DELETE", type="Patient", criteria=condition)
     assert store.apply([missing], ALL, clock=at(0))[0].outcome == "missing"
     patch = Change(method="PATCH", type="Patient", patch=[], criteria=condition)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([patch], ALL, clock=at(0))
     assert refused.value.status == 404
     assert names(store) == []
@@ -316,7 +316,7 @@ def test_a_conditional_change_without_a_match(store):
 def test_a_conditional_update_with_another_id_than_its_match_is_400(store):
     store.apply([put("a", patient(gender="male"))], ALL, clock=at(0))
     change = put("b", patient(gender="male"), criteria=query("gender=male"))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([change], ALL, clock=at(1))
     assert refused.value.status == 400
     assert names(store) == ["a"]
@@ -415,11 +415,11 @@ def test_the_limits_of_a_token_apply_to_every_interaction(store):
         (Change(method="PATCH", type="Observation", id="r", patch=[]), 404),
         (post(result), 403),
     ):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             store.apply([change], other, clock=at(1))
         assert refused.value.status == status
     moved = put("r", result | {"subject": {"reference": "Patient/two"}})
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestError):
         store.apply([moved], mine, clock=at(1))  # out of the compartment
     store.apply([moved], ALL, clock=at(1))
     assert store.vread("Observation", "r", 1, other) is None  # it was another patient's then
@@ -429,11 +429,11 @@ def test_the_limits_of_a_token_apply_to_every_interaction(store):
 def test_integrity_refuses_dangling_references():
     store = Temporary(Config(integrity=True, public_url="https://fhir.clinic.test"))
     result = {"resourceType": "Observation", "subject": {"reference": "Patient/one"}}
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([put("r", result)], ALL, clock=at(0))
     assert refused.value.status == 409
     store.apply([put("r", result), put("one", patient())], ALL, clock=at(0))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([Change(method="DELETE", type="Patient", id="one")], ALL, clock=at(0))
     assert refused.value.status == 409
     both = [
@@ -459,7 +459,7 @@ def test_integrity_refuses_dangling_references():
 )
 def test_an_invalid_patch_changes_nothing(store, patch, status):
     store.apply([put("a", patient())], ALL, clock=at(0))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         store.apply([Change(method="PATCH", type="Patient", id="a", patch=patch)], ALL, clock=at(1))
     assert refused.value.status == status
     assert store.read("Patient", "a", ALL).version_id == 1
@@ -521,7 +521,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule(name=IDS, number=st.integers(0, 3))
     def fail(self, name, number):
         changes = [put(name, patient(multipleBirthInteger=number)), put("z", patient(), if_match=1)]
-        with pytest.raises(Refusal):
+        with pytest.raises(RequestError):
             self.store.apply(changes, ALL, clock=at(0))
 
     @invariant()
@@ -549,7 +549,7 @@ TestStoreModel.settings = settings(max_examples=25, stateful_step_count=20, dead
 def test_a_closed_store_refuses_requests(store):
     store.close()
     for request in (lambda: store.put_job({"id": "late"}), lambda: store.job("late")):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             request()
         assert refused.value.status == 503
     store.close()
@@ -564,7 +564,7 @@ def test_closing_a_store_ends_concurrent_requests(store):
             while True:
                 store.put_job({"id": name})
                 store.search(query("_count=10"), ALL)
-        except Refusal as refused:
+        except RequestError as refused:
             statuses.append(refused.status)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
