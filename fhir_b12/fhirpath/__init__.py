@@ -10,21 +10,28 @@ found beside it, and a contained resource is of the type it says.
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fhir_b12.fhirpath.compiler import decides, deciding, evaluating
+from fhir_b12.fhirpath.compiler import compile_condition, compile_evaluator, returns_boolean
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.evaluation import Run, Surroundings, kind_of
-from fhir_b12.fhirpath.operators import truth
+from fhir_b12.fhirpath.evaluation import Environment, Evaluation, type_of_resource
+from fhir_b12.fhirpath.operators import to_boolean_operand
 from fhir_b12.fhirpath.parser import parse
-from fhir_b12.fhirpath.types import Kind, kind_at
-from fhir_b12.fhirpath.values import Items, Node, plain, type_name
+from fhir_b12.fhirpath.types import TypeInfo, type_at
+from fhir_b12.fhirpath.values import DataNode, Items, plain, type_name
 
-__all__ = ["Alone", "Expression", "FhirPathError", "Place", "Surroundings", "compile"]
+__all__ = [
+    "Environment",
+    "Expression",
+    "FhirPathError",
+    "LocatedValue",
+    "StandaloneEnvironment",
+    "compile",
+]
 
 
-_KEPT = 2_000  #: characters; longer expressions, which are rare, are read each time
+_MAX_CACHED_LENGTH = 2_000  #: characters; longer expressions, which are rare, are read each time
 
 
-class Place(NamedTuple):
+class LocatedValue(NamedTuple):
     """Something found: where, what, and of which type.
 
     `path` leads from the node that was evaluated, or where `resolve()` or `%resource` led
@@ -35,12 +42,12 @@ class Place(NamedTuple):
     path: tuple[str | int, ...] | None
     value: Any
     type: str  #: "Quantity", "BackboneElement", "System.Boolean"
-    kind: str  #: the same as `definitions` knows it, to evaluate on: "Observation.component"
+    type_path: str  #: the same as `definitions` knows it, to evaluate on: "Observation.component"
     companion: dict[str, Any] | None = None
     origin: Any = None  #: the node its path begins at
 
 
-class Alone:
+class StandaloneEnvironment:
     """The surroundings of a resource that knows of nothing else: contained resources only."""
 
     def __init__(self, resource: dict[str, Any]) -> None:
@@ -50,9 +57,9 @@ class Alone:
     def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
         """A contained resource, by `#id`."""
         for each in self.resource.get("contained", ()):
-            kind = kind_of(each)
-            if kind is not None and f"#{each.get('id')}" == reference:
-                return each, kind.name
+            type_info = type_of_resource(each)
+            if type_info is not None and f"#{each.get('id')}" == reference:
+                return each, type_info.name
         return None
 
     def member_of(self, _url: str, _item: Any) -> bool | None:
@@ -76,49 +83,49 @@ class Expression:
 
     """
 
-    __slots__ = ("_decide", "_evaluate", "source")
+    __slots__ = ("_condition", "_evaluate", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         try:
             tree = parse(source)
-            self._evaluate = evaluating(tree)
-            self._decide = deciding(tree) if decides(tree) else None
+            self._evaluate = compile_evaluator(tree)
+            self._condition = compile_condition(tree) if returns_boolean(tree) else None
         except RecursionError:
             raise FhirPathError("nested too deeply") from None
 
     def evaluate(
-        self, node: Any, type_path: str, surroundings: Surroundings, companion: Any = None
+        self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> list[Any]:
         """What it finds, as JSON has it: dicts, texts, numbers; None for a value that is absent."""
-        start, run = _start(node, type_path, surroundings, companion)
-        return [plain(each) for each in self._run(start, run)]
+        start, evaluation = _start(node, type_path, environment, companion)
+        return [plain(each) for each in self._evaluate_from(start, evaluation)]
 
-    def places(
-        self, node: Any, type_path: str, surroundings: Surroundings, companion: Any = None
-    ) -> list[Place]:
+    def locate(
+        self, node: Any, type_path: str, environment: Environment, companion: Any = None
+    ) -> list[LocatedValue]:
         """What it finds, with where it stands."""
-        start, run = _start(node, type_path, surroundings, companion)
-        return [_place(each) for each in self._run(start, run)]
+        start, evaluation = _start(node, type_path, environment, companion)
+        return [_locate(each) for each in self._evaluate_from(start, evaluation)]
 
-    def holds(
-        self, node: Any, type_path: str, surroundings: Surroundings, companion: Any = None
+    def is_satisfied(
+        self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> bool:
         """Whether it is true, as the reference validator takes a constraint.
 
         Nothing and false are not; something that is no Boolean is, be it one item or several.
         """
-        start, run = _start(node, type_path, surroundings, companion)
+        start, evaluation = _start(node, type_path, environment, companion)
         try:
-            if self._decide is None:
-                return _is_something(self._evaluate([start], run))
-            return self._decide([start], run) is True
+            if self._condition is None:
+                return _is_satisfied(self._evaluate([start], evaluation))
+            return self._condition([start], evaluation) is True
         except RecursionError:
             raise FhirPathError("nested too deeply") from None
 
-    def _run(self, start: Node, run: Run) -> Items:
+    def _evaluate_from(self, start: DataNode, evaluation: Evaluation) -> Items:
         try:
-            return self._evaluate([start], run)
+            return self._evaluate([start], evaluation)
         except RecursionError:
             raise FhirPathError("nested too deeply") from None
 
@@ -133,33 +140,39 @@ def compile(expression: str) -> Expression:  # noqa: A001 - as `re.compile`
         FhirPathError: it is none of FHIRPath, or asks for what is not supported, with its column.
 
     """
-    return _kept(expression) if len(expression) <= _KEPT else Expression(expression)
+    return (
+        _compile_cached(expression)
+        if len(expression) <= _MAX_CACHED_LENGTH
+        else Expression(expression)
+    )
 
 
 @lru_cache(maxsize=2048)
-def _kept(expression: str) -> Expression:
+def _compile_cached(expression: str) -> Expression:
     return Expression(expression)
 
 
 def _start(
-    node: Any, type_path: str, surroundings: Surroundings, companion: Any
-) -> tuple[Node, Run]:
-    kind: Kind | None = kind_at(type_path)
-    if kind is None:
+    node: Any, type_path: str, environment: Environment, companion: Any
+) -> tuple[DataNode, Evaluation]:
+    type_info: TypeInfo | None = type_at(type_path)
+    if type_info is None:
         raise FhirPathError(f"R4 has no type {type_path}")
-    if kind.name == "Resource":
-        kind = kind_of(node) or kind
-    start = Node(node, kind, companion)
-    return start, Run(start, surroundings)
+    if type_info.name == "Resource":
+        type_info = type_of_resource(node) or type_info
+    start = DataNode(node, type_info, companion)
+    return start, Evaluation(start, environment)
 
 
-def _is_something(items: Items) -> bool:
-    return truth(items) is True if len(items) == 1 else bool(items)
+def _is_satisfied(items: Items) -> bool:
+    return to_boolean_operand(items) is True if len(items) == 1 else bool(items)
 
 
-def _place(item: Any) -> Place:
-    if isinstance(item, Node):
-        kind = item.kind
-        return Place(item.path, item.value, kind.name, kind.path, item.companion, item.root.value)
+def _locate(item: Any) -> LocatedValue:
+    if isinstance(item, DataNode):
+        type_info = item.type_info
+        return LocatedValue(
+            item.path, item.value, type_info.name, type_info.path, item.companion, item.root.value
+        )
     name = ".".join(type_name(item))
-    return Place(None, plain(item), name, name)
+    return LocatedValue(None, plain(item), name, name)

@@ -19,33 +19,33 @@ from fhir_b12.fhirpath import (
 )
 from fhir_b12.fhirpath.collection_functions import is_in, is_of_type, is_type, union
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.evaluation import Decide, Evaluate, Run, below
+from fhir_b12.fhirpath.evaluation import Condition, Evaluation, Evaluator, children_named
 from fhir_b12.fhirpath.function_registry import FUNCTIONS, UNSUPPORTED, Function, Mode
-from fhir_b12.fhirpath.invocation import DecidingStep, Step, deciding_step_of, step_of
+from fhir_b12.fhirpath.invocation import BooleanStep, Step, build_boolean_step, build_step
 from fhir_b12.fhirpath.operators import (
     calculate,
     compare,
-    equal,
+    concatenate,
+    equals,
     equivalent,
-    joined,
-    single,
-    truth,
+    single_value,
+    to_boolean_operand,
 )
 from fhir_b12.fhirpath.syntax_tree import (
-    Call,
     Chain,
-    External,
-    Index,
+    EnvironmentVariable,
+    FunctionCall,
+    Identifier,
+    Indexer,
     Literal,
-    Name,
     Operation,
-    Part,
-    Sign,
-    Special,
-    TypeTest,
+    SpecialVariable,
+    SyntaxNode,
+    TypeExpression,
+    UnaryOperation,
 )
-from fhir_b12.fhirpath.types import SYSTEM
-from fhir_b12.fhirpath.values import Items, Measure, Node, system
+from fhir_b12.fhirpath.types import SYSTEM_TYPES
+from fhir_b12.fhirpath.values import DataNode, Items, Quantity, system
 
 #: Importing these fills `FUNCTIONS`.
 LIBRARY = (
@@ -56,13 +56,13 @@ LIBRARY = (
     string_functions,
 )
 
-_ORDERS: dict[str, Callable[[int], bool]] = {
+_ORDER_OPERATORS: dict[str, Callable[[int], bool]] = {
     "<": lambda found: found < 0,
     "<=": lambda found: found <= 0,
     ">": lambda found: found > 0,
     ">=": lambda found: found >= 0,
 }
-_LOGIC = frozenset({"and", "or", "xor", "implies"})
+_LOGIC_OPERATORS = frozenset({"and", "or", "xor", "implies"})
 #: https://hl7.org/fhir/R4/fhirpath.html#variables
 _CONSTANTS = {
     "ucum": aliases.UCUM,
@@ -75,100 +75,102 @@ _PREFIXED = {
 }
 
 
-def evaluating(part: Part) -> Evaluate:
+def compile_evaluator(part: SyntaxNode) -> Evaluator:
     """A part as what it finds."""
     if isinstance(part, Literal):
         items = [] if part.value is None else [part.value]
-        return lambda _this, _run: items
-    if isinstance(part, Name):
-        return _head(part.name)
-    if isinstance(part, Special):
+        return lambda _this, _evaluation: items
+    if isinstance(part, Identifier):
+        return _compile_identifier(part.name)
+    if isinstance(part, SpecialVariable):
         return _SPECIAL[part.name]
-    if isinstance(part, External):
-        return _external(part)
+    if isinstance(part, EnvironmentVariable):
+        return _compile_variable(part)
     if isinstance(part, Chain):
-        return _chain(part)
-    if isinstance(part, Call) and not _function(part).decides:
-        step = step_of(_function(part), _given(part), part.column)
-        return lambda this, run: step(this, this, run)
-    if isinstance(part, Sign):
-        return _signed(part)
-    if isinstance(part, TypeTest) and part.sign == "as":
-        operand, name = evaluating(part.operand), _type(part.type, part.column)
-        return lambda this, run: [each for each in operand(this, run) if is_type(each, name)]
+        return _compile_chain(part)
+    if isinstance(part, FunctionCall) and not _find_function(part).returns_boolean:
+        step = build_step(_find_function(part), _compile_arguments(part), part.column)
+        return lambda this, evaluation: step(this, this, evaluation)
+    if isinstance(part, UnaryOperation):
+        return _compile_unary(part)
+    if isinstance(part, TypeExpression) and part.sign == "as":
+        operand, name = compile_evaluator(part.operand), _check_type_name(part.type, part.column)
+        return lambda this, evaluation: [
+            each for each in operand(this, evaluation) if is_type(each, name)
+        ]
     if isinstance(part, Operation) and part.sign in {"+", "-", "*", "/", "div", "mod", "&", "|"}:
-        return _folded(part)
-    decide = deciding(part)
+        return _compile_left_fold(part)
+    decide = compile_condition(part)
 
-    def evaluate(this: Items, run: Run) -> Items:
-        found = decide(this, run)
+    def evaluate(this: Items, evaluation: Evaluation) -> Items:
+        found = decide(this, evaluation)
         return [] if found is None else [found]
 
     return evaluate
 
 
-def decides(part: Part) -> bool:
+def returns_boolean(part: SyntaxNode) -> bool:
     """Whether a part can only be true, false or undecided."""
     if isinstance(part, Chain):
-        return decides(part.steps[-1] if part.steps else part.head)
-    if isinstance(part, Call):
-        return _function(part).decides
+        return returns_boolean(part.steps[-1] if part.steps else part.head)
+    if isinstance(part, FunctionCall):
+        return _find_function(part).returns_boolean
     if isinstance(part, Operation):
-        return part.sign in _LOGIC or part.sign in _RELATIONS
-    return isinstance(part, TypeTest) and part.sign == "is"
+        return part.sign in _LOGIC_OPERATORS or part.sign in _RELATIONAL_OPERATORS
+    return isinstance(part, TypeExpression) and part.sign == "is"
 
 
-def deciding(part: Part) -> Decide:
+def compile_condition(part: SyntaxNode) -> Condition:
     """A part as True, False or None."""
-    if not decides(part):
-        evaluate = evaluating(part)
-        return lambda this, run: truth(evaluate(this, run))
+    if not returns_boolean(part):
+        evaluate = compile_evaluator(part)
+        return lambda this, evaluation: to_boolean_operand(evaluate(this, evaluation))
     if isinstance(part, Chain) and not part.steps:
-        return deciding(part.head)
+        return compile_condition(part.head)
     if isinstance(part, Chain):
         last = part.steps[-1]
-        assert isinstance(last, Call)
-        step = deciding_step_of(_function(last), _given(last), last.column)
-        return _decided_chain(part, step)
-    if isinstance(part, Call):
-        step = deciding_step_of(_function(part), _given(part), part.column)
-        return lambda this, run: step(this, this, run)
-    if isinstance(part, Operation) and part.sign in _LOGIC:
-        return _logic(part)
+        assert isinstance(last, FunctionCall)
+        step = build_boolean_step(_find_function(last), _compile_arguments(last), last.column)
+        return _compile_boolean_chain(part, step)
+    if isinstance(part, FunctionCall):
+        step = build_boolean_step(_find_function(part), _compile_arguments(part), part.column)
+        return lambda this, evaluation: step(this, this, evaluation)
+    if isinstance(part, Operation) and part.sign in _LOGIC_OPERATORS:
+        return _compile_logic(part)
     if isinstance(part, Operation):
-        return _relation(part)
-    assert isinstance(part, TypeTest)
-    operand, name = evaluating(part.operand), _type(part.type, part.column)
-    return lambda this, run: is_of_type(operand(this, run), run, name)
+        return _compile_relation(part)
+    assert isinstance(part, TypeExpression)
+    operand, name = compile_evaluator(part.operand), _check_type_name(part.type, part.column)
+    return lambda this, evaluation: is_of_type(operand(this, evaluation), evaluation, name)
 
 
 # --- terms
 
 
-def _head(name: str) -> Evaluate:
+def _compile_identifier(name: str) -> Evaluator:
     """A name at the head of an expression: a child of $this, or as `Observation` its type."""
     if not name[:1].isupper():
-        return lambda this, run: below(this, name, run)
-    return lambda this, _run: [
-        each for each in this if each.__class__ is Node and name in each.kind.lineage
+        return lambda this, evaluation: children_named(this, name, evaluation)
+    return lambda this, _evaluation: [
+        each for each in this if each.__class__ is DataNode and name in each.type_info.ancestors
     ]
 
 
-_SPECIAL: dict[str, Evaluate] = {
-    "this": lambda this, _run: this,
-    "index": lambda _this, run: [run.index],
-    "total": lambda _this, run: run.total,
+_SPECIAL: dict[str, Evaluator] = {
+    "this": lambda this, _evaluation: this,
+    "index": lambda _this, evaluation: [evaluation.index],
+    "total": lambda _this, evaluation: evaluation.total,
 }
 
 
-def _external(part: External) -> Evaluate:
+def _compile_variable(part: EnvironmentVariable) -> Evaluator:
     """`%resource` and its like.  https://hl7.org/fhir/R4/fhirpath.html#variables"""
     name = part.name
     if name in {"resource", "rootResource"}:
         root = name == "rootResource"
-        return lambda _this, run: run.resource(root=root)
+        return lambda _this, evaluation: evaluation.resource(root=root)
     if name == "context":
-        return lambda _this, run: [run.context]
+        return lambda _this, evaluation: [evaluation.context]
     text = _CONSTANTS.get(name)
     for prefix, url in _PREFIXED.items():
         if name.startswith(prefix):
@@ -176,19 +178,19 @@ def _external(part: External) -> Evaluate:
     if text is None:
         raise FhirPathError(f"there is no variable %{name}", part.column)
     items = [text]
-    return lambda _this, _run: items
+    return lambda _this, _evaluation: items
 
 
-def _signed(part: Sign) -> Evaluate:
-    operand, column, less = evaluating(part.operand), part.column, part.sign == "-"
+def _compile_unary(part: UnaryOperation) -> Evaluator:
+    operand, column, less = compile_evaluator(part.operand), part.column, part.sign == "-"
 
-    def evaluate(this: Items, run: Run) -> Items:
-        value = single(operand(this, run))
+    def evaluate(this: Items, evaluation: Evaluation) -> Items:
+        value = single_value(operand(this, evaluation))
         if value is None:
             return []
-        if isinstance(value, Measure):
+        if isinstance(value, Quantity):
             number = value.value.copy_negate() if less else value.value
-            return [Measure(number, value.unit, value.system)]
+            return [Quantity(number, value.unit, value.system)]
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise FhirPathError("a sign stands before something that is no number", column)
         return [-value if less else value]
@@ -199,47 +201,47 @@ def _signed(part: Sign) -> Evaluate:
 # --- chains and calls
 
 
-def _chain(part: Chain) -> Evaluate:
-    head = evaluating(part.head)
-    steps = tuple(map(_step, part.steps))
+def _compile_chain(part: Chain) -> Evaluator:
+    head = compile_evaluator(part.head)
+    steps = tuple(map(_compile_step, part.steps))
     if not steps:
         return head
     if len(steps) == 1:
         only = steps[0]
-        return lambda this, run: only(head(this, run), this, run)
+        return lambda this, evaluation: only(head(this, evaluation), this, evaluation)
 
-    def evaluate(this: Items, run: Run) -> Items:
-        items = head(this, run)
+    def evaluate(this: Items, evaluation: Evaluation) -> Items:
+        items = head(this, evaluation)
         for step in steps:
-            items = step(items, this, run)
+            items = step(items, this, evaluation)
         return items
 
     return evaluate
 
 
-def _decided_chain(part: Chain, decide: DecidingStep) -> Decide:
+def _compile_boolean_chain(part: Chain, decide: BooleanStep) -> Condition:
     before = part.steps[:-1]
-    evaluate = _chain(Chain(part.head, before, column=part.column))
-    return lambda this, run: decide(evaluate(this, run), this, run)
+    evaluate = _compile_chain(Chain(part.head, before, column=part.column))
+    return lambda this, evaluation: decide(evaluate(this, evaluation), this, evaluation)
 
 
-def _step(part: Part) -> Step:
-    if isinstance(part, Name):
+def _compile_step(part: SyntaxNode) -> Step:
+    if isinstance(part, Identifier):
         name = part.name
-        return lambda items, _this, run: below(items, name, run)
-    if isinstance(part, Call):
-        return step_of(_function(part), _given(part), part.column)
-    if isinstance(part, Index):
-        return _index(part)
-    evaluate = evaluating(part)
-    return lambda items, _this, run: evaluate(items, run)
+        return lambda items, _this, evaluation: children_named(items, name, evaluation)
+    if isinstance(part, FunctionCall):
+        return build_step(_find_function(part), _compile_arguments(part), part.column)
+    if isinstance(part, Indexer):
+        return _compile_indexer(part)
+    evaluate = compile_evaluator(part)
+    return lambda items, _this, evaluation: evaluate(items, evaluation)
 
 
-def _index(part: Index) -> Step:
-    at, column = evaluating(part.at), part.column
+def _compile_indexer(part: Indexer) -> Step:
+    at, column = compile_evaluator(part.at), part.column
 
-    def step(items: Items, this: Items, run: Run) -> Items:
-        found = at(this, run)
+    def step(items: Items, this: Items, evaluation: Evaluation) -> Items:
+        found = at(this, evaluation)
         number = system(found[0]) if len(found) == 1 else None
         if found and (number.__class__ is not int):
             raise FhirPathError("an index is one integer", column)
@@ -248,45 +250,47 @@ def _index(part: Index) -> Step:
     return step
 
 
-def _function(part: Call) -> Function:
+def _find_function(part: FunctionCall) -> Function:
     """The function called, which must take so many arguments."""
     found = FUNCTIONS.get(part.name)
     if found is None:
         why = UNSUPPORTED.get(part.name)
         what = f"{part.name}() is not supported: {why}" if why else f"no function {part.name}()"
         raise FhirPathError(what, part.column)
-    if not found.least <= len(part.given) <= len(found.given):
-        most = len(found.given)
-        wanted = f"{most}" if found.least == most else f"{found.least} to {most}"
+    if not found.min_arguments <= len(part.arguments) <= len(found.arguments):
+        most = len(found.arguments)
+        wanted = f"{most}" if found.min_arguments == most else f"{found.min_arguments} to {most}"
         raise FhirPathError(f"{part.name}() takes {wanted} arguments", part.column)
     return found
 
 
-def _given(part: Call) -> tuple[object, ...]:
-    modes = _function(part).given
-    return tuple(_argument(each, mode) for each, mode in zip(part.given, modes, strict=False))
+def _compile_arguments(part: FunctionCall) -> tuple[object, ...]:
+    modes = _find_function(part).arguments
+    return tuple(
+        _compile_argument(each, mode) for each, mode in zip(part.arguments, modes, strict=False)
+    )
 
 
-def _argument(part: Part, mode: Mode) -> object:
+def _compile_argument(part: SyntaxNode, mode: Mode) -> object:
     if mode == "type":
-        return _type(_type_name(part), part.column)
-    return deciding(part) if mode == "test" else evaluating(part)
+        return _check_type_name(_join_type_name(part), part.column)
+    return compile_condition(part) if mode == "test" else compile_evaluator(part)
 
 
-def _type_name(part: Part) -> str:
+def _join_type_name(part: SyntaxNode) -> str:
     names = [part]
     if isinstance(part, Chain):
         names = [part.head, *part.steps]
-    if not all(isinstance(each, Name) for each in names):
+    if not all(isinstance(each, Identifier) for each in names):
         raise FhirPathError("the name of a type is expected", part.column)
-    return ".".join(each.name for each in names if isinstance(each, Name))
+    return ".".join(each.name for each in names if isinstance(each, Identifier))
 
 
-def _type(name: str, column: int) -> str:
+def _check_type_name(name: str, column: int) -> str:
     """The name of a type there is."""
     space, _, last = name.rpartition(".")
     fhir_type = space in {"", "FHIR"} and R4.element(last) is not None
-    if fhir_type or (space in {"", "System"} and last in SYSTEM):
+    if fhir_type or (space in {"", "System"} and last in SYSTEM_TYPES):
         return name
     raise FhirPathError(f"there is no type {name}", column)
 
@@ -294,17 +298,17 @@ def _type(name: str, column: int) -> str:
 # --- operators
 
 
-def _folded(part: Operation) -> Evaluate:
+def _compile_left_fold(part: Operation) -> Evaluator:
     """`a + b + c` from left to right."""
-    operands = tuple(map(evaluating, part.operands))
+    operands = tuple(map(compile_evaluator, part.operands))
     first, rest, column = operands[0], operands[1:], part.column
-    work = _joining(part.sign)
+    operation = _binary_operator(part.sign)
 
-    def evaluate(this: Items, run: Run) -> Items:
+    def evaluate(this: Items, evaluation: Evaluation) -> Items:
         try:
-            items = first(this, run)
+            items = first(this, evaluation)
             for operand in rest:
-                items = work(items, operand(this, run), run)
+                items = operation(items, operand(this, evaluation), evaluation)
         except FhirPathError as error:
             raise error.at(column) from None
         return items
@@ -312,117 +316,117 @@ def _folded(part: Operation) -> Evaluate:
     return evaluate
 
 
-def _joining(sign: str) -> Callable[[Items, Items, Run], Items]:
+def _binary_operator(sign: str) -> Callable[[Items, Items, Evaluation], Items]:
     if sign == "|":
-        return lambda left, right, run: union(left, run, right)
+        return lambda left, right, evaluation: union(left, evaluation, right)
     if sign == "&":
-        return lambda left, right, _run: [joined(_as_text(left), _as_text(right))]
-    return lambda left, right, _run: calculate(sign, left, right)
+        return lambda left, right, _evaluation: [concatenate(_to_text(left), _to_text(right))]
+    return lambda left, right, _evaluation: calculate(sign, left, right)
 
 
-def _as_text(items: Items) -> str:
-    value = single(items)
+def _to_text(items: Items) -> str:
+    value = single_value(items)
     return "" if value is None else conversion_functions.to_text(value) or ""
 
 
-def _logic(part: Operation) -> Decide:
+def _compile_logic(part: Operation) -> Condition:
     """Three-valued logic.  http://hl7.org/fhirpath/N1/#boolean-logic"""
-    operands = tuple(map(deciding, part.operands))
+    operands = tuple(map(compile_condition, part.operands))
     if part.sign in {"and", "or"}:
-        return _row(operands, settled=part.sign == "or", column=part.column)
+        return _compile_and_or(operands, settled=part.sign == "or", column=part.column)
     left, right = operands
     if part.sign == "xor":
 
-        def differ(this: Items, run: Run) -> bool | None:
-            one, other = left(this, run), right(this, run)
+        def differ(this: Items, evaluation: Evaluation) -> bool | None:
+            one, other = left(this, evaluation), right(this, evaluation)
             return None if one is None or other is None else one is not other
 
         return differ
 
-    def implies(this: Items, run: Run) -> bool | None:
-        one = left(this, run)
+    def implies(this: Items, evaluation: Evaluation) -> bool | None:
+        one = left(this, evaluation)
         if one is False:
             return True
-        other = right(this, run)
+        other = right(this, evaluation)
         return other if one is True or other is True else None
 
     return implies
 
 
-def _row(operands: tuple[Decide, ...], *, settled: bool, column: int) -> Decide:
+def _compile_and_or(operands: tuple[Condition, ...], *, settled: bool, column: int) -> Condition:
     """`and` ends at the first False, `or` at the first True; else one None makes it None."""
 
-    def decide(this: Items, run: Run) -> bool | None:
+    def decide(this: Items, evaluation: Evaluation) -> bool | None:
         found: bool | None = not settled
         for operand in operands:
-            one = operand(this, run)
+            one = operand(this, evaluation)
             if one is settled:
                 return settled
             if one is None:
                 found = None
         return found
 
-    def located(this: Items, run: Run) -> bool | None:
+    def located(this: Items, evaluation: Evaluation) -> bool | None:
         try:
-            return decide(this, run)
+            return decide(this, evaluation)
         except FhirPathError as error:
             raise error.at(column) from None
 
     return located
 
 
-_RELATIONS = frozenset({"=", "!=", "~", "!~", "in", "contains", *_ORDERS})
+_RELATIONAL_OPERATORS = frozenset({"=", "!=", "~", "!~", "in", "contains", *_ORDER_OPERATORS})
 
 
-def _relation(part: Operation) -> Decide:
-    left, right = map(evaluating, part.operands)
+def _compile_relation(part: Operation) -> Condition:
+    left, right = map(compile_evaluator, part.operands)
     column = part.column
-    beside = part.operands[1]
-    if part.sign in {"=", "!="} and isinstance(beside, Literal) and isinstance(beside.value, str):
-        return _equals_text(left, beside.value, negate=part.sign == "!=")
-    work = _relating(part.sign)
+    other = part.operands[1]
+    if part.sign in {"=", "!="} and isinstance(other, Literal) and isinstance(other.value, str):
+        return _compile_text_equality(left, other.value, negate=part.sign == "!=")
+    operation = _relational_operator(part.sign)
 
-    def decide(this: Items, run: Run) -> bool | None:
+    def decide(this: Items, evaluation: Evaluation) -> bool | None:
         try:
-            return work(left(this, run), right(this, run), run)
+            return operation(left(this, evaluation), right(this, evaluation), evaluation)
         except FhirPathError as error:
             raise error.at(column) from None
 
     return decide
 
 
-def _equals_text(left: Evaluate, text: str, *, negate: bool) -> Decide:
+def _compile_text_equality(left: Evaluator, text: str, *, negate: bool) -> Condition:
     """The commonest of all comparisons: `use = 'official'`."""
-    beside = [text]
+    other = [text]
 
-    def decide(this: Items, run: Run) -> bool | None:
-        items = left(this, run)
+    def decide(this: Items, evaluation: Evaluation) -> bool | None:
+        items = left(this, evaluation)
         if len(items) == 1:
             item = items[0]
-            value = item.value if item.__class__ is Node else item
+            value = item.value if item.__class__ is DataNode else item
             if value.__class__ is str:
                 return (value == text) is not negate
-        found = equal(items, beside, run)
+        found = equals(items, other, evaluation)
         return None if found is None else found is not negate
 
     return decide
 
 
-def _relating(sign: str) -> Callable[[Items, Items, Run], bool | None]:
-    if sign in _ORDERS:
-        holds = _ORDERS[sign]
-        return lambda left, right, _run: compare(left, right, holds)
+def _relational_operator(sign: str) -> Callable[[Items, Items, Evaluation], bool | None]:
+    if sign in _ORDER_OPERATORS:
+        test = _ORDER_OPERATORS[sign]
+        return lambda left, right, _evaluation: compare(left, right, test)
     if sign == "=":
-        return equal
+        return equals
     if sign == "!=":
-        return lambda left, right, run: _not(equal(left, right, run))
+        return lambda left, right, evaluation: _not(equals(left, right, evaluation))
     if sign == "~":
         return equivalent
     if sign == "!~":
-        return lambda left, right, run: not equivalent(left, right, run)
+        return lambda left, right, evaluation: not equivalent(left, right, evaluation)
     if sign == "in":
         return is_in
-    return lambda left, right, run: is_in(right, left, run)
+    return lambda left, right, evaluation: is_in(right, left, evaluation)
 
 
 def _not(found: bool | None) -> bool | None:

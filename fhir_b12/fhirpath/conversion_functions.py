@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
-from fhir_b12.fhirpath.evaluation import Run
+from fhir_b12.fhirpath.evaluation import Evaluation
 from fhir_b12.fhirpath.function_registry import function
-from fhir_b12.fhirpath.operators import EXACT, single
-from fhir_b12.fhirpath.temporal import DURATIONS, Named, Temporal, read
-from fhir_b12.fhirpath.values import MAX_INTEGER, Item, Items, Measure
+from fhir_b12.fhirpath.operators import DECIMAL_CONTEXT, single_value
+from fhir_b12.fhirpath.temporal import DURATIONS, Temporal, TemporalType, read
+from fhir_b12.fhirpath.values import MAX_INTEGER, Item, Items, Quantity
 
 _INTEGER = re.compile(r"[+-]?\d{1,12}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,400}(?:\.\d{1,400})?", re.ASCII)
@@ -60,23 +60,23 @@ def to_text(value: Item) -> str | None:
         return f"{value:f}"
     if isinstance(value, int):
         return str(value)
-    return value.text if isinstance(value, Temporal | Measure) else None
+    return value.text if isinstance(value, Temporal | Quantity) else None
 
 
-def to_quantity(value: Item) -> Measure | None:
+def to_quantity(value: Item) -> Quantity | None:
     """A number, or a text such as `4 days` or `5.5 'mg'`; true is one."""
-    if isinstance(value, Measure):
+    if isinstance(value, Quantity):
         return value
     if isinstance(value, int | Decimal):
-        return Measure(Decimal(value), "1")
+        return Quantity(Decimal(value), "1")
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or (match["word"] and match["word"] not in DURATIONS):
         return None
     word = DURATIONS[match["word"]] if match["word"] else None
-    return Measure(Decimal(match["value"]), match["unit"] or word or "1")
+    return Quantity(Decimal(match["value"]), match["unit"] or word or "1")
 
 
-def _to(name: Named) -> Callable[[Item], Temporal | None]:
+def _to_temporal(name: TemporalType) -> Callable[[Item], Temporal | None]:
     """A conversion to a date, dateTime or time."""
 
     def to_temporal(value: Item) -> Temporal | None:
@@ -100,50 +100,52 @@ _CONVERSIONS: dict[str, Callable[[Item], Item]] = {
     "Integer": to_integer,
     "Decimal": to_decimal,
     "String": to_text,
-    "Date": _to("Date"),
-    "DateTime": _to("DateTime"),
-    "Time": _to("Time"),
+    "Date": _to_temporal("Date"),
+    "DateTime": _to_temporal("DateTime"),
+    "Time": _to_temporal("Time"),
 }
 
 
 def _register(name: str, convert: Callable[[Item], Item]) -> None:
     """`toInteger()` and `convertsToInteger()`."""
 
-    def converted(items: Items, _run: Run) -> Items:
-        value = single(items)
+    def converted(items: Items, _evaluation: Evaluation) -> Items:
+        value = single_value(items)
         found = None if value is None else convert(value)
         return [] if found is None else [found]
 
-    def converts(items: Items, _run: Run) -> bool | None:
-        value = single(items)
+    def converts(items: Items, _evaluation: Evaluation) -> bool | None:
+        value = single_value(items)
         return None if value is None else convert(value) is not None
 
     function(f"to{name}")(converted)
-    function(f"convertsTo{name}", decides=True)(converts)
+    function(f"convertsTo{name}", returns_boolean=True)(converts)
 
 
 for _name, _convert in _CONVERSIONS.items():
     _register(_name, _convert)
 
 
-@function("toQuantity", "text", least=0)
-def quantity(items: Items, _run: Run, unit: str | None = None) -> Items:
+@function("toQuantity", "text", min_arguments=0)
+def quantity(items: Items, _evaluation: Evaluation, unit: str | None = None) -> Items:
     """A quantity; with a unit, in that unit where it can be."""
-    found = to_quantity(single(items)) if items else None
+    found = to_quantity(single_value(items)) if items else None
     if found is None or unit is None:
         return [] if found is None else [found]
-    target = Measure(Decimal(0), DURATIONS.get(unit, unit))
+    target = Quantity(Decimal(0), DURATIONS.get(unit, unit))
     if found.unit == target.unit:
         return [found]
     one, other = found.ucum, target.ucum
     if one is None or other is None or one.dimension != other.dimension:
         return []
     factor = one.factor / other.factor
-    scaled = EXACT.multiply(found.value, Decimal(factor.numerator))
-    return [Measure(EXACT.divide(scaled, Decimal(factor.denominator)), target.unit)]
+    scaled = DECIMAL_CONTEXT.multiply(found.value, Decimal(factor.numerator))
+    return [Quantity(DECIMAL_CONTEXT.divide(scaled, Decimal(factor.denominator)), target.unit)]
 
 
-@function("convertsToQuantity", "text", least=0, decides=True)
-def converts_to_quantity(items: Items, run: Run, unit: str | None = None) -> bool | None:
+@function("convertsToQuantity", "text", min_arguments=0, returns_boolean=True)
+def converts_to_quantity(
+    items: Items, evaluation: Evaluation, unit: str | None = None
+) -> bool | None:
     """Whether it has a quantity, in that unit."""
-    return bool(quantity(items, run, unit)) if items else None
+    return bool(quantity(items, evaluation, unit)) if items else None

@@ -3,114 +3,118 @@
 from functools import cache
 from typing import Any
 
-from fhir_b12.fhirpath.evaluation import Run, below
+from fhir_b12.fhirpath.evaluation import Evaluation, children_named
 from fhir_b12.fhirpath.function_registry import function
 from fhir_b12.fhirpath.temporal import Temporal
-from fhir_b12.fhirpath.types import Kind, Slot, Way, kind_at
-from fhir_b12.fhirpath.values import Items, Node, plain, system, type_name
+from fhir_b12.fhirpath.types import ChildSlot, NamedChild, TypeInfo, type_at
+from fhir_b12.fhirpath.values import DataNode, Items, plain, system, type_name
 
 
 @function("extension", "text")
-def extension(items: Items, run: Run, url: str) -> Items:
+def extension(items: Items, evaluation: Evaluation, url: str) -> Items:
     """The extensions of that url."""
     return [
         each
-        for each in below(items, "extension", run)
+        for each in children_named(items, "extension", evaluation)
         if isinstance(each.value, dict) and each.value.get("url") == url
     ]
 
 
-@function("hasValue", decides=True)
-def has_value(items: Items, _run: Run) -> bool:
+@function("hasValue", returns_boolean=True)
+def has_value(items: Items, _evaluation: Evaluation) -> bool:
     """One item is there, a primitive, and it has a value, not extensions alone."""
-    return len(items) == 1 and _primitive(items[0]) is not None
+    return len(items) == 1 and _primitive_value(items[0]) is not None
 
 
 @function("getValue")
-def get_value(items: Items, _run: Run) -> Items:
+def get_value(items: Items, _evaluation: Evaluation) -> Items:
     """The value of one primitive."""
-    value = _primitive(items[0]) if len(items) == 1 else None
+    value = _primitive_value(items[0]) if len(items) == 1 else None
     return [] if value is None else [value]
 
 
-def _primitive(item: Any) -> Any:
-    if item.__class__ is Node and not item.kind.primitive:
+def _primitive_value(item: Any) -> Any:
+    if item.__class__ is DataNode and not item.type_info.is_primitive:
         return None
     return system(item)
 
 
 @function("resolve")
-def resolve(items: Items, run: Run) -> Items:
+def resolve(items: Items, evaluation: Evaluation) -> Items:
     """What references, or their texts, point to; nothing for those that lead elsewhere."""
     found: Items = []
     for item in items:
         text = system(item)
-        if isinstance(text, Node) and isinstance(text.value, dict):
+        if isinstance(text, DataNode) and isinstance(text.value, dict):
             text = text.value.get("reference")
         if not isinstance(text, str):
             continue
-        target = run.surroundings.resolve(text)
-        kind = kind_at(target[1]) if target else None
-        if target is not None and kind is not None:
-            found.append(Node(target[0], kind))
-    run.spend(len(items))
+        target = evaluation.environment.resolve(text)
+        type_info = type_at(target[1]) if target else None
+        if target is not None and type_info is not None:
+            found.append(DataNode(target[0], type_info))
+    evaluation.spend(len(items))
     return found
 
 
-@function("memberOf", "text", decides=True)
-def member_of(items: Items, run: Run, url: str) -> bool | None:
+@function("memberOf", "text", returns_boolean=True)
+def member_of(items: Items, evaluation: Evaluation, url: str) -> bool | None:
     """Whether the one item is in a value set; None where it cannot be told."""
-    return run.surroundings.member_of(url, plain(items[0])) if len(items) == 1 else None
+    return evaluation.environment.member_of(url, plain(items[0])) if len(items) == 1 else None
 
 
-@function("conformsTo", "text", decides=True)
-def conforms_to(items: Items, run: Run, url: str) -> bool | None:
+@function("conformsTo", "text", returns_boolean=True)
+def conforms_to(items: Items, evaluation: Evaluation, url: str) -> bool | None:
     """Whether the one item conforms to a profile; None where it cannot be told."""
-    return run.surroundings.conforms_to(url, plain(items[0])) if len(items) == 1 else None
+    return evaluation.environment.conforms_to(url, plain(items[0])) if len(items) == 1 else None
 
 
-@function("htmlChecks", decides=True)
-def html_checks(items: Items, run: Run) -> bool:
+@function("htmlChecks", returns_boolean=True)
+def html_checks(items: Items, evaluation: Evaluation) -> bool:
     """Whether a narrative is as FHIR wants it: the surroundings judge, or it is taken for so."""
-    judge = getattr(run.surroundings, "html_checks", None)
+    judge = getattr(evaluation.environment, "html_checks", None)
     return judge is None or all(judge(plain(each)) for each in items)
 
 
 @function("type")
-def reflected(items: Items, _run: Run) -> Items:
+def reflected(items: Items, _evaluation: Evaluation) -> Items:
     """Namespace and name of each item's type.  http://hl7.org/fhirpath/N1/#reflection"""
-    kind = _type_info()
+    type_info = _type_info()
     names = [type_name(each) for each in items]
-    return [Node({"namespace": space, "name": name}, kind) for space, name in names]
+    return [DataNode({"namespace": space, "name": name}, type_info) for space, name in names]
 
 
 @cache
-def _type_info() -> Kind:
+def _type_info() -> TypeInfo:
     """A type that FHIR does not have: `namespace` and `name` stand below it."""
-    kind = Kind("TypeInfo", "TypeInfo")
-    text = kind_at("string")
+    type_info = TypeInfo("TypeInfo", "TypeInfo")
+    text = type_at("string")
     assert text is not None
-    kind.ways = {name: Way((Slot(name, text),)) for name in ("namespace", "name")}
-    return kind
+    type_info.named_children = {
+        name: NamedChild((ChildSlot(name, text),)) for name in ("namespace", "name")
+    }
+    return type_info
 
 
 @function("now")
-def now(_items: Items, run: Run) -> Items:
+def now(_items: Items, evaluation: Evaluation) -> Items:
     """The moment of the evaluation, from the clock the caller gave."""
-    return _known(Temporal.literal(f"@{run.now.isoformat(timespec='milliseconds')}"))
+    return _as_items(Temporal.literal(f"@{evaluation.now.isoformat(timespec='milliseconds')}"))
 
 
 @function("today")
-def today(_items: Items, run: Run) -> Items:
+def today(_items: Items, evaluation: Evaluation) -> Items:
     """Its day."""
-    return _known(Temporal.literal(f"@{run.now.date().isoformat()}"))
+    return _as_items(Temporal.literal(f"@{evaluation.now.date().isoformat()}"))
 
 
 @function("timeOfDay")
-def time_of_day(_items: Items, run: Run) -> Items:
+def time_of_day(_items: Items, evaluation: Evaluation) -> Items:
     """Its time of day."""
-    return _known(Temporal.literal(f"@T{run.now.time().isoformat(timespec='milliseconds')}"))
+    return _as_items(
+        Temporal.literal(f"@T{evaluation.now.time().isoformat(timespec='milliseconds')}")
+    )
 
 
-def _known(value: Temporal | None) -> Items:
+def _as_items(value: Temporal | None) -> Items:
     return [] if value is None else [value]

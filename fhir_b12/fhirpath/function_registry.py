@@ -14,11 +14,11 @@ class Function(NamedTuple):
     """A function: `work(input, run, *arguments)`."""
 
     name: str
-    work: Callable[..., Any]
+    implementation: Callable[..., Any]
     focus: Mode
-    given: tuple[Mode, ...]
-    least: int
-    decides: bool  #: whether it gives True, False or None, not a collection
+    arguments: tuple[Mode, ...]
+    min_arguments: int
+    returns_boolean: bool  #: whether it gives True, False or None, not a collection
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -32,21 +32,21 @@ UNSUPPORTED = {
 }
 
 Spend = Callable[[int], None]
-Work = TypeVar("Work", bound=Callable[..., Any])
+Implementation = TypeVar("Implementation", bound=Callable[..., Any])
 
 
 def function(
     name: str,
-    *given: Mode,
+    *arguments: Mode,
     focus: Mode = "items",
-    least: int | None = None,
-    decides: bool = False,
-) -> Callable[[Work], Work]:
+    min_arguments: int | None = None,
+    returns_boolean: bool = False,
+) -> Callable[[Implementation], Implementation]:
     """Register what is decorated: `least` arguments must be given, or all where it is not said."""
 
-    def register(work: Work) -> Work:
-        count = len(given) if least is None else least
-        FUNCTIONS[name] = Function(name, work, focus, given, count, decides)
-        return work
+    def register(implementation: Implementation) -> Implementation:
+        count = len(arguments) if min_arguments is None else min_arguments
+        FUNCTIONS[name] = Function(name, implementation, focus, arguments, count, returns_boolean)
+        return implementation
 
     return register

@@ -5,71 +5,75 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.evaluation import Run
+from fhir_b12.fhirpath.evaluation import Evaluation
 from fhir_b12.fhirpath.function_registry import Function, Mode
-from fhir_b12.fhirpath.operators import single
+from fhir_b12.fhirpath.operators import single_value
 from fhir_b12.fhirpath.temporal import Temporal
 from fhir_b12.fhirpath.values import Items, type_name
 
 #: What the step before found, $this, the run -> what this step finds.
-Step = Callable[[Items, Items, Run], Items]
-DecidingStep = Callable[[Items, Items, Run], bool | None]
-_LATER = frozenset({"each", "test", "type"})
+Step = Callable[[Items, Items, Evaluation], Items]
+BooleanStep = Callable[[Items, Items, Evaluation], bool | None]
+_UNEVALUATED = frozenset({"each", "test", "type"})
 
 
-def step_of(function: Function, given: tuple[Any, ...], column: int) -> Step:
+def build_step(function: Function, arguments: tuple[Any, ...], column: int) -> Step:
     """A function as a step that finds items."""
-    work = _work(function, given, column)
-    if not function.decides:
-        return lambda items, this, run: work(items, this, run) or []
+    implementation = _bind_arguments(function, arguments, column)
+    if not function.returns_boolean:
+        return lambda items, this, evaluation: implementation(items, this, evaluation) or []
 
-    def step(items: Items, this: Items, run: Run) -> Items:
-        found = work(items, this, run)
+    def step(items: Items, this: Items, evaluation: Evaluation) -> Items:
+        found = implementation(items, this, evaluation)
         return [] if found is None else [found]
 
     return step
 
 
-def deciding_step_of(function: Function, given: tuple[Any, ...], column: int) -> DecidingStep:
+def build_boolean_step(function: Function, arguments: tuple[Any, ...], column: int) -> BooleanStep:
     """A function that gives a Boolean as a step that gives True, False or None."""
-    return _work(function, given, column)
+    return _bind_arguments(function, arguments, column)
 
 
-def _work(
-    function: Function, given: tuple[Any, ...], column: int
-) -> Callable[[Items, Items, Run], Any]:
+def _bind_arguments(
+    function: Function, arguments: tuple[Any, ...], column: int
+) -> Callable[[Items, Items, Evaluation], Any]:
     """Call the function; None where an argument or the input it needs is missing."""
-    work = function.work
-    modes = function.given[: len(given)]
-    if function.focus == "items" and set(modes) <= _LATER:
+    implementation = function.implementation
+    modes = function.arguments[: len(arguments)]
+    if function.focus == "items" and set(modes) <= _UNEVALUATED:
 
-        def simple(items: Items, _this: Items, run: Run) -> Any:
+        def simple(items: Items, _this: Items, evaluation: Evaluation) -> Any:
             try:
-                return work(items, run, *given)
+                return implementation(items, evaluation, *arguments)
             except FhirPathError as error:
                 raise error.at(column) from None
 
         return simple
 
-    def general(items: Items, this: Items, run: Run) -> Any:
+    def general(items: Items, this: Items, evaluation: Evaluation) -> Any:
         try:
-            focus = items if function.focus == "items" else _value(items, function.focus)
+            focus = items if function.focus == "items" else _convert_argument(items, function.focus)
             ready = [
-                each if mode in _LATER else _value(each(this, run), mode)
-                for each, mode in zip(given, modes, strict=True)
+                each if mode in _UNEVALUATED else _convert_argument(each(this, evaluation), mode)
+                for each, mode in zip(arguments, modes, strict=True)
             ]
-            return None if focus is None or None in ready else work(focus, run, *ready)
+            return (
+                None
+                if focus is None or None in ready
+                else implementation(focus, evaluation, *ready)
+            )
         except FhirPathError as error:
             raise error.at(column) from None
 
     return general
 
 
-def _value(items: Items, mode: Mode) -> Any:
+def _convert_argument(items: Items, mode: Mode) -> Any:
     """Items as a function wants them; None where a value is missing."""
     if mode == "items":
         return items
-    value = single(items)
+    value = single_value(items)
     if mode == "text" and isinstance(value, Temporal):
         return value.text
     wanted = {"text": str, "integer": int, "number": int | Decimal}[mode]

@@ -5,9 +5,11 @@ from typing import Literal, NamedTuple
 
 from fhir_b12.fhirpath.errors import FhirPathError
 
-LONGEST = 50_000  #: characters of an expression
+MAX_EXPRESSION_LENGTH = 50_000  #: characters of an expression
 
-Kind = Literal["name", "quoted", "text", "number", "moment", "external", "special", "sign", "end"]
+TokenType = Literal[
+    "name", "quoted", "text", "number", "moment", "external", "special", "sign", "end"
+]
 
 _TOKEN = re.compile(
     r"""(?P<blank>\s+|//[^\n\r]*|/\*.*?\*/)
@@ -29,35 +31,35 @@ _ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"} | {each: each for each i
 class Token(NamedTuple):
     """One word: what it is, its text without quotes, and where it begins, from 1."""
 
-    kind: Kind
+    type: TokenType
     text: str
     column: int
 
 
-def tokens(expression: str) -> list[Token]:
+def tokenize(expression: str) -> list[Token]:
     """Every word of an expression, and an `end` after them.
 
     Raises:
         FhirPathError: a character begins no word, a text does not end, an escape is unknown.
 
     """
-    if len(expression) > LONGEST:
-        raise FhirPathError(f"an expression has at most {LONGEST} characters")
+    if len(expression) > MAX_EXPRESSION_LENGTH:
+        raise FhirPathError(f"an expression has at most {MAX_EXPRESSION_LENGTH} characters")
     found: list[Token] = []
     at = 0
     while at < len(expression):
         match = _TOKEN.match(expression, at)
         if match is None:
-            raise FhirPathError(_why(expression[at:]), at + 1)
-        kind = match.lastgroup
-        if kind != "blank":
-            found.append(Token(kind, _bare(match.group(), at), at + 1))  # type: ignore[arg-type]
+            raise FhirPathError(_explain_invalid_character(expression[at:]), at + 1)
+        group = match.lastgroup
+        if group != "blank":
+            found.append(Token(group, _token_text(match.group(), at), at + 1))  # type: ignore[arg-type]
         at = match.end()
     found.append(Token("end", "", at + 1))
     return found
 
 
-def _why(rest: str) -> str:
+def _explain_invalid_character(rest: str) -> str:
     if rest[0] in "'`\"":
         return f"the text that begins with {rest[0]} does not end: close it"
     if rest.startswith("/*"):
@@ -67,16 +69,16 @@ def _why(rest: str) -> str:
     return f"{rest[0]!r} begins no word of FHIRPath"
 
 
-def _bare(text: str, at: int) -> str:
+def _token_text(text: str, at: int) -> str:
     """A text without its quotes and escapes; other words as they are."""
     if text[0] in "'`\"":
-        return unescaped(text[1:-1], at)
+        return unescape(text[1:-1], at)
     if text[0] == "%":
-        return unescaped(text[2:-1], at) if text[1] in "'`\"" else text[1:]
+        return unescape(text[2:-1], at) if text[1] in "'`\"" else text[1:]
     return text
 
 
-def unescaped(text: str, at: int) -> str:
+def unescape(text: str, at: int) -> str:
     """A text with its escapes resolved.  http://hl7.org/fhirpath/N1/#string"""
 
     def meant(match: re.Match[str]) -> str:

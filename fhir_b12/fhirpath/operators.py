@@ -11,33 +11,33 @@ from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
 from fhir_b12.fhirpath.values import (
     MAX_INTEGER,
+    Budget,
+    DataNode,
     Item,
     Items,
-    Measure,
-    Node,
-    Purse,
-    key,
+    Quantity,
+    equality_key,
     system,
     type_name,
 )
 from fhir_b12.units import UnitError, parse
 
 #: Enough for FHIR's decimals; what does not fit overflows, which is empty.
-EXACT = Context(
+DECIMAL_CONTEXT = Context(
     prec=40, Emax=10_000, Emin=-10_000, traps=[DivisionByZero, InvalidOperation, Overflow]
 )
-LONGEST_TEXT = 1_000_000  #: characters of a text that an expression makes
+MAX_TEXT_LENGTH = 1_000_000  #: characters of a text that an expression makes
 #: Spans of the calendar that are as long as UCUM's, and those that are only for `~`.
 #: http://hl7.org/fhirpath/N1/#time-valued-quantities
-_EXACTLY = {"week": "wk", "day": "d", "hour": "h", "minute": "min"} | {
+_EXACT_UNITS = {"week": "wk", "day": "d", "hour": "h", "minute": "min"} | {
     "second": "s",
     "millisecond": "ms",
 }
-_ROUGHLY = _EXACTLY | {"year": "a", "month": "mo"}
+_ROUGH_UNITS = _EXACT_UNITS | {"year": "a", "month": "mo"}
 _BLANKS = re.compile(r"\s+")
 
 
-def truth(items: Items) -> bool | None:
+def to_boolean_operand(items: Items) -> bool | None:
     """A collection where a Boolean is wanted: one item that is none counts as true.
 
     http://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
@@ -49,12 +49,12 @@ def truth(items: Items) -> bool | None:
     item = items[0]
     if item.__class__ is bool:
         return bool(item)
-    if item.__class__ is Node and item.value.__class__ is bool:
+    if item.__class__ is DataNode and item.value.__class__ is bool:
         return bool(item.value)
     return True
 
 
-def single(items: Items) -> Item:
+def single_value(items: Items) -> Item:
     """The one item of a collection as a value; None where there is none."""
     if not items:
         return None
@@ -66,20 +66,20 @@ def single(items: Items) -> Item:
 # --- equality
 
 
-def equal(left: Items, right: Items, purse: Purse) -> bool | None:
+def equals(left: Items, right: Items, budget: Budget) -> bool | None:
     """`=`: None where a collection is empty, or dates and units do not allow to tell."""
     if not left or not right:
         return None
     if len(left) == 1 and len(right) == 1:
-        return equal_items(left[0], right[0], purse)
+        return equal_items(left[0], right[0], budget)
     if len(left) != len(right):
         return False
-    purse.spend(len(left))
-    found = [equal_items(one, other, purse) for one, other in zip(left, right, strict=True)]
+    budget.spend(len(left))
+    found = [equal_items(one, other, budget) for one, other in zip(left, right, strict=True)]
     return False if False in found else None if None in found else True
 
 
-def equal_items(one: Item, other: Item, purse: Purse) -> bool | None:
+def equal_items(one: Item, other: Item, budget: Budget) -> bool | None:
     """Whether two items are equal; None where it cannot be told."""
     left, right = system(one), system(other)
     if left.__class__ is right.__class__:
@@ -87,52 +87,52 @@ def equal_items(one: Item, other: Item, purse: Purse) -> bool | None:
             alike = (left.name == "Time") == (right.name == "Time")
             compared = left.compare(right) if alike else 1
             return None if compared is None else compared == 0
-        if left.__class__ is Measure:
-            return _equal_measures(left, right)
-        if left.__class__ is Node or left is None:
-            return key(one, purse) == key(other, purse)
+        if left.__class__ is Quantity:
+            return _equal_quantities(left, right)
+        if left.__class__ is DataNode or left is None:
+            return equality_key(one, budget) == equality_key(other, budget)
         return bool(left == right)
-    if isinstance(left, Measure | Decimal | int) and isinstance(right, Measure | Decimal | int):
+    if isinstance(left, Quantity | Decimal | int) and isinstance(right, Quantity | Decimal | int):
         if isinstance(left, bool) or isinstance(right, bool):
             return False
-        if isinstance(left, Measure) or isinstance(right, Measure):
-            return _equal_measures(_as_measure(left), _as_measure(right))
+        if isinstance(left, Quantity) or isinstance(right, Quantity):
+            return _equal_quantities(_as_quantity(left), _as_quantity(right))
         return left == right
     if isinstance(left, Temporal | str) and isinstance(right, Temporal | str):
-        return _text(left) == _text(right)
+        return _as_text(left) == _as_text(right)
     return False
 
 
-def _text(value: Temporal | str) -> str:
+def _as_text(value: Temporal | str) -> str:
     return value.text if isinstance(value, Temporal) else value
 
 
-def _as_measure(value: Measure | Decimal | int) -> Measure:
-    return value if isinstance(value, Measure) else Measure(Decimal(value), "1")
+def _as_quantity(value: Quantity | Decimal | int) -> Quantity:
+    return value if isinstance(value, Quantity) else Quantity(Decimal(value), "1")
 
 
-def _equal_measures(left: Measure, right: Measure) -> bool | None:
+def _equal_quantities(left: Quantity, right: Quantity) -> bool | None:
     values = _comparable(left, right)
     return None if values is None else values[0] == values[1]
 
 
-def _comparable(left: Measure, right: Measure) -> tuple[Any, Any] | None:
+def _comparable(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
     """The values of two quantities in one unit; None where their units do not compare."""
     if left.unit == right.unit and left.system == right.system:
         return left.value, right.value
     if None in {left.system, right.system} and {left.unit, left.label} & {right.unit, right.label}:
         return left.value, right.value
-    return _scaled(_named(left, _EXACTLY), _named(right, _EXACTLY))
+    return _scale(_replace_unit_word(left, _EXACT_UNITS), _replace_unit_word(right, _EXACT_UNITS))
 
 
-def _named(value: Measure, words: dict[str, str]) -> Measure:
-    unit = words.get(value.unit)
-    return Measure(value.value, unit) if unit and value.unit in DURATIONS else value
+def _replace_unit_word(value: Quantity, unit_words: dict[str, str]) -> Quantity:
+    unit = unit_words.get(value.unit)
+    return Quantity(value.value, unit) if unit and value.unit in DURATIONS else value
 
 
-def _scaled(left: Measure, right: Measure) -> tuple[Any, Any] | None:
+def _scale(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
     if left.unit in DURATIONS and right.unit in DURATIONS:
-        return _calendar(left, right)
+        return _scale_calendar(left, right)
     one, other = left.ucum, right.ucum
     if one is None or other is None or one.dimension != other.dimension:
         return None
@@ -142,110 +142,110 @@ def _scaled(left: Measure, right: Measure) -> tuple[Any, Any] | None:
     )
 
 
-def _calendar(left: Measure, right: Measure) -> tuple[Any, Any] | None:
+def _scale_calendar(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
     """Years and months among themselves, weeks to milliseconds among themselves."""
     months = {"year": 12, "month": 1}
     if left.unit in months and right.unit in months:
         return left.value * months[left.unit], right.value * months[right.unit]
     if left.unit in months or right.unit in months:
         return None
-    return _scaled(_named(left, _EXACTLY), _named(right, _EXACTLY))
+    return _scale(_replace_unit_word(left, _EXACT_UNITS), _replace_unit_word(right, _EXACT_UNITS))
 
 
 # --- equivalence
 
 
-def equivalent(left: Items, right: Items, purse: Purse) -> bool:
+def equivalent(left: Items, right: Items, budget: Budget) -> bool:
     """`~`: order, case and blanks do not count, numbers as far as the less precise one goes."""
     if len(left) != len(right):
         return False
     rest = list(right)
     for one in left:
-        purse.spend(len(rest))
-        at = next((i for i, each in enumerate(rest) if equivalent_items(one, each, purse)), None)
+        budget.spend(len(rest))
+        at = next((i for i, each in enumerate(rest) if equivalent_items(one, each, budget)), None)
         if at is None:
             return False
         del rest[at]
     return True
 
 
-def equivalent_items(one: Item, other: Item, purse: Purse) -> bool:
+def equivalent_items(one: Item, other: Item, budget: Budget) -> bool:
     """Whether two items are equivalent."""
     left, right = system(one), system(other)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, str) and isinstance(right, str):
-        return _plain_text(left) == _plain_text(right)
+        return _normalize_text(left) == _normalize_text(right)
     if isinstance(left, Decimal | int) and isinstance(right, Decimal | int):
-        return _alike(left, right)
+        return _equivalent_numbers(left, right)
     if isinstance(left, Temporal) and isinstance(right, Temporal):
         return (left.name == "Time") == (right.name == "Time") and left.compare(right) == 0
-    if isinstance(left, Measure) and isinstance(right, Measure):
-        return _alike_measures(left, right)
-    if isinstance(left, Node) and isinstance(right, Node):
-        return equivalent_json(left.value, right.value, purse)
-    return bool(equal_items(one, other, purse))
+    if isinstance(left, Quantity) and isinstance(right, Quantity):
+        return _equivalent_quantities(left, right)
+    if isinstance(left, DataNode) and isinstance(right, DataNode):
+        return equivalent_json(left.value, right.value, budget)
+    return bool(equal_items(one, other, budget))
 
 
-def _plain_text(value: str) -> str:
+def _normalize_text(value: str) -> str:
     return _BLANKS.sub(" ", value).casefold().strip()
 
 
-def _alike(left: Decimal | int, right: Decimal | int) -> bool:
+def _equivalent_numbers(left: Decimal | int, right: Decimal | int) -> bool:
     """Equal when rounded to the decimal places of the less precise, trailing zeros not counted."""
-    places = min(_places(left), _places(right))
-    return round(Fraction(left), places) == round(Fraction(right), places)
+    locate = min(_decimal_places(left), _decimal_places(right))
+    return round(Fraction(left), locate) == round(Fraction(right), locate)
 
 
-def _places(value: Decimal | int) -> int:
-    exponent = Decimal(value).normalize(EXACT).as_tuple().exponent
+def _decimal_places(value: Decimal | int) -> int:
+    exponent = Decimal(value).normalize(DECIMAL_CONTEXT).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def _alike_measures(left: Measure, right: Measure) -> bool:
+def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
     if left.unit == right.unit:
-        return _alike(left.value, right.value)
-    left, right = _named(left, _ROUGHLY), _named(right, _ROUGHLY)
+        return _equivalent_numbers(left.value, right.value)
+    left, right = _replace_unit_word(left, _ROUGH_UNITS), _replace_unit_word(right, _ROUGH_UNITS)
     one, other = left.ucum, right.ucum
     if one is None or other is None or one.dimension != other.dimension:
         return False
     if one.offset or other.offset:
-        return _equal_measures(left, right) is True
+        return _equal_quantities(left, right) is True
     if one.factor < other.factor:  # compare in the larger unit: it is the less precise
         one, other, left, right = other, one, right, left
     scaled = Fraction(right.value) * other.factor / one.factor
-    number = EXACT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
-    return _alike(left.value, number)
+    number = DECIMAL_CONTEXT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
+    return _equivalent_numbers(left.value, number)
 
 
-def equivalent_json(left: Any, right: Any, purse: Purse) -> bool:
+def equivalent_json(left: Any, right: Any, budget: Budget) -> bool:
     """Two JSON values, part by part; an element's id does not count, nor the order of a list."""
-    purse.spend(1)
+    budget.spend(1)
     if isinstance(left, dict) and isinstance(right, dict):
         names = {*left, *right} - {"id"}
         return all(
-            name in left and name in right and equivalent_json(left[name], right[name], purse)
+            name in left and name in right and equivalent_json(left[name], right[name], budget)
             for name in names
         )
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(
-            any(equivalent_json(one, other, purse) for other in right) for one in left
+            any(equivalent_json(one, other, budget) for other in right) for one in left
         )
     if isinstance(left, str) and isinstance(right, str):
-        return _plain_text(left) == _plain_text(right)
+        return _normalize_text(left) == _normalize_text(right)
     return bool(left == right)
 
 
 # --- order
 
 
-def compare(left: Items, right: Items, holds: Callable[[int], bool]) -> bool | None:
+def compare(left: Items, right: Items, test: Callable[[int], bool]) -> bool | None:
     """`<` and its like: None where a collection is empty or it cannot be told."""
-    one, other = single(left), single(right)
+    one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return None
     found = order(one, other)
-    return None if found is None else holds(found)
+    return None if found is None else test(found)
 
 
 def order(one: Item, other: Item) -> int | None:
@@ -261,11 +261,13 @@ def order(one: Item, other: Item) -> int | None:
             return one.compare(other)
         except TypeError:
             raise _not_ordered(one, other) from None
-    kinds = Measure | Decimal | int
+    kinds = Quantity | Decimal | int
     if isinstance(one, kinds) and isinstance(other, kinds):
-        values = _comparable(_as_measure(one), _as_measure(other))
+        values = _comparable(_as_quantity(one), _as_quantity(other))
         return None if values is None else (values[0] > values[1]) - (values[0] < values[1])
-    if any(isinstance(each, Node) and each.kind.system == "Quantity" for each in (one, other)):
+    if any(
+        isinstance(each, DataNode) and each.type_info.system == "Quantity" for each in (one, other)
+    ):
         return None  # a quantity without a number
     raise _not_ordered(one, other)
 
@@ -278,14 +280,14 @@ def _not_ordered(one: Item, other: Item) -> FhirPathError:
 # --- arithmetic
 
 
-def _number(value: Decimal | int) -> Items:
+def _check_range(value: Decimal | int) -> Items:
     """A result; an integer too large, or a decimal with too many digits, is empty."""
     if isinstance(value, int):
         return [value] if -MAX_INTEGER - 1 <= value <= MAX_INTEGER else []
     return [value]
 
 
-def _numbers(one: Item, other: Item) -> bool:
+def _are_numbers(one: Item, other: Item) -> bool:
     return (
         isinstance(one, Decimal | int)
         and isinstance(other, Decimal | int)
@@ -296,19 +298,19 @@ def _numbers(one: Item, other: Item) -> bool:
 
 def calculate(sign: str, left: Items, right: Items) -> Items:
     """`+ - * / div mod`: empty where an operand is, where it overflows, or divides by zero."""
-    one, other = single(left), single(right)
+    one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return []
     try:
-        if _numbers(one, other):
-            return _number(_ARITHMETIC[sign](one, other))
+        if _are_numbers(one, other):
+            return _check_range(_ARITHMETIC[sign](one, other))
         if sign == "+" and isinstance(one, str) and isinstance(other, str):
-            return [joined(one, other)]
-        if sign in {"+", "-"} and isinstance(one, Temporal) and isinstance(other, Measure):
-            moved = one.plus(other.value if sign == "+" else -other.value, other.unit)
+            return [concatenate(one, other)]
+        if sign in {"+", "-"} and isinstance(one, Temporal) and isinstance(other, Quantity):
+            moved = one.add(other.value if sign == "+" else -other.value, other.unit)
             return [] if moved is None else [moved]
-        if isinstance(one, Measure) or isinstance(other, Measure):
-            return _measured(sign, one, other)
+        if isinstance(one, Quantity) or isinstance(other, Quantity):
+            return _calculate_quantities(sign, one, other)
     except (DivisionByZero, InvalidOperation, Overflow, ZeroDivisionError):
         return []
     except ValueError:
@@ -317,28 +319,28 @@ def calculate(sign: str, left: Items, right: Items) -> Items:
     raise FhirPathError(f"{sign} takes no {names}")
 
 
-def joined(one: str, other: str) -> str:
+def concatenate(one: str, other: str) -> str:
     """Two texts in a row."""
-    if len(one) + len(other) > LONGEST_TEXT:
-        raise FhirPathError(f"a text is to have at most {LONGEST_TEXT} characters")
+    if len(one) + len(other) > MAX_TEXT_LENGTH:
+        raise FhirPathError(f"a text is to have at most {MAX_TEXT_LENGTH} characters")
     return one + other
 
 
 def _divide(one: Decimal | int, other: Decimal | int) -> Decimal:
-    return EXACT.divide(Decimal(one), Decimal(other))
+    return DECIMAL_CONTEXT.divide(Decimal(one), Decimal(other))
 
 
-def _whole(one: Decimal | int, other: Decimal | int) -> int:
-    return int(EXACT.divide_int(Decimal(one), Decimal(other)))
+def _integer_quotient(one: Decimal | int, other: Decimal | int) -> int:
+    return int(DECIMAL_CONTEXT.divide_int(Decimal(one), Decimal(other)))
 
 
-def _rest(one: Decimal | int, other: Decimal | int) -> Decimal | int:
+def _remainder(one: Decimal | int, other: Decimal | int) -> Decimal | int:
     """The remainder has the dividend's sign."""
-    rest = EXACT.remainder(Decimal(one), Decimal(other))
+    rest = DECIMAL_CONTEXT.remainder(Decimal(one), Decimal(other))
     return int(rest) if isinstance(one, int) and isinstance(other, int) else rest
 
 
-def _exactly(
+def _by_number_type(
     whole: Callable[[int, int], int], exact: Callable[[Decimal, Decimal], Decimal]
 ) -> Callable[[Any, Any], Decimal | int]:
     def result(one: Decimal | int, other: Decimal | int) -> Decimal | int:
@@ -350,48 +352,48 @@ def _exactly(
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Decimal | int]] = {
-    "+": _exactly(operator.add, EXACT.add),
-    "-": _exactly(operator.sub, EXACT.subtract),
-    "*": _exactly(operator.mul, EXACT.multiply),
+    "+": _by_number_type(operator.add, DECIMAL_CONTEXT.add),
+    "-": _by_number_type(operator.sub, DECIMAL_CONTEXT.subtract),
+    "*": _by_number_type(operator.mul, DECIMAL_CONTEXT.multiply),
     "/": _divide,
-    "div": _whole,
-    "mod": _rest,
+    "div": _integer_quotient,
+    "mod": _remainder,
 }
 
 
-def _measured(sign: str, one: Item, other: Item) -> Items:
+def _calculate_quantities(sign: str, one: Item, other: Item) -> Items:
     """Quantities: added and subtracted in the left one's unit, multiplied with their units."""
-    kinds = Measure | Decimal | int
+    kinds = Quantity | Decimal | int
     if not isinstance(one, kinds) or not isinstance(other, kinds):
         raise FhirPathError(f"{sign} takes no {type_name(other)[1]} with a quantity")
-    left, right = _as_measure(one), _as_measure(other)
+    left, right = _as_quantity(one), _as_quantity(other)
     if sign in {"*", "/"}:
-        return _product(sign, left, right)
+        return _multiply_quantities(sign, left, right)
     if sign not in {"+", "-"}:
         raise FhirPathError(f"{sign} takes no quantities")
     if left.unit != right.unit:
         values = _comparable(left, right)
-        unit = _named(left, _EXACTLY).ucum
+        unit = _replace_unit_word(left, _EXACT_UNITS).ucum
         if values is None or unit is None or unit.offset:
             return []
         scaled = values[1] / unit.factor
-        number = EXACT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
-        right = Measure(number, left.unit)
+        number = DECIMAL_CONTEXT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
+        right = Quantity(number, left.unit)
     value = _ARITHMETIC[sign](left.value, right.value)
-    return [Measure(Decimal(value), left.unit, left.system)]
+    return [Quantity(Decimal(value), left.unit, left.system)]
 
 
-def _product(sign: str, left: Measure, right: Measure) -> Items:
+def _multiply_quantities(sign: str, left: Quantity, right: Quantity) -> Items:
     value = Decimal(_ARITHMETIC[sign](left.value, right.value))
     if right.unit == "1":
-        return [Measure(value, left.unit, left.system)]
+        return [Quantity(value, left.unit, left.system)]
     if sign == "*" and left.unit == "1":
-        return [Measure(value, right.unit, right.system)]
+        return [Quantity(value, right.unit, right.system)]
     if sign == "/" and left.unit == right.unit:
-        return [Measure(value, "1")]
+        return [Quantity(value, "1")]
     unit = f"({left.unit}){'.' if sign == '*' else '/'}({right.unit})"
     try:
         parse(unit)
     except UnitError:
         return []
-    return [Measure(value, unit)]
+    return [Quantity(value, unit)]

@@ -6,25 +6,25 @@ http://hl7.org/fhirpath/N1/#operator-precedence
 from decimal import Decimal
 
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.lexer import Token, tokens
+from fhir_b12.fhirpath.lexer import Token, tokenize
 from fhir_b12.fhirpath.syntax_tree import (
-    Call,
     Chain,
-    External,
-    Index,
+    EnvironmentVariable,
+    FunctionCall,
+    Identifier,
+    Indexer,
     Literal,
-    Name,
     Operation,
-    Part,
-    Sign,
-    Special,
-    TypeTest,
+    SpecialVariable,
+    SyntaxNode,
+    TypeExpression,
+    UnaryOperation,
 )
 from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
-from fhir_b12.fhirpath.values import MAX_INTEGER, Measure
+from fhir_b12.fhirpath.values import MAX_INTEGER, Quantity
 
-DEEPEST = 80  #: parts within parts; each costs some frames of Python's stack
-_BINDS = {
+MAX_DEPTH = 80  #: parts within parts; each costs some frames of Python's stack
+_PRECEDENCE = {
     "implies": 1,
     **dict.fromkeys(("or", "xor"), 2),
     "and": 3,
@@ -36,12 +36,12 @@ _BINDS = {
     **dict.fromkeys(("+", "-", "&"), 9),
     **dict.fromkeys(("*", "/", "div", "mod"), 10),
 }
-_SIGN_BINDS = 11
+_UNARY_PRECEDENCE = 11
 #: Signs of which `a ? b ? c` is kept as one operation with three operands.
-_IN_A_ROW = frozenset({"or", "and", "|", "+", "-", "&", "*"})
+_ASSOCIATIVE = frozenset({"or", "and", "|", "+", "-", "&", "*"})
 
 
-def parse(expression: str) -> Part:
+def parse(expression: str) -> SyntaxNode:
     """The tree of an expression.
 
     Raises:
@@ -50,9 +50,9 @@ def parse(expression: str) -> Part:
     """
     if not expression.strip():
         raise FhirPathError("the expression is empty", 1)
-    parser = _Parser(tokens(expression))
+    parser = _Parser(tokenize(expression))
     tree = parser.expression(0)
-    if parser.now.kind != "end":
+    if parser.current.type != "end":
         raise parser.unexpected("an operator or the end")
     return tree
 
@@ -60,26 +60,30 @@ def parse(expression: str) -> Part:
 class _Parser:
     """Reads words from left to right.  `now` is the word that comes next."""
 
-    def __init__(self, words: list[Token]) -> None:
-        self.words = words
+    def __init__(self, tokens: list[Token]) -> None:
+        self.words = tokens
         self.at = 0
-        self.now = words[0]
+        self.current = tokens[0]
         self.open = 0
 
     def take(self) -> Token:
-        word = self.now
-        if word.kind != "end":
+        word = self.current
+        if word.type != "end":
             self.at += 1
-            self.now = self.words[self.at]
+            self.current = self.words[self.at]
         return word
 
     def unexpected(self, wanted: str) -> FhirPathError:
-        what = "the expression ends" if self.now.kind == "end" else f"there is {self.now.text!r}"
-        return FhirPathError(f"{what} where {wanted} is expected", self.now.column)
+        what = (
+            "the expression ends"
+            if self.current.type == "end"
+            else f"there is {self.current.text!r}"
+        )
+        return FhirPathError(f"{what} where {wanted} is expected", self.current.column)
 
     def sign(self, text: str) -> bool:
         """Whether the next word is this sign; then it is taken."""
-        if self.now.kind == "sign" and self.now.text == text:
+        if self.current.type == "sign" and self.current.text == text:
             self.take()
             return True
         return False
@@ -88,118 +92,127 @@ class _Parser:
         if not self.sign(text):
             raise self.unexpected(f"{text!r}")
 
-    def expression(self, least: int) -> Part:
+    def expression(self, precedence: int) -> SyntaxNode:
         """All that binds tighter than `least`."""
         self.open += 1
-        if self.open > DEEPEST:
-            raise FhirPathError(f"nested more than {DEEPEST} deep", self.now.column)
+        if self.open > MAX_DEPTH:
+            raise FhirPathError(f"nested more than {MAX_DEPTH} deep", self.current.column)
         left = self.operand()
-        while self.now.kind in {"sign", "name"} and (power := _BINDS.get(self.now.text, 0)) > least:
+        while (
+            self.current.type in {"sign", "name"}
+            and (power := _PRECEDENCE.get(self.current.text, 0)) > precedence
+        ):
             word = self.take()
             if word.text in {"is", "as"}:
-                kind = self.type_name()
-                left = TypeTest(
-                    word.text, left, kind, column=word.column, depth=_above(word.column, left)
+                type_name = self.type_name()
+                left = TypeExpression(
+                    word.text,
+                    left,
+                    type_name,
+                    column=word.column,
+                    depth=_depth_above(word.column, left),
                 )
             else:
-                left = self.joined(word, left, self.expression(power))
+                left = self.operation(word, left, self.expression(power))
         self.open -= 1
         return left
 
-    def joined(self, word: Token, left: Part, right: Part) -> Part:
-        operands: tuple[Part, ...] = (left, right)
-        if isinstance(left, Operation) and left.sign == word.text and word.text in _IN_A_ROW:
+    def operation(self, word: Token, left: SyntaxNode, right: SyntaxNode) -> SyntaxNode:
+        operands: tuple[SyntaxNode, ...] = (left, right)
+        if isinstance(left, Operation) and left.sign == word.text and word.text in _ASSOCIATIVE:
             operands = (*left.operands, right)
-        depth = _above(word.column, *operands)
+        depth = _depth_above(word.column, *operands)
         return Operation(word.text, operands, column=word.column, depth=depth)
 
-    def operand(self) -> Part:
+    def operand(self) -> SyntaxNode:
         """A term with its steps, and the signs before it."""
-        column = self.now.column
-        if self.now.kind == "sign" and self.now.text in {"+", "-"}:
+        column = self.current.column
+        if self.current.type == "sign" and self.current.text in {"+", "-"}:
             word = self.take()
-            below = self.expression(_SIGN_BINDS)
-            return Sign(word.text, below, column=column, depth=_above(column, below))
+            children_named = self.expression(_UNARY_PRECEDENCE)
+            return UnaryOperation(
+                word.text, children_named, column=column, depth=_depth_above(column, children_named)
+            )
         head = self.term()
-        steps: list[Part] = []
+        steps: list[SyntaxNode] = []
         while True:
             if self.sign("."):
                 steps.append(self.step())
-            elif self.now.kind == "sign" and self.now.text == "[":
+            elif self.current.type == "sign" and self.current.text == "[":
                 steps.append(self.index())
             else:
                 break
         if not steps:
             return head
-        return Chain(head, tuple(steps), column=column, depth=_above(column, head, *steps))
+        return Chain(head, tuple(steps), column=column, depth=_depth_above(column, head, *steps))
 
-    def index(self) -> Part:
+    def index(self) -> SyntaxNode:
         column = self.take().column
         at = self.expression(0)
         self.close("]")
-        return Index(at, column=column, depth=_above(column, at))
+        return Indexer(at, column=column, depth=_depth_above(column, at))
 
-    def step(self) -> Part:
+    def step(self) -> SyntaxNode:
         """What follows a dot: any word is a name there."""
-        if self.now.kind in {"name", "quoted"}:
+        if self.current.type in {"name", "quoted"}:
             return self.named()
-        if self.now.kind == "special":
+        if self.current.type == "special":
             return self.special()
         raise self.unexpected("a name")
 
-    def named(self) -> Part:
+    def named(self) -> SyntaxNode:
         word = self.take()
-        if not (word.kind == "name" and self.sign("(")):
-            return Name(word.text, column=word.column)
-        given: list[Part] = []
+        if not (word.type == "name" and self.sign("(")):
+            return Identifier(word.text, column=word.column)
+        arguments: list[SyntaxNode] = []
         if not self.sign(")"):
-            given.append(self.expression(0))
+            arguments.append(self.expression(0))
             while self.sign(","):
-                given.append(self.expression(0))
+                arguments.append(self.expression(0))
             self.close(")")
-        depth = _above(word.column, *given)
-        return Call(word.text, tuple(given), column=word.column, depth=depth)
+        depth = _depth_above(word.column, *arguments)
+        return FunctionCall(word.text, tuple(arguments), column=word.column, depth=depth)
 
-    def special(self) -> Part:
+    def special(self) -> SyntaxNode:
         word = self.take()
         if word.text not in {"$this", "$index", "$total"}:
             raise FhirPathError(
                 f"there is no {word.text}: $this, $index and $total are", word.column
             )
-        return Special(word.text[1:], column=word.column)
+        return SpecialVariable(word.text[1:], column=word.column)
 
-    def term(self) -> Part:
-        word = self.now
+    def term(self) -> SyntaxNode:
+        word = self.current
         column = word.column
-        if word.kind == "name" and word.text in {"true", "false"}:
+        if word.type == "name" and word.text in {"true", "false"}:
             self.take()
             return Literal(word.text == "true", column=column)
-        if word.kind in {"name", "quoted", "special"}:
+        if word.type in {"name", "quoted", "special"}:
             return self.step()
-        if word.kind == "text":
+        if word.type == "text":
             return Literal(self.take().text, column=column)
-        if word.kind == "number":
+        if word.type == "number":
             return Literal(self.number(), column=column)
-        if word.kind == "moment":
-            return Literal(_moment(self.take()), column=column)
-        if word.kind == "external":
-            return External(self.take().text, column=column)
+        if word.type == "moment":
+            return Literal(_parse_temporal_literal(self.take()), column=column)
+        if word.type == "external":
+            return EnvironmentVariable(self.take().text, column=column)
         if self.sign("("):
             inner = self.expression(0)
             self.close(")")
-            return _grouped(inner)
+            return _parenthesize(inner)
         if self.sign("{"):
             self.close("}")
             return Literal(None, column=column)
         raise self.unexpected("a term")
 
-    def number(self) -> int | Decimal | Measure:
+    def number(self) -> int | Decimal | Quantity:
         """A number, or with a unit after it a quantity: `4 days`, `4.5 'mg'`."""
         word = self.take()
-        if self.now.kind == "text":
-            return Measure(Decimal(word.text), self.take().text)
-        if self.now.kind == "name" and self.now.text in DURATIONS:
-            return Measure(Decimal(word.text), DURATIONS[self.take().text])
+        if self.current.type == "text":
+            return Quantity(Decimal(word.text), self.take().text)
+        if self.current.type == "name" and self.current.text in DURATIONS:
+            return Quantity(Decimal(word.text), DURATIONS[self.take().text])
         if "." in word.text:
             return Decimal(word.text)
         if len(word.text) > 12 or int(word.text) > MAX_INTEGER:
@@ -208,9 +221,9 @@ class _Parser:
 
     def type_name(self) -> str:
         """`Quantity` or `FHIR.Quantity`"""
-        names = [self.take().text] if self.now.kind in {"name", "quoted"} else []
+        names = [self.take().text] if self.current.type in {"name", "quoted"} else []
         if names and self.sign("."):
-            if self.now.kind not in {"name", "quoted"}:
+            if self.current.type not in {"name", "quoted"}:
                 raise self.unexpected("the name of a type")
             names.append(self.take().text)
         if not names:
@@ -218,21 +231,21 @@ class _Parser:
         return ".".join(names)
 
 
-def _grouped(inner: Part) -> Part:
+def _parenthesize(inner: SyntaxNode) -> SyntaxNode:
     """What stands in parentheses: `a - (b - c)` is not `a - b - c`, `(a).b` not `a.b`."""
-    if isinstance(inner, Operation | Name):
+    if isinstance(inner, Operation | Identifier):
         return Chain(inner, (), column=inner.column, depth=inner.depth)
     return inner
 
 
-def _above(column: int, *below: Part) -> int:
-    depth = 1 + max((each.depth for each in below), default=0)
-    if depth > DEEPEST:
-        raise FhirPathError(f"nested more than {DEEPEST} deep", column)
+def _depth_above(column: int, *children_named: SyntaxNode) -> int:
+    depth = 1 + max((each.depth for each in children_named), default=0)
+    if depth > MAX_DEPTH:
+        raise FhirPathError(f"nested more than {MAX_DEPTH} deep", column)
     return depth
 
 
-def _moment(word: Token) -> Temporal:
+def _parse_temporal_literal(word: Token) -> Temporal:
     found = Temporal.literal(word.text)
     if found is None:
         raise FhirPathError(f"{word.text} is no real day or time", word.column)

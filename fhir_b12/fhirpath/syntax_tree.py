@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SyntaxNode:
     """A part of an expression: where it begins, and how deep what is below it goes."""
 
     column: int = field(kw_only=True)
@@ -13,76 +13,76 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal(Part):
+class Literal(SyntaxNode):
     """A value that stands in the expression; None is the empty collection, `{}`."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Name(Part):
+class Identifier(SyntaxNode):
     """A child by its name, or at the head of an expression a type."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class External(Part):
+class EnvironmentVariable(SyntaxNode):
     """`%resource`, without the sign."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Special(Part):
+class SpecialVariable(SyntaxNode):
     """One of `$this`, `$index` and `$total`, without the sign."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Part):
+class FunctionCall(SyntaxNode):
     """A function and what it is given."""
 
     name: str
-    given: tuple[Part, ...]
+    arguments: tuple[SyntaxNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Index(Part):
+class Indexer(SyntaxNode):
     """`[0]`"""
 
-    at: Part
+    at: SyntaxNode
 
 
 @dataclass(frozen=True, slots=True)
-class Chain(Part):
+class Chain(SyntaxNode):
     """`head.step.step[0]`: each step starts from what the one before it found."""
 
-    head: Part
-    steps: tuple[Part, ...]
+    head: SyntaxNode
+    steps: tuple[SyntaxNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Part):
+class Operation(SyntaxNode):
     """`a + b + c`: one sign between all of them, counted from left to right."""
 
     sign: str
-    operands: tuple[Part, ...]
+    operands: tuple[SyntaxNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Sign(Part):
+class UnaryOperation(SyntaxNode):
     """`-a`"""
 
     sign: str
-    operand: Part
+    operand: SyntaxNode
 
 
 @dataclass(frozen=True, slots=True)
-class TypeTest(Part):
+class TypeExpression(SyntaxNode):
     """`a is Quantity`, `a as Quantity`: the type's name may have a namespace."""
 
     sign: str
-    operand: Part
+    operand: SyntaxNode
     type: str

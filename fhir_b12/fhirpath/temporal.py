@@ -16,7 +16,7 @@ from typing import Literal
 
 from fhir_b12.dates import is_calendar_day, offset_seconds
 
-Named = Literal["Date", "DateTime", "Time"]
+TemporalType = Literal["Date", "DateTime", "Time"]
 
 _FORM = re.compile(
     r"(?:(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d))?)?)?"
@@ -36,7 +36,7 @@ _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second"
 _DAY = 86_400
 #: How far apart the world's clocks are: what a time without an offset may be off by.
 _WORLD = 14 * 3600
-_LONGEST = 80  #: characters; there may be many digits of a second
+_MAX_TEXT_LENGTH = 80  #: characters; there may be many digits of a second
 _HOUR = 3  #: where the hour stands among the parts
 
 Parts = tuple[int | Decimal, ...]
@@ -48,14 +48,16 @@ class Temporal:
     A time's year, month and day are 1: it is told by its name.
     """
 
-    __slots__ = ("_moved", "name", "offset", "parts", "text")
+    __slots__ = ("_in_utc", "name", "offset", "parts", "text")
 
-    def __init__(self, name: Named, parts: Parts, offset: int | None, text: str = "") -> None:
+    def __init__(
+        self, name: TemporalType, parts: Parts, offset: int | None, text: str = ""
+    ) -> None:
         self.name = name
         self.parts = parts
         self.offset = offset  #: minutes east of UTC; None where it is not said
-        self.text = text or _written(name, parts, offset)
-        self._moved: Parts | None = None
+        self.text = text or _format(name, parts, offset)
+        self._in_utc: Parts | None = None
 
     @classmethod
     def literal(cls, text: str) -> "Temporal | None":
@@ -65,13 +67,13 @@ class Temporal:
         return read("DateTime" if "T" in text else "Date", text[1:])
 
     @property
-    def universal(self) -> Parts:
+    def in_utc(self) -> Parts:
         """The parts as a clock in Greenwich shows them, where the offset is known."""
-        if self._moved is None:
-            self._moved = self.parts
+        if self._in_utc is None:
+            self._in_utc = self.parts
             if self.offset and len(self.parts) > _HOUR:
-                self._moved = _moved(self.parts, -60 * self.offset) or self.parts
-        return self._moved
+                self._in_utc = _add_seconds(self.parts, -60 * self.offset) or self.parts
+        return self._in_utc
 
     def compare(self, other: "Temporal") -> int | None:
         """-1, 0 or 1; None where it cannot be told.
@@ -84,19 +86,19 @@ class Temporal:
             raise TypeError
         timed = len(self.parts) > _HOUR and len(other.parts) > _HOUR
         if timed and (self.offset is None) != (other.offset is None):
-            return self._compare_far(other)
-        return _compare(self.universal, other.universal)
+            return self._compare_without_offset(other)
+        return _compare_parts(self.in_utc, other.in_utc)
 
-    def _compare_far(self, other: "Temporal") -> int | None:
+    def _compare_without_offset(self, other: "Temporal") -> int | None:
         """Of two, one without an offset: told where no place on earth would make it otherwise."""
-        early, late = (_moved(self.parts, by) for by in (-_WORLD, _WORLD))
-        base = other.universal
+        early, late = (_add_seconds(self.parts, by) for by in (-_WORLD, _WORLD))
+        base = other.in_utc
         if self.offset is not None:
-            base = self.universal
-            early, late = (_moved(other.parts, by) for by in (-_WORLD, _WORLD))
+            base = self.in_utc
+            early, late = (_add_seconds(other.parts, by) for by in (-_WORLD, _WORLD))
         if early is None or late is None:
             return None
-        found = {_compare(early, base), _compare(late, base)}
+        found = {_compare_parts(early, base), _compare_parts(late, base)}
         if len(found) > 1 or None in found:
             return None
         one = found.pop()
@@ -105,10 +107,10 @@ class Temporal:
     def key(self) -> tuple[object, ...]:
         """Alike for two that are equal; a dateTime without a time equals that date."""
         timed = len(self.parts) > _HOUR
-        kind = "Time" if self.name == "Time" else "DateTime"
-        return (kind, self.universal, self.offset is None if timed else None)
+        family = "Time" if self.name == "Time" else "DateTime"
+        return (family, self.in_utc, self.offset is None if timed else None)
 
-    def plus(self, amount: Decimal, unit: str) -> "Temporal | None":
+    def add(self, amount: Decimal, unit: str) -> "Temporal | None":
         """So much later; None where that is no day of the calendar.
 
         http://hl7.org/fhirpath/N1/#datetime-arithmetic
@@ -123,40 +125,40 @@ class Temporal:
         if abs(amount) > 10**12:
             return None
         if word in {"year", "month"}:
-            return self._with(
-                _months_later(self.parts, int(amount) * (12 if word == "year" else 1))
+            return self._replace_parts(
+                _add_months(self.parts, int(amount) * (12 if word == "year" else 1))
             )
         if word == "millisecond":
             amount, word = amount / 1000, "second"
         if word != "second":
             amount = Decimal(int(amount))
-        return self._with(self._later(amount, word))
+        return self._replace_parts(self._add_span(amount, word))
 
-    def _with(self, parts: Parts | None) -> "Temporal | None":
+    def _replace_parts(self, parts: Parts | None) -> "Temporal | None":
         return None if parts is None else Temporal(self.name, parts, self.offset)
 
-    def _later(self, amount: Decimal, word: str) -> Parts | None:
+    def _add_span(self, amount: Decimal, word: str) -> Parts | None:
         """Weeks to seconds; of a value less precise than the span only whole larger parts count."""
         have, seconds = len(self.parts), amount * _SECONDS[word]
         if have < 3:
             days = int(seconds / _DAY)
             # as the specification has it: a month is 30 days, a year 365
-            return _months_later(self.parts, int(days / 30) if have == 2 else 12 * int(days / 365))
+            return _add_months(self.parts, int(days / 30) if have == 2 else 12 * int(days / 365))
         fine = {3: _DAY, 4: 3600, 5: 60}.get(have, 0)
         if fine:
             seconds = Decimal(int(seconds / fine) * fine)
         if self.name == "Time":
-            return _moved(self.parts, seconds, around=True)
-        return _moved(self.parts, seconds)
+            return _add_seconds(self.parts, seconds, around=True)
+        return _add_seconds(self.parts, seconds)
 
 
-def read(name: Named, text: str) -> Temporal | None:
+def read(name: TemporalType, text: str) -> Temporal | None:
     """A date, dateTime or time as it is written; None where it is none."""
-    return _read(name, text) if len(text) <= _LONGEST else None
+    return _read(name, text) if len(text) <= _MAX_TEXT_LENGTH else None
 
 
 @lru_cache(maxsize=4096)
-def _read(name: Named, text: str) -> Temporal | None:
+def _read(name: TemporalType, text: str) -> Temporal | None:
     match = _FORM.fullmatch(f"T{text}" if name == "Time" else text)
     if match is None or (match["year"] is None) != (name == "Time"):
         return None
@@ -185,14 +187,14 @@ def _is_real(parts: Parts) -> bool:
     return all(part < most for part, most in zip(parts[_HOUR:], (24, 60, 61), strict=False))
 
 
-def _compare(left: Parts, right: Parts) -> int | None:
+def _compare_parts(left: Parts, right: Parts) -> int | None:
     for one, other in zip(left, right, strict=False):
         if one != other:
             return -1 if one < other else 1
     return 0 if len(left) == len(right) else None
 
 
-def _moved(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Parts | None:
+def _add_seconds(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Parts | None:
     """The parts so many seconds later, as precise as before; `around` stays within the day."""
     year, month, day = (int(each) for each in parts[:3])
     hour, minute, second = (*parts[_HOUR:], 0, 0, 0)[:3]
@@ -208,7 +210,7 @@ def _moved(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Par
     return (moved.year, moved.month, moved.day, *clock)[: len(parts)]
 
 
-def _months_later(parts: Parts, months: int) -> Parts | None:
+def _add_months(parts: Parts, months: int) -> Parts | None:
     """So many months on; the last day of the month where the month has no such day."""
     if len(parts) == 1:
         year = int(parts[0]) + int(months / 12)
@@ -222,7 +224,7 @@ def _months_later(parts: Parts, months: int) -> Parts | None:
     return (years, month + 1, day, *parts[_HOUR:])
 
 
-def _written(name: Named, parts: Parts, offset: int | None) -> str:
+def _format(name: TemporalType, parts: Parts, offset: int | None) -> str:
     days = "-".join(f"{int(each):0{4 if i == 0 else 2}}" for i, each in enumerate(parts[:_HOUR]))
     clock = ":".join(
         f"{each:02}" if isinstance(each, int) else _seconds(each) for each in parts[_HOUR:]

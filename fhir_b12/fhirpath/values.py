@@ -8,19 +8,19 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from fhir_b12 import aliases
-from fhir_b12.fhirpath.temporal import DURATIONS, Named, Temporal, read
-from fhir_b12.fhirpath.types import Kind
+from fhir_b12.fhirpath.temporal import DURATIONS, Temporal, TemporalType, read
+from fhir_b12.fhirpath.types import TypeInfo
 from fhir_b12.units import Unit, UnitError, parse
 
 MAX_INTEGER = 2**31 - 1
 UCUM = aliases.UCUM
-_LONGEST_UNIT = 100  #: characters; nothing longer is UCUM
+_MAX_UNIT_LENGTH = 100  #: characters; nothing longer is UCUM
 Item = Any  #: Node, bool, int, Decimal, str, Temporal, Measure
 Items = list[Item]
-_MOMENTS: dict[str, Named] = {"Date": "Date", "DateTime": "DateTime", "Time": "Time"}
+_TEMPORAL_TYPES: dict[str, TemporalType] = {"Date": "Date", "DateTime": "DateTime", "Time": "Time"}
 
 
-class Purse(Protocol):
+class Budget(Protocol):
     """What work is paid from, so that it ends: see `run.Run`."""
 
     def spend(self, steps: int) -> None:
@@ -28,24 +28,24 @@ class Purse(Protocol):
         ...
 
 
-class Node:
+class DataNode:
     """A place in the data: the value there, its type, its companion, and where it stands.
 
     `value` is None for a primitive that has nothing but extensions.
     """
 
-    __slots__ = ("companion", "kind", "parent", "step", "value")
+    __slots__ = ("companion", "parent", "step", "type_info", "value")
 
     def __init__(
         self,
         value: Any,
-        kind: Kind,
+        type_info: TypeInfo,
         companion: dict[str, Any] | None = None,
-        parent: "Node | None" = None,
+        parent: "DataNode | None" = None,
         step: str | tuple[str, int] | None = None,
     ) -> None:
         self.value = value
-        self.kind = kind
+        self.type_info = type_info
         self.companion = companion
         self.parent = parent
         self.step = step
@@ -57,16 +57,16 @@ class Node:
         What stands below a primitive is in its companion: `("_birthDate", "extension", 0)`.
         """
         steps: list[str | int] = []
-        node: Node | None = self
+        node: DataNode | None = self
         while node is not None and node.step is not None:
             name, *index = (node.step,) if isinstance(node.step, str) else node.step
-            beside = node is not self and node.kind.primitive
-            steps += (*reversed(index), f"_{name}" if beside else name)
+            other = node is not self and node.type_info.is_primitive
+            steps += (*reversed(index), f"_{name}" if other else name)
             node = node.parent
         return tuple(reversed(steps))
 
     @property
-    def root(self) -> "Node":
+    def root(self) -> "DataNode":
         """The node at which its path begins."""
         node = self
         while node.parent is not None:
@@ -74,7 +74,7 @@ class Node:
         return node
 
 
-class Measure:
+class Quantity:
     """A quantity. `unit` is a code of its system, which may be a word of the calendar.
 
     `label` is the unit as FHIR's Quantity shows it; without a system nothing else is known.
@@ -93,7 +93,7 @@ class Measure:
     @property
     def ucum(self) -> Unit | None:
         """What the unit means; None where it is none of UCUM, or is not known here."""
-        if self.system != UCUM or self.unit in DURATIONS or len(self.unit) > _LONGEST_UNIT:
+        if self.system != UCUM or self.unit in DURATIONS or len(self.unit) > _MAX_UNIT_LENGTH:
             return None
         try:
             return parse(self.unit)
@@ -118,24 +118,24 @@ def system(item: Item) -> Item:
 
     An element that has none of those types, such as a HumanName, stays the node it is.
     """
-    if item.__class__ is not Node:
+    if item.__class__ is not DataNode:
         return item
-    kind, value = item.kind.system, item.value
-    if kind is None:
+    type_info, value = item.type_info.system, item.value
+    if type_info is None:
         return item
-    if kind == "String" or value is None:
+    if type_info == "String" or value is None:
         return value
-    if (name := _MOMENTS.get(kind)) is not None:
+    if (name := _TEMPORAL_TYPES.get(type_info)) is not None:
         found = read(name, value) if isinstance(value, str) else None
         return value if found is None else found
-    if kind == "Quantity":
-        return _measure(value) or item
-    if kind == "Decimal" and value.__class__ is int:
+    if type_info == "Quantity":
+        return _parse_quantity(value) or item
+    if type_info == "Decimal" and value.__class__ is int:
         return Decimal(value)
     return value
 
 
-def _measure(value: Any) -> Measure | None:
+def _parse_quantity(value: Any) -> Quantity | None:
     """FHIR's Quantity as one of FHIRPath, where it has a number.
 
     https://hl7.org/fhir/R4/fhirpath.html#quantity
@@ -150,47 +150,47 @@ def _measure(value: Any) -> Measure | None:
         for name in ("code", "system", "unit")
     )
     if code is None:
-        return Measure(Decimal(number), label or "1", None)
-    return Measure(Decimal(number), code, place, label)
+        return Quantity(Decimal(number), label or "1", None)
+    return Quantity(Decimal(number), code, place, label)
 
 
 def plain(item: Item) -> Any:
     """An item as JSON has it: what a caller gets."""
-    if item.__class__ is Node:
+    if item.__class__ is DataNode:
         return item.value
     if isinstance(item, Temporal):
         return item.text
-    return item.plain if isinstance(item, Measure) else item
+    return item.plain if isinstance(item, Quantity) else item
 
 
 def type_name(item: Item) -> tuple[str, str]:
     """Namespace and name of an item's type.  http://hl7.org/fhirpath/N1/#reflection"""
-    if item.__class__ is Node:
-        return "FHIR", item.kind.name
+    if item.__class__ is DataNode:
+        return "FHIR", item.type_info.name
     if isinstance(item, Temporal):
         return "System", item.name
     names = {bool: "Boolean", int: "Integer", Decimal: "Decimal", str: "String"}
     return "System", names.get(item.__class__, "Quantity")
 
 
-def key(item: Item, purse: Purse) -> object:
+def equality_key(item: Item, budget: Budget) -> object:
     """Something hashable that two items share where they are equal, and only there."""
     value = system(item)
-    kind = value.__class__
-    if kind is str or kind is int or kind is Decimal:
+    type_info = value.__class__
+    if type_info is str or type_info is int or type_info is Decimal:
         return value
-    if kind is Temporal:
+    if type_info is Temporal:
         return value.key()
-    if kind is Measure:
-        return _measure_key(value)
-    if kind is Node:
-        return ("node", _frozen(value.value, purse))
+    if type_info is Quantity:
+        return _quantity_key(value)
+    if type_info is DataNode:
+        return ("node", _freeze(value.value, budget))
     if value is None:
-        return ("none", _frozen(item.companion, purse))
-    return (kind.__name__, _frozen(value, purse))
+        return ("none", _freeze(item.companion, budget))
+    return (type_info.__name__, _freeze(value, budget))
 
 
-def _measure_key(value: Measure) -> object:
+def _quantity_key(value: Quantity) -> object:
     unit = value.ucum
     if unit is None or unit.offset:
         return ("quantity", value.system, value.unit, value.value)
@@ -198,18 +198,18 @@ def _measure_key(value: Measure) -> object:
     return ("quantity", scaled, *sorted(unit.dimension.items()))
 
 
-def _frozen(value: Any, purse: Purse) -> object:
+def _freeze(value: Any, budget: Budget) -> object:
     """A JSON value as something that can be hashed; the order of names does not count."""
     if isinstance(value, dict):
-        purse.spend(len(value))
-        return frozenset((name, _frozen(each, purse)) for name, each in value.items())
+        budget.spend(len(value))
+        return frozenset((name, _freeze(each, budget)) for name, each in value.items())
     if isinstance(value, list):
-        purse.spend(len(value))
-        return tuple(_frozen(each, purse) for each in value)
+        budget.spend(len(value))
+        return tuple(_freeze(each, budget) for each in value)
     return ("bool", value) if isinstance(value, bool) else value
 
 
-def keys(items: Items, purse: Purse) -> set[object]:
+def equality_keys(items: Items, budget: Budget) -> set[object]:
     """The keys of a collection."""
-    purse.spend(len(items))
-    return {key(each, purse) for each in items}
+    budget.spend(len(items))
+    return {equality_key(each, budget) for each in items}

@@ -338,7 +338,7 @@ def _element_names(path: str) -> frozenset[str]:
 
 def _holds(expression: str, owner: Owner, context: ResourceContext) -> bool:
     try:
-        result: bool = compiled(expression).holds(
+        result: bool = compiled(expression).is_satisfied(
             owner.node, content_type(owner.path), FhirPathEnvironment.of(context)
         )
     except FhirPathError:  # R4 itself uses %extension, which FHIRPath does not define

@@ -114,7 +114,7 @@ def _evaluate(
 ) -> Iterator[tuple[Any, str]]:
     """Yield the values of an expression, with their types."""
     try:
-        nodes = expression.places(resource, resource_type, fhirpath.Alone(resource))
+        nodes = expression.locate(resource, resource_type, fhirpath.StandaloneEnvironment(resource))
     except (fhirpath.FhirPathError, AttributeError, TypeError, KeyError):
         return  # a malformed resource has no such value
     for node in nodes:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_b12 import fhirpath
-from fhir_b12.fhirpath import Alone, FhirPathError
+from fhir_b12.fhirpath import FhirPathError, StandaloneEnvironment
 from fhir_b12.fhirpath.function_registry import FUNCTIONS
 
 PATIENT = {
@@ -135,7 +135,8 @@ SIGNS = [
     "contains",
 ]
 CALLS = [
-    (name, each.least, len(each.given), each.given) for name, each in sorted(FUNCTIONS.items())
+    (name, each.min_arguments, len(each.arguments), each.arguments)
+    for name, each in sorted(FUNCTIONS.items())
 ]
 
 
@@ -143,10 +144,10 @@ def calls(inner):
     """A function with as many arguments as it takes."""
 
     def of(call):
-        name, least, most, modes = call
+        name, min_arguments, most, modes = call
         kinds = st.sampled_from(["Quantity", "string", "System.String", "Patient"])
         given_ = [kinds if mode == "type" else inner for mode in modes]
-        return st.integers(least, most).flatmap(
+        return st.integers(min_arguments, most).flatmap(
             lambda count: st.tuples(inner, *given_[:count]).map(
                 lambda parts: f"({parts[0]}).{name}({', '.join(parts[1:])})"
             )
@@ -165,7 +166,9 @@ def evaluate(expression, resource=PATIENT):
     """Evaluate an expression; return the result or the refusal."""
     try:
         compiled = fhirpath.compile(expression)
-        return compiled.evaluate(resource, resource["resourceType"], Alone(resource))
+        return compiled.evaluate(
+            resource, resource["resourceType"], StandaloneEnvironment(resource)
+        )
     except FhirPathError as error:
         return error
 
@@ -174,9 +177,11 @@ def run(expression, resource=PATIENT):
     """A result or a refusal: anything else fails the test."""
     try:
         compiled = fhirpath.compile(expression)
-        compiled.holds(resource, resource["resourceType"], Alone(resource))
-        compiled.places(resource, resource["resourceType"], Alone(resource))
-        return compiled.evaluate(resource, resource["resourceType"], Alone(resource))
+        compiled.is_satisfied(resource, resource["resourceType"], StandaloneEnvironment(resource))
+        compiled.locate(resource, resource["resourceType"], StandaloneEnvironment(resource))
+        return compiled.evaluate(
+            resource, resource["resourceType"], StandaloneEnvironment(resource)
+        )
     except FhirPathError as error:
         return error
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from fhir_b12 import fhirpath
-from fhir_b12.fhirpath import Alone, FhirPathError
+from fhir_b12.fhirpath import FhirPathError, StandaloneEnvironment
 
 TABLES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 
 
-class Clinic(Alone):
+class Clinic(StandaloneEnvironment):
     """What surrounds the resource of the cases: a clock, one value set, one profile."""
 
     now = datetime(2026, 3, 9, 9, 15, 30, tzinfo=UTC)

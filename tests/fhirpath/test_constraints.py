@@ -9,9 +9,9 @@ import pytest
 
 from fhir_b12 import fhirpath, jsonio
 from fhir_b12.definitions import R4
-from fhir_b12.fhirpath import Alone, FhirPathError
-from fhir_b12.fhirpath.evaluation import Run, children, kind_of
-from fhir_b12.fhirpath.values import Node
+from fhir_b12.fhirpath import FhirPathError, StandaloneEnvironment
+from fhir_b12.fhirpath.evaluation import Evaluation, children, type_of_resource
+from fhir_b12.fhirpath.values import DataNode
 
 PACKAGES = ["hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0"]
 #: Rules of R4 that valid examples break as they are written, and why.
@@ -61,18 +61,18 @@ def faults(expressions):
 
 def broken(node, around):
     """The key of each rule of gravity error that does not hold at a node or below it."""
-    if node.kind.resource and node.parent is not None:
-        inner = Alone(node.value)
-        if node.parent.kind.resource:  # contained
+    if node.type_info.is_resource and node.parent is not None:
+        inner = StandaloneEnvironment(node.value)
+        if node.parent.type_info.is_resource:  # contained
             inner.root_resource = around.root_resource
         around = inner
-    for place in {node.kind.path, *node.kind.lineage}:
+    for place in {node.type_info.path, *node.type_info.ancestors}:
         for key, rule in by_place().get(place, {}).items():
             expression = fhirpath.compile(rule.expression)
-            facts = (node.value, node.kind.path, around, node.companion)
-            if rule.severity == "error" and not expression.holds(*facts):
+            facts = (node.value, node.type_info.path, around, node.companion)
+            if rule.severity == "error" and not expression.is_satisfied(*facts):
                 yield key
-    for child in children([node], Run(node, around)):
+    for child in children([node], Evaluation(node, around)):
         yield from broken(child, around)
 
 
@@ -85,7 +85,9 @@ def test_the_invariants_hold_of_the_official_examples(fixtures):
     found = set()
     for path in sorted((fixtures / "r4-examples").rglob("*.json")):
         resource = jsonio.loads(path.read_bytes())
-        found |= set(broken(Node(resource, kind_of(resource)), Alone(resource)))
+        found |= set(
+            broken(DataNode(resource, type_of_resource(resource)), StandaloneEnvironment(resource))
+        )
     assert found == set(EXCEPTIONS)
 
 
@@ -107,26 +109,26 @@ def test_the_constraints_of_us_core_hold_of_its_examples(fixtures):
     for path in sorted((fixtures / "us-core").rglob("*.json")):
         resource = jsonio.loads(path.read_bytes())
         for url in resource.get("meta", {}).get("profile", ()):
-            for key, holds in judged(resource, known.get(url.partition("|")[0])):
+            for key, is_satisfied in judged(resource, known.get(url.partition("|")[0])):
                 checked.add(key)
-                found |= set() if holds else {key, path.name}
+                found |= set() if is_satisfied else {key, path.name}
     assert (checked, found) == (set(OF_US_CORE), set())
 
 
 def judged(resource, profile):
     """Key and outcome of each constraint a profile adds to elements that are no slices."""
     core = {each.expression for each in stated()}
-    around = Alone(resource)
+    around = StandaloneEnvironment(resource)
     for element in profile["snapshot"]["element"] if profile else ():
         if ":" in element["id"]:
             continue
         _, _, path = element["path"].partition(".")
         where = fhirpath.compile(path.replace("[x]", "") or "$this")
-        for place in where.places(resource, resource["resourceType"], around):
+        for place in where.locate(resource, resource["resourceType"], around):
             for each in element.get("constraint", ()):
                 if (expression := each.get("expression")) and expression not in core:
-                    facts = (place.value, place.kind, around, place.companion)
-                    yield each["key"], fhirpath.compile(expression).holds(*facts)
+                    facts = (place.value, place.type_path, around, place.companion)
+                    yield each["key"], fhirpath.compile(expression).is_satisfied(*facts)
 
 
 def profiles(fixtures, name):

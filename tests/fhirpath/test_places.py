@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from fhir_b12 import fhirpath
-from fhir_b12.fhirpath import Alone, FhirPathError, Place
+from fhir_b12.fhirpath import FhirPathError, LocatedValue, StandaloneEnvironment
 
 OBSERVATION = {
     "resourceType": "Observation",
@@ -22,7 +22,9 @@ PATIENT = OBSERVATION["contained"][0]
 
 
 def places(expression, node=OBSERVATION, kind="Observation", companion=None):
-    return fhirpath.compile(expression).places(node, kind, Alone(OBSERVATION), companion)
+    return fhirpath.compile(expression).locate(
+        node, kind, StandaloneEnvironment(OBSERVATION), companion
+    )
 
 
 def paths(expression, *where):
@@ -54,32 +56,36 @@ def test_a_discriminator_finds_its_places(discriminator, found):
 
 def test_a_place_tells_value_type_and_companion():
     assert places("status") == [
-        Place(("status",), "final", "code", "code", {"id": "s"}, OBSERVATION)
+        LocatedValue(("status",), "final", "code", "code", {"id": "s"}, OBSERVATION)
     ]
 
 
 def test_a_primitive_with_extensions_alone_has_no_value():
     companion = OBSERVATION["_issued"]
     assert places("issued") == [
-        Place(("issued",), None, "instant", "instant", companion, OBSERVATION)
+        LocatedValue(("issued",), None, "instant", "instant", companion, OBSERVATION)
     ]
 
 
 def test_a_backbone_element_tells_the_path_of_its_definition():
-    assert [(each.type, each.kind) for each in places("component")] == [
+    assert [(each.type, each.type_path) for each in places("component")] == [
         ("BackboneElement", "Observation.component")
     ] * 2
 
 
 def test_what_a_reference_leads_to_begins_a_path_of_its_own():
-    assert places("subject.resolve()") == [Place((), PATIENT, "Patient", "Patient", None, PATIENT)]
+    assert places("subject.resolve()") == [
+        LocatedValue((), PATIENT, "Patient", "Patient", None, PATIENT)
+    ]
     assert [(each.path, each.origin) for each in places("subject.resolve().name.given")] == [
         (("name", 0, "given", 0), PATIENT)
     ]
 
 
 def test_a_computed_value_has_neither_path_nor_origin():
-    assert places("component.count()") == [Place(None, 2, "System.Integer", "System.Integer")]
+    assert places("component.count()") == [
+        LocatedValue(None, 2, "System.Integer", "System.Integer")
+    ]
 
 
 def test_an_evaluation_may_begin_within_a_resource():
@@ -96,7 +102,9 @@ def test_an_evaluation_may_begin_at_a_primitive():
 def test_an_evaluation_may_begin_at_a_spelling_of_a_choice():
     expression = fhirpath.compile("$this is Quantity and value > 1")
     node = OBSERVATION["component"][1]["valueQuantity"]
-    assert expression.holds(node, "Observation.component.valueQuantity", Alone(OBSERVATION))
+    assert expression.is_satisfied(
+        node, "Observation.component.valueQuantity", StandaloneEnvironment(OBSERVATION)
+    )
 
 
 def test_a_type_that_r4_has_not_is_told():
@@ -122,12 +130,15 @@ def test_a_type_that_r4_has_not_is_told():
 )
 def test_a_constraint_holds_where_the_reference_says_so(expression, holds):
     assert (
-        fhirpath.compile(expression).holds(OBSERVATION, "Observation", Alone(OBSERVATION)) is holds
+        fhirpath.compile(expression).is_satisfied(
+            OBSERVATION, "Observation", StandaloneEnvironment(OBSERVATION)
+        )
+        is holds
     )
 
 
 def test_the_resource_and_its_container_are_told_apart():
-    around = Alone(PATIENT)
+    around = StandaloneEnvironment(PATIENT)
     around.root_resource = OBSERVATION
     expression = fhirpath.compile("%resource.name.given | %rootResource.status")
     assert expression.evaluate(PATIENT, "Patient", around) == ["Ada", "final"]
@@ -135,12 +146,14 @@ def test_the_resource_and_its_container_are_told_apart():
 
 def test_without_a_clock_there_is_no_now():
     with pytest.raises(FhirPathError, match="no clock"):
-        fhirpath.compile("now()").evaluate(OBSERVATION, "Observation", Alone(OBSERVATION))
+        fhirpath.compile("now()").evaluate(
+            OBSERVATION, "Observation", StandaloneEnvironment(OBSERVATION)
+        )
 
 
 def test_traces_reach_who_listens():
     heard = []
-    around = Alone(OBSERVATION)
+    around = StandaloneEnvironment(OBSERVATION)
     around.trace = lambda name, values: heard.append((name, values))
     fhirpath.compile("code.coding.trace('codes', code).count()").evaluate(
         OBSERVATION, "Observation", around
@@ -149,7 +162,7 @@ def test_traces_reach_who_listens():
 
 
 def test_the_surroundings_may_judge_a_narrative():
-    around = Alone(OBSERVATION)
+    around = StandaloneEnvironment(OBSERVATION)
     around.html_checks = lambda text: text == "good"
     check = fhirpath.compile("htmlChecks()")
-    assert [check.holds(text, "xhtml", around) for text in ("good", "bad")] == [True, False]
+    assert [check.is_satisfied(text, "xhtml", around) for text in ("good", "bad")] == [True, False]

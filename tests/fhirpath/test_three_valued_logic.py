@@ -6,7 +6,7 @@ T is true, F is false and - is empty. A table's rows are the left operand, its c
 import pytest
 
 from fhir_b12 import fhirpath
-from fhir_b12.fhirpath import Alone
+from fhir_b12.fhirpath import StandaloneEnvironment
 
 PATIENT = {"resourceType": "Patient", "active": True, "deceasedBoolean": False}
 #: Each operand in several spellings: literals, an element, an operator and a function.
@@ -31,7 +31,7 @@ CELLS = [
 
 
 def evaluate(expression):
-    return fhirpath.compile(expression).evaluate(PATIENT, "Patient", Alone(PATIENT))
+    return fhirpath.compile(expression).evaluate(PATIENT, "Patient", StandaloneEnvironment(PATIENT))
 
 
 @pytest.mark.parametrize(("left", "operator", "right", "result"), CELLS)
@@ -47,7 +47,9 @@ def test_a_constraint_is_satisfied_if_the_result_is_true(left, operator, right, 
     for one in SPELLINGS[left]:
         for other in SPELLINGS[right]:
             expression = fhirpath.compile(f"{one} {operator} {other}")
-            assert expression.holds(PATIENT, "Patient", Alone(PATIENT)) is (result == "T")
+            assert expression.is_satisfied(PATIENT, "Patient", StandaloneEnvironment(PATIENT)) is (
+                result == "T"
+            )
 
 
 @pytest.mark.parametrize(

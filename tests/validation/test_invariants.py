@@ -208,7 +208,7 @@ def unlike(resource):
         if not rule.expression or rule.key.startswith("txt-"):
             continue
         try:
-            holds = fhirpath.compile(rule.expression).holds(node, path, Around(context))
+            holds = fhirpath.compile(rule.expression).is_satisfied(node, path, Around(context))
         except fhirpath.FhirPathError:
             holds = None
         if holds != FUNCTIONS[rule.key](node, context):

@@ -182,7 +182,7 @@ def constraint(
         if only_type is not None and not is_subtype(item.type, only_type):
             return
         try:
-            is_satisfied = expression.holds(
+            is_satisfied = expression.is_satisfied(
                 item.value, item.type, FhirPathEnvironment.of(context), item.companion
             )
         except FhirPathError as error:

@@ -50,7 +50,9 @@ def test_the_quick_way_along_names_finds_what_fhirpath_finds(resources):
             if not is_simple(path.text):
                 continue
             expression = path.text.replace("as(DateTime)", "as(dateTime)")
-            places = fhirpath.compile(expression).places(resource, kind, fhirpath.Alone(resource))
+            places = fhirpath.compile(expression).locate(
+                resource, kind, fhirpath.StandaloneEnvironment(resource)
+            )
             slow = sorted(
                 json.dumps(each.value, default=str, sort_keys=True)
                 for each in places
