@@ -95,7 +95,7 @@ def _report_unit_problem(
         value=format_quantity(quantity),
         expected=problem.expected,
         actual=problem.actual,
-        code=f", as {problem.sibling} does" if problem.sibling else "",
+        code=f" ({problem.sibling})" if problem.sibling else "",
     )
 
 
