@@ -64,8 +64,8 @@ def test_what_a_table_writes_keeps_its_profile(kind, data):
 
 
 def test_the_package_is_the_same_each_time_and_opens(tmp_path):
-    first = package.packed(package.files())
-    assert first == package.packed(package.files())
+    first = package.pack_files(package.files())
+    assert first == package.pack_files(package.files())
     file = tmp_path / package.file_name()
     file.write_bytes(first)
     opened = open_package(file)
@@ -87,7 +87,7 @@ def test_every_file_of_the_package_is_valid_by_our_own_validator():
 @pytest.mark.slow
 def test_the_reference_finds_no_error_in_the_package(tmp_path):
     file = tmp_path / package.file_name()
-    file.write_bytes(package.packed(package.files()))
+    file.write_bytes(package.pack_files(package.files()))
     texts = {
         name: text.decode()
         for name, text in package.files().items()
@@ -100,7 +100,7 @@ def test_the_reference_finds_no_error_in_the_package(tmp_path):
 @pytest.mark.slow
 def test_the_reference_finds_no_error_in_500_resources_we_write(tmp_path):
     file = tmp_path / package.file_name()
-    file.write_bytes(package.packed(package.files()))
+    file.write_bytes(package.pack_files(package.files()))
     questions = [
         {"text": jsonio.dumps(to_fhir(record)).decode(), "profiles": [profile_of(kind)]}
         for kind in KINDS

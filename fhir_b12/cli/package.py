@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from fhir_b12.cli.streams import is_device, sink
-from fhir_b12.guide.package import file_name, files, packed
+from fhir_b12.guide.package import file_name, files, pack_files
 
 
 def package(arguments: Namespace) -> int:
@@ -16,7 +16,7 @@ def package(arguments: Namespace) -> int:
     if not is_file:
         target.parent.mkdir(parents=True, exist_ok=True)
     with sink(str(target)) as stream:
-        stream.write(packed(files()))
+        stream.write(pack_files(files()))
     if wanted != "-":
         sys.stdout.write(f"{target}\n")
     return 0

@@ -1,4 +1,4 @@
-"""What the guide defines: profiles, extensions, value sets, code systems, concept maps.
+"""Definitions of the guide: profiles, extensions, value sets, code systems and concept maps.
 
 https://hl7.org/fhir/R4/conformance-module.html
 """
@@ -17,7 +17,7 @@ from fhir_b12.mapping.table import Table
 
 Resource = dict[str, Any]
 
-#: Order of what all these resources say of themselves; the rest follows as it stands.
+#: Order of the elements that all definitions have; the others follow in their own order.
 _HEAD = (
     "resourceType", "id", "url", "version", "name", "title", "status", "experimental", "date",
     "publisher", "description", "copyright",
@@ -26,32 +26,42 @@ _HEAD = (
 
 @cache
 def settings() -> dict[str, Any]:
-    """What `profiles/guide.toml` says."""
+    """Return the content of `profiles/guide.toml`."""
     return tomllib.loads(data.read(data.profiles(), "guide.toml").decode("utf-8"))
 
 
-def published(resource: Resource, **facts: Any) -> Resource:
-    """A definition with version, date and publisher of the guide."""
-    known = settings()
-    stamp = {"version": known["version"], "date": known["date"], "publisher": known["publisher"]}
-    whole = {"experimental": False, **stamp, **resource, **facts}
-    return {name: whole[name] for name in _HEAD if name in whole} | whole
+def publish(resource: Resource, **elements: Any) -> Resource:
+    """Return a definition with version, date and publisher of the guide.
+
+    Args:
+        resource: The definition.
+        **elements: More elements of it; they replace its own.
+
+    """
+    guide = settings()
+    stamp = {"version": guide["version"], "date": guide["date"], "publisher": guide["publisher"]}
+    definition = {"experimental": False, **stamp, **resource, **elements}
+    return {name: definition[name] for name in _HEAD if name in definition} | definition
 
 
 def profiles() -> list[Resource]:
-    """The StructureDefinitions of `profiles/`, differentials: profiles and extensions."""
-    return [each for each in _stored() if each["resourceType"] == "StructureDefinition"]
+    """Return the profiles and extensions of `profiles/`, as differentials."""
+    return [
+        resource for resource in _read_all() if resource["resourceType"] == "StructureDefinition"
+    ]
 
 
 def terminology() -> list[Resource]:
-    """CodeSystems, ValueSets and ConceptMaps: those stored, then those of every code table."""
-    stored = [each for each in _stored() if each["resourceType"] != "StructureDefinition"]
-    return stored + [made for name in codes.tables() for made in _exported(name)]
+    """Return CodeSystems, ValueSets and ConceptMaps: those of `profiles/`, then of code tables."""
+    files = [
+        resource for resource in _read_all() if resource["resourceType"] != "StructureDefinition"
+    ]
+    return files + [resource for name in codes.tables() for resource in _export_table(name)]
 
 
-def _stored() -> list[Resource]:
+def _read_all() -> list[Resource]:
     names = sorted(file.name for file in data.profiles().iterdir() if file.name.endswith(".json"))
-    return [published(_read(name)) for name in names]
+    return [publish(_read(name)) for name in names]
 
 
 def _read(name: str) -> Resource:
@@ -64,8 +74,8 @@ def _read(name: str) -> Resource:
     try:
         resource = loads(data.read(data.profiles(), name))
     except JsonError as error:
-        slips = (f"profiles/{name}: {_located(issue)}{issue.message}" for issue in error.issues)
-        raise data.TableError("\n".join(slips)) from error
+        faults = (f"profiles/{name}: {_located(issue)}{issue.message}" for issue in error.issues)
+        raise data.TableError("\n".join(faults)) from error
     if not isinstance(resource, dict):
         raise data.TableError(f"profiles/{name}: is not a JSON object: write one definition")
     for key in ("resourceType", "url"):
@@ -78,65 +88,66 @@ def _located(issue: Issue) -> str:
     return "" if issue.line is None else f"line {issue.line}, column {issue.column}: "
 
 
-def _exported(name: str) -> Iterator[Resource]:
+def _export_table(name: str) -> Iterator[Resource]:
+    """Yield CodeSystem, ValueSet and ConceptMap of a code table."""
     words = name.replace("_", " ")
-    kinds = (
+    exports = (
         (codes.code_system(name), "our own keys"),
         (codes.value_set(name), "the codes that mean them"),
         (codes.concept_map(name), "our keys to the codes that mean them"),
     )
-    for resource, what in kinds:
+    for resource, title in exports:
         if resource["resourceType"] == "ConceptMap" and "group" not in resource:
             continue  # no concept of this table has a code
         pascal = "".join(word.capitalize() for word in words.split())
-        facts = {
+        elements = {
             "id": name.replace("_", "-"),
             "name": f"{pascal}{resource['resourceType']}",
-            "title": f"{words.capitalize()}: {what}",
-            "description": _says(name),
+            "title": f"{words.capitalize()}: {title}",
+            "description": _first_comment(name),
         }
-        yield published(resource, **facts, **_owners(resource))
+        yield publish(resource, **elements, **_copyright(resource))
 
 
-def _says(name: str) -> str:
-    """The first line of a code table: what it holds."""
+def _first_comment(name: str) -> str:
+    """Return the first line of a code table, which describes it."""
     first, _, _ = data.read(data.mappings().joinpath("codes"), f"{name}.toml").partition(b"\n")
     return first.decode("utf-8").removeprefix("#").strip()
 
 
-def _owners(resource: Resource) -> Resource:
-    """The words that the owners of the codes ask for."""
-    groups = resource.get("group", ())
-    used = {each["target"] for each in groups}
-    used |= {each["system"] for each in resource.get("compose", {}).get("include", ())}
-    said = [words for system, words in settings()["copyright"].items() if system in used]
-    return {"copyright": " ".join(said)} if said else {}
+def _copyright(resource: Resource) -> Resource:
+    """Return the copyright element that the owners of the used code systems require."""
+    systems = {group["target"] for group in resource.get("group", ())}
+    systems |= {include["system"] for include in resource.get("compose", {}).get("include", ())}
+    notices = [text for system, text in settings()["copyright"].items() if system in systems]
+    return {"copyright": " ".join(notices)} if notices else {}
 
 
-def of_record(profile: Resource) -> Resource:
-    """A profile with, beside each element, the fields of the record that it is written from.
+def with_record_mapping(profile: Resource) -> Resource:
+    """Return a profile with ElementDefinition.mapping: the record fields of each element.
 
     https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.mapping
     """
-    table = _tables().get(profile["url"])
+    table = _tables_by_profile().get(profile["url"])
     if table is None:
         return profile
     record = f"{table.record.__name__} of fhir_b12.records"
     fields = _fields(table)
     elements = [
-        element | ({"mapping": [_place(fields[element["id"]])]} if element["id"] in fields else {})
+        element
+        | ({"mapping": [_mapping_row(fields[element["id"]])]} if element["id"] in fields else {})
         for element in profile["differential"]["element"]
     ]
     mapping = [{"identity": "record", "name": record}]
     return {**profile, "mapping": mapping, "differential": {"element": elements}}
 
 
-def _place(fields: list[str]) -> dict[str, str]:
+def _mapping_row(fields: list[str]) -> dict[str, str]:
     return {"identity": "record", "map": ", ".join(fields)}
 
 
 @cache
-def _tables() -> dict[str, Table]:
+def _tables_by_profile() -> dict[str, Table]:
     return {
         table.profile: table
         for table in map(tables.load, tables.ORDER)
@@ -145,12 +156,12 @@ def _tables() -> dict[str, Table]:
 
 
 def _fields(table: Table) -> dict[str, list[str]]:
-    """Each element that a table writes, as R4 defines it, and the fields that it comes from."""
-    found: dict[str, list[str]] = {}
+    """Return the record fields of each element that a table writes, by the element's path in R4."""
+    fields: dict[str, list[str]] = {}
     pairs = [(way.element, row.field) for row in table.rows for way in row.ways[:1]]
     pairs += [(link.element, link.field) for link in table.links]
     for element, field in pairs:
         known = R4.element(f"{table.resource}.{element}")
         assert known is not None
-        found.setdefault(known.defined, []).append(f"{table.record.__name__}.{field}")
-    return found
+        fields.setdefault(known.defined, []).append(f"{table.record.__name__}.{field}")
+    return fields

@@ -1,4 +1,4 @@
-"""Examples: the demo's record by `to_fhir`, each claiming its profile.
+"""Examples of the guide: the demo's record by `to_fhir`, with profiles declared.
 
 https://hl7.org/fhir/R4/examplescenario.html
 """
@@ -17,18 +17,25 @@ BUNDLE = "https://fhir-b12.org/StructureDefinition/b12-therapy-bundle"
 
 
 def examples() -> list[tuple[Resource, str]]:
-    """Each example with what it shows: single records, then the whole course as a transaction."""
-    course = _course()
-    known = {name.value: record for record in course for name in names(record)}
-    made = [
-        (_example(known[each["identifier"]], each["identifier"]), each["says"])
-        for each in settings()["example"]
+    """Return each example with its description: single records, then the whole course as Bundle."""
+    course = _read_course()
+    records = {name.value: record for record in course for name in names(record)}
+    single = [
+        (_build_example(records[row["identifier"]], row["identifier"]), row["description"])
+        for row in settings()["example"]
     ]
-    whole = settings()["bundle"]
-    return [*made, (_claiming(to_bundle(course), whole["id"], BUNDLE), whole["says"])]
+    row = settings()["bundle"]
+    bundle = _declare_profile(to_bundle(course), row["id"], BUNDLE)
+    return [*single, (bundle, row["description"])]
 
 
-def _course() -> TherapyRecord:
+def _read_course() -> TherapyRecord:
+    """Read the demo's record.
+
+    Raises:
+        JsonError: The file is not a valid record.
+
+    """
     record, issues = plain.from_plain(
         loads(data.read(data.mappings().joinpath("demo"), "course.json"))
     )
@@ -37,14 +44,18 @@ def _course() -> TherapyRecord:
     return record
 
 
-def _example(record: Record, identifier: str) -> Resource:
+def _build_example(record: Record, identifier: str) -> Resource:
     resource = to_fhir(record)
     lens = lens_for(resource)
     assert lens is not None
     assert lens.table.profile is not None
-    return _claiming(resource, identifier.lower(), lens.table.profile)
+    return _declare_profile(resource, identifier.lower(), lens.table.profile)
 
 
-def _claiming(resource: Resource, name: str, profile: str) -> Resource:
-    kind = resource["resourceType"]
-    return {"resourceType": kind, "id": name, "meta": {"profile": [profile]}} | resource
+def _declare_profile(resource: Resource, resource_id: str, profile: str) -> Resource:
+    resource_type = resource["resourceType"]
+    return {
+        "resourceType": resource_type,
+        "id": resource_id,
+        "meta": {"profile": [profile]},
+    } | resource

@@ -1,4 +1,4 @@
-"""What the guide is made of, and what the facade is to offer.
+"""ImplementationGuide and CapabilityStatement of the guide.
 
 https://hl7.org/fhir/R4/implementationguide.html https://hl7.org/fhir/R4/capabilitystatement.html
 """
@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/implementationguide.html https://hl7.org/fhir/R4/capabil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fhir_b12.guide.definitions import profiles, published, settings
+from fhir_b12.guide.definitions import profiles, publish, settings
 
 Resource = dict[str, Any]
 _SMART = {
@@ -18,28 +18,34 @@ _SMART = {
 def implementation_guide(
     defined: Iterable[Resource], examples: Iterable[tuple[Resource, str]]
 ) -> Resource:
-    """The list of all that is in the package."""
-    known = settings()
-    name = known["package"]
-    listed = [*map(_defined, defined), *(_shown(*example) for example in examples)]
-    return published(
+    """Return the ImplementationGuide, which lists all resources of the package.
+
+    Args:
+        defined: The definitions.
+        examples: The examples, each with its description.
+
+    """
+    guide = settings()
+    name = guide["package"]
+    rows = [*map(_definition_row, defined), *(_example_row(*example) for example in examples)]
+    return publish(
         {
             "resourceType": "ImplementationGuide",
             "id": name,
-            "url": f"{known['canonical']}/ImplementationGuide/{name}",
+            "url": f"{guide['canonical']}/ImplementationGuide/{name}",
             "status": "active",
             "packageId": name,
-            "license": known["license"],
+            "license": guide["license"],
             "fhirVersion": ["4.0.1"],
-            "definition": {"resource": listed},
+            "definition": {"resource": rows},
         },
-        name=known["name"],
-        title=known["title"],
-        description=known["description"],
+        name=guide["name"],
+        title=guide["title"],
+        description=guide["description"],
     )
 
 
-def _defined(resource: Resource) -> Resource:
+def _definition_row(resource: Resource) -> Resource:
     return {
         "reference": {"reference": f"{resource['resourceType']}/{resource['id']}"},
         "name": resource["title"],
@@ -48,32 +54,32 @@ def _defined(resource: Resource) -> Resource:
     }
 
 
-def _shown(resource: Resource, says: str) -> Resource:
+def _example_row(resource: Resource, description: str) -> Resource:
     return {
         "reference": {"reference": f"{resource['resourceType']}/{resource['id']}"},
-        "name": says,
+        "name": description,
         "exampleCanonical": resource["meta"]["profile"][0],
     }
 
 
 def capability_statement() -> Resource:
-    """What the facade is to offer: requirements, no description of a running system."""
-    known = settings()
-    asked = known["facade"]
+    """Return the requirements on a server; a running server describes itself."""
+    guide = settings()
+    facade = guide["facade"]
     rest = {
         "mode": "server",
-        "documentation": asked["documentation"],
-        "security": {"service": [{"coding": [_SMART]}], "description": asked["security"]},
-        "resource": list(_types(asked)),
-        "interaction": [{"code": code} for code in asked["whole_can"]],
-        "searchParam": [{"name": name, **row} for name, row in asked["search"].items()],
-        "operation": _operations(asked["everywhere"]),
+        "documentation": facade["documentation"],
+        "security": {"service": [{"coding": [_SMART]}], "description": facade["security"]},
+        "resource": list(_resource_rows(facade)),
+        "interaction": [{"code": code} for code in facade["system_interactions"]],
+        "searchParam": [{"name": name, **row} for name, row in facade["search"].items()],
+        "operation": _operations(facade["system_operations"]),
     }
-    return published(
+    return publish(
         {
             "resourceType": "CapabilityStatement",
-            "id": asked["id"],
-            "url": f"{known['canonical']}/CapabilityStatement/{asked['id']}",
+            "id": facade["id"],
+            "url": f"{guide['canonical']}/CapabilityStatement/{facade['id']}",
             "name": "B12Facade",
             "status": "active",
             "kind": "requirements",
@@ -82,32 +88,33 @@ def capability_statement() -> Resource:
             "patchFormat": ["application/json-patch+json"],
             "rest": [rest],
         },
-        title=asked["title"],
-        description=asked["description"],
+        title=facade["title"],
+        description=facade["description"],
     )
 
 
-def _types(asked: Resource) -> Iterator[Resource]:
-    """Each type with what can be done to it: ours, those beside, those only read."""
-    ours: dict[str, list[str]] = {}
+def _resource_rows(facade: Resource) -> Iterator[Resource]:
+    """Yield each resource type with its interactions: profiled, supported and read-only ones."""
+    urls_by_type: dict[str, list[str]] = {}
     for profile in profiles():
         if profile["kind"] == "resource" and profile["type"] != "Bundle":
-            ours.setdefault(profile["type"], []).append(profile["url"])
-    for kind in sorted({*ours, *asked["beside"], *asked["read_only"]}):
-        kept = kind not in asked["read_only"]
-        row: Resource = {"type": kind}
-        if kind in ours:
-            row["supportedProfile"] = ours[kind]
-        row["interaction"] = [{"code": c} for c in asked["kept_can" if kept else "all_can"]]
-        if kept:
-            row |= _KEPT
-        if kind in asked["operations"]:
-            row["operation"] = _operations(asked["operations"][kind])
+            urls_by_type.setdefault(profile["type"], []).append(profile["url"])
+    for type_ in sorted({*urls_by_type, *facade["supported"], *facade["read_only"]}):
+        is_writable = type_ not in facade["read_only"]
+        row: Resource = {"type": type_}
+        if type_ in urls_by_type:
+            row["supportedProfile"] = urls_by_type[type_]
+        interactions = "interactions" if is_writable else "read_only_interactions"
+        row["interaction"] = [{"code": code} for code in facade[interactions]]
+        if is_writable:
+            row |= _WRITABLE
+        if type_ in facade["operations"]:
+            row["operation"] = _operations(facade["operations"][type_])
         yield row
 
 
 #: https://hl7.org/fhir/R4/http.html
-_KEPT = {
+_WRITABLE = {
     "versioning": "versioned-update",
     "readHistory": True,
     "updateCreate": True,

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from fhir_b12.guide.definitions import of_record, profiles, settings, terminology
+from fhir_b12.guide.definitions import profiles, settings, terminology, with_record_mapping
 from fhir_b12.guide.resources import capability_statement
 from fhir_b12.jsonio import dumps
 from fhir_b12.server.store import Version
@@ -30,7 +30,7 @@ def definitions_by_id(resource_type: str) -> dict[str, Version]:
 @cache
 def definitions() -> tuple[Json, ...]:
     """Return all definitions that ship with the library, as JSON."""
-    return (*map(of_record, profiles()), *terminology(), capability_statement())
+    return (*map(with_record_mapping, profiles()), *terminology(), capability_statement())
 
 
 def _as_version(resource: Json) -> Version:

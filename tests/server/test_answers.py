@@ -135,7 +135,7 @@ def test_an_invalid_answer_is_found():
 def test_answers_of_every_kind_are_valid_to_the_reference_too(tmp_path):
     found = [(what, text) for what, text in answers() if text]
     packed = tmp_path / package.file_name()
-    packed.write_bytes(package.packed(package.files()))
+    packed.write_bytes(package.pack_files(package.files()))
     judged = oracle.errors([{"text": text.decode()} for _, text in found], packed)
     wrong = []
     for (what, text), errors in zip(found, judged, strict=True):

@@ -68,7 +68,7 @@ def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
     packages = packages.get(name, [])
     if name == "ours":
         packages = [Path(tempfile.mkdtemp()) / package.file_name()]
-        packages[0].write_bytes(package.packed(package.files()))
+        packages[0].write_bytes(package.pack_files(package.files()))
     draw = random.Random(f"{name} {seed}")
     found = [each for each in sources(fixtures, name) if len(json.dumps(each[0])) < 20_000]
     tally, ours_us, theirs_us, crashes = Tally(), 0.0, 0.0, 0
