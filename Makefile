@@ -39,7 +39,7 @@ test-postgres: $(VENV)/.dev
 mutants: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation --jobs $(CORES) --sample $(SAMPLE) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(CHANGED),--changed $(CHANGED)) \
-		$(if $(MINUTES),--minutes $(MINUTES))
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(MINIMUM),--minimum $(MINIMUM))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.requirements import EXAMPLES, count_missing, required_but_missing, skip_missing
+
 #: The same examples each time, and a failing one is shown as it was drawn: shrinking records takes
 #: minutes. `HYPOTHESIS_PROFILE=explore` draws new ones and shrinks.
 _QUICK = {
@@ -44,5 +46,29 @@ def fixtures_root() -> Path:
 def fixtures() -> Path:
     root = fixtures_root()
     if not root.is_dir():
-        pytest.skip(f"no folder {root}; set FHIR_B12_FIXTURES")
+        skip_missing(EXAMPLES, f"no folder {root}; set FHIR_B12_FIXTURES")
     return root
+
+
+def _skipped(config) -> dict[str | None, int]:
+    """How many tests were skipped for want of what."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return count_missing(reporter.stats.get("skipped", ())) if reporter else {}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Report how many tests were skipped for want of what."""
+    names = _skipped(config)
+    counts = [
+        f"{name or 'other reasons'} {number}" for name, number in sorted(names.items(), key=str)
+    ]
+    if counts:
+        terminalreporter.write_line(f"skipped for want of: {', '.join(counts)}")
+    for name in required_but_missing(names):
+        terminalreporter.write_line(f"ERROR: {name} is required here and missing", red=True)
+
+
+def pytest_sessionfinish(session):
+    """Fail a run that skipped tests for want of what the environment requires."""
+    if required_but_missing(_skipped(session.config)) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -18,6 +18,7 @@ from tests.architecture import (
     layer,
     upward_imports,
 )
+from tests.requirements import skip_missing
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 CODE_TABLES = sorted((ROOT / "mappings" / "codes").glob("*.toml"))
@@ -27,7 +28,7 @@ def tracked():
     command = ["git", "-C", str(ROOT), "ls-files", "-z"]
     result = subprocess.run(command, capture_output=True, check=False)
     if result.returncode:
-        pytest.skip("not a git checkout")
+        skip_missing("a git checkout", "run the tests in one")
     for name in filter(None, result.stdout.decode().split("\0")):
         try:
             yield name, (ROOT / name).read_text("utf-8")

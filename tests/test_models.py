@@ -10,8 +10,11 @@ from fhir_b12.jsonio import loads
 from fhir_b12.mapping.lens import from_fhir, to_fhir, update
 from fhir_b12.models import ModelError, ModelWarning, as_model, as_resource, changes
 from fhir_b12.plain import from_plain
+from tests.requirements import missing
 
-pytest.importorskip("fhir.resources", reason="the extra `models` is not installed")
+pytest.importorskip(
+    "fhir.resources", reason=missing("fhir.resources", "install the extra `models`")
+)
 
 COURSE, _ = from_plain(loads(data.read(data.mappings().joinpath("demo"), "course.json")))
 RESULT = {

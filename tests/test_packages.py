@@ -20,6 +20,7 @@ from fhir_b12.definitions.packages import (
     with_dependencies,
 )
 from tests.packing import NOWHERE, archive, folder, good, urls, value_set
+from tests.requirements import EXAMPLES, skip_missing
 
 # --- where packages come from
 
@@ -249,7 +250,7 @@ def test_a_definition_spoiled_in_the_cache_is_an_error_with_its_url():
 def guide(fixtures, name):
     path = fixtures / "packages" / f"{name}.tgz"
     if not path.is_file():
-        pytest.skip(f"no {path.name} among the fixtures")
+        skip_missing(EXAMPLES, f"no {path.name} in packages/")
     return path
 
 

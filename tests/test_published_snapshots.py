@@ -10,6 +10,7 @@ from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.definitions.packages import Folders, open_package
 from tests.conftest import fixtures_root
+from tests.requirements import EXAMPLES, missing
 
 GUIDES = ("hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0")
 LISTED = tomllib.loads(
@@ -49,7 +50,7 @@ def profiles():
         each.url for package in packages for each in package.archive.entries if is_profile(each)
     ]
     return found or [
-        pytest.param("", marks=pytest.mark.skip(reason="no guides among the fixtures"))
+        pytest.param("", marks=pytest.mark.skip(reason=missing(EXAMPLES, "no guides among them")))
     ]
 
 

@@ -18,6 +18,7 @@ from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping.codecs import builtins
 from fhir_b12.mapping.lens import to_fhir
 from fhir_b12.records import RECORDS, names
+from tests.requirements import skip_missing
 
 STORY = tomllib.loads((Path(__file__).parent / "data" / "story.toml").read_text("utf-8"))
 #: Steps of a visit in their order.
@@ -261,7 +262,7 @@ def test_hl7_s_own_validator_finds_no_error():
     """FHIR_B12_ORACLE: a program that answers a line of JSON with a line of JSON."""
     program = os.environ.get("FHIR_B12_ORACLE")
     if program is None:
-        pytest.skip("set FHIR_B12_ORACLE to a line server of HL7's validator")
+        skip_missing("HL7's validator", "set FHIR_B12_ORACLE to a line server of it")
     asked = [bundle(), *map(to_fhir, course())]
     broken = {"resourceType": "Patient", "gender": "none"}
     lines = [

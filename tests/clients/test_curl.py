@@ -6,9 +6,11 @@ import subprocess
 
 import pytest
 
+from tests.requirements import skipif_missing
+
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here"),
+    skipif_missing(shutil.which("curl") is None, "curl", "install it"),
 ]
 JSON = ("-H", "Content-Type: application/fhir+json")
 

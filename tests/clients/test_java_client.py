@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import skipif_missing
+
 HERE = Path(__file__).parent / "java"
 #: `java` reads the source itself, which takes a JDK
 MISSING = [name for name in ("mvn", "javac") if shutil.which(name) is None]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} not here"),
+    skipif_missing(bool(MISSING), "Java", f"install {' and '.join(MISSING)}"),
 ]
 STEPS = [
     "create", "capabilities", "read", "update", "vread", "stale update", "conditional create",

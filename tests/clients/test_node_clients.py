@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import skipif_missing
+
 HERE = Path(__file__).parent / "node"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not here"),
+    skipif_missing(shutil.which("npm") is None, "npm", "install it"),
 ]
 
 

@@ -93,7 +93,7 @@ def rows(fixtures: Path, name: str) -> Iterator[Row]:
 
 def _sources(fixtures: Path, name: str) -> dict[str, str]:
     if name == "ips":
-        package = next((fixtures / "packages").glob("hl7.fhir.uv.ips-*.tgz"))
+        package = fixtures / "packages" / PACKAGES[name]
         with tarfile.open(package) as archive:
             return {
                 Path(member.name).name: archive.extractfile(member).read().decode()

@@ -5,7 +5,7 @@
     python -m tests.mutation --changed main --sample 0   all mutants of lines changed since main
 
 Mutants are run in copies of the project, never in the checkout. The exit code is 1 if fewer than
-90% of the mutants are killed, or if an entry of equivalent.toml is stale.
+`--minimum` percent of the mutants are killed, or if an entry of equivalent.toml is stale.
 """
 
 import argparse
@@ -55,6 +55,9 @@ def arguments(argv=None):
     parser.add_argument("--changed", metavar="REF", help="only lines changed since a git ref")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--minutes", type=float, help="start no mutant after so many minutes")
+    parser.add_argument(
+        "--minimum", type=float, default=MINIMUM, help="percentage that must be killed, or exit 1"
+    )
     return parser.parse_args(argv)
 
 
@@ -210,7 +213,7 @@ def main() -> int:
                 sys.stdout.flush()
     percent = report(results)
     print(f"{time.monotonic() - started:.0f} s, seed {seed}")
-    return 0 if percent >= MINIMUM and not stale else 1
+    return 0 if percent >= options.minimum and not stale else 1
 
 
 if __name__ == "__main__":

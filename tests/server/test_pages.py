@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.app import create_app
 from fhir_b12.server.therapy import openapi_document
+from tests.requirements import skip_missing
 from tests.server.auth.conftest import Server
 from tests.server.browser import CHROMIUM, Browser
 from tests.server.fhir.conftest import CONFIG
@@ -310,7 +311,7 @@ def served(app):
 @pytest.fixture
 def browser():
     if CHROMIUM is None:
-        pytest.skip("no Chromium here: the pages are not looked at in a browser")
+        skip_missing("Chromium", "install it to see the pages in a browser")
     found = Browser()
     yield found
     found.close()

@@ -10,6 +10,7 @@ import requests
 from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config
 from fhir_b12.server.open_store import open_store
+from tests.requirements import skipif_missing
 from tests.server.auth.conftest import JWKS, claims, signed
 from tests.server.auth.conftest import form as filled
 from tests.server.durability import kill, serve
@@ -18,7 +19,7 @@ from tests.server.test_serving import HEAD, SMUGGLED, is_outcome, raw
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not POSTGRES, reason="see `make test-postgres`"),
+    skipif_missing(not POSTGRES, "PostgreSQL", "see `make test-postgres`"),
 ]
 PATIENT = {"resourceType": "Patient", "active": True}
 

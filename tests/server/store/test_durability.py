@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.requirements import skipif_missing
 from tests.server import durability
 from tests.server.cluster import programs
 from tests.server.temporary import POSTGRES
@@ -14,7 +15,7 @@ def test_a_server_that_is_killed_loses_nothing_and_tears_nothing(capsys):
     assert "killed 10 times" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(not POSTGRES or programs() is None, reason="no PostgreSQL to restart")
+@skipif_missing(not POSTGRES or programs() is None, "PostgreSQL", "see `make test-postgres`")
 def test_a_database_that_is_restarted_loses_nothing_and_tears_nothing(capsys):
     assert durability.restarted(4)
     assert "restarted 4 times" in capsys.readouterr().out

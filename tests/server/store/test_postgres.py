@@ -17,12 +17,13 @@ from fhir_b12.server.errors import RequestError
 from fhir_b12.server.sql.expressions import Bound, Sql
 from fhir_b12.server.store import Change, schema
 from tests.cli.shell import call
+from tests.requirements import skip_missing
 from tests.server import temporary
 from tests.server.store.test_store import ALL, at, names, patient, post, put, query
 from tests.server.temporary import POSTGRES, Temporary
 
 if not POSTGRES:
-    pytest.skip("see `make test-postgres`", allow_module_level=True)
+    skip_missing("PostgreSQL", "see `make test-postgres`")
 
 import psycopg
 
