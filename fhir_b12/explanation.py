@@ -31,7 +31,15 @@ class Leaf(msgspec.Struct, frozen=True):
 
 
 def explain(reading: BundleReading | Reading) -> Iterator[Leaf]:
-    """Every leaf of what was read, in document order: of a Bundle, or of one resource."""
+    """Yield an explanation of every leaf that was read, in document order.
+
+    Args:
+        reading: result of `from_bundle` or `from_fhir`.
+
+    Returns:
+        For each leaf its class, and table, row, field and codec, or why it is in no record.
+
+    """
     if isinstance(reading, Reading):
         yield from (_leaf(entry, entry.path, reading) for entry in reading.ledger)
         return

@@ -73,7 +73,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class JsonError(ValueError):
-    """A text that cannot be read, or a value that cannot be written, with all its `issues`."""
+    """Error for a text that cannot be read or a value that cannot be written; see `issues`."""
 
     def __init__(self, issues: Iterable[Issue]) -> None:
         self.issues = tuple(issues)
@@ -89,7 +89,21 @@ def loads(
     max_bytes: int = MAX_BYTES,
     max_depth: int = MAX_DEPTH,
 ) -> Any:
-    """The value of a JSON text, every digit kept; JsonError lists all that is wrong with it."""
+    """Return the value of a JSON text, with Decimals for numbers with a fraction or exponent.
+
+    Args:
+        data: the text, UTF-8 if bytes.
+        max_bytes: largest size of the text in bytes.
+        max_depth: deepest nesting of arrays and objects.
+
+    Returns:
+        Dicts with keys in order, lists, strings, ints, Decimals, booleans, None.
+
+    Raises:
+        JsonError: the text is not JSON, too large, or has duplicate keys, NaN or half a surrogate
+            pair; `issues` lists all faults with line and column.
+
+    """
     if len(data) > max_bytes:
         raise _too_long(max_bytes)
     try:
@@ -105,14 +119,14 @@ def loads(
 
 
 def _too_long(max_bytes: int, line: int = 1) -> JsonError:
-    message = f"the text is longer than {max_bytes} bytes; split it or raise the limit"
+    message = f"the text is larger than {max_bytes} bytes; split it or raise the limit"
     return JsonError([Issue("fatal", "too-long", "$this", message, line=line, column=1)])
 
 
 def _proven(raw: bytes, max_depth: int) -> Any:
-    """The value, if writing it gives the text again but for white space; else `_UNPROVEN`.
+    """Return the value if writing it gives the same text except for white space, else `_UNPROVEN`.
 
-    Equal bytes prove that no key was dropped and no digit was lost.
+    Equal bytes prove that no key and no digit was lost.
     """
     try:
         value = _decode(raw)
@@ -127,7 +141,12 @@ def _proven(raw: bytes, max_depth: int) -> Any:
 
 
 def _plain(raw: bytes, max_depth: int) -> Any:
-    """The value as the standard library reads it, with nothing let pass; JsonError if anything."""
+    """Return the value as the standard library reads it.
+
+    Raises:
+        JsonError: the text has a fault.
+
+    """
     problem: Exception
     try:
         value = _read_strictly(raw.decode())
@@ -144,10 +163,10 @@ def _plain(raw: bytes, max_depth: int) -> Any:
 
 
 def _strict_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) != len(members):
+    value = dict(members)
+    if len(value) != len(members):
         raise ValueError("duplicate key")
-    return found
+    return value
 
 
 def _strict_number(text: str) -> Decimal | int:
@@ -169,7 +188,7 @@ _read_strictly = json.JSONDecoder(
 
 
 def _deep(raw: bytes, max_depth: int) -> bool:
-    """True where more than `max_depth` arrays and objects stand within each other in right JSON."""
+    """Return whether arrays and objects are nested deeper than `max_depth` in valid JSON."""
     if raw.count(b"[") + raw.count(b"{") <= max_depth:
         return False
     if b"\\" in raw:
@@ -185,9 +204,13 @@ def _deep(raw: bytes, max_depth: int) -> bool:
 
 
 def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Place]:
-    """Line and column where each value begins, by its path; JsonError as `loads` raises it.
+    """Return line and column of each value in a JSON text by its path.
 
     `{("component", 0, "code"): (3, 17)}`; both count from 1, in characters; the root is `()`.
+
+    Raises:
+        JsonError: see `loads`.
+
     """
     if len(data) > MAX_BYTES:
         raise _too_long(MAX_BYTES)
@@ -199,9 +222,19 @@ def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Place]:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> bytes:
-    """The value as JSON in UTF-8, decimals with all their digits; `loads` gives it back.
+    """Return a value as JSON in UTF-8, decimals with all their digits.
 
-    JsonError where JSON or FHIR has no form for it: NaN, infinity, U+0000, half a surrogate pair.
+    Args:
+        value: plain JSON with Decimals, or a struct.
+        indent: spaces for each level; None for no white space.
+
+    Returns:
+        The text; `loads` returns the value again.
+
+    Raises:
+        JsonError: JSON or FHIR has no form for the value: NaN, infinity, U+0000, half a surrogate
+            pair, a number too long, nesting too deep.
+
     """
     try:
         raw = _encode(value)
@@ -220,7 +253,7 @@ def dumps(value: Any, *, indent: int | None = None) -> bytes:
 
 
 def _doubtful(raw: bytes) -> bool:
-    """True where a look at the value must tell; quick, for nearly every text is without doubt."""
+    """Return whether the value must be inspected; False for nearly every text."""
     if any(mark in raw for mark in _DOUBTFUL) or (b"\\" in raw and b"\\u0000" in raw):
         return True
     if _LARGE_EXPONENT.search(raw):
@@ -229,7 +262,7 @@ def _doubtful(raw: bytes) -> bool:
 
 
 def _unwritable(value: Any) -> list[Issue]:
-    """Everything in the value that JSON or FHIR cannot say."""
+    """Return an issue for everything in a value that JSON or FHIR cannot represent."""
     plain = msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True)
     root = plain.get("resourceType") if isinstance(plain, dict) else None
     found: list[tuple[Path, str]] = []
@@ -238,7 +271,7 @@ def _unwritable(value: Any) -> list[Issue]:
         path, node = left.pop()
         if isinstance(node, dict | list | tuple):
             if len(path) >= MAX_DEPTH:
-                found.append((path, f"more than {MAX_DEPTH} levels of nesting; flatten the value"))
+                found.append((path, f"nested deeper than {MAX_DEPTH} levels; flatten the value"))
                 continue
             members = list(node.items() if isinstance(node, dict) else enumerate(node))
             found += [((*path, key), fault) for key, _ in members if (fault := _fault_of(key))]
@@ -250,32 +283,32 @@ def _unwritable(value: Any) -> list[Issue]:
 
 
 def _fault_of(scalar: Any) -> str | None:
-    """Why a string or a number cannot be written, None when it can."""
+    """Return why a string or number cannot be written, None if it can."""
     if isinstance(scalar, str):
         if "\0" in scalar:
             return "the character U+0000 is not allowed in FHIR; remove it"
         if not scalar.isascii() and _SURROGATE.search(scalar):
-            return "half of a surrogate pair is no character; remove it"
+            return "unpaired surrogate, which is not a character; remove it"
     elif isinstance(scalar, float | Decimal) and not _is_finite(scalar):
-        return "NaN and infinity are no JSON numbers; leave the value out"
+        return "NaN and Infinity are not JSON numbers; omit the value"
     elif isinstance(scalar, Decimal):
         return number_fault(str(scalar))
     elif isinstance(scalar, int) and abs(scalar) >= _TOO_LONG_INT:
-        return f"a number of more than {MAX_DIGITS} digits; shorten it"
+        return f"number with more than {MAX_DIGITS} digits; shorten it"
     return None
 
 
 def _is_finite(number: float | Decimal) -> bool:
-    """True for what JSON calls a number."""
+    """Return whether a number is neither NaN nor infinite."""
     return number.is_finite() if isinstance(number, Decimal) else isfinite(number)
 
 
 def read_lines(
     stream: BinaryIO, *, max_line_bytes: int = MAX_LINE_BYTES
 ) -> Iterator[tuple[int, Any | JsonError]]:
-    """Line number and value of each line of NDJSON; a bad line gives its JsonError as the value.
+    """Yield line number and value of each line of NDJSON; an invalid line gives its JsonError.
 
-    Blank lines are passed over; memory stays within one line.  https://hl7.org/fhir/R4/nd-json.html
+    Blank lines are skipped; only one line is in memory.  https://hl7.org/fhir/R4/nd-json.html
     """
     number = 0
     while True:
@@ -309,10 +342,10 @@ def _on_line(number: int, error: JsonError) -> JsonError:
 def open_stream(
     source: str | FilePath | BinaryIO, *, max_bytes: int = MAX_STREAM_BYTES
 ) -> BinaryIO:
-    """A file (`-` is standard input) or binary stream, unpacked if it is gzip or bzip2.
+    """Return a file (`-` is standard input) or binary stream, decompressed if it is gzip or bzip2.
 
-    Reading raises JsonError where the packing is corrupt or unfolds to more than `max_bytes`.
-    A stream given stays open when the result is closed; a file opened here is closed with it.
+    Reading raises JsonError if the compressed data is corrupt or larger than `max_bytes`. A stream
+    stays open when the result is closed; a file that was opened here is closed with it.
     """
     opened = isinstance(source, str | FilePath) and str(source) != "-"
     inner: BinaryIO
@@ -334,7 +367,7 @@ def _unpacked(stream: Any, packed: BinaryIO, max_bytes: int) -> BinaryIO:
 
 
 class _Source(io.RawIOBase):
-    """The stream with the bytes that were read to look at them put back."""
+    """A stream with the first bytes, already read to detect the format, put back."""
 
     def __init__(self, head: bytes, inner: BinaryIO, *, close: bool) -> None:
         self._head, self._inner, self._close = head, inner, close
@@ -357,7 +390,7 @@ class _Source(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """An unpacking stream whose every fault is a JsonError, with a limit to what it unfolds to."""
+    """A decompressed stream of limited size, whose faults are raised as JsonError."""
 
     def __init__(self, stream: Any, packed: BinaryIO, max_bytes: int) -> None:
         self._stream, self._packed = stream, packed
@@ -372,11 +405,13 @@ class _Unpacked(io.RawIOBase):
         except (EOFError, zlib.error, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            message = "the packed stream is cut short or corrupt; fetch it again"
+            message = "the compressed data is truncated or corrupt; download it again"
             raise JsonError([Issue("fatal", "structure", "$this", message)]) from error
         self._left -= len(data)
         if self._left < 0:
-            message = f"the stream unfolds to more than {self._max_bytes} bytes; raise the limit"
+            message = (
+                f"the decompressed data is larger than {self._max_bytes} bytes; raise the limit"
+            )
             raise JsonError([Issue("fatal", "too-long", "$this", message)])
         buffer[: len(data)] = data
         return len(data)

@@ -1,7 +1,9 @@
-"""Walk a JSON text, find every fault and the place of every value.  https://www.rfc-editor.org/rfc/rfc8259
+"""Scan a JSON text for every fault and the position of every value.
 
-This is the slow and thorough reader behind `fhir_b12.jsonio`: it builds no values, never recurses,
-and goes on after every fault it can step over.
+https://www.rfc-editor.org/rfc/rfc8259
+
+This is the slow and thorough reader behind `fhir_b12.jsonio`: it builds no values, never recurses
+and continues after every fault that it can skip.
 """
 
 import json
@@ -39,19 +41,27 @@ _PART = re.compile(
 )
 _PART_FAULTS: dict[str, tuple[Severity, str, str]] = {
     "nul": ("error", "value", "the character U+0000 is not allowed in FHIR; remove it"),
-    "lone": ("error", "value", "half of a surrogate pair is no character; write both halves"),
+    "lone": (
+        "error",
+        "value",
+        "unpaired surrogate escape, which is not a character; write both halves of the pair",
+    ),
     "escape": (
         "fatal",
         "structure",
-        "unknown escape after a backslash; write \\\\ for a backslash",
+        "invalid escape sequence; write \\\\ for a backslash",
     ),
-    "control": ("fatal", "structure", "a control character stands in a string; escape it"),
-    "raw": ("fatal", "structure", "this is not UTF-8; save the text as UTF-8"),
+    "control": (
+        "fatal",
+        "structure",
+        "unescaped control character in a string; write \\u and its four hexadecimal digits",
+    ),
+    "raw": ("fatal", "structure", "invalid UTF-8; save the text as UTF-8"),
 }
 
 
 class Fault(NamedTuple):
-    """One fault, before its path and place are put into words."""
+    """One fault, with its path and offset."""
 
     severity: Severity
     code: str
@@ -61,14 +71,14 @@ class Fault(NamedTuple):
 
 
 class _StopError(Exception):
-    """After this fault nothing that follows can be understood."""
+    """Signal that the text after a fault cannot be read."""
 
 
 _Step: TypeAlias = Callable[[], "_Step | None"]
 
 
 class Scan:
-    """One walk over a text: afterwards `faults` and `spots` (path to offset) are filled."""
+    """One scan of a text, which fills `faults` and `spots` (path -> offset)."""
 
     def __init__(self, text: str, max_depth: int = MAX_DEPTH, *, keep_spots: bool = False) -> None:
         self.text = text
@@ -84,11 +94,11 @@ class Scan:
             self._walk()
 
     def issues(self) -> tuple[Issue, ...]:
-        """All faults in words, in the order of the text."""
+        """Return all faults as issues, in the order of the text."""
         return tuple(self._issue(fault) for fault in self.faults)
 
     def place(self, at: int) -> Place:
-        """Line and column of an offset, both from 1."""
+        """Return line and column of an offset, both from 1."""
         line = bisect_right(self._line_starts, at)
         return line, at - self._line_starts[line - 1] + 1
 
@@ -99,7 +109,7 @@ class Scan:
 
     def _fault(self, severity: Severity, code: str, message: str, at: int | None = None) -> None:
         if len(self.faults) == MAX_FAULTS:
-            message = f"more than {MAX_FAULTS} faults; mend those above and read again"
+            message = f"more than {MAX_FAULTS} faults; fix those above and read again"
             severity, code = "fatal", "too-costly"
         where = self._at if at is None else at
         self.faults.append(Fault(severity, code, tuple(self._path), where, message))
@@ -113,13 +123,17 @@ class Scan:
         return _StopError()
 
     def _next(self) -> str:
-        """The next character after white space, "" at the end."""
+        """Return the next character after white space, "" at the end."""
         self._at = _SPACE.match(self.text, self._at).end()  # type: ignore[union-attr]  # may be empty
         return self.text[self._at : self._at + 1]
 
     def _walk(self) -> None:
         if self.text.startswith("\ufeff"):
-            self._fault("fatal", "structure", "a byte order mark stands first; save without it")
+            self._fault(
+                "fatal",
+                "structure",
+                "byte order mark at the start; save the text as UTF-8 without it",
+            )
             self._at = 1
         if not self._next():
             raise self._stop("the text is empty; expected a JSON value")
@@ -145,7 +159,7 @@ class Scan:
 
     def _open(self, seen: dict[str, int] | None, then: _Step) -> _Step:
         if len(self._seen) >= self._max_depth:
-            message = f"more than {self._max_depth} levels of nesting; flatten the text"
+            message = f"nested deeper than {self._max_depth} levels; flatten the text"
             self._fault("fatal", "too-costly", message)
             raise _StopError
         self._seen.append(seen)
@@ -180,7 +194,7 @@ class Scan:
         self._path.append(key)
         if key in seen:
             line, column = self.place(seen[key])
-            message = f"the key is there already (line {line}, column {column}); keep one of them"
+            message = f"duplicate key, first at line {line}, column {column}; remove one of them"
             self._fault("error", "structure", message, at)
         seen.setdefault(key, at)
         if self._next() != ":":
@@ -189,11 +203,11 @@ class Scan:
         return self._value
 
     def _after(self) -> _Step | None:
-        """What follows a value: a comma, the end of its container, or the end of the text."""
+        """Read what follows a value: a comma, the end of its container, or the end of the text."""
         character = self._next()
         if not self._seen:
             if character:
-                raise self._stop("text follows the end of the value; remove it")
+                raise self._stop("text after the end of the JSON value; remove it")
             return None
         last = self._path.pop()
         closer = "]" if self._seen[-1] is None else "}"
@@ -205,7 +219,7 @@ class Scan:
         comma = self._at
         self._at += 1
         if self._next() == closer:
-            self._fault("fatal", "structure", f"a comma stands before {closer}; remove it", comma)
+            self._fault("fatal", "structure", f"trailing comma before {closer}; remove it", comma)
             return self._close()
         self._path.append(last + 1 if isinstance(last, int) else "")
         return self._value if closer == "]" else self._member
@@ -213,7 +227,7 @@ class Scan:
     def _string(self) -> str:
         match = _STRING.match(self.text, self._at)
         if not match:
-            raise self._stop("the string has no end; close it with a double quote")
+            raise self._stop("unterminated string; close it with a double quote")
         for part in _PART.finditer(self.text, match.start() + 1, match.end() - 1):
             if part.lastgroup in _PART_FAULTS:
                 self._fault(*_PART_FAULTS[part.lastgroup], part.start())
@@ -221,34 +235,36 @@ class Scan:
         return match[0]
 
     def _word(self) -> None:
-        """A bare word: a number, true, false, null, or a fault to step over."""
+        """Read a bare word: a number, true, false, null, or a fault."""
         match = _WORD.match(self.text, self._at)
         if not match:
             raise self._stop("expected a value")
         word = match[0]
         if word in _NOT_NUMBERS:
-            self._fault("error", "value", "NaN and Infinity are no JSON numbers; leave them out")
+            self._fault("error", "value", "NaN and Infinity are not JSON numbers; omit the value")
         elif NUMBER.fullmatch(word):
             if limit := number_fault(word):
                 self._fault("error", "value", limit)
         elif word not in _LITERALS:
-            message = "not a JSON value; write a number, a string in quotes, true, false or null"
+            message = (
+                "not a JSON value; write a number, a string in double quotes, true, false or null"
+            )
             self._fault("fatal", "structure", message)
         self._at = match.end()
 
 
 def number_fault(number: str) -> str | None:
-    """Why a well-formed number is beyond the limits, None when it is not."""
+    """Return why a well-formed number exceeds the limits, None if it does not."""
     if len(number) > MAX_DIGITS and sum(map(str.isdigit, number)) > MAX_DIGITS:
-        return f"a number of more than {MAX_DIGITS} digits; shorten it"
+        return f"number with more than {MAX_DIGITS} digits; shorten it"
     exponent = NUMBER.fullmatch(number)
     if exponent and exponent[1] and abs(int(exponent[1])) > MAX_EXPONENT:
-        return f"an exponent beyond {MAX_EXPONENT}; write a smaller one"
+        return f"exponent larger than {MAX_EXPONENT}; write a smaller one"
     return None
 
 
 def expression(root: str, path: Path) -> str:
-    """The path as a FHIRPath: `Observation.component[0].code`.  http://hl7.org/fhirpath/N1/"""
+    """Return a path as FHIRPath: `Observation.component[0].code`.  http://hl7.org/fhirpath/N1/"""
     return root + "".join(f"[{key}]" if isinstance(key, int) else f".{_name(key)}" for key in path)
 
 
@@ -260,7 +276,7 @@ def _name(key: str) -> str:
 
 
 def _unescaped(token: str) -> str:
-    """The characters a string token stands for; the token itself when an escape is wrong."""
+    """Return the value of a string token; the token itself if an escape is invalid."""
     if "\\" not in token:
         return token[1:-1]
     try:

@@ -1,7 +1,7 @@
-"""The models of `fhir.resources`, for programs that use them (extra `models`).
+"""Conversion to and from the models of `fhir.resources` (extra `models`).
 
 That library has no R4: R4B is the nearest, and R5 refuses much of R4. It changes some data, e.g.
-`180.00` to `180.0`; `changes` says where, and `as_model` warns.
+`180.00` to `180.0`; `changes` lists the elements, and `as_model` warns.
 """
 
 import warnings
@@ -25,33 +25,40 @@ class ModelError(ValueError):
 
 
 class ModelWarning(UserWarning):
-    """`fhir.resources` does not keep some of the data."""
+    """Warning that `fhir.resources` does not keep some of the data."""
 
 
 def as_model(resource: dict[str, Any], release: str = "R4B") -> Any:
-    """The `fhir.resources` model of a resource; a ModelWarning names what it changes.
+    """Return the `fhir.resources` model of a resource.
+
+    Args:
+        resource: FHIR resource as plain JSON.
+        release: FHIR release of the model, `R4B` or `R5`.
+
+    Returns:
+        A pydantic model. A ModelWarning names the elements that the model does not keep.
 
     Raises:
-        ImportError: the extra is not installed.
-        ValueError: the release is unknown, or the resource has no resourceType of that release.
+        ImportError: the extra `models` is not installed.
         ModelError: the model refuses the resource.
+        ValueError: the release is unknown, or it has no such resource type.
 
     """
     if release not in RELEASES:
-        raise ValueError(f"no release {release!r}: give one of {', '.join(RELEASES)}")
+        raise ValueError(f"unknown release {release!r}: write one of {', '.join(RELEASES)}")
     try:
         package = import_module(RELEASES[release])
     except ImportError as error:
         raise ImportError("fhir.resources is missing: pip install 'fhir-b12[models]'") from error
-    kind = resource.get("resourceType")
+    resource_type = resource.get("resourceType")
     try:
-        model_class = package.get_fhir_model_class(kind)
+        model_class = package.get_fhir_model_class(resource_type)
     except (LookupError, TypeError, ValueError):
         raise ValueError(f"fhir.resources has no such resource type in {release}") from None
     try:
         model = model_class.model_validate_json(dumps(resource))
     except ValueError as error:
-        raise ModelError(tuple(_refused(str(kind), error))) from None
+        raise ModelError(tuple(_refused(str(resource_type), error))) from None
     changed = changes(resource, model)
     if changed:
         paths = ", ".join(issue.expression for issue in changed)
@@ -59,39 +66,47 @@ def as_model(resource: dict[str, Any], release: str = "R4B") -> Any:
     return model
 
 
-def _refused(kind: str, error: Any) -> list[Issue]:
-    """Pydantic's errors as issues; its own messages would show the values."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
+def _refused(resource_type: str, error: Any) -> list[Issue]:
+    """Return pydantic's errors as issues, without the values that its messages contain."""
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
     return [
         Issue(
             "error",
             "structure",
-            expression(kind, each["loc"]),
-            f"fhir.resources refuses this: {each['type'].replace('_', ' ')}",
+            expression(resource_type, item["loc"]),
+            f"fhir.resources refuses this: {item['type'].replace('_', ' ')}",
         )
-        for each in found
+        for item in errors
     ]
 
 
 def as_resource(model: Any) -> Any:
-    """The plain resource of a model; anything else comes back as it is."""
+    """Return the plain JSON of a `fhir.resources` model.
+
+    Args:
+        model: a model, or any other value.
+
+    Returns:
+        The resource as a dict with Decimals; a value that is no model is returned unchanged.
+
+    """
     if isinstance(model, dict | list) or not hasattr(model, "model_dump_json"):
         return model
     return loads(model.model_dump_json().encode())
 
 
 def changes(resource: dict[str, Any], model: Any) -> tuple[Issue, ...]:
-    """An issue for each place where the model says something else than the resource."""
+    """Return an issue for each element whose value differs between a model and its resource."""
     before, after = dict(leaves(resource)), dict(leaves(as_resource(model)))
-    kind = resource.get("resourceType", "$this")
+    resource_type = resource.get("resourceType", "$this")
     what = "fhir.resources does not keep this value: take it from the resource"
     return tuple(
-        Issue("warning", "value", f"{kind}.{path}", what)
+        Issue("warning", "value", f"{resource_type}.{path}", what)
         for path in {**before, **after}
         if path not in before or path not in after or _text(before[path]) != _text(after[path])
     )
 
 
 def _text(value: Any) -> bytes:
-    """A value with its digits and its type."""
+    """Return a value as JSON, so that digits and types compare."""
     return dumps(value)

@@ -29,16 +29,28 @@ _PATTERNS = {
 
 
 def to_plain(record: TherapyRecord) -> dict[str, Any]:
-    """The record as plain JSON: dicts, lists, strings, numbers with their digits."""
+    """Return a therapy record as plain JSON.
+
+    Args:
+        record: record of one patient.
+
+    Returns:
+        Dicts, lists, strings and Decimals; `fhir_b12.dumps` writes them with all digits.
+
+    """
     plain: dict[str, Any] = builtins(record)
     return plain
 
 
 def from_plain(data: Any) -> tuple[TherapyRecord | None, tuple[Issue, ...]]:
-    """The record that plain JSON holds, or everything that is wrong with it by the schema.
+    """Return the therapy record that plain JSON contains, checked by its JSON Schema.
 
-    What converts and has no unknown field is right by the schema too; so it is asked only where
-    something is wrong, and then reading tells what a schema cannot: a day not in the calendar.
+    Args:
+        data: plain JSON as `fhir_b12.loads` returns it.
+
+    Returns:
+        The record and no issues; or None and an issue for everything that is wrong.
+
     """
     try:
         record: TherapyRecord = convert(data, TherapyRecord)
@@ -146,6 +158,8 @@ def schema() -> dict[str, Any]:
     )
     for part in parts.values():
         if part.get("type") == "object":
+            if "description" in part:  # a docstring; only what the type is, not its fields
+                part["description"] = part["description"].partition("\n\nAttributes:")[0]
             part["additionalProperties"] = False
             part["properties"].pop("modifierExtension", None)
             for name, each in part["properties"].items():

@@ -1,4 +1,4 @@
-"""Units by UCUM, and conversion for whoever asks for it: no mapping ever converts.
+"""UCUM units and conversion between them; mappings never convert.
 
 https://ucum.org/ucum
 
@@ -169,7 +169,7 @@ def _simple(symbol: str) -> Unit:
         if prefix in prefixes and atoms.get(rest, {}).get("metric"):
             atom = _atom(rest)
             return replace(atom, factor=atom.factor * Fraction(10) ** prefixes[prefix])
-    raise UnitError(f"no unit {symbol!r} is known here; add it to mappings/units.toml")
+    raise UnitError(f"unknown unit {symbol!r}; add it to mappings/units.toml")
 
 
 @cache
@@ -204,12 +204,21 @@ def convert(
     figures: int = 0,
     at: str = "Quantity",
 ) -> Converted[Quantity]:
-    """A quantity in another unit, its comparator and extensions kept.
+    """Convert a quantity to another unit; comparator and extensions are kept.
 
-    `to` is a UCUM code or a known text for one. `analyte` is a key of mappings/codes/analytes.toml;
-    it is needed, and used, only between mass, amount of substance and equivalents. `figures` asks
-    for at least so many. `at` is where the quantity stands, for the issues. A quantity that has the
-    unit already comes back as it is.
+    A quantity that already has the unit is returned unchanged.
+
+    Args:
+        quantity: the measured value, with a UCUM code or a known text as its unit.
+        to: UCUM code of the target, or a known text for one.
+        analyte: key of codes/analytes.toml; required, and used, only between mass, amount of
+            substance and equivalents.
+        figures: least number of significant figures of the result.
+        at: FHIRPath of the quantity, for the issues.
+
+    Returns:
+        The converted quantity, or no value and an issue.
+
     """
     try:
         return Converted(_converted(quantity, to, analyte, figures))
@@ -226,7 +235,21 @@ def convert_range(
     figures: int = 0,
     at: str = "Range",
 ) -> Converted[Bounds]:
-    """A range in another unit: both bounds, or neither. Its text stays, and a warning says so."""
+    """Convert a range to another unit: both bounds, or neither.
+
+    The text of a reference range is not converted; a warning says so.
+
+    Args:
+        bounds: a Range or a ReferenceRange.
+        to: UCUM code of the target, or a known text for one.
+        analyte: key of codes/analytes.toml; see `convert`.
+        figures: least number of significant figures of the bounds.
+        at: FHIRPath of the range, for the issues.
+
+    Returns:
+        The converted range, or no value and the issues.
+
+    """
     done: dict[str, Quantity | None] = {}
     issues: list[Issue] = []
     for name in ("low", "high"):
@@ -246,13 +269,22 @@ def convert_range(
 def convert_result(
     result: Result, to: str, analyte: str | None = None, *, at: str = "Observation"
 ) -> Converted[Result]:
-    """A result in another unit: its value and its reference ranges, all of them or nothing.
+    """Convert the value and the reference ranges of a result to another unit, all or none.
 
-    Bounds get no fewer figures than the value, for they are what it is judged by; a warning says
-    where rounding has still moved the value across one. Components, notes and interpretation stay
-    as they are. So does the code of the test, though for many tests it says mass or amount of
-    substance: a warning asks for the code of the other. The analyte of a test is in the code
-    tables: `codes.table("lab_tests").find(result.test).analyte`.
+    Bounds get no fewer figures than the value, because it is judged by them; a warning says if
+    rounding moves the value across a bound. Components, notes, interpretation and the code of the
+    test stay as they are. Many codes of tests say mass or amount of substance: a warning asks for
+    the other code.
+
+    Args:
+        result: an observation with a value or a range.
+        to: UCUM code of the target, or a known text for one.
+        analyte: key of codes/analytes.toml; `codes.table("lab_tests").find(result.test).analyte`.
+        at: FHIRPath of the observation, for the issues.
+
+    Returns:
+        The converted result with warnings, or no value and the issues.
+
     """
     value, between = result.value, result.value_range or Range()
     measured = [each for each in (value, between.low, between.high) if each is not None]

@@ -72,8 +72,7 @@ def test_a_unit_that_is_not_ucum_is_reported(replace):
             "codes/lab_tests.toml",
             entry.key,
             "unit",
-            "'pgs/mL' is not a known UCUM unit: "
-            "no unit 'pgs' is known here; add it to mappings/units.toml",
+            "'pgs/mL' is not a known UCUM unit: unknown unit 'pgs'; add it to mappings/units.toml",
         )
     ]
 

@@ -18,16 +18,23 @@ from fhir_b12.references import Key
 
 
 def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
-    """The Bundle changed where the records say something else; all the rest stays as it was.
+    """Return a Bundle with the changes of its records; everything else stays as it is.
 
-    A record is known again by being the same, by any business identifier, by its id; and what is
-    left of a kind, if as many are wanted as there were, in order. One that is new is added as an
-    entry, one that is gone loses its entry.
+    An entry belongs to the record with the same content, a common business identifier, or the same
+    id; the remaining records of a class are assigned in order if there are as many as entries. An
+    entry is added for a new record, and removed if its record is gone.
+
+    Args:
+        bundle: plain JSON of the Bundle, or a `fhir.resources` model.
+        records: all therapy records of the Bundle, one for each patient.
+
+    Returns:
+        The Bundle; the same object if nothing changes.
 
     Raises:
-        MappingError: a new record that could not be read back, or that has the business identifier
-            of an entry that cannot be read.
-        TypeError: `bundle` is no Bundle resource.
+        MappingError: a new record cannot be written, or has the business identifier of an entry
+            that cannot be read.
+        TypeError: `bundle` is not a Bundle.
 
     """
     bundle = as_resource(bundle)

@@ -50,10 +50,17 @@ class BundleReading(msgspec.Struct, frozen=True):
 
 
 def from_bundle(bundle: Any) -> BundleReading:
-    """Read a Bundle of any type, a list of resources, or one resource; the order is of no account.
+    """Read a Bundle of any type, a list of resources, or one resource, in any order.
 
-    Bad data is in the issues. What no table reads stays in the ledger. A Medication without a
-    business identifier becomes part of what refers to it; one with is a record of its own.
+    Resources that no table reads are in the ledger. A Medication without a business identifier
+    becomes part of the record that refers to it; one with an identifier is a record of its own.
+
+    Args:
+        bundle: plain JSON as `fhir_b12.loads` returns it, or a `fhir.resources` model.
+
+    Returns:
+        A therapy record for each patient, and the issues of everything that is wrong.
+
     """
     bundle = as_resource(bundle)
     found = list(places(bundle))

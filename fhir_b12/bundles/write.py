@@ -1,4 +1,4 @@
-"""A whole record as a Bundle, as plain resources, or as lists by type."""
+"""Therapy records as Bundles, as plain resources, or as lists by resource type."""
 
 import re
 from collections import Counter
@@ -23,10 +23,11 @@ NAMESPACE = UUID("2e985305-3e92-5fb6-a0ed-aabf6c04c706")
 
 
 def resources(record: TherapyRecord) -> list[dict[str, Any]]:
-    """The record as plain resources; references go by business identifier.
+    """Return the records as plain resources that refer to each other by business identifier.
 
     Raises:
-        MappingError: records that could not be read back, each with its place in the whole.
+        MappingError: records that cannot be written so that they read back the same; each issue
+            has the path of its record.
 
     """
     return [resource for _, resource in _written(record, lambda reference: reference)]
@@ -35,30 +36,37 @@ def resources(record: TherapyRecord) -> list[dict[str, Any]]:
 def _written(
     record: TherapyRecord, link: Callable[[Reference], Reference]
 ) -> list[tuple[Record, dict[str, Any]]]:
-    """Each record and its resource; everything that cannot be written is told at once."""
-    made, issues = [], []
-    for place, each in record.located():
+    """Return each record with its resource; the errors of all records are raised together."""
+    written, issues = [], []
+    for path, part in record.located():
         try:
-            made.append((each, to_fhir(references.replace(each, link))))
+            written.append((part, to_fhir(references.replace(part, link))))
         except MappingError as error:
-            issues += [_at(place, issue) for issue in error.issues]
+            issues += [_at(path, issue) for issue in error.issues]
     if issues:
         raise MappingError(tuple(issues))
-    return made
+    return written
 
 
-def _at(place: str, issue: Issue) -> Issue:
+def _at(path: str, issue: Issue) -> Issue:
     what = f"{issue.expression}: {issue.message}"
-    return msgspec.structs.replace(issue, expression=f"$.{place}", message=what)
+    return msgspec.structs.replace(issue, expression=f"$.{path}", message=what)
 
 
 def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
-    """The same, by resource type: a file of NDJSON each in bulk data.
+    """Return the resources of a therapy record by resource type, as for NDJSON of bulk data.
 
     https://hl7.org/fhir/uv/bulkdata/STU2/export.html
 
+    Args:
+        record: record of one patient.
+
+    Returns:
+        Resource type -> resources; they refer to each other by business identifier.
+
     Raises:
-        MappingError: records that could not be read back, each with its place in the whole.
+        MappingError: records that cannot be written so that they read back the same; each issue
+            has the path of its record.
 
     """
     found: dict[str, list[dict[str, Any]]] = {}
@@ -68,13 +76,22 @@ def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
 
 
 def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, Any]:
-    """A Bundle of the whole record; sent twice as a transaction it changes nothing the second time.
+    """Return a therapy record as a Bundle.  https://hl7.org/fhir/R4/bundle.html
 
-    That holds for records with a business identifier that no other of their type has. Another is
-    created anew each time, and so is a Reaction: R4 finds no AdverseEvent by its identifier.
+    A transaction that is sent twice changes nothing the second time, for records with a business
+    identifier that no other record of their type has. Others are created anew each time, and so is
+    a Reaction: R4 cannot search for an AdverseEvent by its identifier.
+
+    Args:
+        record: record of one patient.
+        kind: type of the Bundle: `transaction` with conditional creates, or `collection`.
+
+    Returns:
+        The Bundle; entries have stable `urn:uuid` addresses and refer to each other by them.
 
     Raises:
-        MappingError: records that could not be read back, each with its place in the whole.
+        MappingError: records that cannot be written so that they read back the same; each issue
+            has the path of its record.
 
     """
     known = _addresses(record)
@@ -99,7 +116,18 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
 def entry(
     record: Record, resource: dict[str, Any], kind: object, *, unique: bool = True
 ) -> dict[str, Any]:
-    """A Bundle's entry for a new record; `unique` where no other has its business identifier."""
+    """Return the Bundle entry of a new record.
+
+    Args:
+        record: the record.
+        resource: the resource written for it.
+        kind: type of the Bundle; entries of a transaction or batch have a request.
+        unique: whether no other record of its type has its business identifier.
+
+    Returns:
+        The entry, with a conditional create if the record can be found by its identifier.
+
+    """
     name = name_of(record) if unique else None
     made: dict[str, Any] = {"fullUrl": address(record, resource, name), "resource": resource}
     if kind in ("transaction", "batch"):
@@ -115,9 +143,9 @@ _NOT_FOUND_BY_IDENTIFIER = frozenset({"AdverseEvent"})
 
 
 def address(record: Record, resource: dict[str, Any], name: Key | None) -> str:
-    """A stable `urn:uuid` of a record: of its name, else its id if that is one, else its content.
+    """Return a stable `urn:uuid` for a record: of its business identifier, id, or content.
 
-    What refers to a record by the UUID that was its id and its address refers to it still.
+    A UUID that is the record's id stays its address, so references to it remain valid.
     """
     kind = type(record).__name__
     if name is not None:
@@ -131,13 +159,13 @@ _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _shared(record: TherapyRecord) -> set[tuple[type[Record], Key | None]]:
-    """The business identifiers that several records of one kind have."""
+    """Return class and business identifier that several records share."""
     names = Counter((type(each), name_of(each)) for each in record)
     return {pair for pair, count in names.items() if count > 1 and pair[1] is not None}
 
 
 def name_of(record: Record) -> Key | None:
-    """The business identifier that other records refer to."""
+    """Return the business identifier by which other records refer to a record, None if none."""
     first = next(iter(names(record)), None)
     if first is None or not first.system or not first.value:
         return None
@@ -145,7 +173,7 @@ def name_of(record: Record) -> Key | None:
 
 
 def _addresses(record: TherapyRecord) -> dict[Key, str]:
-    """The address of each business identifier that names one record only."""
+    """Return the address of each business identifier that only one record has."""
     found: dict[Key, str] = {}
     twice: set[Key] = set()
     for each in record:

@@ -1,4 +1,4 @@
-"""A table as a lens: `to_fhir` creates, `from_fhir` reads, `update` changes and keeps the rest."""
+"""A table as a lens: `to_fhir` creates, `from_fhir` reads, `update` changes a resource."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -23,7 +23,7 @@ from fhir_b12.records import Record
 
 
 class MappingError(ValueError):
-    """A record or a resource that cannot be written as asked; `issues` say why."""
+    """Error for a record that cannot be written, or a resource not changed; see `issues`."""
 
     def __init__(self, issues: tuple[Issue, ...]) -> None:
         super().__init__("; ".join(map(str, issues)))
@@ -31,21 +31,31 @@ class MappingError(ValueError):
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """What came of reading one resource: the record where that is safe, and what was wrong."""
+    """Result of reading one resource: the record, None if it cannot be read, and the issues."""
 
     record: Record | None
     issues: tuple[Issue, ...]
     resource: Resource
     lens: "Lens | None" = None
-    linked: tuple[tuple[str, str, "Reading"], ...] = ()  #: field, where it lies, its reading
+    linked: tuple[
+        tuple[str, str, "Reading"], ...
+    ] = ()  #: field, location, reading of the linked resource
 
     @property
     def ledger(self) -> Ledger:
-        """Where every leaf of the resource went; worked out when asked for."""
+        """The class of every leaf of the resource; computed on access."""
         return Ledger(tuple(self.account()))
 
     def account(self, prefix: str = "") -> list[Row]:
-        """The ledger's rows, their paths below a prefix such as `entry[0].resource.`"""
+        """Return the rows of the ledger.
+
+        Args:
+            prefix: prepended to each path, e.g. `entry[0].resource.`
+
+        Returns:
+            Path, class, and field or reason of every leaf.
+
+        """
         if self.lens is None or self.record is None:
             why = self.issues[0].message if self.issues else "not read"
             return unread(self.resource, why, prefix)
@@ -63,7 +73,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class Lens:
-    """One table, compiled once."""
+    """A mapping table compiled to functions."""
 
     def __init__(self, source: tables.Table) -> None:
         self.table = source
@@ -83,7 +93,7 @@ class Lens:
         self._absent = {key: _nothing(value) for key, value in self._filled.items()}
 
     def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
-        """Read one resource. Bad data is in the issues; then there is no record."""
+        """Read one resource; if it cannot be read, the issues say why."""
         kind = resource.get("resourceType")
         if kind != self.table.resource:
             what = f"{self.table.name} reads {self.table.resource}, not this type of resource"
@@ -94,7 +104,7 @@ class Lens:
         return self.read(resource, resolve)
 
     def read(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
-        """Read a resource of which `reads` is true."""
+        """Read a resource for which `reads` is true."""
         issues = self._obstacles(resource)
         if not issues:
             values = compiled_table.gather(resource, self._elements, self._absent.copy())
@@ -108,13 +118,13 @@ class Lens:
         return Reading(None, (*issues, *self._faults(resource)), resource, self)
 
     def to_fhir(self, record: Record) -> Resource:
-        """The resource that says what the record says.
+        """Return the resource of a record.
 
-        A record that withdraws itself (`entered-in-error`) is written, though never read.
+        A record that withdraws itself (`entered-in-error`) is written, though it is never read.
 
         Raises:
-            MappingError: this table could not read the result back, e.g. an infusion without
-                intravenous route and without rate, or two values of one result.
+            MappingError: this table would not read the resource back as the record, e.g. an
+                infusion without intravenous route and without rate, or a result with two values.
 
         """
         resource = self.create(record)
@@ -122,7 +132,7 @@ class Lens:
         return resource
 
     def _check(self, resource: Resource, record: Record) -> None:
-        """Raise where a resource would not be read as the record that it was made of."""
+        """Raise MappingError if a resource would not be read back as its record."""
         issues = [*self._twice(resource), *self._misread(resource, record)]
         reader = lens_for(resource)
         if reader is not self:
@@ -135,7 +145,7 @@ class Lens:
             raise MappingError(tuple(issues))
 
     def create(self, record: Record) -> Resource:
-        """The resource, unchecked: whether the table would read it back is `to_fhir`'s question."""
+        """Return the resource of a record, without the check that it reads back."""
         resource = self._alone(record)
         for link in self.table.links:
             held = getattr(record, link.field)
@@ -144,7 +154,7 @@ class Lens:
         return resource
 
     def _alone(self, record: Record) -> Resource:
-        """The resource without what it holds of others, and without what is empty."""
+        """Return the resource without linked resources and without empty objects and lists."""
         written = dump(record)
         try:
             values = load(written)
@@ -165,11 +175,10 @@ class Lens:
     def update(
         self, resource: Resource, record: Record, resolve: Resolve | None = None
     ) -> Resource:
-        """The resource changed where the record says something else, all the rest kept.
+        """Return the resource with the changes of the record; everything else stays as it is.
 
         Raises:
-            MappingError: the resource cannot be read, so what it says is not known; or what came
-                of it would not be read as the record.
+            MappingError: the resource cannot be read, or would not be read back as the record.
 
         """
         reading = self.from_fhir(resource, resolve)
@@ -191,7 +200,7 @@ class Lens:
         return changed
 
     def _obstacles(self, resource: Resource) -> list[Issue]:
-        """What forbids reading, whatever the values of the elements are."""
+        """Return the issues that forbid reading, whatever the values of the elements are."""
         issues = self._twice(resource)
         kind = self.table.resource
         if "implicitRules" in resource:
@@ -212,7 +221,7 @@ class Lens:
         return issues
 
     def _twice(self, resource: Resource) -> list[Issue]:
-        """An issue for each choice that is made twice.  https://hl7.org/fhir/R4/formats.html#choice"""
+        """Return an issue for each choice with two values.  https://hl7.org/fhir/R4/formats.html#choice"""
         issues = _more_than_one(resource, self._choices)
         for parent, choices in self._inner:
             node = at(resource, parent)
@@ -221,7 +230,7 @@ class Lens:
         return issues
 
     def _misread(self, resource: Resource, record: Record) -> Iterator[Issue]:
-        """What a codec would read as another field than it was written from."""
+        """Yield an issue for each value that a codec would read as another field."""
         for path in self._routed:
             value = at(resource, path)
             key = None if value is None else compiled_table.key_of(self._elements, path, value)
@@ -270,7 +279,7 @@ class Lens:
     def _change(
         self, changed: Resource, row: tables.Row, before: Resource, after: Resource
     ) -> None:
-        """Change what a row reads, wherever it stands; what it reads no more is removed."""
+        """Change the elements of a row; elements that the record no longer has are removed."""
         for way in row.ways:
             old, new, current = at(before, way.path), at(after, way.path), at(changed, way.path)
             if new is not None:
@@ -294,23 +303,23 @@ def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
 
 
 def _nothing(value: bytes) -> Any:
-    """What is said by default, left unsaid."""
+    """Return the empty value that stands for a default that the resource does not have."""
     return [] if value.startswith(b"[") else None
 
 
 def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
-    """Whether a held resource, or what stands beside it in `contained`, changes."""
+    """Return whether a linked resource, or a resource beside it in `contained`, changes."""
     fields = (link.field, "contained")
     return not all(same(getattr(old, field), getattr(new, field)) for field in fields)
 
 
 def _place(link: tables.Link, reading: Reading) -> str:
-    """Where the held resource stands, "" where there is none."""
+    """Return where the linked resource is, "" if there is none."""
     return next((place for field, place, _ in reading.linked if field == link.field), "")
 
 
 def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
-    """Put what a record holds where the resource refers to it, keeping what is unknown in it."""
+    """Write the linked resource of a record, keeping what is unknown in it."""
     held: Record | None = getattr(record, link.field)
     old = next((found for field, _, found in reading.linked if field == link.field), None)
     if held is None:
@@ -327,7 +336,7 @@ def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Reco
 
 
 def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
-    """The JSON names that spell choices below an element -> the path of their choice."""
+    """Return the JSON names of the choices below an element, each with the path of its choice."""
     above = ".".join((source.resource, *parent))
     found = {}
     for name in R4.children(above):
@@ -339,7 +348,7 @@ def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
 
 
 def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
-    """What a new record of this kind says by itself, by key: a laboratory result its category."""
+    """Return the defaults of a record by key, e.g. the category of a laboratory result."""
     return {
         keys[field.name]: dump(field.default)
         for field in msgspec.structs.fields(source.record)
@@ -349,7 +358,7 @@ def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
 
 @once
 def lens(name: str) -> Lens:
-    """The lens of `mappings/NAME.toml`, compiled once."""
+    """Return the lens of `mappings/NAME.toml`, compiled once."""
     return Lens(tables.load(name))
 
 
@@ -368,7 +377,7 @@ def _by_record() -> dict[type[Record], Lens]:
 
 
 def lens_for(resource: Resource) -> Lens | None:
-    """The first table that reads this resource, or None."""
+    """Return the lens of the first table that reads a resource, None if no table does."""
     kind = resource.get("resourceType")
     known = _by_resource().get(kind, ()) if kind.__class__ is str else ()
     for each in known:
@@ -378,19 +387,31 @@ def lens_for(resource: Resource) -> Lens | None:
 
 
 def to_fhir(record: Record) -> Resource:
-    """The FHIR resource that says what a record says.
+    """Return the FHIR resource of a record.
+
+    Args:
+        record: one record, e.g. a LabResult.
+
+    Returns:
+        The resource as plain JSON, its decimals with all digits.
 
     Raises:
-        MappingError: no table could read the result back.
+        MappingError: no table would read the resource back as this record.
 
     """
     return _by_record()[type(record)].to_fhir(record)
 
 
 def from_fhir(resource: Any, resolve: Resolve | None = None) -> Reading:
-    """Read one resource by the first table that reads it; no table is an issue, no exception.
+    """Read one resource by the first table that reads it.
 
-    A `fhir.resources` model is read as the JSON it dumps.
+    Args:
+        resource: plain JSON as `fhir_b12.loads` returns it, or a `fhir.resources` model.
+        resolve: returns the resource that a reference refers to, None if unknown.
+
+    Returns:
+        The record, None if the resource cannot be read; then the issues say why.
+
     """
     resource = as_resource(resource)
     if resource.__class__ is not dict:
@@ -407,7 +428,20 @@ def from_fhir(resource: Any, resolve: Resolve | None = None) -> Reading:
 
 
 def update(resource: Any, record: Record, resolve: Resolve | None = None) -> Resource:
-    """A resource changed where the record says something else; see `Lens.update`."""
+    """Return a resource with the changes of its record; everything else stays as it is.
+
+    Args:
+        resource: plain JSON of the resource, or a `fhir.resources` model.
+        record: the record as it is to be.
+        resolve: returns the resource that a reference refers to, None if unknown.
+
+    Returns:
+        The changed resource; the same object if nothing changes.
+
+    Raises:
+        MappingError: the resource cannot be read, or would not be read back as the record.
+
+    """
     return _by_record()[type(record)].update(as_resource(resource), record, resolve)
 
 

@@ -1,7 +1,7 @@
-"""What a B12 infusion clinic keeps, as frozen values; every record travels as one FHIR resource.
+"""The records of a B12 infusion clinic as frozen values; each is mapped to one FHIR resource.
 
-Fields carry FHIR's names or the ward's. A code is kept as the sender wrote it: whether it concerns
-B12 is looked up (`fhir_b12.codes`), never stored. A missing value is None, never zero.
+Fields have names of FHIR or of the clinic; `help(LabResult)` describes each. A code is stored as
+it was written; whether it concerns B12 is looked up (`fhir_b12.codes`). A missing value is None.
 """
 
 from fhir_b12.records.base import Identified, Part, Performer, Record

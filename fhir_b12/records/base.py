@@ -1,4 +1,6 @@
-"""What every record has, and parts that several of them share."""
+"""Base classes of records and of their parts."""
+
+import inspect
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -7,39 +9,101 @@ from fhir_b12.datatypes import Backbone, CodeableConcept, Identifier, Json, Refe
 
 
 def as_default(record: "Record", name: str, default: object) -> None:
-    """An equal value becomes the default itself: equal records are then written alike."""
+    """Replace a value that equals the default by the default, so that it is not written."""
     value = getattr(record, name)
     if value is not default and value == default:
         force_setattr(record, name, default)
 
 
+_ATTRIBUTES = "Attributes:\n"
+
+
+def inherit_attributes(struct: type[msgspec.Struct]) -> None:
+    """Add the `Attributes:` of a class's base to its docstring, so that `help` shows all fields."""
+    base = struct.__base__
+    summary, own = _split(struct)
+    inherited = _split(base)[1] if base is not None else {}
+    if inherited or own:
+        blocks = "".join({**inherited, **own}.values())
+        struct.__doc__ = f"{summary}\n\n{_ATTRIBUTES}{blocks}"
+
+
+def _split(struct: type) -> tuple[str, dict[str, str]]:
+    """Return a docstring's text before `Attributes:`, and the lines of each attribute."""
+    doc = inspect.cleandoc(struct.__dict__.get("__doc__") or "")
+    summary, _, section = doc.partition(_ATTRIBUTES)
+    blocks: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if line.startswith("    ") and not line.startswith("     "):
+            name = line.partition(":")[0].strip()
+        if line.strip():
+            blocks[name] = f"{blocks.get(name, '')}{line}\n"
+    return summary.strip(), blocks
+
+
 class Record(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
 ):
-    """What every record has."""
+    """Base class of all records.
 
-    id: str | None = None  #: the logical id on the server it came from
+    Attributes:
+        id: Logical id on the server that the resource came from.
+        language: Language of the resource, BCP 47.
+        contained: Resources contained in this one, as JSON.
+        extension: Extensions, as JSON.
+
+    """
+
+    id: str | None = None
     language: str | None = None
-    contained: tuple[Json, ...] = ()  #: resources that live inside this one, as they came
-    extension: tuple[Json, ...] = ()  #: extensions, as they came
+    contained: tuple[Json, ...] = ()
+    extension: tuple[Json, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Complete the docstring of a record."""
+        super().__init_subclass__()
+        inherit_attributes(cls)
 
 
 class Identified(Record, frozen=True, kw_only=True):
     """A record with business identifiers.
 
-    The first is the record's own name in its clinic: other records refer to it, and a second
-    sending of the same record is recognised by it.
+    Other records refer to a record by its first identifier, and a record that is sent twice is
+    recognized by it.
+
+    Attributes:
+        identifier: Business identifiers; other records refer to this one by the first.
+
     """
 
     identifier: tuple[Identifier, ...] = ()
 
 
 class Part(Backbone, frozen=True, kw_only=True):
-    """A part of a record that repeats."""
+    """Base class of the parts of records.
+
+    Attributes:
+        extension: Extensions, as JSON.
+        modifier_extension: Always None; a part with a modifier extension is not read.
+
+    """
+
+    def __init_subclass__(cls) -> None:
+        """Complete the docstring of a part."""
+        super().__init_subclass__()
+        inherit_attributes(cls)
 
 
 class Performer(Part, frozen=True, kw_only=True):
-    """Who did it, as what."""
+    """Who did it, as what.
+
+    Attributes:
+        function: Type of performance.
+        actor: Who performed the medication administration.
+        on_behalf_of: Organization that the performer acted for.
+
+    """
 
     function: CodeableConcept | None = None
     actor: Reference | None = None

@@ -1,4 +1,4 @@
-"""What ails the patient, what was done, and what went wrong."""
+"""Conditions, procedures and reactions."""
 
 from fhir_b12.datatypes import (
     Annotation,
@@ -19,7 +19,14 @@ SESSION_STEP = CodeableConcept(
 
 
 class Stage(Part, frozen=True, kw_only=True):
-    """How far a condition has gone."""
+    """Stage or grade of a condition.
+
+    Attributes:
+        summary: Simple summary (disease specific).
+        assessment: Formal record of assessment.
+        type: Kind of staging.
+
+    """
 
     summary: CodeableConcept | None = None
     assessment: tuple[Reference, ...] = ()
@@ -27,7 +34,13 @@ class Stage(Part, frozen=True, kw_only=True):
 
 
 class Evidence(Part, frozen=True, kw_only=True):
-    """What supports a diagnosis."""
+    """Evidence for a diagnosis.
+
+    Attributes:
+        code: Manifestation/symptom.
+        detail: Supporting information found elsewhere.
+
+    """
 
     code: tuple[CodeableConcept, ...] = ()
     detail: tuple[Reference, ...] = ()
@@ -37,6 +50,34 @@ class Condition(Identified, frozen=True, kw_only=True):
     """A diagnosis or a symptom.  https://hl7.org/fhir/R4/condition.html
 
     Its mechanism of impaired absorption, where it has one, follows from `code`.
+
+    Attributes:
+        code: Identification of the condition, problem or diagnosis.
+        clinical_status: active | recurrence | relapse | inactive | remission | resolved.
+        verification_status: unconfirmed | provisional | differential | confirmed | refuted |
+            entered-in-error.
+        category: problem-list-item | encounter-diagnosis.
+        severity: Subjective severity of condition.
+        body_site: Anatomical location, if relevant.
+        patient: Patient who has the condition.
+        session: Encounter created as part of.
+        onset: Estimated or actual date, date-time, or age, as dateTime.
+        onset_age: Age at onset, UCUM, e.g. 52 a.
+        onset_period: Estimated or actual date, date-time, or age, as Period.
+        onset_range: Estimated or actual date, date-time, or age, as Range.
+        onset_string: Estimated or actual date, date-time, or age, as string.
+        abatement: When in resolution/remission, as dateTime.
+        abatement_age: Age at abatement, UCUM, e.g. 60 a.
+        abatement_period: When in resolution/remission, as Period.
+        abatement_range: When in resolution/remission, as Range.
+        abatement_string: When in resolution/remission, as string.
+        recorded: Date record was first recorded.
+        recorder: Who recorded the condition.
+        asserter: Person who asserts this condition.
+        stage: Stage/grade, usually assessed formally.
+        evidence: Supporting evidence.
+        note: Additional information about the Condition.
+
     """
 
     code: CodeableConcept | None = None
@@ -66,14 +107,56 @@ class Condition(Identified, frozen=True, kw_only=True):
 
 
 class FocalDevice(Part, frozen=True, kw_only=True):
-    """A device put in, changed or taken out."""
+    """A device that was implanted, changed or removed.
+
+    Attributes:
+        action: Kind of change to device.
+        manipulated: Device that was changed.
+
+    """
 
     action: CodeableConcept | None = None
     manipulated: Reference | None = None
 
 
 class ProcedureBase(Identified, frozen=True, kw_only=True):
-    """What all procedures hold.  https://hl7.org/fhir/R4/procedure.html"""
+    """Fields of all procedures.  https://hl7.org/fhir/R4/procedure.html
+
+    Attributes:
+        status: preparation | in-progress | not-done | on-hold | stopped | completed | entered-in-
+            error | unknown.
+        code: Identification of the procedure.
+        category: Classification of the procedure.
+        instantiates: Instantiates FHIR protocol or definition.
+        instantiates_uri: Instantiates external protocol or definition.
+        status_reason: Reason for current status.
+        based_on: A request for this procedure.
+        part_of: Part of referenced event.
+        patient: Who the procedure was performed on.
+        session: Encounter created as part of.
+        performed: When the procedure was performed, as dateTime.
+        performed_period: When the procedure was performed, as Period.
+        performed_string: When the procedure was performed, as string.
+        performed_age: When the procedure was performed, as Age.
+        performed_range: When the procedure was performed, as Range.
+        recorder: Who recorded the procedure.
+        asserter: Person who asserts this procedure.
+        performer: The people who performed the procedure.
+        location: Where the procedure happened.
+        reason: Coded reason procedure performed.
+        reason_reference: The justification that the procedure was performed.
+        body_site: Target body sites.
+        outcome: The result of procedure.
+        report: Any report resulting from the procedure.
+        complication: Complication following the procedure.
+        complication_detail: A condition that is a result of the procedure.
+        follow_up: Instructions for follow up.
+        note: Additional information about the procedure.
+        focal_device: Manipulated, implanted, or removed device.
+        used: Coded items used during the procedure.
+        used_reference: Items used during procedure.
+
+    """
 
     status: str
     code: CodeableConcept | None = None
@@ -109,14 +192,19 @@ class ProcedureBase(Identified, frozen=True, kw_only=True):
 
 
 class Procedure(ProcedureBase, frozen=True, kw_only=True):
-    """What was done to the patient: gastrectomy, bypass, ileal resection, any other.
+    """A procedure: gastrectomy, bypass, ileal resection, any other.
 
     Its mechanism, where it removes an absorption site, follows from `code`.
     """
 
 
 class SessionStep(ProcedureBase, frozen=True, kw_only=True):
-    """One step of a session: check-in review, antisepsis, cannulation, removal, dressing."""
+    """One step of a session: check-in review, antisepsis, cannulation, removal, dressing.
+
+    Attributes:
+        category: Category; `session-step` by default.
+
+    """
 
     category: CodeableConcept | None = SESSION_STEP
 
@@ -125,7 +213,15 @@ class SessionStep(ProcedureBase, frozen=True, kw_only=True):
 
 
 class Causality(Part, frozen=True, kw_only=True):
-    """How far the suspect is held to be the cause."""
+    """Assessment of whether the suspect caused the reaction.
+
+    Attributes:
+        assessment: Assessment of if the entity caused the event.
+        product_relatedness: AdverseEvent.suspectEntity.causalityProductRelatedness.
+        author: AdverseEvent.suspectEntity.causalityAuthor.
+        method: ProbabilityScale | Bayesian | Checklist.
+
+    """
 
     assessment: CodeableConcept | None = None
     product_relatedness: str | None = None
@@ -134,14 +230,47 @@ class Causality(Part, frozen=True, kw_only=True):
 
 
 class SuspectEntity(Part, frozen=True, kw_only=True):
-    """What may have caused a reaction."""
+    """A suspected cause of a reaction.
+
+    Attributes:
+        instance: Refers to the specific entity that caused the adverse event.
+        causality: Information on the possible cause of the event.
+
+    """
 
     instance: Reference | None = None
     causality: tuple[Causality, ...] = ()
 
 
 class Reaction(Record, frozen=True, kw_only=True):
-    """A reaction to an infusion.  https://hl7.org/fhir/R4/adverseevent.html"""
+    """A reaction to an infusion.  https://hl7.org/fhir/R4/adverseevent.html
+
+    Attributes:
+        identifier: Business identifier for the event.
+        actuality: actual | potential.
+        category: product-problem | product-quality | product-use-error | wrong-dose | incorrect-
+            prescribing-information | wrong-technique | wrong-route-of-administration | wrong-rate
+            | wrong-duration | wrong-time | expired-drug | medical-device-use-error | problem-
+            different-manufacturer | unsafe-physical-environment.
+        event: Type of the event itself in relation to the subject.
+        patient: Subject impacted by event.
+        session: Encounter created as part of.
+        date: When the event occurred.
+        detected: When the event was detected.
+        recorded: When the event was recorded.
+        resulting_condition: Effect on the subject due to this event.
+        location: Location where adverse event occurred.
+        seriousness: Seriousness of the event.
+        severity: mild | moderate | severe.
+        outcome: resolved | recovering | ongoing | resolvedWithSequelae | fatal | unknown.
+        recorder: Who recorded the adverse event.
+        contributor: Who was involved in the adverse event or the potential adverse event.
+        suspect: The suspected agent causing the adverse event.
+        medical_history: AdverseEvent.subjectMedicalHistory.
+        reference_document: AdverseEvent.referenceDocument.
+        study: AdverseEvent.study.
+
+    """
 
     identifier: Identifier | None = None
     actuality: str

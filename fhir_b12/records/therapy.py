@@ -60,6 +60,9 @@ class TherapyRecord(
     ) -> CodeableConcept | Medication | Reference | None:
         """Return what was given, ordered or taken.
 
+        Args:
+            use: a record of this therapy record with a medication.
+
         Returns:
             The drug, the bag, or the Medication of this record that `use.medication` refers to;
             the reference itself if its target is not in this record, None if nothing is known.
