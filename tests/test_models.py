@@ -76,7 +76,7 @@ def test_what_is_no_type_of_resource_is_a_value_error(kind):
 
 
 def test_the_releases_are_named():
-    with pytest.raises(ValueError, match="give one of R4B, R5"):
+    with pytest.raises(ValueError, match="write one of R4B, R5"):
         as_model(RESULT, "R4")
     quantity = {"value": 180, "unit": "pg/mL"}
     assert as_model({**RESULT, "valueQuantity": quantity}, "R5").status == "final"
