@@ -148,7 +148,7 @@ class CodeTable:
         return mechanisms.pop() if len(mechanisms) == 1 else None
 
     def search(self, text: str) -> list[CodeEntry]:
-        """Return the entries whose key, text, codes or displays contain a text, in any case."""
+        """Return the entries whose key, texts, codes or displays contain a text, in any case."""
         needle = text.lower()
         return [entry for entry in self if needle in _searchable_text(entry)]
 
@@ -166,8 +166,9 @@ def _standard_systems() -> frozenset[str]:
 
 
 def _searchable_text(entry: CodeEntry) -> str:
-    codings = (*entry.codings, *entry.wider)
-    words = [entry.key, entry.text, *(f"{c.code} {c.display or ''}" for c in codings)]
+    codings = (*entry.codings, *entry.wider, *entry.read_only)
+    coded = (f"{c.code} {c.display or ''}" for c in codings)
+    words = [entry.key, entry.text, *entry.spellings, *coded]
     return " ".join(words).lower()
 
 

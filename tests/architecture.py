@@ -30,7 +30,7 @@ MODULES = LIBRARY | SERVER
 LAYERS = (
     (
         *("issues", "paths", "data", "jsonio", "jsonscan", "dates", "aliases", "caching"),
-        *("regular_expressions", "suggestions"),
+        *("printable", "regular_expressions", "suggestions"),
     ),
     ("datatypes",),
     ("records", "references"),

@@ -1,5 +1,5 @@
-"""The command line, `fhir-b12`: what people ask for, and how it is shown to them."""
+"""Command line interface, `fhir-b12`."""
 
-from fhir_b12.cli.commands import main, parser
+from fhir_b12.cli.commands import build_parser, main
 
-__all__ = ["main", "parser"]
+__all__ = ["build_parser", "main"]

@@ -1,7 +1,7 @@
-"""Findings that are known and put up with: they are neither reported nor counted.
+"""Baseline: known findings that are neither reported nor counted.
 
-A baseline knows a finding by its file, rule and FHIRPath, so lines may shift; where entries or
-items were put in before it, by the FHIRPath without indices.
+A finding is identified by file, rule and FHIRPath, so its line may change; if entries or items were
+inserted before it, by the FHIRPath without indices.
 """
 
 from collections import Counter
@@ -11,85 +11,93 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.cli.streams import UsageError, write
+from fhir_b12.cli.streams import UsageError, write_bytes
 from fhir_b12.jsonio import JsonError, dumps, loads
-from fhir_b12.reports.file_results import Checked, Found, rule_of, shape
+from fhir_b12.reports.file_results import FileFinding, FileResult, rule_id, without_indices
 
 FORMAT = "fhir-b12-baseline/1"
 _Key = tuple[str, str, str]  #: file, rule, FHIRPath
 
 
 class Baseline:
-    """What one file of known findings holds."""
+    """Known findings of one baseline file."""
 
     def __init__(self, known: Iterable[_Key]) -> None:
         self._known = Counter(known)
 
-    def without_known(self, result: Checked) -> Checked:
-        """The result without the findings that are known, and their number."""
-        file = _name(result.file)
-        left = Counter({key: n for key, n in self._known.items() if key[0] == file})
-        exact: list[bool] = []
-        for found in result.found:
-            key = _key(file, found)
-            exact.append(left[key] > 0)
-            left[key] -= exact[-1]
-        alike: Counter[_Key] = Counter()
-        for (name, rule, path), number in left.items():
-            alike[name, rule, shape(path)] += number
-        fresh: list[Found] = []
-        for found, is_known in zip(result.found, exact, strict=True):
-            _, rule, path = _key(file, found)
+    def remove_known(self, result: FileResult) -> FileResult:
+        """Return a result without its known findings, with their number in `known`.
+
+        Findings with the same path are matched first, then those that differ only in indices.
+        """
+        file = _portable_name(result.file)
+        unmatched = Counter({key: n for key, n in self._known.items() if key[0] == file})
+        exact_matches: list[bool] = []
+        for finding in result.findings:
+            key = _key(file, finding)
+            exact_matches.append(unmatched[key] > 0)
+            unmatched[key] -= exact_matches[-1]
+        similar: Counter[_Key] = Counter()
+        for (name, rule, path), number in unmatched.items():
+            similar[name, rule, without_indices(path)] += number
+        new: list[FileFinding] = []
+        for finding, is_known in zip(result.findings, exact_matches, strict=True):
             if is_known:
                 continue
-            if alike[file, rule, shape(path)] > 0:
-                alike[file, rule, shape(path)] -= 1
+            _, rule, path = _key(file, finding)
+            if similar[file, rule, without_indices(path)] > 0:
+                similar[file, rule, without_indices(path)] -= 1
             else:
-                fresh.append(found)
-        known = len(result.found) - len(fresh)
-        return msgspec.structs.replace(result, found=tuple(fresh), known=known)
+                new.append(finding)
+        known = len(result.findings) - len(new)
+        return msgspec.structs.replace(result, findings=tuple(new), known=known)
 
 
 def load(path: str) -> Baseline:
-    """The baseline of a file.
+    """Return the baseline of a file.
 
     Raises:
-        UsageError: it is not there, or is no baseline.
+        UsageError: the file is missing or not a baseline.
 
     """
     try:
-        held = loads(Path(path).read_bytes())
+        content = loads(Path(path).read_bytes())
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such baseline; --write-baseline makes it") from None
+        raise UsageError(f"{path}: no such file: create it with --write-baseline") from None
     except JsonError as error:
         raise UsageError(f"{path}: {error}") from error
     try:
-        if held["format"] != FORMAT:
-            raise UsageError(f"{path}: the format must be {FORMAT}; write it anew")
-        return Baseline(_read(row) for row in held["findings"])
+        if content["format"] != FORMAT:
+            raise UsageError(f"{path}: format must be {FORMAT}: write it again")
+        return Baseline(_parse_row(row) for row in content["findings"])
     except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{path}: this is no baseline; --write-baseline makes one") from None
+        message = f"{path}: not a baseline file: create one with --write-baseline"
+        raise UsageError(message) from None
 
 
-def _read(row: Any) -> _Key:
+def _parse_row(row: Any) -> _Key:
     file, rule, path = row["file"], row["rule"], row["expression"]
-    if not all(isinstance(each, str) for each in (file, rule, path)):
+    if not all(isinstance(text, str) for text in (file, rule, path)):
         raise TypeError
     return file, rule, path
 
 
-def save(path: str, results: Sequence[Checked]) -> int:
-    """Write all findings as known; give their number."""
-    keys = sorted(_key(_name(each.file), found) for each in results for found in each.found)
-    rows = [{"file": file, "rule": rule, "expression": where} for file, rule, where in keys]
-    write(dumps({"format": FORMAT, "findings": rows}, indent=2), path)
+def save(path: str, results: Sequence[FileResult]) -> int:
+    """Write all findings to a baseline file; return their number."""
+    keys = sorted(
+        _key(_portable_name(result.file), finding)
+        for result in results
+        for finding in result.findings
+    )
+    rows = [{"file": file, "rule": rule, "expression": path} for file, rule, path in keys]
+    write_bytes(dumps({"format": FORMAT, "findings": rows}, indent=2), path)
     return len(rows)
 
 
-def _name(file: str) -> str:
-    """A file as every system writes it."""
+def _portable_name(file: str) -> str:
+    """Return a file name with slashes, without `./`."""
     return file.replace("\\", "/").removeprefix("./")
 
 
-def _key(file: str, found: Found) -> _Key:
-    return file, rule_of(found.issue), found.issue.expression
+def _key(file: str, finding: FileFinding) -> _Key:
+    return file, rule_id(finding.issue), finding.issue.expression

@@ -1,4 +1,4 @@
-"""The commands `explain` and `ledger`: where each leaf went, by which row, or why not."""
+"""Commands `explain` and `ledger`: which mapping row reads each value, or why none does."""
 
 import re
 from argparse import Namespace
@@ -12,7 +12,16 @@ import msgspec
 
 from fhir_b12 import explanation
 from fhir_b12.bundles import BundleReading, from_bundle
-from fhir_b12.cli.streams import Findings, deliver, has_lines, is_drawn, lines, read, show, write
+from fhir_b12.cli.streams import (
+    IssuePrinter,
+    is_ndjson,
+    is_terminal,
+    read_json,
+    read_ndjson,
+    write_bytes,
+    write_rows,
+    write_table,
+)
 from fhir_b12.explanation import INDEX, Leaf, placed
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
@@ -21,37 +30,37 @@ from fhir_b12.mapping.ledger import APART
 from fhir_b12.mapping.lens import Reading
 
 _HEADS = ("path", "class", "table", "row", "field", "codec", "codes", "why")
-_GROUP = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: its line and its entry
-#: What each class of the ledger means.
+_GROUP = re.compile(r"(\d+: )?(entry\[\d+\]|\[\d+\])?")  #: of a path: its NDJSON line and entry
+#: Description of each class of the ledger.
 CLASSES = {
     "mapped": "in a field of a record",
-    "constant": "the same in every resource the table reads",
-    "derived": "the Bundle's envelope, made anew from the records",
-    "residue": "in no record; `update` keeps it",
+    "constant": "the same in every resource that the table reads",
+    "derived": "part of the Bundle that is rebuilt from the records",
+    "residue": "in no record; `update` preserves it",
 }
 
 
 def explain(arguments: Namespace) -> int:
-    """For each element its class, table, row, field and codec, or why it is in no record."""
-    findings = Findings()
-    leaves = _explained(arguments, findings)
-    if arguments.format == "text" and is_drawn(arguments.output):
-        _draw(leaves)
+    """Write table, row, field and codec of each value, or why it is in no record."""
+    printer = IssuePrinter()
+    explained = _explain_input(arguments, printer)
+    if arguments.format == "text" and is_terminal(arguments.output):
+        _draw_tables(explained)
     else:
-        rows = map(msgspec.structs.astuple, leaves)
-        deliver(_HEADS, rows, arguments.format, arguments.output)
-    return findings.code
+        rows = map(msgspec.structs.astuple, explained)
+        write_rows(_HEADS, rows, arguments.format, arguments.output)
+    return printer.exit_code
 
 
-def _draw(leaves: Iterator[Leaf]) -> None:
-    """A table for each entry, narrow enough for a terminal."""
-    heads = ("path", "class", "row", "field, or why not", "codec", "codes")
-    for where, group in groupby(leaves, lambda leaf: _GROUP.match(leaf.path)[0]):  # type: ignore[index]
+def _draw_tables(explained: Iterator[Leaf]) -> None:
+    """Draw a table for each entry, narrow enough for a terminal."""
+    heads = ("path", "class", "row", "field or reason", "codec", "codes")
+    for prefix, group in groupby(explained, lambda leaf: _GROUP.match(leaf.path)[0]):  # type: ignore[index]
         entry = list(group)
         table = next((leaf.table for leaf in entry if leaf.table), None)
         rows = (
             (
-                leaf.path.removeprefix(where).removeprefix("."),
+                leaf.path.removeprefix(prefix).removeprefix("."),
                 leaf.kind,
                 leaf.row if leaf.table in {table, None} else f"{leaf.table}: {leaf.row or ''}",
                 leaf.field or leaf.why,
@@ -60,148 +69,161 @@ def _draw(leaves: Iterator[Leaf]) -> None:
             )
             for leaf in entry
         )
-        show(heads, rows, None, " ".join(filter(None, (where, table and f"by {table}.toml"))))
+        title = " ".join(filter(None, (prefix, table and f"by {table}.toml")))
+        write_table(heads, rows, None, title)
 
 
-def _explained(arguments: Namespace, findings: Findings) -> Iterator[Leaf]:
-    for prefix, number, reading in _readings(arguments, findings):
-        findings.tell(_untold(reading), number)
+def _explain_input(arguments: Namespace, printer: IssuePrinter) -> Iterator[Leaf]:
+    for prefix, number, reading in _read_input(arguments, printer):
+        printer.report(_unmapped_issues(reading), number)
         for leaf in explanation.explain(reading):
             yield msgspec.structs.replace(leaf, path=f"{prefix}{leaf.path}")
 
 
-def _readings(
-    arguments: Namespace, findings: Findings
+def _read_input(
+    arguments: Namespace, printer: IssuePrinter
 ) -> Iterator[tuple[str, int | None, BundleReading]]:
-    """What is read of the input, each line of NDJSON on its own; `7: ` goes before its paths."""
-    if has_lines(arguments.file, arguments.format):
-        for number, value in lines(arguments.file, findings, arguments.max_bytes):
+    """Yield path prefix, line number and reading of the input, or of each NDJSON line: `7: `."""
+    if is_ndjson(arguments.file, arguments.format):
+        for number, value in read_ndjson(arguments.file, printer, arguments.max_bytes):
             reading = from_bundle(value)
-            findings.tell(reading.issues, number)
+            printer.report(reading.issues, number)
             yield f"{number}: ", number, reading
         return
-    reading = from_bundle(read(arguments.file, arguments.max_bytes))
-    findings.tell(reading.issues)
+    reading = from_bundle(read_json(arguments.file, arguments.max_bytes))
+    printer.report(reading.issues)
     yield "", None, reading
 
 
-def _untold(reading: BundleReading) -> Iterator[Issue]:
-    """For each resource that no table reads, what the tables for its type ask for."""
+def _unmapped_issues(reading: BundleReading) -> Iterator[Issue]:
+    """Yield for each resource that no table reads what the tables of its type require."""
     for place in reading.places:
         if place.reading.lens is None:
-            kind = _kind(place.reading)
-            known = [table for table in map(tables.load, tables.ORDER) if table.resource == kind]
+            resource_type = _resource_type(place.reading)
+            candidates = (tables.load(name) for name in tables.ORDER)
+            known = [table for table in candidates if table.resource == resource_type]
             if known:
-                asked = "; ".join(f"{each.name} reads it where {condition(each)}" for each in known)
-                what = f"no table reads this resource: {asked}"
-                yield Issue("information", "not-supported", place.path or "$this", what)
+                conditions = "; ".join(
+                    f"{table.name} reads it if {describe_condition(table)}" for table in known
+                )
+                message = f"no mapping table reads this resource: {conditions}"
+                yield Issue("information", "not-supported", place.path or "$this", message)
 
 
-def condition(table: tables.Table) -> str:
-    """The `when` blocks of a table in words."""
-    blocks = (" and ".join(_line(*line) for line in block.items()) for block in table.when)
+def describe_condition(table: tables.Table) -> str:
+    """Return the `when` blocks of a table in words."""
+    blocks = (" and ".join(_describe_test(*test) for test in block.items()) for block in table.when)
     return ", or ".join(blocks) or f"it is of type {table.resource}"
 
 
-#: A test of a `when` line in words.
-_WORDS = {
+#: A test of a `when` block in words.
+_TESTS = {
     "coded": "has one of",
     "known": "is in the code table",
     "key": "means",
-    "silent": "names nothing but",
+    "silent": "has no code other than",
 }
 
 
-def _line(path: str, test: dict[str, Any]) -> str:
-    ((name, wanted),) = test.items()
+def _describe_test(path: str, test: dict[str, Any]) -> str:
+    ((name, operand),) = test.items()
     if name == "present":
-        return f"{path} is {'there' if wanted else 'absent'}"
-    listed = ", ".join(wanted) if isinstance(wanted, list) else wanted
-    return f"{path} {_WORDS.get(name, name)} {listed}"
+        return f"{path} is {'present' if operand else 'absent'}"
+    operands = ", ".join(operand) if isinstance(operand, list) else operand
+    return f"{path} {_TESTS.get(name, name)} {operands}"
 
 
 def ledger(arguments: Namespace) -> int:
-    """How many leaves of each class, and those that are in no record."""
-    findings = Findings()
+    """Write the number of values of each class and the residue by element; return the exit code."""
+    printer = IssuePrinter()
     if arguments.all:
         rows = (
             (f"{prefix}{entry.path}", entry.kind, entry.says)
-            for prefix, _, reading in _readings(arguments, findings)
+            for prefix, _, reading in _read_input(arguments, printer)
             for entry in reading.ledger
         )
-        deliver(("path", "class", "says"), rows, arguments.format, arguments.output)
-        return findings.code
-    sums = Sums()
-    for _, _, reading in _readings(arguments, findings):
-        sums.add(reading)
+        write_rows(("path", "class", "says"), rows, arguments.format, arguments.output)
+        return printer.exit_code
+    totals = LedgerTotals()
+    for _, _, reading in _read_input(arguments, printer):
+        totals.add(reading)
     if arguments.format == "json":
-        write(dumps(sums.plain(), indent=2), arguments.output)
+        write_bytes(dumps(totals.to_json(), indent=2), arguments.output)
     else:
-        show(("leaves", "what", "why"), sums.rows(), arguments.output)
-    return findings.code
+        write_table(("leaves", "what", "why"), totals.rows(), arguments.output)
+    return printer.exit_code
 
 
-class Sums:
-    """Leaves counted by class, what is in no record by element and reason."""
+class LedgerTotals:
+    """Number of leaves in each class of the ledger, and of residue by element and reason."""
 
     def __init__(self) -> None:
         self.classes: Counter[str] = Counter()
-        self.read: Counter[str] = Counter()  #: of resources that tables read, by class
-        self.left: Counter[tuple[str, str]] = Counter()
+        self.mapped_resources: Counter[str] = Counter()  #: of resources that tables read, by class
+        self.residue: Counter[tuple[str, str]] = Counter()  #: by element and reason
 
     def add(self, reading: BundleReading) -> None:
         """Count the leaves of one reading."""
-        for entry, path, found in placed(reading):
+        for entry, path, resource_reading in placed(reading):
             self.classes[entry.kind] += 1
-            apart = not APART.isdisjoint(path.split("."))
-            if found is not None and found.lens is not None and not apart:
-                self.read[entry.kind] += 1
+            counts_apart = not APART.isdisjoint(path.split("."))
+            is_read = resource_reading is not None and resource_reading.lens is not None
+            if is_read and not counts_apart:
+                self.mapped_resources[entry.kind] += 1
             if entry.kind == "residue":
-                self.left[_element(path, found), entry.says] += 1
+                self.residue[_element(path, resource_reading), entry.says] += 1
 
     @property
-    def total(self) -> str:
-        """`866 mapped + 45 constant + 200 derived + 1,270 residue = 2,381 leaves`"""
-        parts = " + ".join(f"{self.classes[kind]:,} {kind}" for kind in CLASSES)
+    def equation(self) -> str:
+        """The totals: `866 mapped + 45 constant + 200 derived + 1,270 residue = 2,381 leaves`."""
+        parts = " + ".join(f"{self.classes[name]:,} {name}" for name in CLASSES)
         return f"{parts} = {self.classes.total():,} leaves"
 
     @property
     def share(self) -> Decimal | None:
-        """Percent of the leaves of what tables read that is in records; id, meta, text apart."""
-        whole = self.read.total()
-        known = whole - self.read["residue"]
-        percent = Decimal(100 * known) / whole if whole else None
+        """Percentage of the leaves of mapped resources that records contain; None without any.
+
+        `id`, `meta` and narrative are not counted.
+        """
+        total = self.mapped_resources.total()
+        in_records = total - self.mapped_resources["residue"]
+        percent = Decimal(100 * in_records) / total if total else None
         return None if percent is None else percent.quantize(Decimal("0.01"), ROUND_FLOOR)
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        left = [
-            {"path": path, "leaves": n, "why": why} for (path, why), n in self.left.most_common()
+    def to_json(self) -> dict[str, Any]:
+        """Return the totals as JSON."""
+        residue = [
+            {"path": path, "leaves": n, "why": reason}
+            for (path, reason), n in self.residue.most_common()
         ]
-        sums: dict[str, Any] = {"leaves": self.classes.total(), "classes": dict(self.classes)}
+        totals: dict[str, Any] = {"leaves": self.classes.total(), "classes": dict(self.classes)}
         if self.share is not None:
-            sums["share"] = self.share
-        return {**sums, "residue": left}
+            totals["share"] = self.share
+        return {**totals, "residue": residue}
 
     def rows(self) -> Iterator[tuple[object, str, str]]:
-        """As a table: the classes, their sum, the share, then what is left."""
-        for kind, why in CLASSES.items():
-            yield self.classes[kind], kind, why
-        yield self.classes.total(), "leaves", "the sum: each leaf stands in one class"
+        """Yield the classes, their sum, the share in records, then the residue by element."""
+        for name, description in CLASSES.items():
+            yield self.classes[name], name, description
+        yield self.classes.total(), "leaves", "total: each leaf is in exactly one class"
         if self.share is not None:
-            yield f"{self.share}%", "share", "in records, of what tables read; id, meta, text apart"
-        yield from ((n, f"  {path}", why) for (path, why), n in self.left.most_common())
+            yield (
+                f"{self.share}%",
+                "share",
+                "of mapped resources in records, without id, meta and text",
+            )
+        yield from ((n, f"  {path}", reason) for (path, reason), n in self.residue.most_common())
 
 
-def _element(path: str, found: Reading | None) -> str:
-    """`Observation.subject.display`; of a resource that no table reads, its type alone."""
-    if found is None:
+def _element(path: str, reading: Reading | None) -> str:
+    """Return e.g. `Observation.subject.display`; for an unmapped resource its type alone."""
+    if reading is None:
         return INDEX.sub("", path)
-    name = _kind(found) or "unknown type"
-    return INDEX.sub("", f"{name}.{path}") if found.lens is not None else name
+    resource_type = _resource_type(reading) or "unknown type"
+    return INDEX.sub("", f"{resource_type}.{path}") if reading.lens is not None else resource_type
 
 
-def _kind(reading: Reading) -> str | None:
+def _resource_type(reading: Reading) -> str | None:
     resource: Any = reading.resource
-    kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    return kind if isinstance(kind, str) else None
+    name = resource.get("resourceType") if isinstance(resource, dict) else None
+    return name if isinstance(name, str) else None

@@ -1,8 +1,8 @@
-"""Validate texts, and make of each what the reports need."""
+"""Validate files: read them, select the findings to report, and locate them in the source."""
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -10,39 +10,43 @@ import msgspec
 
 from fhir_b12 import validation
 from fhir_b12.cli import input_files
-from fhir_b12.cli.source_positions import Text
+from fhir_b12.cli.source_positions import SourceText
+from fhir_b12.cli.streams import STDIN, is_ndjson_name
 from fhir_b12.data import TableError
 from fhir_b12.definitions import R4
+from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.issues import SEVERITIES, Issue, Severity
 from fhir_b12.jsonio import MAX_BYTES, JsonError, loads, open_stream
+from fhir_b12.printable import printable
 from fhir_b12.reports import source_excerpts
-from fhir_b12.reports.file_results import Checked, Found, Part, printable, rule_of
+from fhir_b12.reports.file_results import FileFinding, FileResult, ResourcePart, rule_id
 
-DEFECT = "defect"  #: the rule of a finding that the validator failed
-_ALIKE, _EXCERPTS = 3, 500  #: excerpts of findings that say the same, and of all, in one text
-_SOURCE_LINES, _SOURCE_LENGTH = 4000, 600_000  #: a longer text is not shown whole
-_LINE = 2000  #: characters of one line that is shown whole
+DEFECT = "defect"  #: rule of the finding that the validator itself failed
+_MAX_EQUAL_EXCERPTS = 3  #: excerpts of findings of one text with the same rule and message
+_MAX_EXCERPTS = 500  #: excerpts of all findings of one text
+_MAX_SOURCE_LINES, _MAX_SOURCE_BYTES = 4000, 600_000  #: the source of a longer text is not shown
+_MAX_LINE_LENGTH = 2000  #: the source of a text with a longer line is not shown
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for; goes to each process."""
+class ValidateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of `validate`, which are sent to each process."""
 
-    profiles: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    plausibility: bool = True
-    terminology: bool = True
-    severity: Severity = "information"  #: what is less grave is not reported
-    select: tuple[str, ...] = ()  #: rules; where given, only these are reported
-    ignore: tuple[str, ...] = ()  #: rules that are not reported
-    show_values: bool = False
-    every_excerpt: bool = False
-    keep_source: bool = False
-    keep_parts: bool = False
-    max_bytes: int | None = None
+    profiles: tuple[str, ...] = ()  #: urls of profiles to validate against
+    packages: tuple[str, ...] = ()  #: FHIR packages to load
+    plausibility: bool = True  #: check clinical plausibility
+    terminology: bool = True  #: check codes, displays and units
+    severity: Severity = "information"  #: least severe findings to report
+    select: tuple[str, ...] = ()  #: rules to report; () for all
+    ignore: tuple[str, ...] = ()  #: rules not to report
+    show_values: bool = False  #: show the values of the data, not only keys
+    every_excerpt: bool = False  #: take the source line of every finding
+    keep_source: bool = False  #: keep the whole source for the report
+    keep_parts: bool = False  #: list the resources of each file for the report
+    max_bytes: int | None = None  #: maximum size of a text, or of a line of NDJSON
 
 
 class Report(Protocol):
-    """What the validator says of one input; see `fhir_b12.validation`."""
+    """Issues of one text; see `fhir_b12.validation.Report`."""
 
     @property
     def unchecked(self) -> Sequence[Issue]:
@@ -51,14 +55,27 @@ class Report(Protocol):
 
     @property
     def resources(self) -> int:
-        """How many resources it saw."""
+        """Number of resources validated."""
         ...
 
     def __iter__(self) -> Iterator[Issue]: ...
 
 
-class _Failed:
-    """The report of a validator that failed: no value of the data is in it."""
+class ResourceValidator(Protocol):
+    """Validator of one text; see `fhir_b12.validation.Validator`."""
+
+    @property
+    def canonicals(self) -> Canonicals:
+        """Definitions of the loaded packages."""
+        ...
+
+    def validate(self, data: Any, /) -> Report:
+        """Return the issues of a JSON text or value."""
+        ...
+
+
+class _FailureReport:
+    """Report of a validation that raised an exception; contains no value of the data."""
 
     unchecked = ()
     resources = 0
@@ -73,256 +90,275 @@ class _Failed:
             return
         last = traceback.extract_tb(self._error.__traceback__)[-1]
         where = f"{type(self._error).__name__} at {PurePath(last.filename).name}:{last.lineno}"
-        message = f"the validator failed here ({where}): a defect of fhir-b12, please report it"
+        message = f"the validator failed here ({where}): this is a defect of fhir-b12, report it"
         yield Issue("fatal", "exception", "$this", message, rule=DEFECT)
 
 
-class _Budget:
-    """How many excerpts are still taken: reading the source costs more than validating it."""
+class _ExcerptBudget:
+    """Number of excerpts that may be taken: locating a finding costs more than the validation."""
 
     def __init__(self) -> None:
-        self._left = _EXCERPTS
-        self._met: dict[tuple[str, str], int] = {}
+        self._left = _MAX_EXCERPTS
+        self._taken: dict[tuple[str, str], int] = {}
 
-    def grants(self, issue: Issue) -> bool:
-        """True for the first few findings that say the same."""
-        alike = (rule_of(issue), issue.message)
-        met = self._met[alike] = self._met.get(alike, 0) + 1
-        if met > _ALIKE or self._left == 0:
+    def take(self, issue: Issue) -> bool:
+        """Return whether an excerpt of an issue may be taken, and count it."""
+        key = (rule_id(issue), issue.message)
+        number = self._taken[key] = self._taken.get(key, 0) + 1
+        if number > _MAX_EQUAL_EXCERPTS or self._left == 0:
             return False
         self._left -= 1
         return True
 
 
-Validate = Callable[[Any], Report]
-
-
-def validator(settings: Settings) -> Validate:
-    """The function that validates one text; packages are opened once, here.
+def build_validator(settings: ValidateSettings) -> ResourceValidator:
+    """Return the validator with its packages loaded.
 
     Raises:
-        ValueError: a package cannot be opened; the message says why.
+        ValueError: a package cannot be opened, or a profile is unknown.
 
     """
-    made: Any = validation.Validator(
+    validator: Any = validation.Validator(
         profiles=settings.profiles,
         packages=settings.packages,
         plausibility=settings.plausibility,
         terminology=settings.terminology,
         show_values=settings.show_values,
     )
-    held: Validate = made.validate
-    return held
+    built: ResourceValidator = validator
+    return built
 
 
-class Checker:
-    """Validates files by one validator and the user's wishes."""
+class FileValidator:
+    """Validator of files with the settings of the command."""
 
-    def __init__(self, settings: Settings, validate: Validate | None = None) -> None:
+    def __init__(
+        self, settings: ValidateSettings, validator: ResourceValidator | None = None
+    ) -> None:
         self.settings = settings
-        self.validate = validate or validator(settings)
+        self.validator = validator or build_validator(settings)
         self._lowest = SEVERITIES.index(settings.severity)
 
-    def wanted(self, issue: Issue) -> bool:
-        """True of what is to be reported."""
-        rule, settings = rule_of(issue), self.settings
-        return (
-            SEVERITIES.index(issue.severity) <= self._lowest
-            and (rule == DEFECT or rule not in settings.ignore)
-            and (rule == DEFECT or not settings.select or rule in settings.select)
-        )
+    def is_reported(self, issue: Issue) -> bool:
+        """Return whether the settings select an issue; a defect is always reported."""
+        rule, settings = rule_id(issue), self.settings
+        if SEVERITIES.index(issue.severity) > self._lowest:
+            return False
+        if rule == DEFECT:
+            return True
+        return rule not in settings.ignore and (not settings.select or rule in settings.select)
 
-    def file(self, name: str) -> Checked:
-        """One file, or standard input; what cannot be read is trouble, not an exception."""
+    def validate_file(self, name: str) -> FileResult:
+        """Return the result of one file or of standard input (`-`).
+
+        A file that cannot be read has `read_error` set; no exception is raised.
+        """
         try:
-            if input_files.has_lines(name):
+            if is_ndjson_name(name):
                 with open_stream(name) as stream:
-                    return self._by_line(name, stream)
-            if name == input_files.STDIN:
+                    return self._validate_ndjson(name, stream)
+            if name == STDIN:
                 with open_stream(name) as stream:
-                    given = input_files.Standard(stream, self.limit)
-                    if given.has_lines:
-                        return self._by_line(name, given)
-                    raw = given.read(self.limit + 1)
+                    reader = input_files.StdinReader(stream, self.max_bytes)
+                    if reader.is_ndjson:
+                        return self._validate_ndjson(name, reader)
+                    raw = reader.read(self.max_bytes + 1)
             else:
-                raw = input_files.read(name, self.limit)
+                raw = input_files.read_file(name, self.max_bytes)
         except JsonError as error:
-            return self._faulty(name, error)
+            return self._unreadable(name, error)
         except OSError as error:
-            return Checked(file=name, trouble=error.strerror or type(error).__name__)
-        return self.text(name, raw)
+            return FileResult(file=name, read_error=error.strerror or type(error).__name__)
+        return self.validate_text(name, raw)
 
-    def _by_line(self, name: str, stream: input_files.Lines) -> Checked:
-        parts = input_files.chunks(name, stream, self.settings.max_bytes)
-        return joined(name, map(self.lines, parts))
+    def _validate_ndjson(self, name: str, source: input_files.LineSource) -> FileResult:
+        chunks = input_files.read_chunks(name, source, self.settings.max_bytes)
+        return merge_chunks(name, map(self.validate_chunk, chunks))
 
     @property
-    def limit(self) -> int:
-        """The bytes of one text that are read."""
+    def max_bytes(self) -> int:
+        """Maximum size of a text."""
         return MAX_BYTES if self.settings.max_bytes is None else self.settings.max_bytes
 
-    def text(self, name: str, raw: bytes) -> Checked:
-        """One JSON text: a resource or a Bundle."""
+    def validate_text(self, name: str, raw: bytes) -> FileResult:
+        """Return the result of one JSON text: a resource or a Bundle."""
         start = time.perf_counter()
-        if len(raw) > self.limit:
-            message = f"the text is longer than {self.limit} bytes; split it or raise --max-bytes"
-            return self._faulty(name, JsonError([Issue("fatal", "too-long", "$this", message)]))
-        report = self._validated(raw)
-        found = self._found(report, raw, _Budget())
-        return Checked(
+        if len(raw) > self.max_bytes:
+            message = f"the text is longer than {self.max_bytes} bytes: split it, or raise "
+            issue = Issue("fatal", "too-long", "$this", f"{message}--max-bytes")
+            return self._unreadable(name, JsonError([issue]))
+        report = self._validate(raw)
+        findings = self._locate(report, raw, _ExcerptBudget())
+        return FileResult(
             file=name,
-            found=found,
+            findings=findings,
             unchecked=tuple(report.unchecked),
             resources=report.resources,
-            parts=_parts(raw) if self.settings.keep_parts else (),
-            source=self._whole(raw) if self.settings.keep_source and found else (),
+            parts=_list_parts(raw) if self.settings.keep_parts else (),
+            source=self._source_lines(raw) if self.settings.keep_source and findings else (),
             size=len(raw),
             seconds=time.perf_counter() - start,
         )
 
-    def lines(self, chunk: input_files.Chunk) -> Checked:
-        """Some lines of NDJSON, each a resource of its own."""
+    def validate_chunk(self, chunk: input_files.Chunk) -> FileResult:
+        """Return the result of some lines of NDJSON, each a resource of its own."""
         start = time.perf_counter()
-        found: list[Found] = []
-        parts: list[Part] = []
+        findings: list[FileFinding] = []
+        parts: list[ResourcePart] = []
         unchecked: list[Issue] = []
-        budget = _Budget()
+        budget = _ExcerptBudget()
         resources = size = 0
         for number, line in enumerate(chunk.lines, chunk.first):
             if isinstance(line, JsonError):
-                issues = [msgspec.structs.replace(each, line=number) for each in line.issues]
-                told = [Found(issue=issue) for issue in issues if self.wanted(issue)]
-                kind = ""
+                issues = [msgspec.structs.replace(issue, line=number) for issue in line.issues]
+                located = [FileFinding(issue=i) for i in issues if self.is_reported(i)]
+                resource_type = ""
             elif not line.strip(b" \t\r\n"):
                 continue
             else:
-                report = self._validated(line)
-                told = list(self._found(report, line, budget, number))
+                report = self._validate(line)
+                located = list(self._locate(report, line, budget, number))
                 unchecked += report.unchecked
                 resources += report.resources
                 size += len(line) + 1
-                kind = _type(line) if self.settings.keep_parts else ""
-            found += (msgspec.structs.replace(each, part=len(parts)) for each in told)
-            parts.append(Part(place=f"line {number}", type=kind))
-        return Checked(
+                resource_type = _type_of_text(line) if self.settings.keep_parts else ""
+            findings += (msgspec.structs.replace(finding, part=len(parts)) for finding in located)
+            parts.append(ResourcePart(location=f"line {number}", type=resource_type))
+        return FileResult(
             file=chunk.file,
-            found=tuple(found),
+            findings=tuple(findings),
             unchecked=tuple(unchecked),
             resources=resources,
-            by_line=True,
+            is_ndjson=True,
             parts=tuple(parts),
             size=size,
             seconds=time.perf_counter() - start,
         )
 
-    def _validated(self, raw: bytes) -> Report:
-        """What the validator says; where it fails, that, so that the rest is still done."""
+    def _validate(self, raw: bytes) -> Report:
+        """Return the report of a text; if the validator fails, one that says so.
+
+        Raises:
+            TableError: a file of the library is broken.
+
+        """
         try:
             # the validator reads texts up to its own limit; beyond it the user has raised ours
-            return self.validate(raw if len(raw) <= MAX_BYTES else loads(raw, max_bytes=len(raw)))
+            text = raw if len(raw) <= MAX_BYTES else loads(raw, max_bytes=len(raw))
+            return self.validator.validate(text)
         except JsonError as error:
-            return _Failed(error, error.issues)
+            return _FailureReport(error, error.issues)
         except TableError:
             raise  # a file of the library is broken, not the data
-        except Exception as error:  # noqa: BLE001 - other files and lines are still to be checked
-            return _Failed(error)
+        except Exception as error:  # noqa: BLE001 - other files and lines are still validated
+            return _FailureReport(error)
 
-    def _faulty(self, name: str, error: JsonError) -> Checked:
-        told = [
+    def _unreadable(self, name: str, error: JsonError) -> FileResult:
+        issues = [
             msgspec.structs.replace(issue, line=issue.line or 1, column=issue.column or 1)
             for issue in error.issues
-            if self.wanted(issue)
+            if self.is_reported(issue)
         ]
-        return Checked(file=name, found=tuple(Found(issue=issue) for issue in told))
+        return FileResult(file=name, findings=tuple(FileFinding(issue=issue) for issue in issues))
 
-    def _found(
-        self, report: Report, raw: bytes, budget: "_Budget", number: int | None = None
-    ) -> tuple[Found, ...]:
-        """The findings that are wanted, with their lines; `number` is that of a line of NDJSON."""
-        issues = [issue for issue in report if self.wanted(issue)]
+    def _locate(
+        self, report: Report, raw: bytes, budget: _ExcerptBudget, number: int | None = None
+    ) -> tuple[FileFinding, ...]:
+        """Return the issues to report with line, column and excerpt.
+
+        `number` is the line number of a line of NDJSON.
+        """
+        issues = [issue for issue in report if self.is_reported(issue)]
         if not issues:
             return ()
-        text = Text(raw)
-        told = []
+        text = SourceText(raw)
+        findings = []
         for issue in issues:
             line, column = issue.line, issue.column or 1
             if line is None or line > len(text):
-                line, column = text.place(issue.pointer or "")
+                line, column = text.position(issue.pointer or "")
             excerpt = None
-            if self.settings.every_excerpt or budget.grants(issue):
-                shown = self.settings.show_values
+            if self.settings.every_excerpt or budget.take(issue):
                 excerpt = source_excerpts.excerpt(
-                    text.line(line), number or line, column, show_values=shown
+                    text.line(line), number or line, column, show_values=self.settings.show_values
                 )
-            placed = msgspec.structs.replace(issue, line=number or line, column=column)
-            told.append(Found(issue=placed, excerpt=excerpt, part=_part(issue)))
-        return tuple(told)
+            located = msgspec.structs.replace(issue, line=number or line, column=column)
+            findings.append(FileFinding(issue=located, excerpt=excerpt, part=_part_index(issue)))
+        return tuple(findings)
 
-    def _whole(self, raw: bytes) -> tuple[str, ...]:
-        """The source as the page shows it; nothing of a long one."""
-        if len(raw) > _SOURCE_LENGTH:
+    def _source_lines(self, raw: bytes) -> tuple[str, ...]:
+        """Return the source as the HTML report shows it; () for a long text."""
+        if len(raw) > _MAX_SOURCE_BYTES:
             return ()
-        lines = source_excerpts.lines(raw.decode("utf-8", "surrogateescape"))
-        if len(lines) > _SOURCE_LINES or any(len(line) > _LINE for line in lines):
+        lines = source_excerpts.split_lines(raw.decode("utf-8", "surrogateescape"))
+        if len(lines) > _MAX_SOURCE_LINES or any(len(line) > _MAX_LINE_LENGTH for line in lines):
             return ()
-        shown = lines if self.settings.show_values else map(source_excerpts.masked, lines)
-        return tuple(printable(line.expandtabs(4)) for line in shown)
+        masked = lines if self.settings.show_values else map(source_excerpts.mask_line, lines)
+        return tuple(printable(line.expandtabs(4)) for line in masked)
 
 
-def joined(name: str, results: Iterable[Checked]) -> Checked:
-    """The chunks of one NDJSON file as one."""
-    whole = Checked(file=name, by_line=True)
-    found: list[Found] = []
-    parts: list[Part] = []
+def merge_chunks(name: str, results: Iterable[FileResult]) -> FileResult:
+    """Return the results of the chunks of one NDJSON file as one result."""
+    merged = FileResult(file=name, is_ndjson=True)
+    findings: list[FileFinding] = []
+    parts: list[ResourcePart] = []
     unchecked: dict[str, Issue] = {}
-    for each in results:
-        found += (msgspec.structs.replace(one, part=one.part + len(parts)) for one in each.found)
-        parts += each.parts
-        unchecked |= {issue.message: issue for issue in each.unchecked}
-        whole = msgspec.structs.replace(
-            whole,
-            resources=whole.resources + each.resources,
-            size=whole.size + each.size,
-            seconds=whole.seconds + each.seconds,
+    for result in results:
+        findings += (
+            msgspec.structs.replace(finding, part=finding.part + len(parts))
+            for finding in result.findings
+        )
+        parts += result.parts
+        unchecked |= {issue.message: issue for issue in result.unchecked}
+        merged = msgspec.structs.replace(
+            merged,
+            resources=merged.resources + result.resources,
+            size=merged.size + result.size,
+            seconds=merged.seconds + result.seconds,
         )
     return msgspec.structs.replace(
-        whole, found=tuple(found), parts=tuple(parts), unchecked=tuple(unchecked.values())
+        merged,
+        findings=tuple(findings),
+        parts=tuple(parts),
+        unchecked=tuple(unchecked.values()),
     )
 
 
-def _part(issue: Issue) -> int:
-    """Which part of a Bundle an issue is in: 0 is the Bundle itself, 1 its first entry."""
-    steps = (issue.pointer or "").split("/", 4)
-    if steps[:2] == ["", "entry"] and len(steps) > 3 and steps[2].isdecimal():
-        return int(steps[2]) + 1 if steps[3] == "resource" else 0
+def _part_index(issue: Issue) -> int:
+    """Return the part of a Bundle with an issue: 0 for the Bundle itself, 1 for entry[0]."""
+    parts = (issue.pointer or "").split("/", 4)
+    if parts[:2] == ["", "entry"] and len(parts) > 3 and parts[2].isdecimal():
+        return int(parts[2]) + 1 if parts[3] == "resource" else 0
     return 0
 
 
-def _parts(raw: bytes) -> tuple[Part, ...]:
-    """The resource, then those of its entries."""
+def _list_parts(raw: bytes) -> tuple[ResourcePart, ...]:
+    """Return the resource, then the resources of its entries."""
     try:
         value = loads(raw)
     except JsonError:
-        return (Part(),)
+        return (ResourcePart(),)
     entries = value.get("entry") if isinstance(value, dict) else None
-    held = entries if _named(value) == "Bundle" and isinstance(entries, list) else ()
+    if _type_of(value) != "Bundle" or not isinstance(entries, list):
+        entries = []
     inner = (
-        Part(
-            place=f"entry[{i}]", type=_named(each.get("resource")) if isinstance(each, dict) else ""
+        ResourcePart(
+            location=f"entry[{i}]",
+            type=_type_of(entry.get("resource")) if isinstance(entry, dict) else "",
         )
-        for i, each in enumerate(held)
+        for i, entry in enumerate(entries)
     )
-    return (Part(type=_named(value)), *inner)
+    return (ResourcePart(type=_type_of(value)), *inner)
 
 
-def _type(raw: bytes) -> str:
+def _type_of_text(raw: bytes) -> str:
     try:
-        return _named(loads(raw))
+        return _type_of(loads(raw))
     except JsonError:
         return ""
 
 
-def _named(resource: Any) -> str:
-    """The type of a resource; "" where it names none that could be one."""
-    kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    return kind if isinstance(kind, str) and R4.is_resource(kind) else ""
+def _type_of(resource: Any) -> str:
+    """Return the type of a resource, "" if it is not a type of R4."""
+    name = resource.get("resourceType") if isinstance(resource, dict) else None
+    return name if isinstance(name, str) and R4.is_resource(name) else ""

@@ -1,4 +1,4 @@
-"""`--fix`: apply the remedies one is sure of to the files, and check again what is left."""
+"""`--fix`: apply the fixes that are certain to the files, and validate them again."""
 
 import difflib
 from collections.abc import Iterator
@@ -6,75 +6,77 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fhir_b12.cli import input_files
-from fhir_b12.cli.file_validator import Checker
-from fhir_b12.cli.json_edits import EditError, Patch, apply
+from fhir_b12.cli.file_validator import FileValidator
+from fhir_b12.cli.json_edits import EditError, Patch, apply_patches
+from fhir_b12.cli.streams import is_ndjson_name
 from fhir_b12.jsonio import JsonError, loads
-from fhir_b12.reports.file_results import Checked, printable
-from fhir_b12.reports.source_excerpts import masked
+from fhir_b12.printable import printable
+from fhir_b12.reports.file_results import FileResult
+from fhir_b12.reports.source_excerpts import mask_line
 
-_ROUNDS = 10  #: a remedy may bring to light what another can mend
-
-
-class Mended(NamedTuple):
-    """What came of one file."""
-
-    result: Checked  #: what is left
-    before: str  #: the text as it was
-    after: str  #: and as it is
-    remedies: int  #: how many were applied
+_MAX_ROUNDS = 10  #: a fix may reveal a finding that has a fix too
 
 
-def mend(name: str, checker: Checker) -> Mended:
-    """The text of one file with every remedy applied; nothing is written."""
-    result = checker.file(name)
-    if result.trouble is not None or not any(found.issue.fix for found in result.found):
-        return Mended(result, "", "", 0)
+class FixResult(NamedTuple):
+    """Text of a file before and after its fixes."""
+
+    remaining: FileResult  #: findings after the fixes
+    before: str  #: original text
+    after: str  #: fixed text
+    fix_count: int  #: number of fixes applied
+
+
+def fix_file(name: str, validator: FileValidator) -> FixResult:
+    """Return the text of a file with every fix applied; the file is not written."""
+    result = validator.validate_file(name)
+    if result.read_error is not None or not any(issue.fix for issue in result.issues):
+        return FixResult(result, "", "", 0)
     before = Path(name).read_bytes().decode("utf-8", "surrogateescape")
     text, count = before, 0
-    for _ in range(_ROUNDS):
-        changed, mended = _apply(text, result)
-        if not mended:
+    for _ in range(_MAX_ROUNDS):
+        changed, applied = _apply_fixes(text, result)
+        if not applied:
             break
-        text, count = changed, count + mended
-        result = _again(name, text, checker)
-    return Mended(result, before, text, count)
+        text, count = changed, count + applied
+        result = _validate_again(name, text, validator)
+    return FixResult(result, before, text, count)
 
 
-def _again(name: str, text: str, checker: Checker) -> Checked:
+def _validate_again(name: str, text: str, validator: FileValidator) -> FileResult:
     raw = text.encode("utf-8", "surrogateescape")
-    if not input_files.has_lines(name):
-        return checker.text(name, raw)
+    if not is_ndjson_name(name):
+        return validator.validate_text(name, raw)
     lines = tuple(line.rstrip(b"\r") for line in raw.split(b"\n"))
-    return checker.lines(input_files.Chunk(name, 1, lines))
+    return validator.validate_chunk(input_files.Chunk(name, 1, lines))
 
 
-def _apply(text: str, result: Checked) -> tuple[str, int]:
-    """The text after one round, and how many remedies it took."""
-    if not result.by_line:
-        return _applied(text, [found.issue.fix for found in result.found if found.issue.fix])
+def _apply_fixes(text: str, result: FileResult) -> tuple[str, int]:
+    """Return the text after one round of fixes, and their number."""
+    if not result.is_ndjson:
+        return _apply_valid(text, [issue.fix for issue in result.issues if issue.fix])
     patches: dict[int, list[Patch]] = {}
-    for found in result.found:
-        if found.issue.fix and found.issue.line:
-            patches.setdefault(found.issue.line, []).append(found.issue.fix)
+    for issue in result.issues:
+        if issue.fix and issue.line:
+            patches.setdefault(issue.line, []).append(issue.fix)
     lines, count = text.split("\n"), 0
-    for number, each in patches.items():
-        lines[number - 1], mended = _applied(lines[number - 1], each)
-        count += mended
+    for number, line_patches in patches.items():
+        lines[number - 1], applied = _apply_valid(lines[number - 1], line_patches)
+        count += applied
     return "\n".join(lines), count
 
 
-def _applied(text: str, patches: list[Patch]) -> tuple[str, int]:
-    """The same text where the outcome would be no JSON."""
+def _apply_valid(text: str, patches: list[Patch]) -> tuple[str, int]:
+    """Apply patches to a text; return it unchanged if the result would not be valid JSON."""
     try:
-        changed, count = apply(text, patches)
+        changed, count = apply_patches(text, patches)
         loads(changed)
     except (EditError, JsonError):
         return text, 0
     return changed, count
 
 
-def save(name: str, text: str) -> None:
-    """Put the text in the file's place, all of it at once; links and modes are kept."""
+def save_text(name: str, text: str) -> None:
+    """Replace the content of a file atomically; links and permissions are preserved."""
     path = Path(name).resolve()
     part = path.with_name(f"{path.name}.part")
     try:
@@ -85,12 +87,12 @@ def save(name: str, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def difference(name: str, mended: Mended, *, show_values: bool) -> Iterator[str]:
-    """A unified diff; values are masked in it unless they were asked for."""
-    before, after = mended.before.splitlines(), mended.after.splitlines()
+def unified_diff(name: str, fixed: FixResult, *, show_values: bool) -> Iterator[str]:
+    """Yield the lines of a unified diff, values masked unless they are to be shown."""
+    before, after = fixed.before.splitlines(), fixed.after.splitlines()
     for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", lineterm=""):
         if line.startswith(("@@", "--- ", "+++ ")):
             yield printable(line)
         else:
-            text = line[1:] if show_values else masked(line[1:])
+            text = line[1:] if show_values else mask_line(line[1:])
             yield line[0] + printable(text.expandtabs(4))

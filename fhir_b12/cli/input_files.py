@@ -1,4 +1,4 @@
-"""The files that `validate` is given: folders walked, NDJSON told from JSON."""
+"""Input files of `validate`: folders searched, NDJSON distinguished from JSON."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -6,136 +6,146 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from fhir_b12.cli.streams import UsageError
+from fhir_b12.cli.streams import (
+    COMPRESSED_SUFFIXES,
+    NDJSON_SUFFIXES,
+    STDIN,
+    UsageError,
+    without_compression,
+)
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import MAX_LINE_BYTES, JsonError, open_stream
 
-STDIN = "-"
-_LINES = (".ndjson", ".jsonl")
-_WHOLE = (".json",)
-_PACKED = (".gz", ".bz2")
-_PART = 1024**2  #: bytes read at a time
-_BLANK = 100  #: blank lines after the first that are looked past
-_CHUNK = 128 * 1024  #: bytes of NDJSON given to a process at a time
+_JSON_SUFFIXES = (".json",)
+_BLOCK = 1024**2  #: bytes read at a time
+_MAX_BLANK = 100  #: blank lines after the first that are skipped to recognise NDJSON
+_CHUNK_BYTES = 128 * 1024  #: bytes of NDJSON given to a process at a time
+_CHUNK_LINES = 1000  #: lines of NDJSON given to a process at a time
 
 
-class Lines(Protocol):
-    """What lines are read from."""
+class LineSource(Protocol):
+    """Source of lines: a stream or `StdinReader`."""
 
     def readline(self, limit: int = -1, /) -> bytes:
-        """The next line, at most so many bytes of it."""
+        """Return the next line, at most `limit` bytes of it; b"" at the end."""
         ...
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Some lines of an NDJSON file."""
+    """Consecutive lines of an NDJSON file."""
 
     file: str
     first: int  #: number of the first line, from 1
-    lines: tuple[bytes | JsonError, ...]  #: without their ends; a fault where one cannot be read
+    lines: tuple[bytes | JsonError, ...]  #: without line breaks; an error for an unreadable line
 
 
-def expanded(names: Iterable[str]) -> list[str]:
-    """Each file once, those of folders in order; a name that is not there stays, to be told."""
-    found: dict[str, None] = {}
+def expand_paths(names: Iterable[str]) -> list[str]:
+    """Return each file once, those of folders sorted; missing files stay in the list.
+
+    Args:
+        names: files, folders or `-`.
+
+    Raises:
+        UsageError: a folder contains no data.
+
+    """
+    files: dict[str, None] = {}
     for name in names:
         folder = Path(name)
         if name != STDIN and folder.is_dir():
-            inside = [each for each in sorted(folder.rglob("*")) if _is_data(each)]
+            inside = [path for path in sorted(folder.rglob("*")) if _is_data_file(path)]
             if not inside:
-                raise UsageError(f"{name}: no .json and no .ndjson file in this folder")
-            found |= dict.fromkeys(map(str, inside))
+                raise UsageError(f"{name}: no .json, .ndjson or .jsonl file in this folder")
+            files |= dict.fromkeys(map(str, inside))
         else:
-            found[name] = None
-    return list(found)
+            files[name] = None
+    return list(files)
 
 
-def _is_data(path: Path) -> bool:
+def _is_data_file(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts if part not in {".", ".."})
-    return not hidden and _kind(path.name).endswith(_WHOLE + _LINES) and path.is_file()
+    suffixes = _JSON_SUFFIXES + NDJSON_SUFFIXES
+    return not hidden and without_compression(path.name).endswith(suffixes) and path.is_file()
 
 
-def _kind(name: str) -> str:
-    """The name without the ending of its packing."""
-    return name[: -len(Path(name).suffix)] if name.endswith(_PACKED) else name
+def is_writable(name: str) -> bool:
+    """Return whether a file can be rewritten: neither compressed nor standard input."""
+    return name != STDIN and not name.endswith(COMPRESSED_SUFFIXES) and not Path(name).is_dir()
 
 
-def has_lines(name: str) -> bool:
-    """True where each line of a file is a resource, by its name."""
-    return _kind(name).endswith(_LINES)
-
-
-def is_plain(name: str) -> bool:
-    """True of a file that can be written back: neither packed nor standard input."""
-    return name != STDIN and not name.endswith(_PACKED) and not Path(name).is_dir()
-
-
-def read(name: str, limit: int) -> bytes:
-    """The text of a file, unpacked; one byte more than the limit where it is longer."""
+def read_file(name: str, limit: int) -> bytes:
+    """Return the text of a file, unpacked; one byte more than the limit if it is longer."""
     with open_stream(name) as stream:
         text = bytearray()
-        while len(text) <= limit and (part := stream.read(_PART)):
-            text += part
+        while len(text) <= limit and (block := stream.read(_BLOCK)):
+            text += block
     return bytes(text[: limit + 1])
 
 
-class Standard:
-    """Standard input, looked at to tell NDJSON from JSON: two lines that each hold an object."""
+class StdinReader:
+    """Standard input, recognised as NDJSON if its first two lines each contain an object."""
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         self._stream = stream
         self._head = [stream.readline(limit + 1), stream.readline(limit + 1)]
-        while self._head[-1] and self._head[-1].isspace() and len(self._head) < _BLANK:
+        while self._head[-1] and self._head[-1].isspace() and len(self._head) < _MAX_BLANK:
             self._head.append(stream.readline(limit + 1))
 
     @property
-    def has_lines(self) -> bool:
-        """True where each line is a resource."""
+    def is_ndjson(self) -> bool:
+        """True if each line is a resource."""
         first, second = self._head[0].strip(), self._head[-1].strip()
         return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{")
 
     def readline(self, limit: int = -1) -> bytes:
-        """The next line."""
+        """Return the next line, at most `limit` bytes of it; b"" at the end."""
         return self._head.pop(0) if self._head else self._stream.readline(limit)
 
     def read(self, limit: int) -> bytes:
-        """All that is there, up to a limit."""
+        """Return the rest of the input, at most `limit` bytes from the stream."""
         head = b"".join(self._head)
         self._head = []
         return head + self._stream.read(max(limit - len(head), 0))
 
 
-def chunks(name: str, stream: Lines, limit: int | None = None) -> Iterator[Chunk]:
-    """The lines of NDJSON by the handful; blank ones are kept so that the numbers are right."""
+def read_chunks(name: str, stream: LineSource, limit: int | None = None) -> Iterator[Chunk]:
+    """Yield the lines of NDJSON in chunks, with blank lines, so that line numbers are right.
+
+    Args:
+        name: the file, for the chunks.
+        stream: where the lines come from.
+        limit: the maximum length of a line in bytes; a longer one becomes a `JsonError`.
+
+    """
     limit = min(limit or MAX_LINE_BYTES, MAX_LINE_BYTES)
-    held: list[bytes | JsonError] = []
+    lines: list[bytes | JsonError] = []
     size, number = 0, 0
-    while (line := _next(stream, limit)) is not None:
+    while (line := _read_line(stream, limit)) is not None:
         number += 1
-        held.append(line)
+        lines.append(line)
         size += len(line) if isinstance(line, bytes) else 0
-        if size > _CHUNK or len(held) >= 1000:
-            yield Chunk(name, number - len(held) + 1, tuple(held))
-            held, size = [], 0
+        if size > _CHUNK_BYTES or len(lines) >= _CHUNK_LINES:
+            yield Chunk(name, number - len(lines) + 1, tuple(lines))
+            lines, size = [], 0
         if isinstance(line, JsonError) and line.issues[0].code == "structure":
-            break  # the stream itself is broken: nothing can follow
-    if held:
-        yield Chunk(name, number - len(held) + 1, tuple(held))
+            break  # the stream itself is corrupt: nothing more can be read
+    if lines:
+        yield Chunk(name, number - len(lines) + 1, tuple(lines))
 
 
-def _next(stream: Lines, limit: int) -> bytes | JsonError | None:
-    """The next line, None after the last."""
+def _read_line(stream: LineSource, limit: int) -> bytes | JsonError | None:
+    """Return the next line, None after the last."""
     try:
         line = stream.readline(limit + 1)
         if not line:
             return None
-        whole = len(line) <= limit or line.endswith(b"\n")
-        if whole:
+        complete = len(line) <= limit or line.endswith(b"\n")
+        if complete:
             return line.rstrip(b"\r\n")
-        while not whole:
+        while not complete:
             rest = stream.readline(limit)
-            whole = not rest or rest.endswith(b"\n")
+            complete = not rest or rest.endswith(b"\n")
     except JsonError as error:
         return error
-    message = f"the line is longer than {limit} bytes; split it or raise the limit"
+    message = f"the line is longer than {limit} bytes: split it, or raise --max-bytes"
     return JsonError([Issue("fatal", "too-long", "$this", message, line=1, column=1)])

@@ -1,4 +1,4 @@
-"""The commands that carry records: `to-fhir`, `from-fhir`, `update`."""
+"""Commands that convert between records and FHIR: `to-fhir`, `from-fhir`, `update`."""
 
 from argparse import Namespace
 from collections import Counter
@@ -12,15 +12,17 @@ import msgspec
 from fhir_b12 import plain
 from fhir_b12.bundles import BundleReading, Kind, from_bundle, resources, to_bundle, update_bundle
 from fhir_b12.cli.streams import (
-    Findings,
+    STDIN,
+    IssuePrinter,
     UsageError,
-    deliver,
-    has_lines,
     is_device,
-    lines,
-    read,
-    sink,
-    write,
+    is_ndjson,
+    is_ndjson_name,
+    open_output,
+    read_json,
+    read_ndjson,
+    write_bytes,
+    write_rows,
 )
 from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue
@@ -30,85 +32,97 @@ from fhir_b12.mapping.lens import MappingError
 from fhir_b12.paths import leaves
 from fhir_b12.records import Record, TherapyRecord, summary
 
-KIND = "kind"  #: names the record on a line of NDJSON; no record has such a field
+KIND = "kind"  #: names the record class on a line of NDJSON; no record has such a field
 _FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(TherapyRecord)}
-#: LabResult -> labResults, where plain JSON has it
+#: Record class -> its list in plain JSON: LabResult -> labResults
 _LISTS = {
-    record.__name__: next(name for name, field in _FIELDS.items() if field == listed)
-    for record, listed in TherapyRecord.LISTS.items()
+    record.__name__: next(name for name, field in _FIELDS.items() if field == list_name)
+    for record, list_name in TherapyRecord.LISTS.items()
 }
 
 
 def to_fhir(arguments: Namespace) -> int:
-    """Records in, resources out."""
-    findings = Findings()
-    form = arguments.format or ("ndjson" if has_lines(arguments.file, None) else "json")
-    if form == "ndjson":
+    """Convert records to resources; return the exit code.
+
+    Raises:
+        UsageError: a Bundle type was given for NDJSON output.
+
+    """
+    printer = IssuePrinter()
+    output_format = arguments.format
+    if output_format is None:
+        output_format = "ndjson" if is_ndjson(arguments.file, None) else "json"
+    if output_format == "ndjson":
         if arguments.type:
-            raise UsageError("NDJSON holds resources and no Bundle: leave out --type")
-        _write_lines(_resources(_given(arguments, findings)), arguments.output)
-        return findings.code
-    records = list(_given(arguments, findings))
-    if findings.code:
-        return findings.code
+            raise UsageError("NDJSON output has no Bundle: remove --type")
+        _write_resources(_to_resources(_read_records(arguments, printer)), arguments.output)
+        return printer.exit_code
+    records = list(_read_records(arguments, printer))
+    if printer.exit_code:
+        return printer.exit_code
     if arguments.type == "list":
-        write(dumps(list(_resources(records)), indent=2), arguments.output)
+        write_bytes(dumps(list(_to_resources(records)), indent=2), arguments.output)
         return 0
-    bundle = _bundle(records, arguments.type or "transaction")
-    if form == "text":
-        deliver(("resource", "name", "fullUrl"), _entries(bundle), form, arguments.output)
+    bundle = _build_bundle(records, arguments.type or "transaction")
+    if output_format == "text":
+        heads = ("resource", "name", "fullUrl")
+        write_rows(heads, _entry_rows(bundle), output_format, arguments.output)
     else:
-        write(dumps(bundle, indent=2), arguments.output)
+        write_bytes(dumps(bundle, indent=2), arguments.output)
     return 0
 
 
-def _given(arguments: Namespace, findings: Findings) -> Iterator[TherapyRecord]:
-    """The records of a JSON text or of each line of NDJSON; what is wrong with one is told."""
-    if has_lines(arguments.file, arguments.format):
-        for number, value in lines(arguments.file, findings, arguments.max_bytes):
-            record = _record(_whole(value), "$", findings, number)
+def _read_records(arguments: Namespace, printer: IssuePrinter) -> Iterator[TherapyRecord]:
+    """Yield the valid records of a JSON document, or of each line of NDJSON; report the others."""
+    if is_ndjson(arguments.file, arguments.format):
+        for number, value in read_ndjson(arguments.file, printer, arguments.max_bytes):
+            record = _parse_record(_as_therapy_record(value), "$", printer, number)
             if record is not None:
                 yield record
         return
-    value = read(arguments.file, arguments.max_bytes)
-    for place, each in records_in(value):
-        record = _record(each, place, findings)
+    for path, value in iter_values(read_json(arguments.file, arguments.max_bytes)):
+        record = _parse_record(value, path, printer)
         if record is not None:
             yield record
 
 
-def records_in(value: Any) -> Iterator[tuple[str, Any]]:
-    """Place and value of one therapy record or of each of a list."""
+def iter_values(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield path and value of one therapy record, or of each in a list."""
     if isinstance(value, list):
-        yield from ((f"$[{i}]", each) for i, each in enumerate(value))
+        yield from ((f"$[{i}]", item) for i, item in enumerate(value))
     else:
         yield "$", value
 
 
-def _whole(value: Any) -> Any:
-    """A therapy record for the one record of a line, `{"kind": "LabResult", ...}`."""
-    kind = value.get(KIND) if isinstance(value, dict) else None
-    if not isinstance(kind, str):
+def _as_therapy_record(value: Any) -> Any:
+    """Return a therapy record for the record of a line, `{"kind": "LabResult", ...}`."""
+    record_class = value.get(KIND) if isinstance(value, dict) else None
+    if not isinstance(record_class, str):
         return value
-    fields = {name: each for name, each in value.items() if name != KIND}
-    return {"patient": fields} if kind == "Patient" else {_LISTS.get(kind, kind): [fields]}
+    fields = {name: field for name, field in value.items() if name != KIND}
+    if record_class == "Patient":
+        return {"patient": fields}
+    return {_LISTS.get(record_class, record_class): [fields]}
 
 
-def _record(
-    value: Any, place: str, findings: Findings, line: int | None = None
+def _parse_record(
+    value: Any, path: str, printer: IssuePrinter, line: int | None = None
 ) -> TherapyRecord | None:
-    """The therapy record that a value holds, if it can be written; else all that is wrong."""
+    """Return the therapy record of a value; report all errors and return None if it has any."""
     record, issues = plain.from_plain(value)
-    found = (*issues, *(unwritable(record) if record is not None else ()))
-    findings.tell(
-        (msgspec.structs.replace(each, expression=place + each.expression[1:]) for each in found),
+    issues = (*issues, *(write_issues(record) if record is not None else ()))
+    printer.report(
+        (
+            msgspec.structs.replace(issue, expression=path + issue.expression[1:])
+            for issue in issues
+        ),
         line,
     )
-    return None if found else record
+    return None if issues else record
 
 
-def unwritable(record: TherapyRecord) -> tuple[Issue, ...]:
-    """What in the record has no resource that would be read back, by its path in plain JSON."""
+def write_issues(record: TherapyRecord) -> tuple[Issue, ...]:
+    """Return why a record cannot be written as FHIR, by path in plain JSON; () if it can."""
     try:
         resources(record)
     except MappingError as error:
@@ -116,131 +130,163 @@ def unwritable(record: TherapyRecord) -> tuple[Issue, ...]:
     return ()
 
 
-def _bundle(records: Iterable[TherapyRecord], kind: Kind) -> dict[str, Any]:
-    """One Bundle of all records."""
-    entries = [entry for record in records for entry in to_bundle(record, kind).get("entry", ())]
-    return {"resourceType": "Bundle", "type": kind} | ({"entry": entries} if entries else {})
+def _build_bundle(records: Iterable[TherapyRecord], bundle_type: Kind) -> dict[str, Any]:
+    """Return one Bundle of all records."""
+    entries = [
+        entry for record in records for entry in to_bundle(record, bundle_type).get("entry", ())
+    ]
+    bundle = {"resourceType": "Bundle", "type": bundle_type}
+    return bundle | ({"entry": entries} if entries else {})
 
 
-def _entries(bundle: dict[str, Any]) -> Iterator[tuple[str, str | None, str]]:
+def _entry_rows(bundle: dict[str, Any]) -> Iterator[tuple[str, str | None, str]]:
+    """Yield type, first identifier and fullUrl of each entry."""
     for entry in bundle.get("entry", ()):
         resource = entry["resource"]
-        names = resource.get("identifier", ())
-        first = names[0] if isinstance(names, list) and names else names or {}
+        identifiers = resource.get("identifier", ())
+        if isinstance(identifiers, list):
+            first = identifiers[0] if identifiers else {}
+        else:
+            first = identifiers or {}
         yield resource["resourceType"], first.get("value"), entry["fullUrl"]
 
 
-def _resources(records: Iterable[TherapyRecord]) -> Iterator[dict[str, Any]]:
+def _to_resources(records: Iterable[TherapyRecord]) -> Iterator[dict[str, Any]]:
     for record in records:
         yield from resources(record)
 
 
-def _write_lines(found: Iterable[dict[str, Any]], output: str | None) -> None:
-    """A resource a line; into a folder as one file a type."""
-    if output is None or output == "-" or has_lines(output, None) or is_device(output):
-        with sink(output) as stream:
-            stream.writelines(dumps(each) + b"\n" for each in found)
+def _write_resources(values: Iterable[dict[str, Any]], output: str | None) -> None:
+    """Write one resource a line; into a folder one file for each resource type."""
+    if output is None or output == "-" or is_ndjson_name(output) or is_device(output):
+        with open_output(output) as stream:
+            stream.writelines(dumps(value) + b"\n" for value in values)
         return
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as files:
         streams: dict[str, Any] = {}
-        for each in found:
-            kind = each["resourceType"]
-            if kind not in streams:
-                streams[kind] = files.enter_context(sink(str(folder / f"{kind}.ndjson")))
-            streams[kind].write(dumps(each) + b"\n")
+        for value in values:
+            resource_type = value["resourceType"]
+            if resource_type not in streams:
+                path = str(folder / f"{resource_type}.ndjson")
+                streams[resource_type] = files.enter_context(open_output(path))
+            streams[resource_type].write(dumps(value) + b"\n")
 
 
 def from_fhir(arguments: Namespace) -> int:
-    """Resources in, records out."""
-    findings = Findings()
-    if has_lines(arguments.file, arguments.format):
-        return _from_lines(arguments, findings)
-    reading = from_bundle(read(arguments.file, arguments.max_bytes))
-    findings.tell(reading.issues)
+    """Convert resources to records; return the exit code."""
+    printer = IssuePrinter()
+    if is_ndjson(arguments.file, arguments.format):
+        return _from_ndjson(arguments, printer)
+    reading = from_bundle(read_json(arguments.file, arguments.max_bytes))
+    printer.report(reading.issues)
     if arguments.format in {"ndjson", "text"}:
-        found = (each for record in reading.records for each in record)
-        _write_records(found, arguments.format, arguments.output)
+        records = (record for therapy_record in reading.records for record in therapy_record)
+        _write_records(records, arguments.format, arguments.output)
     else:
         values = [plain.to_plain(record) for record in reading.records]
-        write(dumps(values[0] if len(values) == 1 else values, indent=2), arguments.output)
-    findings.unread(unread(reading))
-    return findings.code
+        write_bytes(dumps(values[0] if len(values) == 1 else values, indent=2), arguments.output)
+    printer.report_unmapped(count_unmapped(reading))
+    return printer.exit_code
 
 
-def _from_lines(arguments: Namespace, findings: Findings) -> int:
-    """A line in, its records out: nothing is kept, however long the file."""
+def _from_ndjson(arguments: Namespace, printer: IssuePrinter) -> int:
+    """Convert line by line, in constant memory.
+
+    Raises:
+        UsageError: the output format is json.
+
+    """
     if arguments.format == "json":
-        raise UsageError("NDJSON is read line by line and comes out so: leave out --format json")
-    passed: Counter[str] = Counter()
+        raise UsageError("NDJSON is converted line by line to NDJSON: remove --format json")
+    unmapped: Counter[str] = Counter()
 
     def records() -> Iterator[Record]:
-        for number, value in lines(arguments.file, findings, arguments.max_bytes):
+        for number, value in read_ndjson(arguments.file, printer, arguments.max_bytes):
             reading = from_bundle(value)
-            findings.tell(reading.issues, number)
-            passed.update(unread(reading))
-            for record in reading.records:
-                yield from record
+            printer.report(reading.issues, number)
+            unmapped.update(count_unmapped(reading))
+            for therapy_record in reading.records:
+                yield from therapy_record
 
     _write_records(records(), arguments.format or "ndjson", arguments.output)
-    findings.unread(passed)
-    return findings.code
+    printer.report_unmapped(unmapped)
+    return printer.exit_code
 
 
-def _write_records(found: Iterable[Record], form: str, output: str | None) -> None:
-    if form == "text":
-        rows = ((type(each).__name__, summary.name(each), *summary.parts(each)) for each in found)
-        deliver(("kind", "name", "what", "how much", "when"), rows, form, output)
+def _write_records(records: Iterable[Record], output_format: str, output: str | None) -> None:
+    if output_format == "text":
+        rows = (
+            (type(record).__name__, summary.name(record), *summary.parts(record))
+            for record in records
+        )
+        heads = ("record", "name", "what", "value", "when")
+        write_rows(heads, rows, output_format, output)
         return
-    with sink(output) as stream:
-        for each in found:
-            stream.write(dumps({KIND: type(each).__name__, **builtins(each)}) + b"\n")
+    with open_output(output) as stream:
+        for record in records:
+            stream.write(dumps({KIND: type(record).__name__, **builtins(record)}) + b"\n")
 
 
-def unread(reading: BundleReading) -> Counter[str]:
-    """How many resources no table reads, by type."""
-    passed = (
-        each.resource["resourceType"]
-        for each in reading.readings
-        if each.lens is None and all(issue.code == "not-supported" for issue in each.issues)
+def count_unmapped(reading: BundleReading) -> Counter[str]:
+    """Return the number of resources that no mapping table reads, by resource type."""
+    names = (
+        resource_reading.resource["resourceType"]
+        for resource_reading in reading.readings
+        if resource_reading.lens is None
+        and all(issue.code == "not-supported" for issue in resource_reading.issues)
     )
     known = R4.resource_types
-    return Counter(kind if kind in known else "of unknown type" for kind in passed)
+    return Counter(name if name in known else "of unknown type" for name in names)
 
 
 def update(arguments: Namespace) -> int:
-    """A Bundle changed where records say something else."""
-    if arguments.bundle == arguments.records == "-":
-        raise UsageError("only one of the two can come from standard input")
-    findings = Findings()
-    before = read(arguments.bundle, arguments.max_bytes)
-    given = read(arguments.records, arguments.max_bytes)
-    records = [_record(value, place, findings) for place, value in records_in(given)]
-    if findings.code:
-        return findings.code
-    after = updated(before, [record for record in records if record is not None])
+    """Update a Bundle with changed records; return the exit code.
+
+    Raises:
+        UsageError: both inputs are standard input.
+
+    """
+    if arguments.bundle == arguments.records == STDIN:
+        raise UsageError("only one of BUNDLE and RECORDS can be standard input")
+    printer = IssuePrinter()
+    before = read_json(arguments.bundle, arguments.max_bytes)
+    values = read_json(arguments.records, arguments.max_bytes)
+    records = [_parse_record(value, path, printer) for path, value in iter_values(values)]
+    if printer.exit_code:
+        return printer.exit_code
+    after = apply_update(before, [record for record in records if record is not None])
     if arguments.format == "text":
-        deliver(("change", "path"), changes(before, after), "text", arguments.output)
+        write_rows(("change", "path"), list_changes(before, after), "text", arguments.output)
     else:
-        write(dumps(after, indent=2), arguments.output)
+        write_bytes(dumps(after, indent=2), arguments.output)
     return 0
 
 
-def updated(before: Any, records: list[TherapyRecord]) -> Any:
-    """A Bundle, or one resource, changed where the records say something else."""
+def apply_update(before: Any, records: list[TherapyRecord]) -> Any:
+    """Return a Bundle or one resource, updated with records.
+
+    Args:
+        before: a Bundle or one resource as plain JSON.
+        records: the records with their changes.
+
+    Raises:
+        MappingError: the records contain more or less than the one resource.
+
+    """
     if isinstance(before, dict) and before.get("resourceType") == "Bundle":
         return update_bundle(before, records)
     bundle = {"resourceType": "Bundle", "entry": [{"resource": before}]}
     entries = update_bundle(bundle, records)["entry"]
     if len(entries) != 1:
-        what = "the records hold not just what this resource says: give a Bundle"
-        raise MappingError((Issue("error", "business-rule", "$this", what),))
+        message = "the records contain more or less than this resource: give the whole Bundle"
+        raise MappingError((Issue("error", "business-rule", "$this", message),))
     return entries[0]["resource"]
 
 
-def changes(before: Any, after: Any) -> Iterator[tuple[str, str]]:
-    """Every leaf that was changed, removed or added, with its path in the one that has it."""
+def list_changes(before: Any, after: Any) -> Iterator[tuple[str, str]]:
+    """Yield `changed`, `removed` or `added` with the path of each value that differs."""
     old, new = dict(leaves(before)), dict(leaves(after))
     for path, value in old.items():
         if path not in new:

@@ -1,4 +1,7 @@
-"""`serve` and what belongs to it: run by `fhir_b12.server`, which is found when it is needed."""
+"""Commands of the server: `serve`, `clients`, `reindex`, `backup`, `restore`.
+
+`fhir_b12.server` is imported when one of them runs: the library does not depend on it.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -7,8 +10,8 @@ from typing import Any
 
 from fhir_b12.cli.streams import UsageError
 
-Add = Callable[..., argparse.ArgumentParser]
-#: what the extras bring; another missing module is a defect
+AddCommand = Callable[..., argparse.ArgumentParser]
+#: Modules that the extras install; another missing module is a defect.
 _EXTRAS = {
     "flask": "server", "waitress": "server", "jsonpatch": "server",
     "joserfc": "server", "werkzeug": "server", "requests": "server", "urllib3": "server",
@@ -18,127 +21,158 @@ _EXTRAS = {
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve until told to stop."""
-    code: int = _called("serve", "run", arguments)
-    return code
+    """Run the server until it is stopped."""
+    return _call_server("serve", "run", arguments)
 
 
 def reindex(arguments: argparse.Namespace) -> int:
-    """Make the search indexes again."""
-    code: int = _called("admin", "reindex", arguments)
-    return code
+    """Rebuild the search indexes of a database."""
+    return _call_server("admin", "reindex", arguments)
 
 
 def backup(arguments: argparse.Namespace) -> int:
-    """Write a copy of the database."""
-    code: int = _called("admin", "backup", arguments)
-    return code
+    """Write a copy of a database."""
+    return _call_server("admin", "backup", arguments)
 
 
 def restore(arguments: argparse.Namespace) -> int:
-    """Put a copy of the database in its place."""
-    code: int = _called("admin", "restore", arguments)
-    return code
+    """Restore a database from a copy."""
+    return _call_server("admin", "restore", arguments)
 
 
 def clients(arguments: argparse.Namespace) -> int:
-    """Register clients, list them, take them away, make a key."""
-    code: int = _called("admin", "clients", arguments)
-    return code
+    """Register, list or remove clients, or create a private key."""
+    return _call_server("admin", "clients", arguments)
 
 
-def _called(module: str, name: str, arguments: argparse.Namespace) -> Any:
-    """Call a function of the facade, which the library does not import."""
+def _call_server(module: str, name: str, arguments: argparse.Namespace) -> int:
+    """Call a function of the server package; return its exit code.
+
+    Raises:
+        UsageError: an extra is not installed, or a setting is invalid.
+        ImportError: a module of the project is missing.
+        ValueError: a defect.
+
+    """
     try:
-        return getattr(import_module(f"fhir_b12.server.{module}"), name)(arguments)
+        function: Any = getattr(import_module(f"fhir_b12.server.{module}"), name)
+        code: int = function(arguments)
     except ImportError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        message = f"{error.name} is not installed; pip install 'fhir-b12[{extra}]'"
+        message = f"{error.name} is not installed: run pip install 'fhir-b12[{extra}]'"
         raise UsageError(message) from error
     except ValueError as error:
         if type(error).__name__ != "ConfigError":
             raise
         raise UsageError(str(error)) from error
+    return code
 
 
-def add(add: Add) -> None:
-    """The commands and their arguments; what is not given comes from FHIR_B12_… variables."""
+def add_commands(add: AddCommand) -> None:
+    """Add the commands; a setting that is not given comes from its FHIR_B12_ variable."""
     _add_serve(add)
     _add_clients(add)
-    _add_upkeep(add)
+    _add_maintenance(add)
 
 
-def _add_serve(add: Add) -> None:
-    made = add(
+def _add_serve(add: AddCommand) -> None:
+    command = add(
         "serve",
         serve,
-        "A FHIR R4 server for therapy data. Clients need a token, unless it is --open.\n"
-        "Everything can be set by FHIR_B12_… variables too; docs/server.md lists them.",
+        "Run a FHIR R4 server for therapy data. Clients need an access token unless --open is\n"
+        "given. Every setting can also be given as an FHIR_B12_ environment variable:\n"
+        "docs/server.md lists them.",
         "--open",
         "--open --database clinic.db --port 8081",
         "--database postgresql://localhost/clinic --workers 4 --public-url https://fhir.clinic.org",
     )
-    _database(made)
-    option = made.add_argument
-    option("--host", help="address to listen on; 127.0.0.1 if not given")
-    option("--port", help="port to listen on; 8080 if not given")
-    option("--public-url", metavar="URL", help="how clients reach it, before /fhir")
-    option("--open", action="store_true", default=None, help="no authorization; only on loopback")
-    option("--workers", help="processes; more than one needs PostgreSQL")
-    option("--threads", help="threads of each process")
-    option("--validation", metavar="RULES", help="off, base, profile; base,Observation=profile")
-    option("--plausibility", metavar="ADVICE", help="off, advice, error; likewise")
-    option("--metrics", action="store_true", default=None, help="serve /metrics for Prometheus")
+    command.usage = "fhir-b12 serve [OPTIONS]"
+    _add_database(command)
+    group = command.add_argument_group("network")
+    group.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    group.add_argument("--port", help="port to listen on (default: 8080)")
+    group.add_argument(
+        "--public-url", metavar="URL", help="base URL as clients see it, without /fhir"
+    )
+    group.add_argument("--workers", help="number of processes; more than one needs PostgreSQL")
+    group.add_argument("--threads", help="number of threads in each process")
+    group = command.add_argument_group("access and validation")
+    group.add_argument(
+        "--open", action="store_true", default=None, help="no authorization; loopback only"
+    )
+    group.add_argument(
+        "--validation",
+        metavar="LEVELS",
+        help="off, base or profile; by type: base,Observation=profile",
+    )
+    group.add_argument(
+        "--plausibility",
+        metavar="LEVELS",
+        help="off, advice or error; by type: advice,Observation=error",
+    )
+    group.add_argument(
+        "--metrics", action="store_true", default=None, help="serve Prometheus metrics at /metrics"
+    )
 
 
-def _add_clients(add: Add) -> None:
-    made = add(
+def _add_clients(add: AddCommand) -> None:
+    command = add(
         "clients",
         clients,
-        "Who may ask for tokens: the id, the public keys (JWKS) and the scopes of each client.\n"
-        "`key` makes a new private key in a file, and writes its JWKS.",
+        "Manage the clients that may request access tokens. A client has an id, public keys\n"
+        "(JWKS) and scopes. `key` creates a private key in a new file and prints its public JWKS.",
         "key --jwks ehr.json",
         "add ehr --jwks jwks.json --scope 'system/*.rs system/Observation.cud'",
         "list",
     )
-    made.add_argument("what", choices=("add", "list", "remove", "key"), help="what to do")
-    made.add_argument("name", nargs="?", help="the client's id")
-    made.add_argument(
+    command.add_argument("what", choices=("add", "list", "remove", "key"), help="action")
+    command.add_argument("name", nargs="?", help="client id (for add and remove)")
+    command.add_argument(
         "--jwks",
         dest="file",
         metavar="FILE",
-        help="its public keys, or their url; of key: the new file",
+        help="add: file or https URL of the public keys; key: file to create",
     )
-    made.add_argument("--scope", metavar="SCOPES", help="system/Observation.rs …, by blanks")
-    made.add_argument(
-        "--patient", metavar="ID", help="id of the only patient whose data the client may see"
+    command.add_argument(
+        "--scope", metavar="SCOPES", help="scopes separated by spaces, e.g. system/Observation.rs"
     )
-    made.add_argument(
-        "--replace", action="store_true", help="of add: replace the client if it exists"
+    command.add_argument(
+        "--patient", metavar="ID", help="restrict the client to one patient (Patient.id)"
     )
-    _database(made)
+    command.add_argument(
+        "--replace", action="store_true", default=None, help="add: replace an existing client"
+    )
+    _add_database(command)
 
 
-def _add_upkeep(add: Add) -> None:
-    made = add("reindex", reindex, "Make the search indexes of a database again.", "")
-    _database(made)
+def _add_maintenance(add: AddCommand) -> None:
+    command = add("reindex", reindex, "Rebuild the search indexes of a database.", "")
+    _add_database(command)
 
-    made = add(
-        "backup", backup, "Write a copy of the database, also while it is served.", "copy.db"
+    command = add(
+        "backup",
+        backup,
+        "Write a consistent copy of the database, also while the server is running.",
+        "copy.db",
     )
-    made.add_argument("file", metavar="FILE", help="the copy; it must not exist")
-    _database(made)
+    command.add_argument("file", metavar="FILE", help="file to create; it must not exist")
+    _add_database(command)
 
-    made = add(
-        "restore", restore, "Put a copy where the database is to be: a file not there, or empty.",
+    command = add(
+        "restore",
+        restore,
+        "Restore a database from a copy. The database must be missing or empty.",
         "copy.db --database clinic.db",
-    )  # fmt: skip
-    made.add_argument("file", metavar="FILE", help="the copy")
-    _database(made)
+    )
+    command.add_argument("file", metavar="FILE", help="copy written by `backup`")
+    _add_database(command)
 
 
-def _database(made: argparse.ArgumentParser) -> None:
-    said = "SQLite file, postgresql://… or url of a FHIR server; fhir-b12.db if not given"
-    made.add_argument("--database", help=said)
+def _add_database(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--database",
+        help="SQLite file, sqlite:///PATH, postgresql://... or URL of a FHIR server "
+        "(default: fhir-b12.db)",
+    )

@@ -1,7 +1,7 @@
-"""Lines and columns of places in a JSON text, found only where they are asked for.
+"""Lines and columns of elements in a JSON text, computed only for the elements requested.
 
-A walk over the whole text costs far more than validating it. Here only the objects on the way to a
-place are looked into; what stands beside the way is stepped over by the JSON reader.
+Recording the position of every element costs far more than validating the text. Here only the
+objects on the path to an element are opened; the JSON reader skips everything beside the path.
 """
 
 import re
@@ -18,87 +18,92 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class _Spot(NamedTuple):
-    """A value: where it begins and ends, in bytes."""
+class _ByteRange(NamedTuple):
+    """First byte of a value, and the byte after its last."""
 
     start: int
     end: int
 
 
-class Text:
-    """A JSON text that is known to be right, or at least the lines of one that is not."""
+class SourceText:
+    """Text of a JSON file with the positions of its elements.
+
+    If the text is not valid JSON, its lines are available all the same.
+    """
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
-        self._spots: dict[str, _Spot] = {"": _Spot(_end(_SPACE, raw, 0), len(raw))}
+        self._ranges: dict[str, _ByteRange] = {"": _ByteRange(_match_end(_SPACE, raw, 0), len(raw))}
         self._opened: set[str] = set()
 
     @cached_property
-    def _starts(self) -> list[int]:
+    def _line_starts(self) -> list[int]:
         return [0, *(match.end() for match in _LINE_END.finditer(self._raw))]
 
     def __len__(self) -> int:
-        """The number of lines."""
-        return len(self._starts)
+        """Return the number of lines."""
+        return len(self._line_starts)
 
     def line(self, number: int) -> str:
-        """A line, counted from 1, without its end."""
-        start = self._starts[number - 1]
-        end = self._starts[number] if number < len(self) else len(self._raw)
+        """Return a line, counted from 1, without its line break."""
+        start = self._line_starts[number - 1]
+        end = self._line_starts[number] if number < len(self) else len(self._raw)
         return self._raw[start:end].decode("utf-8", "surrogateescape").rstrip("\r\n")
 
-    def place(self, pointer: str) -> tuple[int, int]:
-        """Line and column, both from 1, of the value at a JSON Pointer or of what would hold it."""
-        parts = pointer.split("/")[1:]
-        here = ""
-        for part in parts:
-            if here not in self._opened:
-                self._open(here)
-            below = f"{here}/{part}"
-            if below not in self._spots:
+    def position(self, pointer: str) -> tuple[int, int]:
+        """Return line and column, from 1, of the value at a JSON Pointer.
+
+        If there is no such value, return those of the innermost object or list that exists.
+        """
+        current = ""
+        for part in pointer.split("/")[1:]:
+            if current not in self._opened:
+                self._open(current)
+            child = f"{current}/{part}"
+            if child not in self._ranges:
                 break
-            here = below
-        at = self._spots[here].start
-        line = bisect_right(self._starts, at)
-        before = self._raw[self._starts[line - 1] : at]
+            current = child
+        offset = self._ranges[current].start
+        line = bisect_right(self._line_starts, offset)
+        before = self._raw[self._line_starts[line - 1] : offset]
         return line, len(before.decode("utf-8", "surrogateescape")) + 1
 
     def _open(self, pointer: str) -> None:
-        """Find the members or items of the value at a pointer."""
+        """Record the byte ranges of the members or items of a value."""
         self._opened.add(pointer)
-        start, end = self._spots[pointer]
+        start, end = self._ranges[pointer]
         raw = self._raw[start:end]
         try:
             if raw.startswith(b"{"):
-                self._members(pointer, start, raw)
+                self._record_members(pointer, start, raw)
             elif raw.startswith(b"["):
-                self._items(pointer, start, raw)
+                self._record_items(pointer, start, raw)
         except msgspec.MsgspecError:
-            return  # no JSON: the place of the whole must do
+            return  # not valid JSON: the position of the whole value is used
 
-    def _members(self, pointer: str, start: int, raw: bytes) -> None:
-        at = 1
+    def _record_members(self, pointer: str, start: int, raw: bytes) -> None:
+        offset = 1
         for name, value in _object.decode(raw).items():
-            at = _end(_KEY, raw, at)
-            end = at + len(memoryview(value))
+            offset = _match_end(_KEY, raw, offset)
+            end = offset + len(memoryview(value))
             key = name.replace("~", "~0").replace("/", "~1")
-            self._spots[f"{pointer}/{key}"] = _Spot(start + at, start + end)
-            at = end
+            self._ranges[f"{pointer}/{key}"] = _ByteRange(start + offset, start + end)
+            offset = end
 
-    def _items(self, pointer: str, start: int, raw: bytes) -> None:
-        at = 1
+    def _record_items(self, pointer: str, start: int, raw: bytes) -> None:
+        offset = 1
         for index, value in enumerate(_list.decode(raw)):
-            at = _next(raw, at) if index else _end(_SPACE, raw, 1)
-            end = at + len(memoryview(value))
-            self._spots[f"{pointer}/{index}"] = _Spot(start + at, start + end)
-            at = end
+            offset = _after_comma(raw, offset) if index else _match_end(_SPACE, raw, 1)
+            end = offset + len(memoryview(value))
+            self._ranges[f"{pointer}/{index}"] = _ByteRange(start + offset, start + end)
+            offset = end
 
 
-def _next(raw: bytes, at: int) -> int:
-    """Where the item after a comma begins."""
-    return _end(_SPACE, raw, raw.index(b",", at) + 1)
+def _after_comma(raw: bytes, offset: int) -> int:
+    """Return the offset of the item after the next comma."""
+    return _match_end(_SPACE, raw, raw.index(b",", offset) + 1)
 
 
-def _end(pattern: "re.Pattern[bytes]", raw: bytes, at: int) -> int:
-    match = pattern.match(raw, at)
-    return match.end() if match else at
+def _match_end(pattern: "re.Pattern[bytes]", raw: bytes, offset: int) -> int:
+    match = pattern.match(raw, offset)
+    return match.end() if match else offset

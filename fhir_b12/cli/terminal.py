@@ -1,4 +1,4 @@
-"""Tables and progress for people at a terminal. rich is slow to load, so only they load this."""
+"""Tables and progress on a terminal. Loaded only for a terminal, because rich is slow to load."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,21 +13,21 @@ from rich.text import Text
 T = TypeVar("T")
 
 
-def draw(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> None:
-    """A table, as wide as the terminal; a column in which nothing stands is left out."""
+def draw_table(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> None:
+    """Print a table as wide as the terminal, without its empty columns."""
     table = Table(title=Text(title) if title else None, title_justify="left", box=SIMPLE_HEAD)
-    held = list(rows)
-    kept = [i for i in range(len(heads)) if not held or any(row[i] for row in held)]
-    for i in kept:
-        table.add_column(heads[i], overflow="fold")
-    for row in held:
-        table.add_row(*(Text(row[i]) for i in kept))
+    cells = list(rows)
+    columns = [i for i in range(len(heads)) if not cells or any(row[i] for row in cells)]
+    for column in columns:
+        table.add_column(heads[column], overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(row[column]) for column in columns))
     Console(file=sys.stdout).print(table)
 
 
-def watched(items: Iterable[T]) -> Iterator[T]:
-    """The items, their number shown on standard error while it goes on."""
-    shown = (SpinnerColumn(), TextColumn("{task.completed:,.0f} lines"), TimeElapsedColumn())
+def with_progress(lines: Iterable[T]) -> Iterator[T]:
+    """Yield the lines and show their number on standard error meanwhile."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} lines"), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*shown, console=console, transient=True, redirect_stdout=False) as progress:
-        yield from progress.track(items)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(lines)

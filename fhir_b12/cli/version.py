@@ -1,23 +1,24 @@
-"""The version of what is installed; reading it takes longer than a small validation."""
+"""Version of the installed package, read only when needed: reading it takes milliseconds."""
 
 import argparse
-from importlib import import_module
 from typing import Any
+
+import fhir_b12
 
 
 def version() -> str:
-    """`0.1.0`"""
-    said: str = import_module("importlib.metadata").version("fhir-b12")
-    return said
+    """Return the installed version, e.g. `0.1.0`."""
+    text: str = fhir_b12.__version__
+    return text
 
 
-class Show(argparse.Action):
-    """`--version`, which looks for the version only when it is asked for."""
+class VersionAction(argparse.Action):
+    """Argument `--version`: prints the version and exits."""
 
     def __init__(self, option_strings: list[str], dest: str) -> None:
         super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        """Say it and end."""
-        print(f"fhir-b12 {version()}")  # noqa: T201 - this is the command's answer
+        """Print the version and exit."""
+        print(f"fhir-b12 {version()}")  # noqa: T201 - the output of the command
         parser.exit()

@@ -1,32 +1,38 @@
-"""`--watch`: look at the files again and again, and say which have changed."""
+"""`--watch`: poll the files and report which have changed."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-PAUSE = 0.5  #: seconds between two looks
+PAUSE = 0.5  #: seconds between two polls
 
-_Mark = tuple[int, int] | None  #: when it was changed and how long it is; None where it is gone
+_FileState = tuple[int, int] | None  #: modification time in ns and size; None if missing
 
 
 def changes(
-    files: Callable[[], Sequence[str]], wait: Callable[[float], None] = time.sleep
+    list_files: Callable[[], Sequence[str]], wait: Callable[[float], None] = time.sleep
 ) -> Iterator[list[str]]:
-    """The files that changed since the last look, each time that some did; without end."""
-    known = {name: _mark(name) for name in files()}
+    """Yield the names of the files that changed, were added or were removed; never ends.
+
+    Args:
+        list_files: function that returns the files that exist now.
+        wait: function that waits for a number of seconds.
+
+    """
+    states = {name: _file_state(name) for name in list_files()}
     while True:
         wait(PAUSE)
-        now = {name: _mark(name) for name in files()}
-        changed = [name for name, mark in now.items() if known.get(name) != mark]
-        changed += [name for name in known if name not in now]
-        known = now
+        current = {name: _file_state(name) for name in list_files()}
+        changed = [name for name, state in current.items() if states.get(name) != state]
+        changed += [name for name in states if name not in current]
+        states = current
         if changed:
             yield changed
 
 
-def _mark(name: str) -> _Mark:
+def _file_state(name: str) -> _FileState:
     try:
-        found = Path(name).stat()
+        status = Path(name).stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size

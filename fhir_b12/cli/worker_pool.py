@@ -1,4 +1,4 @@
-"""Many files, and the lines of NDJSON, over several processes; the results come in order."""
+"""Validation of many files, and of NDJSON lines, in several processes; results come in order."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -7,100 +7,119 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 from fhir_b12.cli import input_files
-from fhir_b12.cli.file_validator import Checker, Settings, joined
-from fhir_b12.cli.streams import UsageError
+from fhir_b12.cli.file_validator import FileValidator, ValidateSettings, merge_chunks
+from fhir_b12.cli.streams import STDIN, UsageError, is_ndjson_name
 from fhir_b12.jsonio import JsonError, open_stream
-from fhir_b12.reports.file_results import Checked
+from fhir_b12.reports.file_results import FileResult
 
-_AHEAD = 4  #: pieces of work for each process that wait, so that memory stays bounded
+_QUEUED = 4  #: work items queued for each process, so that memory stays bounded
 
-_checkers: list[Checker] = []  #: that of this process
+_validators: list[FileValidator] = []  #: the validator of this process
 
 
-class _Piece(NamedTuple):
+class _WorkItem(NamedTuple):
     name: str
-    is_chunk: bool
-    result: "Future[Checked]"
+    is_chunk: bool  #: some lines of an NDJSON file
+    result: "Future[FileResult]"
 
 
-def check(files: Sequence[str], checker: Checker, jobs: int = 1) -> Iterator[Checked]:
-    """Each file's result, in the order of the files."""
-    if jobs < 2 or (len(files) < 2 and not any(map(input_files.has_lines, files))):
-        yield from map(checker.file, files)
+def validate_files(
+    files: Sequence[str], validator: FileValidator, jobs: int = 1
+) -> Iterator[FileResult]:
+    """Yield the result of each file, in the order of the files.
+
+    Args:
+        files: file names, or `-`.
+        validator: the validator, which each process copies.
+        jobs: the number of processes; with 1 everything runs in this process.
+
+    Raises:
+        UsageError: a process was ended from outside.
+
+    """
+    if jobs < 2 or (len(files) < 2 and not any(map(is_ndjson_name, files))):
+        yield from map(validator.validate_file, files)
         return
-    _checkers[:] = [checker]  # a forked process finds it there and loads nothing again
+    _validators[:] = [validator]  # a forked process inherits it and loads nothing again
     try:
-        with ProcessPoolExecutor(jobs, initializer=_start, initargs=(checker.settings,)) as pool:
-            yield from _in_order(files, pool, checker, jobs * _AHEAD)
+        initargs = (validator.settings,)
+        with ProcessPoolExecutor(jobs, initializer=_start, initargs=initargs) as pool:
+            yield from _results_in_order(files, pool, validator, jobs * _QUEUED)
     except BrokenProcessPool:
-        raise UsageError("a process was ended from outside; try fewer --jobs") from None
+        raise UsageError("a worker process was killed: try fewer --jobs") from None
     finally:
-        _checkers.clear()
+        _validators.clear()
 
 
-def _start(settings: Settings) -> None:
-    if not _checkers:
-        _checkers.append(Checker(settings))
+def _start(settings: ValidateSettings) -> None:
+    if not _validators:
+        _validators.append(FileValidator(settings))
 
 
-def _file(name: str) -> Checked:
-    return _checkers[0].file(name)
+def _validate_file(name: str) -> FileResult:
+    return _validators[0].validate_file(name)
 
 
-def _lines(chunk: input_files.Chunk) -> Checked:
-    return _checkers[0].lines(chunk)
+def _validate_chunk(chunk: input_files.Chunk) -> FileResult:
+    return _validators[0].validate_chunk(chunk)
 
 
-def _in_order(
-    files: Sequence[str], pool: ProcessPoolExecutor, checker: Checker, ahead: int
-) -> Iterator[Checked]:
-    """The pieces are handed out and taken back in order; those of one file are put together."""
-    waiting: deque[_Piece] = deque()
-    held: list[Checked] = []
+def _results_in_order(
+    files: Sequence[str], pool: ProcessPoolExecutor, validator: FileValidator, queue_size: int
+) -> Iterator[FileResult]:
+    """Submit work and yield its results in order; merge the chunks of one file."""
+    queue: deque[_WorkItem] = deque()
+    chunks: list[FileResult] = []
     name = ""
 
-    def taken() -> Iterator[Checked]:
-        nonlocal name, held
-        piece = waiting.popleft()
-        if held and (piece.name != name or not piece.is_chunk):
-            yield joined(name, held)
-            held = []
-        if piece.is_chunk:
-            name = piece.name
-            held.append(piece.result.result())
+    def take_first() -> Iterator[FileResult]:
+        nonlocal name, chunks
+        item = queue.popleft()
+        if chunks and (item.name != name or not item.is_chunk):
+            yield merge_chunks(name, chunks)
+            chunks = []
+        if item.is_chunk:
+            name = item.name
+            chunks.append(item.result.result())
         else:
-            yield piece.result.result()
+            yield item.result.result()
 
-    for piece in _pieces(files, pool, checker):
-        waiting.append(piece)
-        if len(waiting) > ahead:
-            yield from taken()
-    while waiting:
-        yield from taken()
-    if held:
-        yield joined(name, held)
+    for item in _work_items(files, pool, validator):
+        queue.append(item)
+        if len(queue) > queue_size:
+            yield from take_first()
+    while queue:
+        yield from take_first()
+    if chunks:
+        yield merge_chunks(name, chunks)
 
 
-def _pieces(files: Sequence[str], pool: ProcessPoolExecutor, checker: Checker) -> Iterator[_Piece]:
+def _work_items(
+    files: Sequence[str], pool: ProcessPoolExecutor, validator: FileValidator
+) -> Iterator[_WorkItem]:
+    """Submit each file, and each chunk of NDJSON, to the pool."""
     for name in files:
-        if not input_files.has_lines(name) or name == input_files.STDIN:
-            here = name == input_files.STDIN  # another process cannot read it
-            done = _done(checker.file(name)) if here else pool.submit(_file, name)
-            yield _Piece(name, is_chunk=False, result=done)
+        if name == STDIN:  # another process cannot read it
+            yield _WorkItem(name, is_chunk=False, result=_completed(validator.validate_file(name)))
+            continue
+        if not is_ndjson_name(name):
+            yield _WorkItem(name, is_chunk=False, result=pool.submit(_validate_file, name))
             continue
         try:
             with open_stream(name) as stream:
                 empty = True
-                for chunk in input_files.chunks(name, stream, checker.settings.max_bytes):
+                for chunk in input_files.read_chunks(name, stream, validator.settings.max_bytes):
                     empty = False
-                    yield _Piece(name, is_chunk=True, result=pool.submit(_lines, chunk))
+                    result = pool.submit(_validate_chunk, chunk)
+                    yield _WorkItem(name, is_chunk=True, result=result)
             if empty:
-                yield _Piece(name, is_chunk=False, result=_done(joined(name, ())))
+                result = _completed(merge_chunks(name, ()))
+                yield _WorkItem(name, is_chunk=False, result=result)
         except (OSError, JsonError):
-            yield _Piece(name, is_chunk=False, result=_done(checker.file(name)))
+            yield _WorkItem(name, is_chunk=False, result=_completed(validator.validate_file(name)))
 
 
-def _done(result: Checked) -> "Future[Checked]":
-    future: Future[Checked] = Future()
+def _completed(result: FileResult) -> "Future[FileResult]":
+    future: Future[FileResult] = Future()
     future.set_result(result)
     return future

@@ -1,7 +1,7 @@
-"""What was found in each file, as every report takes it.
+"""Validation results by file: the input of every report.
 
-A validator gives issues of one resource. A report is of files: each with its findings, the lines
-they stand on, what could not be checked, and what could not be read at all.
+A validator returns the issues of one resource. A report is about files: each with its findings, the
+source lines they refer to, what could not be checked, and why a file could not be read.
 """
 
 import re
@@ -12,182 +12,186 @@ from typing import Any
 import msgspec
 
 from fhir_b12.issues import SEVERITIES, Issue, Severity
+from fhir_b12.printable import printable
 
 INDEX = re.compile(r"\[\d+\]")
 
 
 class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the source and the part of it that is meant, ready to be shown."""
+    """Source line of a finding, with the characters to highlight."""
 
-    line: int  #: from 1
-    text: str  #: cut where it is long, its values masked unless they were asked for
-    start: int  #: offset in `text` of what is meant
-    width: int  #: how many characters of it
+    line: int  #: line number, from 1
+    text: str  #: the line, shortened if long, its values masked unless they are to be shown
+    start: int  #: offset in `text` of the first character to highlight
+    width: int  #: number of characters to highlight
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FileFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One issue in one file."""
 
     issue: Issue
-    part: int = 0  #: which of the file's parts it belongs to
+    part: int = 0  #: index in `FileResult.parts` of the resource it belongs to
     excerpt: Excerpt | None = None
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One resource of a file: the whole, a line of NDJSON, an entry of a Bundle."""
+class ResourcePart(msgspec.Struct, frozen=True, kw_only=True):
+    """One resource of a file: the whole file, a line of NDJSON, or an entry of a Bundle."""
 
-    place: str = ""  #: "", "line 3", "entry[3]"
-    type: str = ""  #: "Observation"; "" where it cannot be told
+    location: str = ""  #: "", "line 3", "entry[3]"
+    type: str = ""  #: "Observation"; "" if unknown
 
     def __str__(self) -> str:
-        """`entry[3] Observation`"""
-        return " ".join(filter(None, (self.place, self.type))) or "resource"
+        """Return e.g. `entry[3] Observation`."""
+        return " ".join(filter(None, (self.location, self.type))) or "resource"
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one file."""
+class FileResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Validation result of one file."""
 
-    file: str  #: as the user knows it; "-" for standard input
-    found: tuple[Found, ...] = ()  #: in the order of the document
+    file: str  #: name as the user gave it; "-" for standard input
+    findings: tuple[FileFinding, ...] = ()  #: in document order
     unchecked: tuple[Issue, ...] = ()  #: what could not be checked, and why
-    resources: int = 0
-    by_line: bool = False  #: each line is a resource of its own
-    parts: tuple[Part, ...] = ()  #: () where nobody asked for them
-    source: tuple[str, ...] = ()  #: its lines, masked; () where it is long or nobody asked
-    known: int = 0  #: findings that the baseline knows, left out of `found`
-    trouble: str | None = None  #: why it could not be read; then nothing else is here
-    size: int = 0  #: bytes read
-    seconds: float = 0.0
+    resources: int = 0  #: number of resources validated
+    is_ndjson: bool = False  #: each line is a resource of its own
+    parts: tuple[ResourcePart, ...] = ()  #: () unless the report needs them
+    source: tuple[str, ...] = ()  #: masked source lines; () if long or not needed
+    known: int = 0  #: findings removed because the baseline lists them
+    read_error: str | None = None  #: why the file could not be read; all else is then empty
+    size: int = 0  #: bytes validated
+    seconds: float = 0.0  #: time of validation
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """The issues alone."""
-        return tuple(each.issue for each in self.found)
+        """The issues of all findings."""
+        return tuple(finding.issue for finding in self.findings)
 
     @property
     def valid(self) -> bool:
-        """True where it was read and no error was found."""
-        return self.trouble is None and not any(each.issue.is_error for each in self.found)
+        """True if the file was read and has no error."""
+        return self.read_error is None and not any(issue.is_error for issue in self.issues)
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a report is to look."""
+class ReportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Appearance of a report."""
 
-    show_values: bool = False
-    colour: bool = False
-    verbose: bool = False  #: every finding by itself, none folded
-    version: str = "0"  #: of the tool
+    show_values: bool = False  #: show the values of the data, not only keys
+    colour: bool = False  #: colour the text report with ANSI escape codes
+    verbose: bool = False  #: list each finding by itself instead of grouping similar ones
+    version: str = "0"  #: version of fhir-b12, shown in the report
 
 
-class Fold(msgspec.Struct, frozen=True, kw_only=True):
-    """Findings of one file that say the same of places that differ in their indices only."""
+class FindingGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings of one file that differ only in list indices and lines."""
 
-    first: Found
-    others: tuple[Found, ...] = ()
+    first: FileFinding
+    others: tuple[FileFinding, ...] = ()
 
     @property
     def count(self) -> int:
-        """How many they are."""
+        """Number of findings in the group."""
         return 1 + len(self.others)
 
 
-def folded(found: Iterable[Found], *, apart: bool = False) -> list[Fold]:
-    """Findings put together where only the place in lists or the line differs, in order."""
-    if apart:
-        return [Fold(first=each) for each in found]
-    groups: dict[tuple[str, ...], list[Found]] = {}
-    for each in found:
-        issue = each.issue
+def group_findings(
+    findings: Iterable[FileFinding], *, separate: bool = False
+) -> list[FindingGroup]:
+    """Group the findings that differ only in list indices and lines, in document order.
+
+    Args:
+        findings: the findings of one file.
+        separate: put each finding in a group of its own.
+
+    """
+    if separate:
+        return [FindingGroup(first=finding) for finding in findings]
+    groups: dict[tuple[str, ...], list[FileFinding]] = {}
+    for finding in findings:
+        issue = finding.issue
         fixable = "fix" if issue.fix else ""
-        alike = (issue.severity, rule_of(issue), issue.message, shape(issue.expression), fixable)
-        groups.setdefault(alike, []).append(each)
-    return [Fold(first=first, others=tuple(rest)) for first, *rest in groups.values()]
+        path = without_indices(issue.expression)
+        key = (issue.severity, rule_id(issue), issue.message, path, fixable)
+        groups.setdefault(key, []).append(finding)
+    return [FindingGroup(first=first, others=tuple(rest)) for first, *rest in groups.values()]
 
 
-def shape(expression: str) -> str:
-    """A FHIRPath without indices: findings of equal shape stand at like places."""
+def without_indices(expression: str) -> str:
+    """Return a FHIRPath with its indices removed: `name[3].given[0]` -> `name[].given[]`."""
     return INDEX.sub("[]", expression)
 
 
-def rule_of(issue: Issue) -> str:
-    """The id of the rule an issue tells of; where it has none, its stage and issue code."""
+def rule_id(issue: Issue) -> str:
+    """Return the rule of an issue; its stage and issue code if it has none, `json-structure`."""
     return issue.rule or f"{issue.stage or 'json'}-{issue.code}"
 
 
-def counts(issues: Iterable[Issue]) -> dict[Severity, int]:
-    """How many issues of each severity, gravest first, none left out."""
-    found = Counter(issue.severity for issue in issues)
-    return {severity: found[severity] for severity in SEVERITIES}
+def count_by_severity(issues: Iterable[Issue]) -> dict[Severity, int]:
+    """Return the number of issues of each severity, most severe first, zeros included."""
+    numbers = Counter(issue.severity for issue in issues)
+    return {severity: numbers[severity] for severity in SEVERITIES}
 
 
-def unchecked(results: Iterable[Checked]) -> list[tuple[Issue, int]]:
-    """What could not be checked, each reason once, with the number of times it was met."""
-    met: dict[tuple[str, str], list[Issue]] = {}
+def total_counts(results: Sequence[FileResult]) -> dict[Severity, int]:
+    """Return the number of issues of each severity in all files."""
+    return count_by_severity(finding.issue for _, finding in iter_findings(results))
+
+
+def unchecked_reasons(results: Iterable[FileResult]) -> list[tuple[Issue, int]]:
+    """Return each reason why something was not checked, with the number of times it occurred."""
+    reasons: dict[tuple[str, str], list[Issue]] = {}
     for result in results:
         for issue in result.unchecked:
-            met.setdefault((rule_of(issue), issue.message), []).append(issue)
-    return [(issues[0], len(issues)) for issues in met.values()]
+            reasons.setdefault((rule_id(issue), issue.message), []).append(issue)
+    return [(issues[0], len(issues)) for issues in reasons.values()]
 
 
-def totals(results: Sequence[Checked]) -> dict[Severity, int]:
-    """The counts of all files together."""
-    return counts(each.issue for result in results for each in result.found)
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 error`, `3 errors`, `2 files`."""
-    plural = thing if number == 1 or thing == "information" else f"{thing}s"
+def pluralize(number: int, noun: str) -> str:
+    """Return `1 error`, `3 errors`, `2,000 files`."""
+    plural = noun if number == 1 or noun == "information" else f"{noun}s"
     return f"{number:,} {plural}"
 
 
-def tally(numbers: dict[Severity, int]) -> str:
-    """`2 errors, 1 warning`; fatal ones are errors too."""
+def format_counts(numbers: dict[Severity, int]) -> str:
+    """Return `2 errors, 1 warning, 3 for information`; fatal issues count as errors."""
     errors = numbers["fatal"] + numbers["error"]
-    parts = (("error", errors), ("warning", numbers["warning"]))
-    said = [counted(number, name) for name, number in parts if number]
+    counted = (("error", errors), ("warning", numbers["warning"]))
+    parts = [pluralize(number, noun) for noun, number in counted if number]
     if numbers["information"]:
-        said.append(f"{numbers['information']:,} for information")
-    return ", ".join(said) or "no findings"
+        parts.append(f"{numbers['information']:,} for information")
+    return ", ".join(parts) or "no findings"
 
 
-def printable(text: str) -> str:
-    """A text without line breaks, control characters and marks that turn its direction."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def cleaned(result: Checked) -> Checked:
-    """The same with nothing in its texts that steers a terminal or that a format cannot hold."""
+def sanitize(result: FileResult) -> FileResult:
+    """Return the result with control characters in its texts escaped."""
     return msgspec.structs.replace(
         result,
         file=printable(result.file),
-        found=tuple(
-            msgspec.structs.replace(found, issue=_clean(found.issue)) for found in result.found
+        findings=tuple(
+            msgspec.structs.replace(finding, issue=_sanitize_issue(finding.issue))
+            for finding in result.findings
         ),
-        unchecked=tuple(map(_clean, result.unchecked)),
-        trouble=None if result.trouble is None else printable(result.trouble),
+        unchecked=tuple(map(_sanitize_issue, result.unchecked)),
+        read_error=None if result.read_error is None else printable(result.read_error),
     )
 
 
-_TEXTS = ("code", "expression", "message", "rule", "source", "stage", "pointer")
+_TEXT_FIELDS = ("code", "expression", "message", "rule", "source", "stage", "pointer")
 
 
-def _clean(issue: Issue) -> Issue:
-    """An issue of printable texts."""
-    texts = {name: getattr(issue, name) for name in _TEXTS}
-    odd = {name: text for name, text in texts.items() if text and not text.isprintable()}
-    changed = {name: printable(text) for name, text in odd.items()}
+def _sanitize_issue(issue: Issue) -> Issue:
+    texts = {name: getattr(issue, name) for name in _TEXT_FIELDS}
+    changed = {
+        name: printable(text) for name, text in texts.items() if text and not text.isprintable()
+    }
     return msgspec.structs.replace(issue, **changed) if changed else issue
 
 
-def facts(found: Found, options: Options) -> dict[str, Any]:
-    """One finding as JSON: `report.schema.json` tells each name.  What is absent is left out."""
-    issue = found.issue
-    told: dict[str, Any] = {
+def finding_to_json(finding: FileFinding, options: ReportOptions) -> dict[str, Any]:
+    """Return one finding as JSON, without absent fields; `report.schema.json` describes them."""
+    issue = finding.issue
+    fields: dict[str, Any] = {
         "severity": issue.severity,
         "code": issue.code,
-        "rule": rule_of(issue),
+        "rule": rule_id(issue),
         "stage": issue.stage,
         "message": issue.message,
         "expression": issue.expression,
@@ -197,13 +201,13 @@ def facts(found: Found, options: Options) -> dict[str, Any]:
         "source": issue.source,
         "fixable": bool(issue.fix),
     }
-    if issue.fix and options.show_values:  # what mends it may hold what the patient's data say
-        told["fix"] = list(issue.fix)
-    return {name: value for name, value in told.items() if value is not None}
+    if issue.fix and options.show_values:  # a fix may contain the patient's data
+        fields["fix"] = list(issue.fix)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def every(results: Iterable[Checked]) -> Iterator[tuple[Checked, Found]]:
-    """Each finding with its file."""
+def iter_findings(results: Iterable[FileResult]) -> Iterator[tuple[FileResult, FileFinding]]:
+    """Yield each finding with the result of its file."""
     for result in results:
-        for found in result.found:
-            yield result, found
+        for finding in result.findings:
+            yield result, finding

@@ -1,4 +1,4 @@
-"""Reports for programs: JSON, a finding a line, OperationOutcome.  See docs/validating.md"""
+"""Reports for programs: JSON, NDJSON, OperationOutcome.  See docs/validating.md"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -6,81 +6,101 @@ from typing import Any
 
 from fhir_b12 import issues
 from fhir_b12.jsonio import dumps
-from fhir_b12.reports.file_results import Checked, Options, counts, facts, totals, unchecked
+from fhir_b12.reports.file_results import (
+    FileResult,
+    ReportOptions,
+    count_by_severity,
+    finding_to_json,
+    total_counts,
+    unchecked_reasons,
+)
 
-FORMAT = "fhir-b12-report/1"  #: changes when a name changes its meaning or goes
+FORMAT = "fhir-b12-report/1"  #: changes when a name changes its meaning or is removed
 _SOURCE = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-source"
 
 
-def as_json(results: Sequence[Checked], options: Options) -> str:
-    """All files in one object; `report.schema.json` is its schema."""
-    whole = {
+def as_json(results: Sequence[FileResult], options: ReportOptions) -> str:
+    """Return all results as one JSON object; `report.schema.json` is its schema."""
+    report = {
         "format": FORMAT,
         "version": options.version,
         "valid": all(result.valid for result in results),
-        "counts": totals(results),
+        "counts": total_counts(results),
         "resources": sum(result.resources for result in results),
-        "files": [_file(result, options) for result in results],
+        "files": [_file_to_json(result, options) for result in results],
         "unchecked": [
-            {"message": issue.message, "times": times} for issue, times in unchecked(results)
+            {"message": issue.message, "times": times}
+            for issue, times in unchecked_reasons(results)
         ],
     }
-    return dumps(whole, indent=2).decode() + "\n"
+    return _format_json(report)
 
 
-def _file(result: Checked, options: Options) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _format_json(value: Any) -> str:
+    return dumps(value, indent=2).decode() + "\n"
+
+
+def _file_to_json(result: FileResult, options: ReportOptions) -> dict[str, Any]:
+    fields: dict[str, Any] = {
         "file": result.file,
         "valid": result.valid,
-        "counts": counts(result.issues),
+        "counts": count_by_severity(result.issues),
         "resources": result.resources,
         "known": result.known,
-        "findings": [facts(found, options) for found in result.found],
+        "findings": [finding_to_json(finding, options) for finding in result.findings],
     }
-    return told if result.trouble is None else {**told, "trouble": result.trouble}
+    return fields if result.read_error is None else {**fields, "trouble": result.read_error}
 
 
-def as_ndjson(results: Iterable[Checked], options: Options) -> str:
-    """A finding a line, each with its file; a file that cannot be read is a line with `trouble`."""
-    return "".join(dumps(line).decode() + "\n" for line in _lines(results, options))
+def as_ndjson(results: Iterable[FileResult], options: ReportOptions) -> str:
+    """Return one line for each finding, and one with `trouble` for each unreadable file."""
+    return "".join(dumps(line).decode() + "\n" for line in _ndjson_lines(results, options))
 
 
-def _lines(results: Iterable[Checked], options: Options) -> Iterator[dict[str, Any]]:
+def _ndjson_lines(
+    results: Iterable[FileResult], options: ReportOptions
+) -> Iterator[dict[str, Any]]:
     for result in results:
-        if result.trouble is not None:
-            yield {"file": result.file, "trouble": result.trouble}
-        for found in result.found:
-            yield {"file": result.file, **facts(found, options)}
+        if result.read_error is not None:
+            yield {"file": result.file, "trouble": result.read_error}
+        for finding in result.findings:
+            yield {"file": result.file, **finding_to_json(finding, options)}
 
 
-def as_outcome(results: Sequence[Checked], _: Options) -> str:
-    """An OperationOutcome, or a Bundle of them: one a file, one a line of NDJSON that has findings.
+def as_outcome(results: Sequence[FileResult], _: ReportOptions) -> str:
+    """Return an OperationOutcome, or a Bundle of one for each file or NDJSON line with findings.
 
     https://hl7.org/fhir/R4/operationoutcome.html
     """
-    outcomes = [each for result in results for each in _outcomes(result, named=len(results) > 1)]
+    outcomes = [
+        outcome for result in results for outcome in _outcomes(result, name_file=len(results) > 1)
+    ]
     if len(outcomes) == 1:
-        return dumps(outcomes[0], indent=2).decode() + "\n"
+        return _format_json(outcomes[0])
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "collection"}
     if outcomes:
-        bundle["entry"] = [{"resource": each} for each in outcomes]
-    return dumps(bundle, indent=2).decode() + "\n"
+        bundle["entry"] = [{"resource": outcome} for outcome in outcomes]
+    return _format_json(bundle)
 
 
-def _outcomes(result: Checked, *, named: bool) -> Iterator[dict[str, Any]]:
-    if result.trouble is not None:
-        trouble = issues.Issue("fatal", "exception", "", result.trouble)
-        yield _outcome([trouble], result.file)
+def _outcomes(result: FileResult, *, name_file: bool) -> Iterator[dict[str, Any]]:
+    """Yield the OperationOutcome of a file, or those of its lines."""
+    if result.read_error is not None:
+        unreadable = issues.Issue("fatal", "exception", "", result.read_error)
+        yield _outcome([unreadable], result.file)
         return
-    line = {True: lambda issue: issue.line, False: lambda _: None}[result.by_line]
-    lines = [list(group) for _, group in groupby(result.issues, key=line)] or [[]]
-    lines[-1] += {issue.message: issue for issue in result.unchecked}.values()
-    for found in lines:
-        yield _outcome(found, result.file if named or len(lines) > 1 else "")
+    groups: list[list[issues.Issue]] = [list(result.issues)]
+    if result.is_ndjson:
+        by_line = groupby(result.issues, key=lambda issue: issue.line)
+        groups = [list(group) for _, group in by_line] or [[]]
+    groups[-1] += {issue.message: issue for issue in result.unchecked}.values()
+    for group in groups:
+        yield _outcome(group, result.file if name_file or len(groups) > 1 else "")
 
 
-def _outcome(found: Sequence[issues.Issue], file: str) -> dict[str, Any]:
-    outcome = issues.outcome(found)
+def _outcome(group: Sequence[issues.Issue], file: str) -> dict[str, Any]:
+    """Return the OperationOutcome of some issues, each with its file if that is not ""."""
+    outcome = issues.outcome(group)
     if file:
         source = {"url": _SOURCE, "valueString": file}
         for entry in outcome["issue"]:

@@ -1,41 +1,41 @@
 "use strict";
 (() => {
   const form = document.getElementById("filters");
-  const unfold = document.getElementById("unfold");
+  const expand = document.getElementById("expand");
   const articles = [...document.querySelectorAll("article")];
-  const texts = new Map(articles.map((each) => [each, each.textContent.toLowerCase()]));
+  const texts = new Map(articles.map((article) => [article, article.textContent.toLowerCase()]));
   const sections = [...document.querySelectorAll("section.file")];
-  const seen = () => articles.filter((each) => !each.hidden);
+  const visible = () => articles.filter((article) => !article.hidden);
   form.hidden = articles.length === 0;
 
-  function show() {
-    const asked = new FormData(form);
-    const severities = new Set(asked.getAll("severity"));
-    const words = asked.get("text").toLowerCase().split(/\s+/).filter(Boolean);
+  function filter() {
+    const chosen = new FormData(form);
+    const severities = new Set(chosen.getAll("severity"));
+    const words = chosen.get("text").toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
-    for (const each of articles) {
-      const { severity, stage, rule, file } = each.dataset;
-      each.hidden = !(
+    for (const article of articles) {
+      const { severity, stage, rule, file } = article.dataset;
+      article.hidden = !(
         severities.has(severity) &&
-        (!asked.get("stage") || asked.get("stage") === stage) &&
-        (!asked.get("rule") || asked.get("rule") === rule) &&
-        (!asked.get("file") || asked.get("file") === file) &&
-        words.every((word) => texts.get(each).includes(word))
+        (!chosen.get("stage") || chosen.get("stage") === stage) &&
+        (!chosen.get("rule") || chosen.get("rule") === rule) &&
+        (!chosen.get("file") || chosen.get("file") === file) &&
+        words.every((word) => texts.get(article).includes(word))
       );
-      if (!each.hidden) count += Number(each.dataset.count);
+      if (!article.hidden) count += Number(article.dataset.count);
     }
-    for (const each of sections) {
-      const own = each.querySelectorAll("article");
-      each.hidden = own.length > 0 && each.querySelector("article:not([hidden])") === null;
+    for (const section of sections) {
+      const own = section.querySelectorAll("article");
+      section.hidden = own.length > 0 && section.querySelector("article:not([hidden])") === null;
     }
     document.getElementById("shown").value = `${count.toLocaleString("en")} shown`;
   }
 
   function step(by) {
-    const all = seen();
+    const all = visible();
     if (all.length === 0) return;
-    const at = all.findIndex((each) => each.contains(document.activeElement));
-    const next = at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + by, 0), all.length - 1);
+    const current = all.findIndex((article) => article.contains(document.activeElement));
+    const next = current < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(current + by, 0), all.length - 1);
     all[next].querySelector("summary").focus();
     all[next].scrollIntoView({ block: "center" });
   }
@@ -44,24 +44,24 @@
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
     const inner = target.matches("article") ? target.querySelector("details") : null;
-    for (let each = inner || target.parentElement; each; each = each.parentElement) {
-      if (each.tagName === "DETAILS") each.open = true;
-      each.hidden = false;
+    for (let node = inner || target.parentElement; node; node = node.parentElement) {
+      if (node.tagName === "DETAILS") node.open = true;
+      node.hidden = false;
     }
     target.scrollIntoView({ block: "center" });
   }
 
   let open = false;
-  unfold.addEventListener("click", () => {
+  expand.addEventListener("click", () => {
     open = !open;
-    for (const each of seen()) each.querySelector("details").open = open;
-    unfold.textContent = open ? "Fold all" : "Unfold all";
+    for (const article of visible()) article.querySelector("details").open = open;
+    expand.textContent = open ? "Collapse all" : "Expand all";
   });
-  form.addEventListener("input", show);
+  form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", reveal);
   window.addEventListener("beforeprint", () => {
-    for (const each of document.querySelectorAll("article details")) each.open = true;
+    for (const details of document.querySelectorAll("article details")) details.open = true;
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -73,6 +73,6 @@
     if (event.key === "j") step(1);
     if (event.key === "k") step(-1);
   });
-  show();
+  filter();
   reveal();
 })();

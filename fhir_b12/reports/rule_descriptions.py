@@ -1,7 +1,7 @@
-"""What a rule says, why, and where it stands: for `--explain` and for the reports that list rules.
+"""Descriptions of rules, for `--explain` and for the reports that list rules.
 
-Most rules are the validator's own (`validation/rules/*.toml`); R4's invariants are known by their
-key (`obs-6`) from the definitions; the faults of JSON have a name each here.
+The validator's own rules come from `validation/rules/*.toml`, R4's invariants (`obs-6`) from the
+definitions; the rules of JSON are listed here.
 """
 
 import re
@@ -12,65 +12,93 @@ from itertools import chain
 import msgspec
 
 from fhir_b12.definitions import R4
+from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.issues import Issue
-from fhir_b12.reports.file_results import rule_of
+from fhir_b12.reports.file_results import rule_id
 from fhir_b12.validation import findings
+from fhir_b12.validation.profiles.constraints import find_constraints
 
-_DIFFERS = re.compile(r"\{\w+\}")
+_PLACEHOLDER = re.compile(r"\{\w+\}")
 _R4 = "https://hl7.org/fhir/R4"
-_PROFILE = "A profile that was asked for or declared says so."
+_PROFILE = "Required by a profile that the resource declares or that was given with --profile."
 
 
-class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule in words."""
+class RuleDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule, as `--explain` shows it."""
 
-    id: str
-    stage: str = ""
+    id: str  #: "obs-6", "unknown-element"
+    stage: str = ""  #: stage of the validation: "structure", "invariants", ...
     severity: str = "error"
-    says: str = ""  #: what is wrong and the remedy, an ellipsis for what differs each time
-    why: str = ""
-    source: str = ""
+    message: str = ""  #: what is wrong and what to do; an ellipsis for what differs each time
+    rationale: str = ""  #: why the rule exists
+    source: str = ""  #: link to the specification
     expression: str = ""  #: FHIRPath of an invariant
 
 
-def explain(rule: str) -> Explained | None:
-    """The rule of an id, None where it is not known."""
+def describe_rule(rule: str) -> RuleDescription | None:
+    """Return the description of a rule of the validator, of R4 or of JSON; None if unknown."""
     if own := findings.rules().get(rule):
-        return Explained(
+        return RuleDescription(
             id=rule,
             stage=own.stage,
             severity=own.severity,
-            says=_DIFFERS.sub("…", own.message.replace("{hint}", "")),
-            why=own.why,
+            message=_PLACEHOLDER.sub("…", own.message.replace("{hint}", "")),
+            rationale=own.why,
             source=own.source,
         )
     return _invariants().get(rule) or _JSON.get(rule)
 
 
-def known() -> list[Explained]:
-    """Every rule, by stage and id."""
-    own = (explain(rule) for rule in findings.rules())
-    every = chain(_invariants().values(), _JSON.values(), (each for each in own if each))
-    named = {each.id: each for each in every}.values()
-    return sorted(named, key=lambda each: (_ORDER.get(each.stage, 9), each.stage, each.id))
+def describe_constraints(key: str, canonicals: Canonicals) -> list[RuleDescription]:
+    """Return the constraints of a key, "us-core-1", in loaded packages and built-in profiles.
+
+    Args:
+        key: the key of the constraint; upper and lower case matter.
+        canonicals: the definitions of the loaded packages.
+
+    Returns:
+        One description for each profile that defines the key; none if no profile does.
+
+    """
+    return [
+        RuleDescription(
+            id=constraint.key,
+            stage="profiles",
+            severity=constraint.severity,
+            message=constraint.human,
+            rationale=f"{constraint.element} must satisfy this in {constraint.profile} "
+            f"({constraint.package}).",
+            source=constraint.profile,
+            expression=constraint.expression,
+        )
+        for constraint in find_constraints(key, canonicals)
+    ]
 
 
-def told(issues: Iterable[Issue]) -> list[Explained]:
-    """The rules that issues tell of, each once, in the order they come."""
+def all_rules() -> list[RuleDescription]:
+    """Return every rule of the validator, of R4 and of JSON, by stage and id."""
+    own = (describe_rule(rule) for rule in findings.rules())
+    rules = chain(_invariants().values(), _JSON.values(), (rule for rule in own if rule))
+    unique = {rule.id: rule for rule in rules}.values()
+    return sorted(unique, key=lambda rule: (_ORDER.get(rule.stage, 9), rule.stage, rule.id))
+
+
+def describe_rules_of(issues: Iterable[Issue]) -> list[RuleDescription]:
+    """Return the rules that the issues break, each once, in the order of the issues."""
     first: dict[str, Issue] = {}
     for issue in issues:
-        first.setdefault(rule_of(issue), issue)
-    return [explain(rule) or _of(rule, issue) for rule, issue in first.items()]
+        first.setdefault(rule_id(issue), issue)
+    return [describe_rule(rule) or _from_issue(rule, issue) for rule, issue in first.items()]
 
 
-def _of(rule: str, issue: Issue) -> Explained:
-    """A rule that a profile or a package brought: all that is known is what the issue says."""
-    return Explained(
+def _from_issue(rule: str, issue: Issue) -> RuleDescription:
+    """Return the description of a rule of a profile, as far as an issue states it."""
+    return RuleDescription(
         id=rule,
         stage=issue.stage or "json",
         severity=issue.severity,
-        says=issue.message,
-        why=_PROFILE if issue.stage == "profiles" else "",
+        message=issue.message,
+        rationale=_PROFILE if issue.stage == "profiles" else "",
         source=issue.source or "",
     )
 
@@ -85,57 +113,58 @@ _ORDER = {
 
 
 @cache
-def _invariants() -> dict[str, Explained]:
-    """R4's own constraints by key."""
+def _invariants() -> dict[str, RuleDescription]:
+    """Return R4's own constraints by key."""
     types = sorted(R4.resource_types | R4.data_types)
-    stated = (each for name in types for each in R4.invariants(name))
+    constraints = (constraint for type_name in types for constraint in R4.invariants(type_name))
     return {
-        each.key: Explained(
-            id=each.key,
+        constraint.key: RuleDescription(
+            id=constraint.key,
             stage="invariants",
-            severity=each.severity,
-            says=each.human,
-            why=f"{each.path} must satisfy this in every FHIR R4 resource.",
-            source=f"{_R4}/{each.path.partition('.')[0].lower()}.html",
-            expression=each.expression,
+            severity=constraint.severity,
+            message=constraint.human,
+            rationale=f"{constraint.path} must satisfy this in every FHIR R4 resource.",
+            source=f"{_R4}/{constraint.path.partition('.')[0].lower()}.html",
+            expression=constraint.expression,
         )
-        for each in stated
+        for constraint in constraints
     }
 
 
 _JSON = {
-    each.id: each
-    for each in (
-        Explained(
+    rule.id: rule
+    for rule in (
+        RuleDescription(
             id="json-structure",
             stage="json",
             severity="fatal",
-            says="The text is no JSON; mend it at the place that is shown.",
-            why="Nothing can be read of a text that is no JSON, and the same key twice in one "
-            "object is read in a different way by each reader.",
+            message="The text is not valid JSON: correct it at the position shown.",
+            rationale="Nothing can be read from a text that is not valid JSON, and readers "
+            "disagree about a key that occurs twice in one object.",
             source=f"{_R4}/json.html",
         ),
-        Explained(
+        RuleDescription(
             id="json-value",
             stage="json",
-            says="A number or a character that JSON or FHIR does not have; leave it out.",
-            why="NaN, infinity, U+0000 and half a surrogate pair cannot travel between systems.",
+            message="A number or character that JSON or FHIR does not allow: remove it.",
+            rationale="NaN, infinity, U+0000 and unpaired surrogates cannot be exchanged "
+            "between systems.",
             source=f"{_R4}/datatypes.html#string",
         ),
-        Explained(
+        RuleDescription(
             id="json-too-long",
             stage="json",
             severity="fatal",
-            says="The text is longer than the limit; split it or raise --max-bytes.",
-            why="A limit keeps one file from taking all memory.",
+            message="The text is longer than the limit: split it, or raise --max-bytes.",
+            rationale="The limit keeps one file from using all memory.",
             source=f"{_R4}/security.html",
         ),
-        Explained(
+        RuleDescription(
             id="json-too-costly",
             stage="json",
             severity="fatal",
-            says="The text is nested more deeply than any resource; flatten it.",
-            why="Text made to exhaust its reader is nested so; no resource is.",
+            message="The text is nested more deeply than any resource: flatten it.",
+            rationale="No resource is nested so deeply; a text made to exhaust the parser is.",
             source=f"{_R4}/security.html",
         ),
     )

@@ -1,4 +1,4 @@
-"""One command in this process, and what it is given."""
+"""Run one command in this process."""
 
 import contextlib
 import io
@@ -9,11 +9,11 @@ from fhir_b12 import cli
 
 
 def call(*arguments, stdin=b"", terminal=False):
-    """Exit code, standard output and standard error of one command."""
+    """Return exit code, standard output and standard error of one command."""
     out, err = io.BytesIO(), io.StringIO()
     stream = io.TextIOWrapper(out, encoding="utf-8", write_through=True)
     stream.isatty = lambda: terminal
-    given, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin))
+    original, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin))
     try:
         with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(err):
             try:
@@ -21,22 +21,23 @@ def call(*arguments, stdin=b"", terminal=False):
             except SystemExit as end:
                 code = end.code
     finally:
-        sys.stdin = given
+        sys.stdin = original
     return code, out.getvalue().decode(), err.getvalue()
 
 
 def rows(text):
-    """The lines of a plain table, its heads left out."""
+    """Return the rows of a tab-separated table without its heads."""
     return [line.split("\t") for line in text.splitlines()[1:]]
 
 
 def sorted_keys(lines):
-    """Lines of JSON whatever the order of their keys, numbers digit for digit."""
-    found = (json.loads(line, parse_float=str) for line in lines.splitlines())
-    return [json.dumps(each, sort_keys=True) for each in found]
+    """Return lines of JSON with sorted keys, numbers digit for digit."""
+    values = (json.loads(line, parse_float=str) for line in lines.splitlines())
+    return [json.dumps(value, sort_keys=True) for value in values]
 
 
 def observation(**fields):
+    """Return a laboratory Observation as plain JSON."""
     category = {"system": "http://terminology.hl7.org/CodeSystem/observation-category"}
     return {
         "resourceType": "Observation",

@@ -1,4 +1,4 @@
-"""The demo and the help: what people see first."""
+"""The demo and the help."""
 
 import shlex
 from pathlib import Path
@@ -10,25 +10,25 @@ from fhir_b12.cli import demo, mapping
 from fhir_b12.jsonio import dumps
 from tests.cli.shell import call, observation
 
-COMMANDS = cli.parser()._subparsers._group_actions[0].choices
-SERVING = ("serve", "clients", "reindex", "backup", "restore")  #: see tests/cli/test_server.py
+COMMANDS = cli.build_parser()._subparsers._group_actions[0].choices
+SERVER_COMMANDS = ("serve", "clients", "reindex", "backup", "restore")  #: in test_server.py
 EXAMPLES = [
     line.strip()
     for name, command in COMMANDS.items()
     for line in command.epilog.splitlines()
-    if line.startswith("  fhir-b12 ") and name not in SERVING
+    if line.startswith("  fhir-b12 ") and name not in SERVER_COMMANDS
 ]
 
 
-def test_the_demo_proves_what_it_claims_and_fits_on_a_screen(inside):
+def test_the_demo_passes_its_checks_and_fits_on_a_screen(demo_folder):
     code, out, err = call("demo")
     assert (code, err) == (0, "")
-    claims = [line.split("  ")[1] for line in out.splitlines() if "  yes" in line]
-    assert claims == [
+    checks = [line.split("  ")[1] for line in out.splitlines() if "  yes" in line]
+    assert checks == [
         "read back, the record is identical",
-        "sent twice, nothing is made twice",
-        "every leaf is accounted for once",
-        "valid FHIR R4, and by our profiles",
+        "sending it twice creates no duplicates",
+        "the ledger has every value exactly once",
+        "valid against FHIR R4 and our profiles",
         "read back, digit for digit",
         "reads require an access token",
         "the clinic sends one transaction",
@@ -39,56 +39,56 @@ def test_the_demo_proves_what_it_claims_and_fits_on_a_screen(inside):
         "every access is audited",
     ]
     assert "180.00" in out
-    assert "A Bundle nobody here wrote: none is at hand" in out
+    assert "A Bundle of another system: none given" in out
     assert len(out.splitlines()) <= 54
-    kinds = {record.__name__ for record in records.RECORDS}
-    assert kinds <= {line.split()[1] for line in out.splitlines() if line[:5].strip().isdigit()}
+    names = {record.__name__ for record in records.RECORDS}
+    assert names <= {line.split()[1] for line in out.splitlines() if line[:5].strip().isdigit()}
 
 
-def test_without_the_server_the_demo_says_how_to_get_it(inside, monkeypatch):
+def test_without_the_server_the_demo_names_the_extra_to_install(demo_folder, monkeypatch):
     monkeypatch.setattr(demo, "find_spec", lambda _: None)
     code, out, _ = call("demo")
     assert (code, "pip install 'fhir-b12[server]'" in out, "NO" in out) == (0, True, False)
 
 
-def test_the_demo_takes_a_bundle_of_ones_own(inside):
+def test_the_demo_accepts_another_bundle(demo_folder):
     claim = {"resourceType": "Claim", "status": "active"}
     patient = {"resourceType": "Patient", "id": "p", "gender": "male"}
-    entries = [{"resource": each} for each in (patient, claim, observation())]
+    entries = [{"resource": resource} for resource in (patient, claim, observation())]
     Path("other.json").write_bytes(dumps({"resourceType": "Bundle", "entry": entries}))
     code, out, err = call("demo", "other.json")
     assert (code, err) == (0, "")
-    told = out.partition("A Bundle nobody here wrote: ")[2].splitlines()
-    assert told[0] == "other.json"
-    assert told[1] == "  read     1 Patient, 1 LabResult"
-    assert told[2] == "  left     1 Claim: no table reads these"
+    section = out.partition("A Bundle of another system: ")[2].splitlines()
+    assert section[0] == "other.json"
+    assert section[1] == "  mapped   1 Patient, 1 LabResult"
+    assert section[2] == "  unmapped 1 Claim"
     assert "changed entry[0].resource.gender, nothing else" in out
 
 
-def test_the_demo_fails_where_a_proof_fails(inside, monkeypatch):
-    monkeypatch.setattr(mapping, "updated", lambda bundle, _: {**bundle, "id": "other"})
+def test_the_demo_fails_if_a_check_fails(demo_folder, monkeypatch):
+    monkeypatch.setattr(mapping, "apply_update", lambda bundle, _: {**bundle, "id": "other"})
     code, out, _ = call("demo", "bundle.json")
     assert code == 1
     assert [line for line in out.splitlines() if "  NO" in line] != []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_tells_arguments_examples_and_exit_codes(name):
+def test_help_describes_arguments_examples_and_exit_codes(name):
     code, out, _ = call(name, "--help")
     assert code == 0
     assert f"\nexamples:\n  fhir-b12 {name}" in out
-    assert "\nexit codes:\n  0  all is well" in out
-    silent = [action.dest for action in COMMANDS[name]._actions if not action.help]
-    assert silent == []
+    assert "\nexit codes:\n  0  success" in out
+    undescribed = [action.dest for action in COMMANDS[name]._actions if not action.help]
+    assert undescribed == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_examples_of_help_run(inside, example):
+def test_the_examples_in_help_run(demo_folder, example):
     code, out, err = call(*shlex.split(example)[1:])
     assert (code, err) == (0, "")
     assert out or "--output" in example
 
 
-def test_help_names_every_command():
+def test_help_lists_every_command():
     out = call("--help")[1]
     assert [name for name in COMMANDS if f"\n    {name}" not in out] == []

@@ -1,4 +1,4 @@
-"""Bad input, wrong usage, broken pipes: an exit code and a word, never a traceback or a value."""
+"""Invalid input, wrong usage, broken pipes: exit code and message, no traceback and no value."""
 
 import bz2
 import gzip
@@ -17,7 +17,7 @@ from fhir_b12.mapping import table as tables
 from tests.cli.shell import call, observation, rows
 from tests.conftest import examples
 
-READING = ("to-fhir", "from-fhir", "explain", "ledger")
+INPUT_COMMANDS = ("to-fhir", "from-fhir", "explain", "ledger")
 
 
 HOSTILE = {
@@ -36,24 +36,26 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", INPUT_COMMANDS)
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_what_cannot_be_read_is_told_as_issues(command, content, tmp_path):
+def test_invalid_input_is_reported_as_issues(command, content, tmp_path):
     for name in ("hostile.json", "hostile.ndjson"):
         path = tmp_path / name
         path.write_bytes(content)
         code, _, err = call(command, str(path))
         assert code == 1
-        assert [e for e in err.splitlines() if not e.startswith(("fatal ", "error "))] == []
+        assert [
+            line for line in err.splitlines() if not line.startswith(("fatal ", "error "))
+        ] == []
 
 
-@pytest.mark.parametrize("command", READING)
-def test_nothing_at_all_is_no_json_and_no_line(command):
+@pytest.mark.parametrize("command", INPUT_COMMANDS)
+def test_empty_input_is_invalid_json_and_valid_ndjson(command):
     assert call(command, "-")[0] == 1
     assert call(command, "-", "--format", "ndjson")[::2] == (0, "")
 
 
-def test_a_demo_of_what_cannot_be_read_ends_with_issues(tmp_path):
+def test_the_demo_reports_invalid_input_as_issues(tmp_path):
     path = tmp_path / "hostile.json"
     path.write_bytes(HOSTILE["half an object"])
     code, _, err = call("demo", str(path))
@@ -61,7 +63,7 @@ def test_a_demo_of_what_cannot_be_read_ends_with_issues(tmp_path):
     assert err.startswith("fatal structure Patient.resourceType (1:26): ")
 
 
-def test_an_empty_record_is_an_empty_bundle():
+def test_an_empty_record_becomes_an_empty_bundle():
     written = loads(call("to-fhir", "-", stdin=b"{}")[1])
     assert written == {"resourceType": "Bundle", "type": "transaction"}
 
@@ -81,15 +83,15 @@ ELEMENTS = st.sampled_from(
 
 
 @settings(examples(50), suppress_health_check=list(HealthCheck))
-@given(TYPES, st.dictionaries(ELEMENTS, JSON), st.sampled_from(READING))
-def test_whatever_a_resource_holds_a_command_ends_well(kind, fields, command):
-    content = json.dumps({"resourceType": kind, **fields}).encode()
+@given(TYPES, st.dictionaries(ELEMENTS, JSON), st.sampled_from(INPUT_COMMANDS))
+def test_no_content_of_a_resource_makes_a_command_fail(resource_type, fields, command):
+    content = json.dumps({"resourceType": resource_type, **fields}).encode()
     code, _, err = call(command, "-", stdin=content)
     assert code in {0, 1}
     assert "Traceback" not in err
 
 
-def test_messages_hold_no_patient_values(inside):
+def test_messages_contain_no_patient_values(demo_folder):
     secret = "Maja-Sørensen"
     wrong = observation(
         status=[secret], code=secret, valueQuantity={"value": secret, "unit": [secret]}
@@ -107,7 +109,7 @@ def test_messages_hold_no_patient_values(inside):
     assert secret not in err
 
 
-def test_data_never_steers_the_terminal():
+def test_control_characters_of_the_data_are_escaped():
     resource = observation(**{"\x1b[2J\n": "x"})
     out = call("explain", "-", stdin=dumps(resource))[1]
     assert rows(out)[-1][0] == r"\x1b[2J\n"
@@ -134,13 +136,13 @@ def test_data_never_steers_the_terminal():
         (),
     ],
 )
-def test_what_cannot_be_carried_out_is_a_matter_of_usage(inside, arguments):
+def test_a_command_that_cannot_be_carried_out_exits_with_2(demo_folder, arguments):
     code, out, err = call(*arguments)
     assert (code, out) == (2, "")
     assert "fhir-b12" in err
 
 
-def test_a_text_longer_than_allowed_is_refused(inside):
+def test_a_text_longer_than_max_bytes_is_rejected(demo_folder):
     code, out, err = call("from-fhir", "bundle.json", "--max-bytes", "1000")
     assert (code, out) == (1, "")
     assert err.startswith("fatal too-long $this (1:1): ")
@@ -150,36 +152,36 @@ def test_a_text_longer_than_allowed_is_refused(inside):
     assert {line.split()[1] for line in err.splitlines()} == {"too-long"}
 
 
-def test_a_limit_beyond_all_memory_asks_for_none_of_it(inside):
+def test_a_huge_max_bytes_allocates_no_memory(demo_folder):
     assert call("from-fhir", "bundle.json", "--max-bytes", str(10**30))[0] == 0
     assert call("from-fhir", "resources.ndjson", "--max-bytes", str(10**30))[0] == 0
 
 
-def test_a_defect_is_told_without_a_traceback_or_a_value(inside, monkeypatch):
-    def broken(_):
+def test_a_defect_is_reported_without_traceback_or_value(demo_folder, monkeypatch):
+    def fail(_):
         raise KeyError("Maja")
 
-    monkeypatch.setattr(mapping, "from_bundle", broken)
+    monkeypatch.setattr(mapping, "from_bundle", fail)
     code, out, err = call("from-fhir", "bundle.json")
     assert (code, out) == (3, "")
     assert err.startswith("fhir-b12: KeyError at test_error_handling.py:")
     assert "Maja" not in err
 
 
-def test_a_closed_standard_output_is_a_matter_of_usage(monkeypatch):
+def test_a_closed_standard_output_exits_with_2(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert cli.main(["schema"]) == 2
 
 
-def test_an_interrupt_ends_quietly(inside, monkeypatch):
-    def interrupted(_):
+def test_an_interrupt_exits_with_130_and_no_message(demo_folder, monkeypatch):
+    def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mapping, "from_bundle", interrupted)
+    monkeypatch.setattr(mapping, "from_bundle", interrupt)
     assert call("from-fhir", "bundle.json") == (130, "", "")
 
 
-def test_a_reader_that_leaves_early_is_no_error(inside):
+def test_a_closed_pipe_exits_with_141_and_no_message(demo_folder):
     command = [sys.executable, "-m", "fhir_b12", "explain", "bundle.json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline().startswith(b"path\t")

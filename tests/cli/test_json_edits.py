@@ -1,4 +1,4 @@
-"""A JSON Patch changes what it speaks of and not a byte besides; places are found in the text."""
+"""JSON Patches applied to text preserve every other byte; positions are found in the text."""
 
 import json
 from copy import deepcopy
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12.cli.json_edits import apply
-from fhir_b12.cli.source_positions import Text
+from fhir_b12.cli.json_edits import apply_patches
+from fhir_b12.cli.source_positions import SourceText
 from fhir_b12.jsonio import dumps, loads, positions
 
 TEXT = """{
@@ -22,34 +22,34 @@ TEXT = """{
 }
 """
 
-#: name: the patch, what is replaced in TEXT, and by what
+#: name: the patch, the text that it replaces in TEXT, the replacement
 PATCHES = {
-    "a value": ([{"op": "replace", "path": "/a", "value": Decimal("2.50")}], "1.00", "2.50"),
-    "a value by an object": (
+    "replace a value": ([{"op": "replace", "path": "/a", "value": Decimal("2.50")}], "1.00", "2.50"),
+    "replace a value by an object": (
         [{"op": "replace", "path": "/d/e~1f", "value": {"x": [1]}}],
         '"\\u00e9"',
         '{\n      "x": [\n        1\n      ]\n    }',
     ),
-    "the first member leaves": ([{"op": "remove", "path": "/a"}], '"a" : 1.00,\n  ', ""),
-    "the last member leaves": (
+    "remove the first member": ([{"op": "remove", "path": "/a"}], '"a" : 1.00,\n  ', ""),
+    "remove the last member": (
         [{"op": "remove", "path": "/d"}], ',\n  "d": {\n    "e/f": "\\u00e9"\n  }', "",
     ),
-    "the only member leaves": ([{"op": "remove", "path": "/d/e~1f"}], '\n    "e/f": "\\u00e9"\n  ', ""),
-    "an item leaves": ([{"op": "remove", "path": "/b/0"}], "1, 2,3 ", "2,3 "),
-    "the last item leaves": ([{"op": "remove", "path": "/b/2"}], "2,3 ", "2 "),
-    "a member comes last": (
+    "remove the only member": ([{"op": "remove", "path": "/d/e~1f"}], '\n    "e/f": "\\u00e9"\n  ', ""),
+    "remove an item": ([{"op": "remove", "path": "/b/0"}], "1, 2,3 ", "2,3 "),
+    "remove the last item": ([{"op": "remove", "path": "/b/2"}], "2,3 ", "2 "),
+    "add a member": (
         [{"op": "add", "path": "/g", "value": "ö"}], '"\\u00e9"\n  }', '"\\u00e9"\n  },\n  "g": "ö"',
     ),
-    "a member into nothing": ([{"op": "add", "path": "/c/g", "value": 1}], "{}", '{"g": 1}'),
-    "a member that is there": ([{"op": "add", "path": "/a", "value": 7}], "1.00", "7"),
-    "an item comes last": ([{"op": "add", "path": "/b/-", "value": 4}], "3 ", "3,4 "),
-    "an item comes first": ([{"op": "add", "path": "/b/0", "value": 0}], "[1,", "[0,1,"),
-    "a new name": ([{"op": "move", "from": "/a", "path": "/z"}], '"a"', '"z"'),
-    "a new name in two steps": (
+    "add a member to an empty object": ([{"op": "add", "path": "/c/g", "value": 1}], "{}", '{"g": 1}'),
+    "add a member that exists": ([{"op": "add", "path": "/a", "value": 7}], "1.00", "7"),
+    "add an item at the end": ([{"op": "add", "path": "/b/-", "value": 4}], "3 ", "3,4 "),
+    "insert an item": ([{"op": "add", "path": "/b/0", "value": 0}], "[1,", "[0,1,"),
+    "rename": ([{"op": "move", "from": "/a", "path": "/z"}], '"a"', '"z"'),
+    "rename by remove and add": (
         [{"op": "remove", "path": "/a"}, {"op": "add", "path": "/z", "value": Decimal("1.00")}],
         '"a"', '"z"',
     ),
-    "only if it is so": (
+    "test, then replace": (
         [{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}],
         "1.00", "2",
     ),
@@ -57,9 +57,9 @@ PATCHES = {
 
 
 @pytest.mark.parametrize(("patch", "old", "new"), PATCHES.values(), ids=PATCHES)
-def test_a_patch_changes_its_place_alone(patch, old, new):
+def test_a_patch_changes_only_its_target(patch, old, new):
     assert TEXT.count(old) == 1
-    changed, count = apply(TEXT, [patch])
+    changed, count = apply_patches(TEXT, [patch])
     assert (changed, count) == (TEXT.replace(old, new), 1)
     loads(changed)
 
@@ -82,25 +82,25 @@ def test_a_patch_changes_its_place_alone(patch, old, new):
     ],
     ids=str,
 )
-def test_a_patch_without_a_place_changes_nothing(patch):
-    assert apply(TEXT, [patch]) == (TEXT, 0)
+def test_a_patch_that_does_not_fit_changes_nothing(patch):
+    assert apply_patches(TEXT, [patch]) == (TEXT, 0)
 
 
-def test_of_two_patches_at_one_place_the_first_is_taken():
+def test_of_two_overlapping_patches_the_first_is_applied():
     first = [{"op": "replace", "path": "/d/e~1f", "value": 1}]
-    assert apply(TEXT, [first, [{"op": "remove", "path": "/d"}], first]) == (
+    assert apply_patches(TEXT, [first, [{"op": "remove", "path": "/d"}], first]) == (
         TEXT.replace('"\\u00e9"', "1"),
         1,
     )
 
 
-def test_patches_at_different_places_are_all_taken():
+def test_patches_that_do_not_overlap_are_all_applied():
     patches = [
         [{"op": "remove", "path": "/a"}],
         [{"op": "replace", "path": "/b/1", "value": "x"}],
         [{"op": "add", "path": "/c/y", "value": {}}],
     ]
-    changed, count = apply(TEXT, patches)
+    changed, count = apply_patches(TEXT, patches)
     assert count == 3
     assert list(loads(changed)) == ["b", "c", "d"]
     assert loads(changed)["b"] == [1, "x", 3]
@@ -124,16 +124,16 @@ def nodes(node, pointer=""):
         if isinstance(node, list)
         else ()
     )
-    for key, each in items:
-        step = str(key).replace("~", "~0").replace("/", "~1")
-        yield from nodes(each, f"{pointer}/{step}")
+    for key, child in items:
+        part = str(key).replace("~", "~0").replace("/", "~1")
+        yield from nodes(child, f"{pointer}/{part}")
 
 
-def put(node, pointer, value):
-    """The value-level patch, by the book."""
-    *way, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-    for step in way:
-        node = node[int(step) if isinstance(node, list) else step]
+def patch_value(node, pointer, value):
+    """Apply the patch to the value instead of the text; None removes."""
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for part in parents:
+        node = node[int(part) if isinstance(node, list) else part]
     last = int(last) if isinstance(node, list) else last
     if value is None:
         del node[last]
@@ -142,37 +142,36 @@ def put(node, pointer, value):
 
 
 @given(TREES, INDENTS, st.data())
-def test_the_changed_text_is_the_changed_value(tree, indent, data):
+def test_patching_the_text_equals_patching_the_value(tree, indent, data):
     text = json.dumps(tree, indent=indent)
     pointer = data.draw(st.sampled_from(list(nodes(tree))))
     if not pointer:
         return
     op = data.draw(st.sampled_from(["remove", "replace"]))
     expected = deepcopy(tree)
-    put(expected, pointer, None if op == "remove" else "new")
-    changed, count = apply(text, [[{"op": op, "path": pointer, "value": "new"}]])
+    patch_value(expected, pointer, None if op == "remove" else "new")
+    changed, count = apply_patches(text, [[{"op": op, "path": pointer, "value": "new"}]])
     assert (json.loads(changed), count) == (expected, 1)
 
 
 @given(TREES, INDENTS)
-def test_a_place_is_found_where_a_walk_over_the_whole_text_finds_it(tree, indent):
+def test_positions_equal_those_of_a_walk_over_the_whole_text(tree, indent):
     raw = json.dumps(tree, indent=indent, ensure_ascii=False).encode()
-    text = Text(raw)
-    walked = positions(raw)
-    found = [text.place(pointer) for pointer in nodes(tree)]
-    assert found == list(walked.values())
+    text = SourceText(raw)
+    expected = positions(raw)
+    assert [text.position(pointer) for pointer in nodes(tree)] == list(expected.values())
 
 
-def test_what_is_absent_has_the_place_of_what_would_hold_it():
-    text = Text(dumps({"a": {"b": [1]}}, indent=2))
-    assert [text.place(each) for each in ("/a/x", "/a/b/7", "/a/b/0/y", "/x/y")] == [
+def test_a_missing_element_has_the_position_of_its_parent():
+    text = SourceText(dumps({"a": {"b": [1]}}, indent=2))
+    assert [text.position(pointer) for pointer in ("/a/x", "/a/b/7", "/a/b/0/y", "/x/y")] == [
         (2, 8), (3, 10), (4, 7), (1, 1),
     ]  # fmt: skip
 
 
-def test_a_text_that_is_no_json_has_lines_all_the_same():
-    text = Text(b'{"a": \r\n[1,')
-    assert (len(text), text.line(1), text.line(2), text.place("/a/0")) == (
+def test_a_text_that_is_not_valid_json_has_lines():
+    text = SourceText(b'{"a": \r\n[1,')
+    assert (len(text), text.line(1), text.line(2), text.position("/a/0")) == (
         2,
         '{"a": ',
         "[1,",

@@ -1,4 +1,4 @@
-"""Records to FHIR and back, and updates: files, lines, standard input, issues."""
+"""`to-fhir`, `from-fhir` and `update`: files, NDJSON, standard input, issues."""
 
 import bz2
 import gzip
@@ -13,7 +13,7 @@ from fhir_b12.jsonio import dumps, loads
 from tests.cli.shell import call, observation, rows, sorted_keys
 
 
-def test_a_course_comes_back_as_it_was(inside):
+def test_a_record_is_the_same_after_conversion_to_fhir_and_back(demo_folder):
     assert call("to-fhir", "course.json", "-o", "made.json") == (0, "", "")
     code, out, err = call("from-fhir", "made.json")
     assert (code, err) == (0, "")
@@ -23,22 +23,22 @@ def test_a_course_comes_back_as_it_was(inside):
     assert repr(before) == repr(after)  # 180.00 equals 180.0, its repr does not
 
 
-@pytest.mark.parametrize("kind", ["transaction", "collection"])
-def test_a_course_goes_out_as_the_type_of_bundle_asked_for(inside, kind):
-    bundle = loads(call("to-fhir", "course.json", "--type", kind)[1])
-    assert bundle["type"] == kind
-    assert all(("request" in entry) == (kind == "transaction") for entry in bundle["entry"])
+@pytest.mark.parametrize("bundle_type", ["transaction", "collection"])
+def test_the_bundle_has_the_requested_type(demo_folder, bundle_type):
+    bundle = loads(call("to-fhir", "course.json", "--type", bundle_type)[1])
+    assert bundle["type"] == bundle_type
+    assert all(("request" in entry) == (bundle_type == "transaction") for entry in bundle["entry"])
 
 
-def test_a_plain_list_holds_the_resources_of_the_bundle(inside):
-    found = loads(call("to-fhir", "course.json", "--type", "list")[1])
+def test_a_plain_list_has_the_resources_of_the_bundle(demo_folder):
+    resources = loads(call("to-fhir", "course.json", "--type", "list")[1])
     entries = loads(Path("bundle.json").read_bytes())["entry"]
-    assert [each["resourceType"] for each in found] == [
+    assert [resource["resourceType"] for resource in resources] == [
         entry["resource"]["resourceType"] for entry in entries
     ]
 
 
-def test_ndjson_goes_out_as_one_file_a_type(inside):
+def test_ndjson_output_to_a_folder_is_one_file_for_each_type(demo_folder):
     assert call("to-fhir", "course.json", "--format", "ndjson", "-o", "out")[0] == 0
     lines = Path("resources.ndjson").read_bytes().splitlines()
     by_type = {}
@@ -48,22 +48,22 @@ def test_ndjson_goes_out_as_one_file_a_type(inside):
     assert written == by_type
 
 
-def test_records_travel_line_by_line_and_come_back(inside):
+def test_ndjson_is_converted_line_by_line_and_back(demo_folder):
     assert call("from-fhir", "resources.ndjson", "-o", "read.ndjson") == (0, "", "")
     code, out, err = call("to-fhir", "read.ndjson")
     assert (code, err) == (0, "")
     assert sorted_keys(out) == sorted_keys(Path("resources.ndjson").read_text("utf-8"))
-    kinds = {loads(line)["kind"] for line in Path("read.ndjson").read_bytes().splitlines()}
-    assert kinds == {record.__name__ for record in records.RECORDS}
+    names = {loads(line)["kind"] for line in Path("read.ndjson").read_bytes().splitlines()}
+    assert names == {record.__name__ for record in records.RECORDS}
 
 
-def test_every_kind_of_record_is_one_line_of_text(inside):
+def test_text_output_has_one_line_for_each_record(demo_folder):
     _, out, _ = call("from-fhir", "bundle.json", "--format", "text")
     assert {row[0] for row in rows(out)} == {record.__name__ for record in records.RECORDS}
     assert [row for row in rows(out) if not row[2]] == []
 
 
-def test_several_patients_are_several_records_and_one_bundle(inside):
+def test_the_records_of_several_patients_are_one_bundle(demo_folder):
     courses = [
         {"patient": {"identifier": [{"system": "s", "value": name}], "gender": "male"}}
         for name in ("1", "2")
@@ -74,30 +74,30 @@ def test_several_patients_are_several_records_and_one_bundle(inside):
     assert call("update", "made.json", "courses.json")[1] == Path("made.json").read_text("utf-8")
 
 
-def test_a_device_is_written_to_and_never_replaced(inside):
-    for form in ("json", "ndjson"):
-        command = ("to-fhir", "course.json", "--format", form, "-o", os.devnull)
+def test_a_device_is_written_to_and_not_replaced(demo_folder):
+    for output_format in ("json", "ndjson"):
+        command = ("to-fhir", "course.json", "--format", output_format, "-o", os.devnull)
         assert call(*command) == (0, "", "")
     assert not Path(os.devnull).is_file()
 
 
-def test_standard_input_is_a_file_like_any_other(inside):
+def test_standard_input_is_json_or_ndjson_by_the_format_option(demo_folder):
     course, line = Path("course.json").read_bytes(), dumps(observation())
     assert loads(call("to-fhir", "-", stdin=course)[1]) == loads(Path("bundle.json").read_bytes())
     _, out, _ = call("from-fhir", "-", "--format", "ndjson", stdin=line + b"\n" + line)
-    assert [loads(each)["kind"] for each in out.splitlines()] == ["LabResult", "LabResult"]
+    assert [loads(row)["kind"] for row in out.splitlines()] == ["LabResult", "LabResult"]
 
 
 @pytest.mark.parametrize(("end", "unpack"), [("gz", gzip.decompress), ("bz2", bz2.decompress)])
-def test_files_are_packed_and_unpacked_by_their_names(inside, end, unpack):
-    for name, form in (("bundle.json", "json"), ("resources.ndjson", "ndjson")):
+def test_files_are_compressed_and_unpacked_by_their_names(demo_folder, end, unpack):
+    for name, output_format in (("bundle.json", "json"), ("resources.ndjson", "ndjson")):
         packed = f"{name}.{end}"
-        assert call("to-fhir", "course.json", "--format", form, "-o", packed)[0] == 0
+        assert call("to-fhir", "course.json", "--format", output_format, "-o", packed)[0] == 0
         assert unpack(Path(packed).read_bytes()) == Path(name).read_bytes()
         assert call("from-fhir", packed) == call("from-fhir", name)
 
 
-def test_a_bad_line_is_told_with_its_number_and_reading_goes_on(inside):
+def test_an_invalid_line_is_reported_with_its_number_and_the_others_are_converted(demo_folder):
     good, bad = dumps(observation()), dumps(observation(status=5))
     Path("mixed.ndjson").write_bytes(b"\n".join([good, b'{"a":1,', b"", bad, b"7", good]))
     code, out, err = call("from-fhir", "mixed.ndjson")
@@ -110,7 +110,7 @@ def test_a_bad_line_is_told_with_its_number_and_reading_goes_on(inside):
     ]
 
 
-def test_a_record_that_is_wrong_is_told_with_its_line(inside):
+def test_an_invalid_record_is_reported_with_its_line_number(demo_folder):
     lines = [b'{"kind":"LabResult","status":"final","test":{"text":"B12"}}']
     lines += [b'{"kind":"LabResult","status":"final"}', b'{"kind":"Potion"}']
     Path("records.ndjson").write_bytes(b"\n".join(lines))
@@ -123,55 +123,56 @@ def test_a_record_that_is_wrong_is_told_with_its_line(inside):
     ]
 
 
-def test_all_that_is_wrong_with_a_record_is_told_at_once_and_nothing_is_written(inside):
+def test_all_errors_of_a_record_are_reported_and_nothing_is_written(demo_folder):
     infusion = {"status": "completed", "drug": {"text": "B12"}}  # neither route nor rate
     course = {"patient": {"gender": "female"}, "infusions": [infusion, infusion]}
     Path("course.json").write_bytes(dumps(course))
-    Path("kept.json").write_text("as it was", "utf-8")
-    code, out, err = call("to-fhir", "course.json", "-o", "kept.json")
+    Path("old.json").write_text("old content", "utf-8")
+    code, out, err = call("to-fhir", "course.json", "-o", "old.json")
     assert (code, out) == (1, "")
     assert [line.partition(": ")[0] for line in err.splitlines()] == [
         "error business-rule $.infusions[0]",
         "error business-rule $.infusions[1]",
     ]
-    assert Path("kept.json").read_text("utf-8") == "as it was"
+    assert Path("old.json").read_text("utf-8") == "old content"
     assert sorted(Path().glob("*.part")) == []
 
 
-def test_what_no_table_reads_is_counted(inside):
-    found = [{"resourceType": kind} for kind in ("Claim", "Claim", "Organization", "Secret")]
-    code, out, err = call("from-fhir", "-", stdin=dumps(found))
+def test_resources_without_a_mapping_table_are_counted(demo_folder):
+    names = ("Claim", "Claim", "Organization", "Secret")
+    resources = [{"resourceType": name} for name in names]
+    code, out, err = call("from-fhir", "-", stdin=dumps(resources))
     assert (code, out) == (0, "[]\n")
     assert err == (
-        "information not-supported $this: no table reads 2 Claim, 1 Organization, "
-        "1 of unknown type; `ledger` lists them, `update` keeps them\n"
+        "information not-supported $this: no mapping table reads 2 Claim, 1 Organization, "
+        "1 of unknown type: `ledger` lists them, `update` preserves them\n"
     )
 
 
-def test_a_file_of_any_length_is_read_in_the_same_memory(inside):
+def test_ndjson_of_any_length_is_converted_in_constant_memory(demo_folder):
     line = dumps(observation(note=[{"text": "x" * 1000}])) + b"\n"
 
     def peak(count):
         Path("long.ndjson").write_bytes(line * count)
         tracemalloc.start()
         assert call("from-fhir", "long.ndjson", "-o", "records.ndjson") == (0, "", "")
-        most = tracemalloc.get_traced_memory()[1]
+        highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return most
+        return highest
 
-    def least(count):  # other threads of the test run allocate too
+    def lowest_peak(count):  # other threads of the test run allocate too
         return min(peak(count) for _ in range(3))
 
-    assert least(1000) < least(100) * 3  # ten times the lines
+    assert lowest_peak(1000) < lowest_peak(100) * 3  # ten times the lines
 
 
-def test_a_bundle_updated_by_its_own_records_is_the_same(inside):
+def test_updating_a_bundle_with_its_own_records_changes_nothing(demo_folder):
     code, out, err = call("update", "bundle.json", "course.json")
     assert (code, err) == (0, "")
     assert out == Path("bundle.json").read_text("utf-8")
 
 
-def test_an_update_changes_what_the_record_says_and_names_it(inside):
+def test_an_update_changes_only_what_the_record_changes_and_lists_it(demo_folder):
     course = loads(Path("course.json").read_bytes())
     course["patient"]["gender"] = "other"
     Path("course.json").write_bytes(dumps(course))
@@ -180,7 +181,7 @@ def test_an_update_changes_what_the_record_says_and_names_it(inside):
     assert rows(out) == [["changed", "entry[0].resource.gender"]]
 
 
-def test_one_resource_is_updated_by_itself(inside):
+def test_one_resource_can_be_updated_alone(demo_folder):
     resource = observation(id="o", issued="2026-01-02T03:04:05Z", unknown=1)
     Path("one.json").write_bytes(dumps(resource))
     record = loads(call("from-fhir", "one.json")[1])
@@ -191,4 +192,4 @@ def test_one_resource_is_updated_by_itself(inside):
     record["labResults"] *= 2
     code, out, err = call("update", "one.json", "-", stdin=dumps(record))
     assert (code, out) == (1, "")
-    assert err.startswith("error business-rule $this: the records hold not just")
+    assert err.startswith("error business-rule $this: the records contain more or less")

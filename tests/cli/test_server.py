@@ -1,4 +1,4 @@
-"""The commands of the server: understood, and found when they are needed."""
+"""The commands of the server: arguments, missing extras, databases and clients."""
 
 import re
 import shlex
@@ -11,29 +11,36 @@ import pytest
 
 from fhir_b12 import cli
 from fhir_b12.cli import server
+from fhir_b12.server import telemetry
 from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from fhir_b12.server.store import Change, FullAccess
 from fhir_b12.server.store.sqlite import open_store
 from tests.cli.shell import call
-from tests.cli.test_demo import COMMANDS, SERVING
+from tests.cli.test_demo import COMMANDS, SERVER_COMMANDS
 
 EXAMPLES = [
     line.strip()
-    for name in SERVING
+    for name in SERVER_COMMANDS
     for line in COMMANDS[name].epilog.splitlines()
     if line.startswith("  fhir-b12 ")
 ]
 
 
+@pytest.fixture(autouse=True)
+def _unbuffered_log(monkeypatch):
+    """Write the request log at once: a delayed line would appear in the output of a later test."""
+    monkeypatch.setattr(telemetry, "configure_log", lambda _=None: None)
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_examples_of_help_are_understood(example):
-    arguments = cli.parser().parse_args(shlex.split(example)[1:])
+def test_the_examples_in_help_are_parsed(example):
+    arguments = cli.build_parser().parse_args(shlex.split(example)[1:])
     assert arguments.run.__module__ == "fhir_b12.cli.server"
 
 
-def test_what_is_not_given_is_left_to_the_variables():
-    arguments = cli.parser().parse_args(["serve"])
+def test_a_setting_that_is_not_given_is_left_to_the_environment():
+    arguments = cli.build_parser().parse_args(["serve"])
     given = {name: value for name, value in vars(arguments).items() if name != "run"}
     assert set(given.values()) == {None}
 
@@ -48,17 +55,17 @@ def test_what_is_not_given_is_left_to_the_variables():
         ("granian", "postgres"),
     ],
 )
-def test_a_missing_extra_is_named(inside, monkeypatch, missing, extra):
+def test_a_missing_extra_is_named(demo_folder, monkeypatch, missing, extra):
     def absent(name):
         raise ModuleNotFoundError(name=missing)
 
     monkeypatch.setattr(server, "import_module", absent)
     for name in ("serve", "reindex"):
-        said = f"fhir-b12: {missing} is not installed; pip install 'fhir-b12[{extra}]'\n"
+        said = f"fhir-b12: {missing} is not installed: run pip install 'fhir-b12[{extra}]'\n"
         assert call(name) == (2, "", said)
 
 
-def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
+def test_a_missing_module_of_the_project_is_a_defect(demo_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "fhir_b12.server.admin", None)
     code, _, err = call("reindex")
     assert (code, "defect" in err) == (3, True)
@@ -76,17 +83,17 @@ def test_a_module_of_ours_that_is_missing_is_a_defect(inside, monkeypatch):
         ("restore x --database bundle.json", "bundle.json exists already: name another file"),
     ],
 )
-def test_settings_that_cannot_be_used_are_told_without_a_traceback(inside, line, said):
+def test_settings_that_cannot_be_used_are_told_without_a_traceback(demo_folder, line, said):
     assert call(*line.split()) == (2, "", f"fhir-b12: {said}\n")
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_password(inside):
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(demo_folder):
     url = "postgresql://someone:secret@127.0.0.1:1/none"
     code, _, err = call("serve", "--open", "--database", url)
     assert (code, "the database cannot be used" in err, "secret" in err) == (2, True, False)
 
 
-def test_a_database_is_copied_put_back_and_indexed_anew(inside):
+def test_a_database_is_copied_put_back_and_indexed_anew(demo_folder):
     store = open_store(Config(database="clinic.db"))
     change = Change(method="POST", type="Patient", resource={"resourceType": "Patient"})
     store.apply([change], FullAccess(), clock=lambda: 0)
@@ -108,7 +115,7 @@ def test_a_database_is_copied_put_back_and_indexed_anew(inside):
         ("CREATE TABLE other (a)", "is a database of another program: name another file"),
     ],
 )
-def test_what_is_no_database_of_ours_is_told_and_left_alone(inside, content, said):
+def test_what_is_no_database_of_ours_is_told_and_left_alone(demo_folder, content, said):
     path = Path("odd.db")
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -120,7 +127,7 @@ def test_what_is_no_database_of_ours_is_told_and_left_alone(inside, content, sai
     assert (code, said in err, path.read_bytes()) == (2, True, before)
 
 
-def test_a_client_is_registered_listed_and_removed(inside):
+def test_a_client_is_registered_listed_and_removed(demo_folder):
     code, keys, err = call("clients", "key", "--jwks", "private.json")
     assert (code, err) == (
         0,
@@ -150,7 +157,7 @@ def test_a_client_is_registered_listed_and_removed(inside):
     )
 
 
-def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(inside, monkeypatch):
+def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(demo_folder, monkeypatch):
     add = ("clients", "add", "ehr", "--jwks", "https://ehr.test/jwks", "--scope", "system/*.rs")
     code, _, err = call(*add)
     assert (code, "FHIR_B12_JWKS_HOSTS" in err) == (2, True)
@@ -159,7 +166,7 @@ def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(inside, monke
     assert call("clients", "list") == (0, "ehr\tsystem/*.rs\n", "")
 
 
-def test_the_paper_on_authorization_leads_to_a_token(inside):
+def test_the_paper_on_authorization_leads_to_a_token(demo_folder):
     text = (Path(__file__).parents[2] / "docs" / "authorization.md").read_text("utf-8")
     shell = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
     for line in shell.splitlines():

@@ -1,4 +1,4 @@
-"""What is explained and looked up: leaves, ledger, mappings, codes, conversion, schema."""
+"""`explain`, `ledger`, `mappings`, `codes`, `convert` and `schema`."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.cli.shell import call, observation, rows
 LAB = codes.table("lab_tests")["serum-vitamin-b12-mass"]
 
 
-def test_every_kind_of_record_is_explained_leaf_by_leaf(inside):
+def test_every_value_of_every_record_type_is_explained(demo_folder):
     bundle = loads(Path("bundle.json").read_bytes())
     code, out, err = call("explain", "bundle.json", "--format", "json")
     assert (code, err) == (0, "")
@@ -33,7 +33,7 @@ def test_every_kind_of_record_is_explained_leaf_by_leaf(inside):
         assert leaf["field"].split(".")[0] in {row.field for row in table.rows} | linked
 
 
-def test_a_leaf_names_its_row_field_codec_and_meaning():
+def test_a_value_is_explained_by_row_field_codec_and_key():
     coding = {"system": LAB.codings[0].system, "code": LAB.codings[0].code}
     resource = observation(code={"coding": [coding]}, valueString="<150")
     out = call("explain", "-", stdin=dumps(resource))[1]
@@ -54,7 +54,7 @@ def test_a_leaf_names_its_row_field_codec_and_meaning():
     ]  # fmt: skip
 
 
-def test_an_oral_dose_is_no_infusion_and_explain_says_what_one_would_be():
+def test_explain_says_why_an_oral_dose_is_not_an_infusion():
     dose = {
         "resourceType": "MedicationAdministration",
         "status": "completed",
@@ -68,12 +68,12 @@ def test_an_oral_dose_is_no_infusion_and_explain_says_what_one_would_be():
         ["[0].dosage.route.text", "residue"],
     ]
     assert err.startswith(
-        "information not-supported [0]: no table reads this resource: infusion reads it where "
+        "information not-supported [0]: no mapping table reads this resource: infusion reads it if "
         "dosage.route means routes.intravenous, or "
     )
 
 
-def test_the_ledger_sums_to_the_leaves(inside):
+def test_the_totals_of_the_ledger_add_up(demo_folder):
     claim = {"resourceType": "Claim", "status": "active"}
     bundle = {"resourceType": "Bundle", "entry": [{"resource": claim}, {"resource": observation()}]}
     Path("other.json").write_bytes(dumps(bundle))
@@ -93,34 +93,34 @@ def test_the_ledger_sums_to_the_leaves(inside):
     assert [row[0] for row in every] == [path for path, _ in leaves(bundle)]
 
 
-def test_the_ledger_of_lines_is_that_of_the_whole(inside):
+def test_the_ledger_of_ndjson_equals_the_ledger_of_a_list(demo_folder):
     lines = loads(call("ledger", "resources.ndjson", "--format", "json")[1])
     listed = call("to-fhir", "course.json", "--type", "list")[1].encode()
     assert lines == loads(call("ledger", "-", "--format", "json", stdin=listed)[1])
 
 
-def test_the_mappings_are_documented_whole():
+def test_every_mapping_table_and_field_is_documented():
     shown = rows(call("mappings")[1])
     for name in tables.ORDER:
         table = tables.load(name)
         head, *fields = [row for row in shown if row[0] == name]
         assert (head[1], head[3]) == (table.resource, table.record.__name__)
         assert {row[3] for row in fields} == set(table.record.__struct_fields__)
-    assert [each["name"] for each in loads(call("mappings", "--format", "json")[1])] == list(
+    assert [table["name"] for table in loads(call("mappings", "--format", "json")[1])] == list(
         tables.ORDER
     )
 
 
 @pytest.fixture
-def broken(monkeypatch):
-    """A function that replaces a text in the tables before they are read."""
+def edit_tables(monkeypatch):
+    """Return a function that replaces a text in the tables before they are read."""
     caches = (data.toml, tables.load, codes.table)
     read, changes = data.read, []
 
     def change(old, new):
         changes.append((old, new))
-        for each in caches:
-            each.cache_clear()
+        for function in caches:
+            function.cache_clear()
 
     def changed(folder, name):
         text = read(folder, name)
@@ -130,13 +130,13 @@ def broken(monkeypatch):
 
     monkeypatch.setattr(data, "read", changed)
     yield change
-    for each in caches:
-        each.cache_clear()
+    for function in caches:
+        function.cache_clear()
 
 
-def test_the_slips_of_all_tables_are_told_at_once(broken):
-    broken(b'field = "taken" }', b'field = "swallowed" }')
-    broken(b"[oral]\ntext = ", b"[oral]\ntxet = ")
+def test_the_faults_of_all_tables_are_reported_at_once(edit_tables):
+    edit_tables(b'field = "taken" }', b'field = "swallowed" }')
+    edit_tables(b"[oral]\ntext = ", b"[oral]\ntxet = ")
     code, out, err = call("mappings")
     assert (code, out) == (1, "")
     assert [line.partition(": ")[0] for line in err.splitlines()] == [
@@ -146,18 +146,18 @@ def test_the_slips_of_all_tables_are_told_at_once(broken):
     ]
 
 
-def test_a_table_that_is_no_toml_is_told_with_its_place(broken):
-    broken(b'resource = "Patient"', b"resource = ")
+def test_invalid_toml_is_reported_with_its_position(edit_tables):
+    edit_tables(b'resource = "Patient"', b"resource = ")
     code, out, err = call("mappings", "patient")
     assert (code, out) == (1, "")
     assert err.startswith("patient.toml: Invalid value (at line ")
 
 
-def test_codes_are_found_by_key_by_code_and_by_text():
+def test_codes_are_found_by_key_code_and_text():
     pair = f"loinc|{LAB.codings[0].code}"
     uri = f"{LAB.codings[0].system}|{LAB.codings[0].code}"
-    for question in (["--key", LAB.key], ["--code", pair], ["--code", uri]):
-        code, out, _ = call("codes", *question)
+    for options in (["--key", LAB.key], ["--code", pair], ["--code", uri]):
+        code, out, _ = call("codes", *options)
         assert code == 0
         assert [(row[0], row[1], row[4]) for row in rows(out)] == [("lab_tests", LAB.key, pair)]
     code, out, _ = call("codes", LAB.text.upper(), "--table", "lab_tests")
@@ -165,16 +165,95 @@ def test_codes_are_found_by_key_by_code_and_by_text():
     assert [row[0] for row in rows(call("codes")[1])] == list(codes.tables())
 
 
-def test_a_wider_code_is_found_and_said_to_be_wider():
+def test_a_wider_code_is_found_and_marked_as_wider():
     entry = next(each for each in codes.table("conditions") if each.wider)
     wider = f"{entry.wider[0].system}|{entry.wider[0].code}"
     found = rows(call("codes", "--code", wider, "--table", "conditions")[1])
     assert [row[3] for row in found if row[1] == entry.key] == ["wider code"]
 
 
-def test_what_no_code_table_knows_is_a_finding():
-    assert call("codes", "no such thing")[0] == 1
-    assert call("codes", "--key", "no-such-key")[0] == 1
+def test_codes_are_found_by_a_spelling_of_the_table():
+    code, out, err = call("codes", "holotc")
+    assert (code, err) == (0, "")
+    assert [row[1] for row in rows(out)] == ["active-b12-holotranscobalamin"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("xyzzy",), "no concept matches 'xyzzy' in any code table"),
+        (
+            ("holotransobalamin", "--table", "lab_tests"),
+            (
+                "no concept matches 'holotransobalamin' in code table lab_tests; "
+                "did you mean holotranscobalamin?"
+            ),
+        ),
+        (
+            ("--key", "serum-vitamin-b12-mas"),
+            "no key 'serum-vitamin-b12-mas' in any code table; did you mean serum-vitamin-b12-mass?",
+        ),
+        (
+            ("--code", "loinc|0"),
+            "no concept with code loinc|0 in any code table; search by TEXT instead",
+        ),
+    ],
+)
+def test_a_search_without_result_says_so_and_exits_with_1(arguments, message):
+    code, out, err = call("codes", *arguments)
+    assert (code, rows(out), err) == (1, [], f"fhir-b12: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mappings", "lab_reslt"), "unknown mapping table 'lab_reslt'; did you mean lab_result?"),
+        (("mappings", "--check", "lab_reslt"), "unknown mapping table 'lab_reslt'; did you mean "),
+        (
+            ("codes", "--table", "lab_test"),
+            "unknown code table 'lab_test'; did you mean lab_tests?",
+        ),
+        (("codes", "--table", "zzz"), "unknown code table 'zzz'; choose one of "),
+        (("codes", "--code", "lonic|1"), "unknown code system 'lonic'; did you mean loinc?"),
+        (("codes", "--code", "1"), "'1' has no code system: write SYSTEM|CODE, with a URI or "),
+        (
+            ("convert", "1", "ug", "mol", "--analyte", "cobalmin"),
+            "unknown analyte 'cobalmin'; did you mean cobalamin?",
+        ),
+        (("convert", "1", "pgml", "pmol/L"), "unknown unit 'pgml'; did you mean pg/mL?"),
+        (("convert", "1", "pg/mL", "pmoll"), "unknown unit 'pmoll'; did you mean pmol/L?"),
+        (("convert", "1", "zzz", "pmol/L"), "unknown unit 'zzz': write a UCUM code"),
+        (
+            ("convert", "1", "ug", "mg", "--test", "serum-vitamin-b12-mas"),
+            "unknown laboratory test 'serum-vitamin-b12-mas'; did you mean serum-vitamin-b12-mass?",
+        ),
+        (("convert", "much", "ug", "mg"), "'much' is not a number: write e.g. 180.00 or '<150'"),
+    ],
+)
+def test_an_unknown_name_exits_with_2_and_a_suggestion(arguments, message):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fhir-b12: {message}")
+
+
+def test_an_unknown_command_option_or_choice_exits_with_2_and_a_suggestion():
+    for arguments, message in (
+        (("validat",), "error: unknown command 'validat'; did you mean validate?"),
+        (("zzz",), "error: unknown command 'zzz'; `fhir-b12 --help` lists the commands"),
+        (("codes", "--tabel", "x"), "error: unknown argument '--tabel'; did you mean --table?"),
+        (("codes", "--tabel=x"), "error: unknown argument '--tabel=x'; did you mean --table?"),
+        (("schema", "x"), "error: unknown argument 'x'"),
+        (
+            ("ledger", "-", "--format", "jsn"),
+            "error: argument --format: unknown value 'jsn'; did you mean json?",
+        ),
+        (
+            ("to-fhir", "-", "--type", "zzz"),
+            "error: argument --type: unknown value 'zzz'; choose one of transaction, collection, ",
+        ),
+    ):
+        code, out, err = call(*arguments)
+        assert (code, out, message in err) == (2, "", True), err
 
 
 @pytest.mark.parametrize(
@@ -190,13 +269,13 @@ def test_what_no_code_table_knows_is_a_finding():
         (("1", "ug", "mg", "--test", "no-such-test"), 2, ""),
     ],
 )
-def test_values_convert_with_the_figures_measured(arguments, code, out):
-    found = call("convert", *arguments)
-    assert found[:2] == (code, out)
-    assert bool(found[2]) == (code > 0)
+def test_values_are_converted_with_the_precision_of_the_measurement(arguments, code, out):
+    result = call("convert", *arguments)
+    assert result[:2] == (code, out)
+    assert bool(result[2]) == (code > 0)
 
 
-def test_a_converted_value_is_a_quantity():
+def test_a_converted_value_is_written_as_a_quantity():
     out = call("convert", "<1500", "mcg", "mg", "--format", "json")[1]
     assert loads(out) | {"unit": "mg"} == loads(
         '{"value":1.500,"comparator":"<","unit":"mg",'
@@ -204,7 +283,7 @@ def test_a_converted_value_is_a_quantity():
     )
 
 
-def test_the_schema_is_one_and_the_course_obeys_it(inside):
+def test_the_schema_is_valid_and_the_sample_record_conforms_to_it(demo_folder):
     schema = json.loads(call("schema")[1])
     Draft202012Validator.check_schema(schema)
     course = json.loads(Path("course.json").read_bytes())

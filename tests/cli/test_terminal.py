@@ -1,4 +1,4 @@
-"""What only a terminal gets: drawn tables and progress."""
+"""Output for a terminal alone: drawn tables and progress."""
 
 import os
 import pty
@@ -9,7 +9,7 @@ from fhir_b12.jsonio import dumps
 from tests.cli.shell import call
 
 
-def test_tables_are_drawn_for_a_terminal(inside, monkeypatch):
+def test_tables_are_drawn_for_a_terminal(demo_folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     patient = {"resourceType": "Patient", "gender": "female"}
     bundle = {"resourceType": "Bundle", "entry": [{"resource": patient}]}
@@ -18,14 +18,14 @@ def test_tables_are_drawn_for_a_terminal(inside, monkeypatch):
     assert "resource.gender" in drawn
     assert "\t" not in drawn
     titles = call("mappings", "lab_result", terminal=True)[1]
-    assert titles.startswith("lab_result: Observation <-> LabResult, where category means ")
+    assert titles.startswith("lab_result: Observation <-> LabResult, if category means ")
 
 
-def test_progress_is_shown_to_a_terminal_alone(inside):
+def test_progress_is_shown_only_on_a_terminal(demo_folder):
     command = [sys.executable, "-m", "fhir_b12", "from-fhir", "resources.ndjson", "-o", "r.ndjson"]
     assert subprocess.run(command, capture_output=True, check=True).stderr == b""
-    ours, theirs = pty.openpty()
-    subprocess.run(command, stderr=theirs, check=True)
-    os.close(theirs)
-    assert b"lines" in os.read(ours, 65536)
-    os.close(ours)
+    controller, terminal = pty.openpty()
+    subprocess.run(command, stderr=terminal, check=True)
+    os.close(terminal)
+    assert b"lines" in os.read(controller, 65536)
+    os.close(controller)

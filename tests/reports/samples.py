@@ -1,17 +1,17 @@
-"""Results to report: one set by hand, and any that hypothesis makes up."""
+"""Results to report: a hand-made sample, and strategies that generate any others."""
 
 from hypothesis import strategies as st
 
 from fhir_b12.issues import SEVERITIES, Issue
-from fhir_b12.reports import Checked, Excerpt, Found, Part
+from fhir_b12.reports import Excerpt, FileFinding, FileResult, ResourcePart
 
 R4 = "https://hl7.org/fhir/R4"
-MENDED = ({"op": "replace", "path": "/entry/1/resource/status", "value": "final"},)
+FIX = ({"op": "replace", "path": "/entry/1/resource/status", "value": "final"},)
 
 STATUS = Issue(
-    "error", "code-invalid", "Bundle.entry[1].resource.status", "the code is none of R4",
+    "error", "code-invalid", "Bundle.entry[1].resource.status", "the code is not in the value set",
     rule="required-binding", line=18, column=19, source=f"{R4}/terminologies.html",
-    stage="terminology", pointer="/entry/1/resource/status", fix=MENDED,
+    stage="terminology", pointer="/entry/1/resource/status", fix=FIX,
 )  # fmt: skip
 NARRATIVE = [
     Issue(
@@ -30,16 +30,16 @@ DOSE = Issue(
 UNKNOWN = Issue("information", "incomplete", "Observation.code", "LOINC is not known offline")
 
 SAMPLE = (
-    Checked(
+    FileResult(
         file="feed/bundle.json",
-        found=(
-            Found(
+        findings=(
+            FileFinding(
                 issue=NARRATIVE[0],
                 part=1,
                 excerpt=Excerpt(line=7, text='      "resource": {', start=6, width=10),
             ),
-            Found(issue=NARRATIVE[1], part=2),
-            Found(
+            FileFinding(issue=NARRATIVE[1], part=2),
+            FileFinding(
                 issue=STATUS,
                 part=2,
                 excerpt=Excerpt(line=18, text='        "status": "…",', start=18, width=3),
@@ -48,23 +48,26 @@ SAMPLE = (
         unchecked=(UNKNOWN, UNKNOWN),
         resources=3,
         parts=(
-            Part(type="Bundle"),
-            Part(place="entry[0]", type="Patient"),
-            Part(place="entry[1]", type="Observation"),
+            ResourcePart(type="Bundle"),
+            ResourcePart(location="entry[0]", type="Patient"),
+            ResourcePart(location="entry[1]", type="Observation"),
         ),
         source=("{", '  "resourceType": "Bundle"', *[""] * 14, "}"),
         size=1000,
         seconds=0.25,
     ),
-    Checked(
+    FileResult(
         file="all.ndjson",
-        found=(Found(issue=COMMA), Found(issue=DOSE, part=1)),
-        by_line=True,
+        findings=(FileFinding(issue=COMMA), FileFinding(issue=DOSE, part=1)),
+        is_ndjson=True,
         resources=1,
-        parts=(Part(place="line 2"), Part(place="line 3", type="Observation")),
+        parts=(
+            ResourcePart(location="line 2"),
+            ResourcePart(location="line 3", type="Observation"),
+        ),
     ),
-    Checked(file="clean.json", resources=1, parts=(Part(type="Patient"),), known=2),
-    Checked(file="absent.json", trouble="No such file or directory"),
+    FileResult(file="clean.json", resources=1, parts=(ResourcePart(type="Patient"),), known=2),
+    FileResult(file="absent.json", read_error="No such file or directory"),
 )
 
 TEXT = st.text(max_size=12) | st.sampled_from(
@@ -82,23 +85,23 @@ ISSUES = st.builds(
     source=st.none() | TEXT | st.just(f"{R4}/observation.html"),
     stage=st.none() | st.just("structure"),
     pointer=st.none() | TEXT,
-    fix=st.just(()) | st.just(MENDED),
+    fix=st.just(()) | st.just(FIX),
 )
-FOUND = st.builds(
-    Found,
+FINDINGS = st.builds(
+    FileFinding,
     issue=ISSUES,
     part=st.integers(0, 3),
     excerpt=st.none() | st.just(Excerpt(line=3, text='"status": "…"', start=10, width=3)),
 )
-CHECKED = st.builds(
-    Checked,
+FILE_RESULTS = st.builds(
+    FileResult,
     file=TEXT.filter(bool),
-    found=st.lists(FOUND, max_size=4).map(tuple),
+    findings=st.lists(FINDINGS, max_size=4).map(tuple),
     unchecked=st.lists(ISSUES, max_size=2).map(tuple),
     resources=st.integers(0, 3),
-    by_line=st.booleans(),
-    parts=st.lists(st.builds(Part, type=st.just("Patient")), max_size=3).map(tuple),
+    is_ndjson=st.booleans(),
+    parts=st.lists(st.builds(ResourcePart, type=st.just("Patient")), max_size=3).map(tuple),
     source=st.lists(st.just('"status": "…"'), max_size=9).map(tuple),
-    trouble=st.none() | TEXT,
+    read_error=st.none() | TEXT,
 )
-RESULTS = st.lists(CHECKED, max_size=3)
+RESULTS = st.lists(FILE_RESULTS, max_size=3)

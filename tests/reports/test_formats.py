@@ -1,4 +1,4 @@
-"""Every format of the sample as it must be, and what holds of every report in every format."""
+"""Every report format: the exact text of a sample, and properties of any report."""
 
 import json
 from pathlib import Path
@@ -12,65 +12,70 @@ from junitparser import JUnitXml
 
 from fhir_b12 import data
 from fhir_b12.cli import commands
-from fhir_b12.reports import FORMATS, Checked, Found, Options, render
-from tests.reports.samples import MENDED, RESULTS, SAMPLE, STATUS
+from fhir_b12.reports import FORMATS, FileFinding, FileResult, ReportOptions, render
+from tests.reports.samples import FIX, RESULTS, SAMPLE, STATUS
 
 HERE = Path(__file__).parent
 EXPECTED = sorted((HERE / "expected").iterdir())
-OPTIONS = Options(version="1.2.3")
+OPTIONS = ReportOptions(version="1.2.3")
 REPORT = Draft202012Validator(json.loads(data.read(data.reports(), "report.schema.json")))
 SARIF = Draft202012Validator(json.loads((HERE / "sarif.schema.json").read_text("utf-8")))
 
 
 @pytest.mark.parametrize("path", EXPECTED, ids=lambda path: path.name)
-def test_the_sample_is_reported_as_it_stands(path):
+def test_the_sample_is_rendered_as_expected(path):
     assert render(SAMPLE, path.stem, OPTIONS) == path.read_text("utf-8")
 
 
-def test_each_format_but_the_page_stands_as_an_example():
+def test_every_format_except_html_has_an_expected_file():
     assert {path.stem for path in EXPECTED} == set(FORMATS) - {"html"}
 
 
-def test_the_command_line_names_every_format():
-    assert set(commands._REPORTS) == set(FORMATS)
+def test_the_command_line_offers_every_format():
+    assert set(commands.REPORT_FORMATS) == set(FORMATS)
+
+
+def test_an_unknown_format_raises_key_error():
+    with pytest.raises(KeyError, match="pdf"):
+        render(SAMPLE, "pdf", OPTIONS)
 
 
 @settings(max_examples=60)
 @given(RESULTS)
-def test_any_result_is_reported_in_every_format(results):
-    for form in FORMATS:
-        for options in (OPTIONS, Options(show_values=True, colour=True, verbose=True)):
-            written = render(results, form, options)
-            written.encode()
-            assert "\0" not in written
-            assert "\u202e" not in written
+def test_any_result_can_be_rendered_in_every_format(results):
+    for name in FORMATS:
+        for options in (OPTIONS, ReportOptions(show_values=True, colour=True, verbose=True)):
+            text = render(results, name, options)
+            text.encode()
+            assert "\0" not in text
+            assert "\u202e" not in text
 
 
 @settings(max_examples=60)
 @given(RESULTS)
-def test_what_programs_read_is_what_its_schema_says(results):
-    for options in (OPTIONS, Options(show_values=True)):
+def test_reports_for_programs_are_valid_against_their_schema(results):
+    for options in (OPTIONS, ReportOptions(show_values=True)):
         REPORT.validate(json.loads(render(results, "json", options)))
         SARIF.validate(json.loads(render(results, "sarif", options)))
     finding = Draft202012Validator(REPORT.schema["$defs"]["finding"] | {"$defs": {}})
     for line in render(results, "ndjson", OPTIONS).splitlines():
-        told = json.loads(line)
-        del told["file"]
-        assert "trouble" in told or finding.is_valid(told)
+        row = json.loads(line)
+        del row["file"]
+        assert "trouble" in row or finding.is_valid(row)
 
 
 @settings(max_examples=60)
 @given(RESULTS)
-def test_any_junit_report_is_read_by_a_reader_of_junit(results):
+def test_any_junit_report_can_be_read_by_a_junit_parser(results):
     suites = JUnitXml.fromroot(ET.fromstring(render(results, "junit", OPTIONS)))
     cases = [case for suite in suites for case in suite]
     assert len(cases) == sum(max(len(result.parts), 1) for result in results)
-    failures = [case for case in cases if any(each._tag == "failure" for each in case.result)]
+    failures = [case for case in cases if any(child._tag == "failure" for child in case.result)]
     assert len(failures) == suites.failures
     assert bool(suites.failures) == any(i.is_error for result in results for i in result.issues)
 
 
-def test_junit_has_a_suite_a_file_and_a_case_a_resource():
+def test_junit_has_one_suite_for_each_file_and_one_case_for_each_resource():
     suites = JUnitXml.fromstring(render(SAMPLE, "junit", OPTIONS).encode())
     assert [(suite.name, suite.tests, suite.failures, suite.errors) for suite in suites] == [
         ("feed/bundle.json", 3, 1, 0),
@@ -80,24 +85,25 @@ def test_junit_has_a_suite_a_file_and_a_case_a_resource():
     ]
 
 
-def test_one_clean_file_is_an_outcome_that_says_so():
-    outcome = json.loads(render([Checked(file="a.json", resources=1)], "outcome", OPTIONS))
+def test_the_outcome_of_one_clean_file_is_informational():
+    outcome = json.loads(render([FileResult(file="a.json", resources=1)], "outcome", OPTIONS))
     assert outcome["resourceType"] == "OperationOutcome"
     assert [issue["severity"] for issue in outcome["issue"]] == ["information"]
 
 
-def test_a_remedy_is_told_only_where_values_may_be_shown():
-    result = Checked(file="a.json", found=(Found(issue=STATUS),))
-    for options, told in ((OPTIONS, None), (Options(show_values=True), list(MENDED))):
+def test_a_fix_is_included_only_if_values_may_be_shown():
+    result = FileResult(file="a.json", findings=(FileFinding(issue=STATUS),))
+    for options, fix in ((OPTIONS, None), (ReportOptions(show_values=True), list(FIX))):
         (finding,) = json.loads(render([result], "json", options))["files"][0]["findings"]
-        assert (finding["fixable"], finding.get("fix")) == (True, told)
+        assert (finding["fixable"], finding.get("fix")) == (True, fix)
 
 
-def test_fingerprints_stay_when_lines_shift_and_differ_within_a_file():
-    def marks(*lines):
-        found = [Found(issue=msgspec.structs.replace(STATUS, line=line)) for line in lines]
-        log = json.loads(render([Checked(file="a.json", found=tuple(found))], "sarif", OPTIONS))
-        return [each["partialFingerprints"]["fhirB12/v1"] for each in log["runs"][0]["results"]]
+def test_fingerprints_ignore_shifted_lines_and_differ_within_a_file():
+    def fingerprints(*lines):
+        issues = [msgspec.structs.replace(STATUS, line=line) for line in lines]
+        findings = tuple(FileFinding(issue=issue) for issue in issues)
+        log = json.loads(render([FileResult(file="a.json", findings=findings)], "sarif", OPTIONS))
+        return [row["partialFingerprints"]["fhirB12/v1"] for row in log["runs"][0]["results"]]
 
-    assert marks(18, 30) == marks(20, 32)
-    assert len(set(marks(18, 30))) == 2
+    assert fingerprints(18, 30) == fingerprints(20, 32)
+    assert len(set(fingerprints(18, 30))) == 2

@@ -1,4 +1,4 @@
-"""What is shown of the source: keys and punctuation, no value, the place marked."""
+"""Source excerpts: keys and punctuation without values, the position highlighted."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12.reports.source_excerpts import WIDTH, excerpt, lines, masked
+from fhir_b12.reports.source_excerpts import WIDTH, excerpt, mask_line, split_lines
 
 MASKED = {
     '{"status": "final", "value": 1.50e3}': '{"status": "…", "value": …}',
@@ -24,9 +24,9 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize(("line", "shown"), MASKED.items())
-def test_a_value_is_an_ellipsis_and_a_key_stays(line, shown):
-    assert masked(line) == shown
+@pytest.mark.parametrize(("line", "expected"), MASKED.items())
+def test_values_are_masked_and_keys_are_kept(line, expected):
+    assert mask_line(line) == expected
 
 
 VALUES = st.recursive(
@@ -37,11 +37,11 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.sampled_from([None, 1, 2]), st.integers(1, 80), st.integers(0, 60))
-def test_no_value_shows_wherever_the_text_breaks_off(value, indent, column, cut):
+def test_no_value_is_shown_wherever_the_text_is_cut(value, indent, column, cut):
     text = json.dumps(value, indent=indent)
-    for line in (*lines(text), text[:cut]):
-        shown = masked(line) + excerpt(line, 1, column).text
-        assert not set(shown) & set("SECRT987654321")
+    for line in (*split_lines(text), text[:cut]):
+        output = mask_line(line) + excerpt(line, 1, column).text
+        assert not set(output) & set("SECRT987654321")
 
 
 EXCERPTS = {
@@ -56,32 +56,32 @@ EXCERPTS = {
 }
 
 
-@pytest.mark.parametrize(("line", "column", "text", "meant"), EXCERPTS.values(), ids=EXCERPTS)
-def test_the_place_is_marked(line, column, text, meant):
-    found = excerpt(line, 7, column)
-    assert (found.line, found.text) == (7, text)
-    assert found.text[found.start : found.start + found.width] == meant
+@pytest.mark.parametrize(("line", "column", "text", "marked"), EXCERPTS.values(), ids=EXCERPTS)
+def test_the_token_at_the_column_is_highlighted(line, column, text, marked):
+    result = excerpt(line, 7, column)
+    assert (result.line, result.text) == (7, text)
+    assert result.text[result.start : result.start + result.width] == marked
 
 
-def test_values_are_shown_to_those_who_ask():
-    found = excerpt('"status": "fnial"', 1, 11, show_values=True)
-    assert found.text == '"status": "fnial"'
-    assert found.text[found.start : found.start + found.width] == '"fnial"'
+def test_values_are_shown_on_request():
+    result = excerpt('"status": "fnial"', 1, 11, show_values=True)
+    assert result.text == '"status": "fnial"'
+    assert result.text[result.start : result.start + result.width] == '"fnial"'
 
 
 @pytest.mark.parametrize("items", [3, 400, 300_000])
-def test_a_long_line_is_cut_about_the_place(items):
+def test_a_long_line_is_cut_around_the_position(items):
     head = ", ".join('"a": 1' for _ in range(items))
     line = f'{{{head}, "status": "final", {head}}}'
-    found = excerpt(line, 1, line.index('"final"') + 1)
-    assert len(found.text) <= WIDTH + 2
-    assert found.text[found.start : found.start + found.width] == '"…"'
+    result = excerpt(line, 1, line.index('"final"') + 1)
+    assert len(result.text) <= WIDTH + 2
+    assert result.text[result.start : result.start + result.width] == '"…"'
 
 
-def test_marks_that_turn_the_direction_of_text_are_spelled_out():
-    found = excerpt('"\u202ea": 1, "b": "\u202ex"', 1, 1, show_values=True)
-    assert found.text == '"\\u202ea": 1, "b": "\\u202ex"'
+def test_direction_characters_are_escaped():
+    result = excerpt('"\u202ea": 1, "b": "\u202ex"', 1, 1, show_values=True)
+    assert result.text == '"\\u202ea": 1, "b": "\\u202ex"'
 
 
-def test_lines_end_as_positions_count_them():
-    assert lines("a\r\nb\rc\nd\u2028e") == ["a", "b", "c", "d\u2028e"]
+def test_lines_end_at_cr_lf_or_crlf():
+    assert split_lines("a\r\nb\rc\nd\u2028e") == ["a", "b", "c", "d\u2028e"]

@@ -54,6 +54,12 @@ def find_constraints(key: str, canonicals: Canonicals) -> list[ProfileConstraint
     ]
 
 
+def constraint_keys(canonicals: Canonicals) -> set[str]:
+    """Return the keys of all constraints in the loaded packages and in the built-in profiles."""
+    packages = (*canonicals.packages, built_in.package())
+    return {c.key for package in packages for c in _constraints_of(package, canonicals)}
+
+
 def _constraints_of(package: Package, canonicals: Canonicals) -> Iterator[ProfileConstraint]:
     """Yield the constraints of every readable StructureDefinition of a package."""
     for entry in package.archive.entries:
