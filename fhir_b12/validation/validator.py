@@ -120,7 +120,12 @@ class Validator:
         self._thorough_checks = StructureChecks(*parts, fast=False)
 
     def _require_known(self, profiles: Iterable[str]) -> tuple[str, ...]:
-        """Return the profiles; raise ValueError if one is unknown."""
+        """Return the profiles.
+
+        Raises:
+            ValueError: A profile is unknown.
+
+        """
         urls = tuple(profiles)
         for url in urls:
             if self.canonicals.find(url, "StructureDefinition") is None:

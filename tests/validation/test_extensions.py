@@ -1,4 +1,4 @@
-"""Extensions: where they may stand, what they hold, and those that nobody defines."""
+"""Extensions: context of use, value and parts, and unknown extensions."""
 
 import pytest
 
@@ -64,11 +64,11 @@ def named(*extensions, **facts):
         ),
     ],
 )
-def test_an_extension_has_the_value_that_is_defined(facts, found):
+def test_an_extension_must_have_the_value_of_its_definition(facts, found):
     assert sorted(told(named(has("simple", **facts)), SIMPLE)) == sorted(found)
 
 
-def test_an_extension_in_the_wrong_place_is_told_of_what_holds_it():
+def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
     resource = patient(
         extension=[has("simple", valueCode="x")],
         contact=[{"name": {"family": "f", "extension": [has("simple", valueCode="x")]}}],
@@ -92,20 +92,20 @@ def test_an_extension_in_the_wrong_place_is_told_of_what_holds_it():
         ("BackboneElement", False),
     ],
 )
-def test_a_place_is_named_by_path_and_by_type(where, right):
+def test_a_context_names_an_element_by_path_or_by_type(where, right):
     used = extension("used", value("boolean"), where=[where])
     found = told(named(has("used", valueBoolean=True)), used)
     assert found == ([] if right else [("extension-place", NAME)])
 
 
 @pytest.mark.parametrize("where", ["Observation", "DomainResource", "Resource"])
-def test_a_resource_is_of_its_base_types_too(where):
+def test_a_context_may_name_a_base_type_of_the_resource(where):
     used = extension("used", value("boolean"), where=[where])
     assert told(observation(extension=[has("used", valueBoolean=True)]), used) == []
 
 
 @pytest.mark.parametrize("where", ["Observation.value[x]", "Quantity", "Observation.valueQuantity"])
-def test_a_choice_is_named_by_each_of_its_spellings(where):
+def test_a_context_may_name_a_choice_or_one_of_its_types(where):
     used = extension("used", value("boolean"), where=[where])
     quantity = {"value": 1, "extension": [has("used", valueBoolean=True)]}
     assert told(observation(valueQuantity=quantity), used) == []
@@ -114,14 +114,14 @@ def test_a_choice_is_named_by_each_of_its_spellings(where):
 @pytest.mark.parametrize(
     ("where", "right"), [("date", True), ("Patient.birthDate", True), ("string", False)]
 )
-def test_a_primitive_has_its_place_too(where, right):
+def test_a_context_may_name_a_primitive(where, right):
     used = extension("used", value("boolean"), where=[where])
     inner = {"extension": [has("used", valueBoolean=True)]}
     found = told(patient(birthDate="2000-01-01", _birthDate=inner), used)
     assert found == ([] if right else [("extension-place", "Patient.birthDate")])
 
 
-def test_an_element_that_holds_itself_has_the_place_of_its_first():
+def test_a_context_of_a_recursive_element_includes_nested_ones():
     used = extension("used", value("boolean"), where=["Questionnaire.item"])
     has_it = [has("used", valueBoolean=True)]
     inner = {"linkId": "2", "type": "string", "extension": has_it}
@@ -134,7 +134,7 @@ def test_an_element_that_holds_itself_has_the_place_of_its_first():
     assert told(form, used) == []
 
 
-def test_an_extension_of_an_extension_names_its_url():
+def test_a_context_may_be_the_url_of_an_extension():
     context = [{"type": "extension", "expression": HOME + "complex"}]
     inner = extension("inner", value("boolean"), context=context)
     part = {"url": "a", "valueCode": "x"}
@@ -145,7 +145,7 @@ def test_an_extension_of_an_extension_names_its_url():
     ]
 
 
-def test_a_place_may_be_named_by_fhirpath_and_have_a_condition():
+def test_a_context_may_be_a_fhirpath_and_have_an_invariant():
     path = {"type": "fhirpath", "expression": "Patient.name.where(use = 'official')"}
     official = extension("official", value("boolean"), context=[path])
     family = extension(
@@ -162,7 +162,7 @@ def test_a_place_may_be_named_by_fhirpath_and_have_a_condition():
     ]
 
 
-def test_the_parts_of_a_complex_extension_are_those_it_defines():
+def test_parts_of_a_complex_extension_must_be_defined():
     code, quantity = {"valueCode": "x"}, {"valueQuantity": {"value": 1}}
     good = has("complex", extension=[{"url": "a", **code}, {"url": "b", **quantity}])
     assert told(patient(extension=[good]), COMPLEX) == []
@@ -174,7 +174,7 @@ def test_the_parts_of_a_complex_extension_are_those_it_defines():
     ]
 
 
-def test_a_modifier_is_written_as_a_modifier_and_nothing_else_is():
+def test_only_modifier_extensions_are_allowed_in_modifier_extension():
     meant = has("modifies", valueBoolean=True)
     assert told(observation(modifierExtension=[meant]), MODIFIES) == []
     assert told(observation(extension=[meant]), MODIFIES) == [
@@ -186,7 +186,7 @@ def test_a_modifier_is_written_as_a_modifier_and_nothing_else_is():
     ]
 
 
-def test_an_extension_nobody_defines_is_no_error_and_a_modifier_is_warned_of():
+def test_an_unknown_extension_is_no_error_and_an_unknown_modifier_a_warning():
     unknown = {"url": "http://nowhere.test/x", "valueBoolean": True}
     resource = observation(extension=[unknown], modifierExtension=[unknown])
     assert told(resource, worse_than="information") == [
@@ -194,7 +194,7 @@ def test_an_extension_nobody_defines_is_no_error_and_a_modifier_is_warned_of():
     ]
 
 
-def test_a_url_is_absolute_and_has_no_version():
+def test_the_url_must_be_absolute_without_a_version():
     place = f"{NAME}.extension[0]"
     assert told(named({"url": "m", "valueCode": "x"}), SIMPLE) == [("extension-relative", place)]
     versioned = {"url": f"{HOME}simple|1.0", "valueCode": "x"}
@@ -204,7 +204,7 @@ def test_a_url_is_absolute_and_has_no_version():
     ]
 
 
-def test_an_extension_without_a_url_is_told():
+def test_an_extension_without_a_url_is_an_error():
     assert ("extension-no-url", "Patient.extension[0]") in told(
         patient(extension=[{"valueCode": "x"}])
     )

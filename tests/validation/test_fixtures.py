@@ -1,4 +1,4 @@
-"""Real data and suites of others: each gets its verdict, none an exception."""
+"""Real data and public test suites: each gets the expected verdict, and none raises."""
 
 import bz2
 import json
@@ -19,39 +19,44 @@ BUNDLES = sorted((fixtures_root() / "synthea").glob("*.json.bz2")) or [
 
 def suites(fixtures):
     for file in sorted((fixtures / "primitives").glob("*.ndjson")):
-        name, wanted, _ = file.name.split(".")
+        name, expected, _ = file.name.split(".")
         words = name.split("_")
-        kind = words[0] + "".join(word.capitalize() for word in words[1:])
-        yield {"base64Binary": "base64Binary"}.get(kind, kind), wanted == "valid", file
+        type_name = words[0] + "".join(word.capitalize() for word in words[1:])
+        yield {"base64Binary": "base64Binary"}.get(type_name, type_name), expected == "valid", file
 
 
-def resource(kind, text):
+def resource(type_name, text):
     """A resource that holds a value of the type, as text so that its digits stay."""
-    if kind == "xhtml":
+    if type_name == "xhtml":
         return f'{{"resourceType":"Basic","code":{{"text":"a"}},"text":{{"status":"generated","div":{text}}}}}'
-    if kind == "reference":
+    if type_name == "reference":
         return f'{{"resourceType":"Basic","code":{{"text":"a"}},"subject":{text}}}'
-    name = f"value{kind[0].upper()}{kind[1:]}"
+    name = f"value{type_name[0].upper()}{type_name[1:]}"
     return (
         '{"resourceType":"Basic","code":{"text":"a"},'
         f'"extension":[{{"url":"http://clinic.example/e","{name}":{text}}}]}}'
     )
 
 
-def test_every_value_of_the_suites_of_primitives_is_judged_as_they_say(fixtures):
+def test_values_of_the_suites_of_primitives_get_the_expected_verdict(fixtures):
     wrong = []
-    for kind, is_valid, file in suites(fixtures):
+    for type_name, is_valid, file in suites(fixtures):
         for line in filter(None, file.read_text("utf-8").split("\n")):
             try:
                 value = json.loads(line)
             except ValueError:
                 value = line
-            if value is None or kind == "xhtml":  # null is no value; xhtml: see test_narrative
+            if (
+                value is None or type_name == "xhtml"
+            ):  # null has no value; xhtml: see test_narrative
                 continue
-            # right as a value, but not without a transaction or what it names as contained
-            elsewhere = kind == "reference" and ("?" in line or "#" in line)
-            if VALIDATOR.validate(resource(kind, line)).valid != is_valid and not elsewhere:
-                wrong.append(f"{kind} {line}")
+            # a valid value, but only in a transaction or beside a contained resource
+            needs_context = type_name == "reference" and ("?" in line or "#" in line)
+            if (
+                VALIDATOR.validate(resource(type_name, line)).valid != is_valid
+                and not needs_context
+            ):
+                wrong.append(f"{type_name} {line}")
     assert wrong == []
 
 
@@ -61,7 +66,7 @@ def test_every_example_gets_a_report(fixtures, folder):
         assert isinstance(VALIDATOR.validate(file.read_bytes(), positions=True), Report), file
 
 
-def test_every_text_of_the_json_suite_gets_a_report_and_none_is_valid(fixtures):
+def test_texts_of_the_json_suite_get_a_report_and_are_invalid(fixtures):
     for file in sorted((fixtures / "json-parsing").glob("*.json")):
         report = VALIDATOR.validate(file.read_bytes(), positions=True)
         assert not report.valid, file
@@ -89,6 +94,6 @@ def test_every_example_of_a_package_gets_a_report_by_its_profiles(fixtures, name
 def test_every_bundle_of_synthea_gets_a_report(file):
     report = VALIDATOR.validate(jsonio.loads(bz2.decompress(file.read_bytes())))
     rules = {issue.rule for issue in report if issue.is_error}
-    # what HL7's validator says of them too (displays that R4 defines otherwise, an oxygen saturation
-    # without R4's code for it), and a DICOM class that is no URI though its system says so
+    # HL7's validator reports them too (displays that differ from R4's, an oxygen saturation without
+    # R4's code), except for a DICOM class that is not a URI although its system requires one
     assert rules <= {"wrong-display", "required-binding", "profile-slice-min", "unknown-code"}

@@ -1,4 +1,4 @@
-"""Invariants hold and are broken as R4 and the reference validator have it."""
+"""The invariants of R4 hold or are broken as in R4 and the reference validator."""
 
 import bz2
 import json
@@ -26,18 +26,18 @@ KEYS = {rule.key for rule in RULES}
 WARNINGS = {rule.key for rule in RULES if rule.severity == "warning"}
 PLACES = {key: sorted({rule.path for rule in RULES if rule.key == key}) for key in KEYS}
 
-#: No well-shaped node breaks them, and why.
+#: Invariants that no well-shaped node breaks, with the reason.
 UNBREAKABLE = {
     "cid-0": "R4's ChargeItemDefinition has no name",
     "con-3": "the reference validator's expression never fails",
     "eld-11": "R4's expression never fails",
     "ele-1": "an empty object is found where shapes are",
 }
-#: No element of R4 is of that type.
-NOWHERE = {"mqty-1"}
+#: Invariants of types that no element of R4 has.
+UNUSED = {"mqty-1"}
 
 
-def broken(resource):
+def broken_keys(resource):
     return {
         rule.key
         for rule, _, node, context in visits(resource)
@@ -45,25 +45,25 @@ def broken(resource):
     }
 
 
-def met(resource):
+def applicable_keys(resource):
     return {rule.key for rule, *_ in visits(resource)}
 
 
-def test_every_invariant_of_r4_has_its_function():
+def test_every_invariant_of_r4_has_a_function():
     assert KEYS - set(FUNCTIONS) == set()
     assert set(FUNCTIONS) - KEYS == set()
 
 
 def test_every_invariant_has_cases():
     assert sorted(CASES) == sorted(KEYS)
-    assert {k for k, each in CASES.items() if not each["holds"]} == NOWHERE
-    assert {k for k, each in CASES.items() if not each["broken"]} == NOWHERE | set(UNBREAKABLE)
+    assert {k for k, each in CASES.items() if not each["holds"]} == UNUSED
+    assert {k for k, each in CASES.items() if not each["broken"]} == UNUSED | set(UNBREAKABLE)
 
 
 @pytest.mark.parametrize("key", sorted(set(CASES)))
-def test_an_invariant_holds_where_it_should_and_is_broken_where_it_should(key):
+def test_an_invariant_holds_or_is_broken_as_its_cases_state(key):
     verdicts = {
-        kind: [key in broken(resource) for resource in resources]
+        kind: [key in broken_keys(resource) for resource in resources]
         for kind, resources in CASES[key].items()
     }
     assert verdicts == {
@@ -72,9 +72,9 @@ def test_an_invariant_holds_where_it_should_and_is_broken_where_it_should(key):
     }
 
 
-@pytest.mark.parametrize("key", sorted(set(CASES) - NOWHERE))
-def test_an_invariant_is_met_in_its_cases(key):
-    assert any(key in met(each) for each in CASES[key]["holds"] + CASES[key]["broken"])
+@pytest.mark.parametrize("key", sorted(set(CASES) - UNUSED))
+def test_an_invariant_applies_in_its_cases(key):
+    assert any(key in applicable_keys(each) for each in CASES[key]["holds"] + CASES[key]["broken"])
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_an_invariant_is_met_in_its_cases(key):
         ({"value": 5, "code": "EUR", "system": "http://example.org"}, False),
     ],
 )
-def test_money_has_a_currency(node, holds):
+def test_money_must_have_a_currency(node, holds):
     assert FUNCTIONS["mqty-1"](node, ResourceContext({"resourceType": "Invoice"}, None)) == holds
 
 
-def test_the_rules_of_a_key_that_r4_uses_thrice_are_told_apart_by_the_resource():
+def test_inv_1_has_a_different_rule_for_each_resource_type():
     node = {"name": "a", "operation": {}, "authoredOn": "2026", "lastModified": "2025"}
     verdicts = {
         name: FUNCTIONS["inv-1"](node, ResourceContext({"resourceType": name}, None))
@@ -100,7 +100,7 @@ def test_the_rules_of_a_key_that_r4_uses_thrice_are_told_apart_by_the_resource()
     assert verdicts == {"Task": False, "TestReport": True, "Parameters": False}
 
 
-def test_orphans_are_named_by_their_place():
+def test_find_orphans_returns_indices_of_contained_resources():
     resource = {
         "resourceType": "Patient",
         "contained": [
@@ -116,7 +116,7 @@ def test_orphans_are_named_by_their_place():
 
 
 def recorded(root):
-    """(name, operator, resource, keys of the errors the reference finds) of examples and mutants."""
+    """Yield name, operator, resource and the reference's error keys of examples and mutants."""
     for folder in ("r4-examples", "us-core", "ips"):
         files = {path.name: path for path in (root / folder).glob("*/*.json")}
         with bz2.open(root / "reference_outcomes" / f"{folder}.ndjson.bz2", "rt") as lines:
@@ -127,43 +127,41 @@ def recorded(root):
                 normalizer = Normalizer()
                 text = text or files[row["source"]].read_text("utf-8")
                 resource = normalizer.normalize(json.loads(text, parse_float=Decimal))
-                if (
-                    not normalizer.findings
-                ):  # where something is badly shaped the reference stops early
-                    yield row["source"], row["operator"], resource, said(row["issues"])
+                if not normalizer.findings:  # the reference stops early at malformed elements
+                    yield row["source"], row["operator"], resource, error_keys(row["issues"])
 
 
-def said(issues):
-    """The keys of R4's invariants among errors."""
+def error_keys(issues):
+    """Return the keys of R4's invariants among errors."""
     rules = [each.get("rule") or "" for each in issues if each["severity"] == "error"]
     named = {rule.rpartition("#")[2] for rule in rules}
     return (named & KEYS) | ({"dom-3"} if any(rule.endswith("_DOM3") for rule in rules) else set())
 
 
-def test_examples_and_their_mutants_break_the_invariants_that_the_reference_says(fixtures):
+def test_examples_and_mutants_break_the_invariants_of_the_reference(fixtures):
     wrong, number = [], 0
     for name, operator, resource, keys in recorded(fixtures):
         number += 1
-        ours = broken(resource) - WARNINGS
-        if (ours - AROUND != keys - AROUND) and (name, operator) not in UNLIKE:
+        ours = broken_keys(resource) - WARNINGS
+        if (ours - OF_PRIMITIVES != keys - OF_PRIMITIVES) and (name, operator) not in DIFFERENCES:
             wrong.append((name, operator, sorted(ours), sorted(keys)))
     assert wrong == []
     assert number > 1500
 
 
-#: Where the two differ, and why.
-UNLIKE = {
+#: Examples with a difference, and its reason.
+DIFFERENCES = {
     ("some-day-smoker.json", "reversed_period"): (
         "the profile forbids the Period, and the reference looks no further into it"
     ),
 }
-#: Said of primitives too, which are checked elsewhere.
-AROUND = {"ele-1"}
+#: Invariants of primitives, which have no function.
+OF_PRIMITIVES = {"ele-1"}
 
 
-# --- beside R4's own expressions
+# --- comparison with R4's expressions
 
-#: Where a function differs from R4's expression, and why: the reference validator's reading.
+#: Functions that follow the reference validator instead of R4's expression, with the reason.
 ERRATA = {
     "bdl-8": "an absent fullUrl breaks R4's expression",
     "con-3": "R4's expression is taken to hold",
@@ -184,8 +182,8 @@ ERRATA = {
 }
 
 
-class Around:
-    """The surroundings of a FHIRPath expression."""
+class Environment:
+    """The environment of a FHIRPath expression."""
 
     def __init__(self, context):
         self.resource, self.root_resource = context.resource, context.root.resource
@@ -202,38 +200,38 @@ class Around:
         return None
 
 
-def unlike(resource):
-    """The keys whose function and expression differ somewhere in a resource."""
+def differing_keys(resource):
+    """Yield the keys whose function and expression differ for an element of a resource."""
     for rule, path, node, context in visits(resource):
         if not rule.expression or rule.key.startswith("txt-"):
             continue
         try:
-            holds = fhirpath.compile(rule.expression).is_satisfied(node, path, Around(context))
+            holds = fhirpath.compile(rule.expression).is_satisfied(node, path, Environment(context))
         except fhirpath.FhirPathError:
             holds = None
         if holds != FUNCTIONS[rule.key](node, context):
             yield rule.key
 
 
-def test_functions_say_what_r4s_expressions_say_of_the_cases():
+def test_functions_agree_with_r4s_expressions_on_the_cases():
     resources = [each for case in CASES.values() for kind in case.values() for each in kind]
-    keys = {key for resource in resources for key in unlike(resource)}
+    keys = {key for resource in resources for key in differing_keys(resource)}
     named = {key for key in keys if not key.endswith("-0")}  # an absent name breaks R4's expression
     assert named == set(ERRATA)
 
 
-def test_functions_say_what_r4s_expressions_say_of_the_examples(fixtures):
+def test_functions_agree_with_r4s_expressions_on_the_examples(fixtures):
     keys = set()
     for path in sorted((fixtures / "r4-examples").glob("*/*.json")):
-        keys.update(unlike(json.loads(path.read_text("utf-8"), parse_float=Decimal)))
+        keys.update(differing_keys(json.loads(path.read_text("utf-8"), parse_float=Decimal)))
     assert {key for key in keys if not key.endswith("-0")} <= set(ERRATA)
 
 
 # --- totality
 
 
-def shaped(path, draw, depth=2):
-    """A well-shaped node at a path, whose values may be wrong and parts absent."""
+def draw_node(path, draw, depth=2):
+    """Return a random well-shaped node at a path; values may be wrong and parts absent."""
     names = [name for name in R4.children(path) if name != "resourceType"]
     chosen = draw.sample(names, min(len(names), draw.randint(0, 6)))
     drawn = {name: _value(f"{path}.{name}", draw, depth) for name in chosen}
@@ -249,13 +247,13 @@ def _value(path, draw, depth):
     if R4.is_primitive(kind):
         values = [_primitive(found, draw) for _ in range(many)]
     else:
-        values = [shaped(path, draw, depth - 1) for _ in range(many)]
+        values = [draw_node(path, draw, depth - 1) for _ in range(many)]
     values = [each for each in values if each != {}]
     return values if found.max != 1 else next(iter(values), None)
 
 
 def _primitive(found, draw):
-    """What JSON has for a primitive: any value of that kind, right or wrong."""
+    """Return a random value of a primitive's JSON type, valid or not."""
     kind = found.types[0]
     if kind == "boolean":
         return draw.choice([True, False])
@@ -270,20 +268,20 @@ def _primitive(found, draw):
 
 
 @pytest.mark.parametrize("key", sorted(set(CASES)))
-def test_no_function_raises_whatever_the_values(key):
+def test_no_function_raises_for_a_well_shaped_node(key):
     draw = random.Random(key)
     paths = [path for path in PLACES[key] if R4.children(path)][:3]
     for path in paths:
         owner = path.partition(".")[0]
         for _ in range(60):
             resource = {"resourceType": owner if R4.is_resource(owner) else "Patient"}
-            node = shaped(path, draw)
+            node = draw_node(path, draw)
             if path == owner == resource["resourceType"]:
                 node = resource = {**resource, **node}
             assert FUNCTIONS[key](node, ResourceContext(resource, None)) in (True, False)
 
 
-def test_moments_that_cannot_be_ordered_are_not_ordered():
+def test_is_not_after_is_false_if_it_cannot_be_decided():
     undecided = [
         ("2026", "2026-01"),
         ("2026-01-01", "2026-01-01T10:00:00Z"),
@@ -310,5 +308,5 @@ def test_moments_that_cannot_be_ordered_are_not_ordered():
         ("2026-01-01T10:00:00.123456789Z", "2026-01-01T10:00:00.123456780Z"),
     ],
 )
-def test_moments_are_ordered_in_utc_to_the_millisecond(first, last):
+def test_moments_are_compared_in_utc_to_the_millisecond(first, last):
     assert is_not_after(first, last)

@@ -1,4 +1,4 @@
-"""What holds of every validation, whatever it is given."""
+"""Laws of validation that hold for any input."""
 
 import copy
 import random
@@ -15,7 +15,7 @@ from fhir_b12.validation.structure import normalization, quick_check
 from tests.conformance.mutations import mutant
 
 VALIDATOR = Validator()
-THOROUGH = Validator()
+NORMALIZING = Validator()
 _NAMES = st.sampled_from(
     [
         "_given",
@@ -63,14 +63,14 @@ TYPES = st.sampled_from(
 )
 
 
-def told(report: Report):
+def summarize(report: Report):
     return [(i.severity, i.rule, i.expression, i.pointer, i.message) for i in report]
 
 
-def thoroughly(value, monkeypatch):
+def validate_after_normalization(value, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(validator, "is_well_shaped", lambda _: False)
-        return THOROUGH.validate(value)
+        return NORMALIZING.validate(value)
 
 
 @pytest.fixture(scope="module")
@@ -83,32 +83,36 @@ def resources(fixtures):
 @pytest.fixture(scope="module")
 def mutants(resources):
     draw = random.Random("mutants")
-    made = [mutant(draw.choice(resources), draw) for _ in range(1500)]
-    return [each[2] for each in made if each is not None]
+    drawn = [mutant(draw.choice(resources), draw) for _ in range(1500)]
+    return [value for _, _, value in filter(None, drawn)]
 
 
 @given(st.dictionaries(_NAMES, JSON, max_size=6), TYPES)
-def test_any_json_gets_a_report(members, kind):
-    assert isinstance(VALIDATOR.validate({**members, "resourceType": kind}), Report)
+def test_any_json_gets_a_report(members, resource_type):
+    assert isinstance(VALIDATOR.validate({**members, "resourceType": resource_type}), Report)
 
 
 @given(JSON)
-def test_anything_at_all_gets_a_report(value):
+def test_any_value_gets_a_report(value):
     assert isinstance(VALIDATOR.validate(value), Report)
 
 
-def test_the_quick_way_says_what_the_thorough_way_says(resources, mutants, monkeypatch):
+def test_validation_with_and_without_normalization_has_the_same_issues(
+    resources, mutants, monkeypatch
+):
     for value in resources[::3] + mutants[:400]:
-        assert told(VALIDATOR.validate(value)) == told(thoroughly(value, monkeypatch))
+        assert summarize(VALIDATOR.validate(value)) == summarize(
+            validate_after_normalization(value, monkeypatch)
+        )
 
 
-def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
+def test_the_normalizer_changes_no_value_that_passes_the_quick_check(mutants):
     for value in mutants:
         if not quick_check.is_well_shaped(value):
             continue
         normalizer = normalization.Normalizer()
         normalized = normalizer.normalize(value)
-        if normalizer.findings:  # then structure must see what `is_well_shaped` cannot
+        if normalizer.findings:  # the structure checks raise NeedsNormalization for these
             rules = {finding.rule for finding in normalizer.findings}
             assert rules <= {
                 "second-choice", "empty-list", "empty-object", "null-alone", "wrong-kind",
@@ -118,41 +122,42 @@ def test_what_fits_is_well_shaped_or_turns_out_misshapen(mutants):
             assert normalized == value
 
 
-def test_threads_may_meet_a_type_for_the_first_time_together():
+def test_threads_can_use_a_resource_type_for_the_first_time_at_once():
     code = """if True:
         import sys, threading
         from fhir_b12.validation.structure import quick_check
         sys.setswitchinterval(1e-6)
-        kinds, found = ["Observation", "Patient", "Encounter", "Device"] * 4, []
-        together = threading.Barrier(len(kinds))
-        def work(kind):
-            together.wait()
-            found.append(quick_check.is_well_shaped({"resourceType": kind, "text": {"div": 1}}))
-        threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
-        [each.start() for each in threads]
-        [each.join() for each in threads]
-        print(found == [False] * len(kinds))
+        types, results = ["Observation", "Patient", "Encounter", "Device"] * 4, []
+        barrier = threading.Barrier(len(types))
+        def work(resource_type):
+            barrier.wait()
+            resource = {"resourceType": resource_type, "text": {"div": 1}}
+            results.append(quick_check.is_well_shaped(resource))
+        threads = [threading.Thread(target=work, args=(name,)) for name in types]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(results == [False] * len(types))
     """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, "True\n")
 
 
-def test_validation_does_not_change_what_it_is_given(mutants):
+def test_validation_does_not_change_its_input(mutants):
     for value in mutants[:500]:
         before = copy.deepcopy(value)
         VALIDATOR.validate(value)
         assert value == before
 
 
-def test_issues_stand_in_the_order_of_the_document_each_once(mutants):
+def test_issues_are_in_document_order_and_unique(mutants):
     for value in mutants:
         report = VALIDATOR.validate(value)
         orders = [locations.order(value, _steps(issue.pointer, value)) for issue in report]
         assert orders == sorted(orders)
-        assert len(set(told(report))) == len(report)
+        assert len(set(summarize(report))) == len(report)
 
 
-def test_a_pointer_leads_to_the_place_or_to_what_lacks_it(mutants):
+def test_a_pointer_leads_to_an_element_or_to_the_owner_of_a_missing_one(mutants):
     for value in mutants:
         for issue in VALIDATOR.validate(value):
             *above, _last = [None, *_steps(issue.pointer, value)]
@@ -174,7 +179,7 @@ def _steps(pointer, value):
     return tuple(steps)
 
 
-def test_no_message_holds_a_value(mutants):
+def test_messages_have_no_values_of_the_data(mutants):
     canary = "Xq7Canary"
 
     def marked(node, key=""):
@@ -182,8 +187,8 @@ def test_no_message_holds_a_value(mutants):
             return {name: marked(part, name) for name, part in node.items()}
         if isinstance(node, list):
             return [marked(part, key) for part in node]
-        kept = key in {"resourceType", "url", "system", "profile", "type"}
-        return node if kept or not isinstance(node, str) else f"{canary} {node}"
+        is_needed = key in {"resourceType", "url", "system", "profile", "type"}
+        return node if is_needed or not isinstance(node, str) else f"{canary} {node}"
 
     for value in mutants[:300]:
         for issue in VALIDATOR.validate(marked(value)):
@@ -195,13 +200,15 @@ def test_no_message_holds_a_value(mutants):
 def test_a_text_and_its_value_get_the_same_report(mutants):
     for value in mutants[:300]:
         text = jsonio.dumps(value)
-        assert told(VALIDATOR.validate(text)) == told(VALIDATOR.validate(jsonio.loads(text)))
+        assert summarize(VALIDATOR.validate(text)) == summarize(
+            VALIDATOR.validate(jsonio.loads(text))
+        )
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_mutants_get_a_report(resources):
     draw = random.Random("many mutants")
     for _ in range(100_000):
-        made = mutant(draw.choice(resources), draw)
-        if made is not None:
-            assert isinstance(VALIDATOR.validate(made[2]), Report)
+        drawn = mutant(draw.choice(resources), draw)
+        if drawn is not None:
+            assert isinstance(VALIDATOR.validate(drawn[2]), Report)

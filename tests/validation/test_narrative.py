@@ -1,4 +1,4 @@
-"""Narratives are judged as the reference validator judges them, whatever stands in them."""
+"""Narratives get the findings of the reference validator, whatever their content."""
 
 import bz2
 import json
@@ -41,32 +41,32 @@ def resource(div):
     }
 
 
-def found(div):
+def rules_of(div):
     findings = []
     check_narrative(div, ResourceContext(resource(div), None), findings)
-    return [each.rule for each in findings]
+    return [finding.rule for finding in findings]
 
 
-def whole(inner):
+def enclose(inner):
     return f'<div xmlns="{XHTML}">{inner}</div>'
 
 
 @pytest.mark.parametrize("case", CASES, ids=[each["name"] for each in CASES])
 def test_a_narrative_gets_the_findings_of_its_case(case):
-    assert sorted(set(found(case["div"]))) == case["found"]
+    assert sorted(set(rules_of(case["div"]))) == case["found"]
 
 
-def test_where_the_reference_says_otherwise_the_case_says_why():
+def test_a_case_that_differs_from_the_reference_has_a_reason():
     assert [each["name"] for each in CASES if ("reference" in each) != ("why" in each)] == []
 
 
-def test_every_finding_has_its_rule():
+def test_every_finding_has_a_rule():
     assert {rule for each in CASES for rule in each["found"]} - set(rules()) == set()
 
 
 def test_a_link_leads_to_a_contained_resource_an_element_or_an_anchor():
     links = {
-        name: found(whole(f'<a href="#{name}">x</a><a name="anchor">y</a>'))
+        name: rules_of(enclose(f'<a href="#{name}">x</a><a name="anchor">y</a>'))
         for name in ("p1", "o", "n1", "anchor", "nowhere")
     }
     assert links == {
@@ -78,13 +78,13 @@ def test_a_link_leads_to_a_contained_resource_an_element_or_an_anchor():
     }
 
 
-def test_anchors_are_the_ids_that_links_and_images_name():
-    div = whole('<a href="#a">x</a><img src="#b"/><a href="http://example.org/#c">y</a>')
+def test_find_local_links_yields_the_ids_of_links_and_images():
+    div = enclose('<a href="#a">x</a><img src="#b"/><a href="http://example.org/#c">y</a>')
     assert list(find_local_links(div)) == ["a", "b"]
 
 
-def drawn(draw, depth=0):
-    """Markup that is often right."""
+def draw_markup(draw, depth=0):
+    """Return random markup that is often valid."""
     parts = []
     for _ in range(draw.randint(0, 3)):
         name = draw.choice(TAGS)
@@ -93,13 +93,13 @@ def drawn(draw, depth=0):
             parts.append(f"{start}/>")
         else:
             end = name if draw.random() < 0.98 else draw.choice(TAGS)
-            parts.append(f"{start}>{drawn(draw, depth + 1)}</{end}>")
+            parts.append(f"{start}>{draw_markup(draw, depth + 1)}</{end}>")
         parts.append(draw.choice(TEXTS))
     return draw.choice(TEXTS) + "".join(parts)
 
 
-def grown(draw, name="div", depth=0):
-    """Markup that is right."""
+def draw_valid(draw, name="div", depth=0):
+    """Return random markup that is valid."""
     inside = {
         "div": ["p", "ul", "table", "b", "div", "dl"],
         "p": ["b", "i", "span", "br"],
@@ -109,25 +109,27 @@ def grown(draw, name="div", depth=0):
         "tr": ["td", "th"],
         "dl": ["dt"],
     }.get(name, [])
-    parts = [grown(draw, draw.choice(inside), depth + 1) for _ in range(2)] if inside else ["x"]
+    parts = (
+        [draw_valid(draw, draw.choice(inside), depth + 1) for _ in range(2)] if inside else ["x"]
+    )
     return "<br/>" if name == "br" else f"<{name}>{''.join(parts)}</{name}>"
 
 
-def test_what_the_quick_pass_lets_through_the_parser_finds_nothing_in():
+def test_the_parser_finds_no_fault_in_a_plain_narrative():
     draw = random.Random(4)
-    divs = [whole(drawn(draw)) for _ in range(4000)] + [each["div"] for each in CASES]
+    divs = [enclose(draw_markup(draw)) for _ in range(4000)] + [each["div"] for each in CASES]
     for _ in range(300):
-        right = whole(grown(draw)[5:-6])
-        place = draw.randrange(len(right))
-        divs += [right, right[:place] + draw.choice("<>&/\"' x\x01é") + right[place + 1 :]]
+        valid = enclose(draw_valid(draw)[5:-6])
+        place = draw.randrange(len(valid))
+        divs += [valid, valid[:place] + draw.choice("<>&/\"' x\x01é") + valid[place + 1 :]]
     plain = [div for div in divs if is_plain(div)]
     assert len(plain) > 300
     assert [div for div in plain if parse(div) != Verdict()] == []
 
 
-def test_the_quick_pass_lets_through_what_is_right_and_simple():
+def test_valid_simple_narratives_are_plain():
     draw = random.Random(4)
-    divs = [whole(grown(draw)[5:-6]) for _ in range(200)]
+    divs = [enclose(draw_valid(draw)[5:-6]) for _ in range(200)]
     assert [div for div in divs if is_plain(div) != (not parse(div).faults)] == []
 
 
@@ -135,30 +137,30 @@ HOSTILE = {
     "entities": '<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><div>&b;&b;</div>',
     "external": '<!DOCTYPE d SYSTEM "file:///etc/passwd"><div>x</div>',
     "parameter": '<!DOCTYPE d [<!ENTITY % x SYSTEM "http://example.org/x">%x;]><div/>',
-    "deep": whole("<span>" * 20_000 + "x" + "</span>" * 20_000),
-    "unclosed": whole("<span>" * 50_000),
-    "wide": whole("<script/>" * 50_000),
-    "attributes": whole("<p" + "".join(f' a{n}="x"' for n in range(5000)) + ">x</p>"),
-    "quotes": whole('<p class="' * 5000),
+    "deep": enclose("<span>" * 20_000 + "x" + "</span>" * 20_000),
+    "unclosed": enclose("<span>" * 50_000),
+    "wide": enclose("<script/>" * 50_000),
+    "attributes": enclose("<p" + "".join(f' a{n}="x"' for n in range(5000)) + ">x</p>"),
+    "quotes": enclose('<p class="' * 5000),
     "blanks": "<div" + " " * 100_000,
-    "ampersands": whole("&a" * 50_000),
-    "entities by name": whole("&nbsp;" * 50_000),
-    "nul": whole("\0"),
-    "surrogate": whole("\ud800"),
-    "links": whole('<a href="#x">x</a>' * 5000),
-    "data": whole(f'<img src="data:{"a" * 50_000}"/>'),
-    "encoding": f'<?xml version="1.0" encoding="utf-16"?>{whole("x")}',
+    "ampersands": enclose("&a" * 50_000),
+    "entities by name": enclose("&nbsp;" * 50_000),
+    "nul": enclose("\0"),
+    "surrogate": enclose("\ud800"),
+    "links": enclose('<a href="#x">x</a>' * 5000),
+    "data": enclose(f'<img src="data:{"a" * 50_000}"/>'),
+    "encoding": f'<?xml version="1.0" encoding="utf-16"?>{enclose("x")}',
     "empty": "",
 }
 
 
-#: odd, but well-formed and of what is permitted
+#: unusual, but well-formed with allowed elements only
 HARMLESS = {"deep", "encoding"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_narrative_gets_a_finding_and_no_more_than_a_hundred(name):
-    number = len(found(HOSTILE[name]))
+    number = len(rules_of(HOSTILE[name]))
     assert number == 0 if name in HARMLESS else 1 <= number <= 102
 
 
@@ -181,7 +183,7 @@ def recorded(root):
                 yield row["source"], mutant, place in errors
 
 
-def test_narratives_of_the_recorded_outcomes_are_judged_alike(fixtures):
+def test_narratives_of_recorded_outcomes_get_the_same_verdict(fixtures):
     wrong, number = [], 0
     for source, mutant, said in recorded(fixtures):
         div = mutant.get("text", {}).get("div")

@@ -75,6 +75,22 @@ CASES = {
         },
         [],
     ),
+    "a value in a list beside a companion with only an id": (
+        {"resourceType": "Patient", "name": [{"given": ["Ada"], "_given": [{"id": "g"}]}]},
+        [],
+    ),
+    "a null in a list beside a companion with only an id": (
+        {"resourceType": "Patient", "name": [{"given": [None], "_given": [{"id": "g"}]}]},
+        [("error", "no-value", "/name/0/given/0")],
+    ),
+    "a value with a companion with only an id": (
+        {"resourceType": "Patient", "birthDate": "1961", "_birthDate": {"id": "b"}},
+        [],
+    ),
+    "an id in place of a value": (
+        {"resourceType": "Patient", "_birthDate": {"id": "b"}},
+        [("error", "no-value", "/birthDate")],
+    ),
     "an empty list": (
         {**OBSERVATION, "category": []},
         [("error", "empty-list", "/category")],

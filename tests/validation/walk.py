@@ -1,17 +1,17 @@
-"""Which invariants apply where in a resource, by R4's definitions."""
+"""The invariants that apply to each element of a resource, by R4's definitions."""
 
 from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
 
 
 def visits(resource, container=None):
-    """(invariant, its path, node, context) for every invariant of every element of a resource."""
+    """Yield invariant, path, node and context for every invariant of every element."""
     context = ResourceContext(resource, None, container=container)
     yield from _whole(resource, context.type, context)
 
 
 def _whole(node, name, context):
-    """What holds of a type itself, and what is below."""
+    """Yield the invariants of a type, and those of its elements."""
     rules = R4.invariants(name)
     yield from ((rule, name, node, context) for rule in rules if "." not in rule.path)
     yield from _parts(node, name, context)

@@ -145,7 +145,12 @@ def _group_by_member(
 
 
 def _check_content(node: dict[str, Any], context: ResourceContext, findings: Findings) -> None:
-    """Check an object with at most one member: it must not be empty or have an id alone."""
+    """Check an object with at most one member: it must not be empty or have an id alone.
+
+    Raises:
+        NeedsNormalization: The object is empty.
+
+    """
     if not node and context.fast:
         raise NeedsNormalization
     if "id" in node:
@@ -159,7 +164,12 @@ def check_companions(
     context: ResourceContext,
     findings: Findings,
 ) -> None:
-    """Check primitives without a value: an extension can replace the value, an id cannot."""
+    """Check primitives without a value: an extension can replace the value, an id cannot.
+
+    Raises:
+        NeedsNormalization: A companion is empty.
+
+    """
     for companion in companions.intersection(node):
         name, parts = companion[1:], node[companion]
         if context.fast and not (parts and all(part != {} for part in parts)):
@@ -180,7 +190,12 @@ def check_companions(
 
 
 def require_one_choice(shape: Shape, node: dict[str, Any]) -> None:
-    """Raise NeedsNormalization if a choice has two types."""
+    """Check that each choice has one type.
+
+    Raises:
+        NeedsNormalization: A choice has two types.
+
+    """
     stems = [shape.choices[name] for name in node if name in shape.choices and name[0] != "_"]
     if len(set(stems)) < len(stems):
         raise NeedsNormalization
