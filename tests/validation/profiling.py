@@ -1,4 +1,4 @@
-"""Profiles and extensions for tests, as differentials with no more words than they need."""
+"""Builders of profiles and extensions for tests, as minimal differentials."""
 
 from fhir_b12.definitions.packages import of_resources
 from fhir_b12.validation import Validator
@@ -8,15 +8,15 @@ R4 = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def element(name, **facts):
-    """One element by its id: `Patient.identifier:a.system`."""
+    """Return an element by its id: `Patient.identifier:a.system`."""
     path = ".".join(step.partition(":")[0] for step in name.split("."))
     last = name.rpartition(".")[2]
-    told = {"sliceName": last.partition(":")[2]} if ":" in last else {}
-    return {"id": name, "path": path, **told, **facts}
+    slice_name = {"sliceName": last.partition(":")[2]} if ":" in last else {}
+    return {"id": name, "path": path, **slice_name, **facts}
 
 
 def sliced(name, *discriminators, rules="open", ordered=None, **facts):
-    """An element with slicing; each discriminator is `(type, path)`."""
+    """Return an element with slicing; each discriminator is `(type, path)`."""
     slicing = {"discriminator": [{"type": t, "path": p} for t, p in discriminators], "rules": rules}
     if ordered is not None:
         slicing["ordered"] = ordered
@@ -24,7 +24,7 @@ def sliced(name, *discriminators, rules="open", ordered=None, **facts):
 
 
 def profile(name, kind, *elements, root=None, base=None, **facts):
-    """A profile of a resource or data type."""
+    """Return a profile of a resource or data type."""
     return {
         "resourceType": "StructureDefinition",
         "url": HOME + name,
@@ -43,7 +43,7 @@ def profile(name, kind, *elements, root=None, base=None, **facts):
 
 
 def extension(name, *elements, where=("Element",), modifier=False, **facts):
-    """An extension that may be used at some elements; it has no parts unless it says so."""
+    """Return an extension for some elements, without nested extensions unless they are given."""
     context = [{"type": "element", "expression": each} for each in where]
     if not any(each["path"].startswith("Extension.extension") for each in elements):
         elements = (element("Extension.extension", max="0"), *elements)
@@ -51,26 +51,29 @@ def extension(name, *elements, where=("Element",), modifier=False, **facts):
     rest = [each for each in elements if each not in parts]
     url = element("Extension.url", fixedUri=HOME + name)
     root = {"isModifier": True, "isModifierReason": "it is one"} if modifier else None
-    told = {"context": context, **facts}
-    return profile(name, "Extension", *parts, url, *rest, root=root, **told)
+    return profile(
+        name, "Extension", *parts, url, *rest, root=root, **{"context": context, **facts}
+    )
 
 
 def types(*names, **facts):
-    """The types of an element."""
+    """Return the rows of ElementDefinition.type."""
     return [{"code": name, **facts} for name in names]
 
 
 def value(*names, **facts):
-    """The value of an extension, which must be there."""
+    """Return the required value[x] of an extension."""
     return element("Extension.value[x]", min=1, type=types(*names), **facts)
 
 
-def told(resource, *definitions, against=(), worse_than="warning"):
-    """What is found out of a resource: rule and place of each error, in order of the document."""
+def rules_broken_by(resource, *definitions, against=(), worse_than="warning"):
+    """Return rule and expression of each error of a resource, in document order."""
     validator = Validator((), [of_resources("tests", definitions)], plausibility=False)
     report = validator.validate(resource, profiles=[HOME + name for name in against])
-    left = {"warning": {"error", "fatal"}, "information": {"error", "fatal", "warning"}}[worse_than]
-    return [(each.rule, each.expression) for each in report if each.severity in left]
+    severities = {"warning": {"error", "fatal"}, "information": {"error", "fatal", "warning"}}[
+        worse_than
+    ]
+    return [(issue.rule, issue.expression) for issue in report if issue.severity in severities]
 
 
 def patient(**facts):

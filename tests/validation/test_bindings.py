@@ -1,4 +1,4 @@
-"""Codes held to their bindings: the places and severities are those of HL7's validator."""
+"""Bindings and codings: locations and severities are those of HL7's validator."""
 
 import pytest
 
@@ -44,7 +44,7 @@ class ValidationServices:
         self.terminology = Terminology(definitions)
 
 
-def surroundings(**resource):
+def resource_context(**resource):
     loose = {**COLOURS, "url": f"{BASE}/CodeSystem/loose", "caseSensitive": False}
     part = {**COLOURS, "url": f"{BASE}/CodeSystem/part", "content": "fragment"}
     definitions = Definitions(COLOURS, loose, part, FEW, ALL, MIXED)
@@ -53,31 +53,31 @@ def surroundings(**resource):
     )
 
 
-def said(found):
+def described(found):
     """`error code[0].system`: severity and place of each finding."""
     return [
-        f"{each.severity or rules()[each.rule].severity} {place(each)} {each.rule}"
+        f"{each.severity or rules()[each.rule].severity} {location(each)} {each.rule}"
         for each in found
     ]
 
 
-def place(finding):
+def location(finding):
     steps = (
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(finding.path)
     )
     return "".join(steps).lstrip(".") or "."
 
 
-def bound(value, kind, strength, url=FEW["url"], ceiling=None):
-    context, found = surroundings(), []
+def binding_findings(value, kind, strength, url=FEW["url"], ceiling=None):
+    context, found = resource_context(), []
     check_binding(value, kind, strength, url, ceiling, context, found)
-    return said(found)
+    return described(found)
 
 
-def of(check, value, **resource):
+def findings_of(check, value, **resource):
     found = []
-    check(value, surroundings(**resource), found)
-    return said(found)
+    check(value, resource_context(**resource), found)
+    return described(found)
 
 
 def concept(*codings, **more):
@@ -97,11 +97,11 @@ def concept(*codings, **more):
         ("example", []),
     ],
 )
-def test_the_strength_decides_how_grave_it_is(kind, strength, expected):
+def test_the_strength_of_a_binding_decides_the_severity(kind, strength, expected):
     value = {"Coding": BLUE, "Quantity": BLUE, "CodeableConcept": concept(BLUE)}.get(kind, "blue")
     inside = {"Coding": RED, "Quantity": RED, "CodeableConcept": concept(RED)}.get(kind, "red")
-    assert bound(value, kind, strength) == expected
-    assert bound(inside, kind, strength) == []
+    assert binding_findings(value, kind, strength) == expected
+    assert binding_findings(inside, kind, strength) == []
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_the_strength_decides_how_grave_it_is(kind, strength, expected):
         ({"text": "red"}, "CodeableConcept", "extensible", ["error . maximum-coding"]),
     ],
 )
-def test_no_code_leaves_the_maximum_value_set(value, kind, strength, expected):
-    assert bound(value, kind, strength, ceiling=ALL["url"]) == expected
+def test_a_code_outside_the_maximum_value_set_is_an_error(value, kind, strength, expected):
+    assert binding_findings(value, kind, strength, ceiling=ALL["url"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,11 @@ def test_no_code_leaves_the_maximum_value_set(value, kind, strength, expected):
         ("preferred", []),
     ],
 )
-def test_text_is_no_coding(strength, expected):
-    assert bound({"text": "red"}, "CodeableConcept", strength) == expected
-    assert bound(concept({"id": "x"}, text="red"), "CodeableConcept", strength) == expected
+def test_a_concept_with_text_alone_is_reported_by_strength(strength, expected):
+    assert binding_findings({"text": "red"}, "CodeableConcept", strength) == expected
+    assert (
+        binding_findings(concept({"id": "x"}, text="red"), "CodeableConcept", strength) == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,51 +149,51 @@ def test_text_is_no_coding(strength, expected):
         ([RED, STRANGE], []),
         ([STRANGE, BLUE], ["error . required-binding"]),
         ([RED, GREEN], ["error . required-binding"]),  # a wrong coding spoils the right one
-        ([{**RED, "display": "Blue"}], []),  # that the display is another's is told at the display
+        ([{**RED, "display": "Blue"}], []),  # the display has a finding of its own
         ([{"code": "red"}], []),  # one system and a list: it can mean nothing else
         ([{"code": "blue"}], ["error . required-binding"]),
         ([{"system": SYSTEM}], ["error . required-binding"]),
         ([{**RED, "version": "9"}], []),
     ],
 )
-def test_one_right_coding_is_enough_if_none_is_wrong(codings, expected):
-    assert bound(concept(*codings), "CodeableConcept", "required") == expected
+def test_one_coding_in_the_value_set_is_enough_if_no_coding_is_invalid(codings, expected):
+    assert binding_findings(concept(*codings), "CodeableConcept", "required") == expected
 
 
-def test_a_code_without_system_is_in_no_value_set_that_is_a_whole_code_system():
-    found = bound(concept({"code": "red"}), "CodeableConcept", "required", ALL["url"])
+def test_a_code_without_system_is_not_in_a_value_set_of_a_whole_code_system():
+    found = binding_findings(concept({"code": "red"}), "CodeableConcept", "required", ALL["url"])
     assert found == ["error . required-binding"]
 
 
 @pytest.mark.parametrize("kind", ["Coding", "Quantity"])
 @pytest.mark.parametrize("value", [{"code": "red"}, {"system": SYSTEM}, {"display": "Red"}])
-def test_half_a_coding_is_held_to_nothing(kind, value):
-    assert bound(value, kind, "required") == []
+def test_a_coding_without_system_or_code_is_not_checked_against_its_binding(kind, value):
+    assert binding_findings(value, kind, "required") == []
 
 
 @pytest.mark.parametrize("kind", ["code", "Coding", "CodeableConcept"])
 @pytest.mark.parametrize("url", [MIXED["url"], ABSENT])
-def test_what_cannot_be_told_is_no_finding(kind, url):
+def test_an_undecided_code_is_no_finding(kind, url):
     value = {"Coding": STRANGE, "CodeableConcept": concept(STRANGE)}.get(kind, "a")
-    assert bound(value, kind, "required", url) == []
+    assert binding_findings(value, kind, "required", url) == []
 
 
-def test_an_extension_stands_for_no_required_code():
-    assert bound(None, "code", "required") == ["error . code-missing"]
-    assert bound(None, "code", "extensible") == []
+def test_an_extension_does_not_replace_a_required_code():
+    assert binding_findings(None, "code", "required") == ["error . code-missing"]
+    assert binding_findings(None, "code", "extensible") == []
 
 
-def test_a_code_that_only_looks_different_is_mended():
+def test_a_code_that_differs_in_case_or_white_space_gets_a_fix():
     found = []
     for code in ("RED", " red", "green"):
-        check_binding(code, "code", "required", FEW["url"], None, surroundings(), found)
+        check_binding(code, "code", "required", FEW["url"], None, resource_context(), found)
     mended = ({"op": "replace", "path": "", "value": "red"},)
     assert [each.fix for each in found] == [mended, mended, ()]
     assert [each.values["hint"] for each in found] == [": use one of red"] * 3
 
 
-def test_a_code_that_is_no_longer_used_is_said_so():
-    assert bound("ruby", "code", "required") == ["warning . inactive-code"]
+def test_an_inactive_code_is_a_warning():
+    assert binding_findings("ruby", "code", "required") == ["warning . inactive-code"]
 
 
 # --- what holds of a coding by itself
@@ -239,26 +241,26 @@ def test_a_code_that_is_no_longer_used_is_said_so():
         ),
     ],
 )
-def test_a_coding_is_judged_by_itself(coding, alone, in_concept):
-    assert of(check_coding, coding) == alone
+def test_a_coding_is_validated_alone_and_in_a_concept(coding, alone, in_concept):
+    assert findings_of(check_coding, coding) == alone
     within = [each.replace(" ", " coding[0].", 1).replace("..", ".") for each in in_concept]
     within = [each.replace("coding[0]. ", "coding[0] ") for each in within]
-    assert of(check_codeable_concept, concept(coding)) == within
+    assert findings_of(check_codeable_concept, concept(coding)) == within
 
 
-def test_an_empty_coding_beside_others_has_no_system():
-    found = of(check_codeable_concept, concept({"id": "x"}, RED))
+def test_an_empty_coding_beside_others_lacks_a_system():
+    found = findings_of(check_codeable_concept, concept({"id": "x"}, RED))
     assert found == ["warning coding[0] concept-without-system"]
 
 
-def test_a_binding_moves_the_place_of_a_wrong_system():
+def test_a_binding_moves_the_location_of_an_invalid_system():
     found = []
     for system in ("colours", ALL["url"]):
         coding = {"system": system, "code": "red"}
-        check_coding(coding, surroundings(), found, bound=True)
-        check_quantity(coding, surroundings(), found, bound=True)
+        check_coding(coding, resource_context(), found, bound=True)
+        check_quantity(coding, resource_context(), found, bound=True)
     assert (
-        said(found)
+        described(found)
         == ["error system relative-system"] * 2 + ["error system value-set-as-system"] * 2
     )
 
@@ -277,18 +279,20 @@ def test_a_binding_moves_the_place_of_a_wrong_system():
         (" red", None, ["error display display-spacing"]),
     ],
 )
-def test_a_display_is_one_of_the_names_of_its_code(display, language, expected):
+def test_a_display_must_be_one_of_its_code_in_the_language(display, language, expected):
     resource = {"language": language} if language else {}
-    assert of(check_coding, {**RED, "display": display}, **resource) == expected
+    assert findings_of(check_coding, {**RED, "display": display}, **resource) == expected
 
 
-def test_a_code_without_name_has_no_display():
-    assert of(check_coding, {**BLUE, "display": "Blue"}) == ["error display display-of-none"]
+def test_a_display_of_a_code_without_display_is_an_error():
+    assert findings_of(check_coding, {**BLUE, "display": "Blue"}) == [
+        "error display display-of-none"
+    ]
 
 
-def test_a_display_that_differs_by_white_space_is_mended():
+def test_a_display_that_differs_in_white_space_gets_a_fix():
     found = []
-    check_coding({**RED, "display": "Red "}, surroundings(), found)
+    check_coding({**RED, "display": "Red "}, resource_context(), found)
     assert [each.fix for each in found] == [({"op": "replace", "path": "", "value": "Red"},)]
 
 
@@ -323,18 +327,22 @@ def test_a_misspelled_code_system_is_reported_with_the_canonical_uri_as_fix(spel
         ),
     ):
         findings = []
-        check(value, surroundings(), findings)
-        assert said(findings) == [expected]
+        check(value, resource_context(), findings)
+        assert described(findings) == [expected]
         assert [(each.fix, each.values["canonical"]) for each in findings] == [(fix, LOINC)]
 
 
 @pytest.mark.parametrize("system", [LOINC, ELSEWHERE, "http://loinc.org/vs"])
 def test_a_system_that_is_canonical_or_unknown_is_not_misspelled(system):
     coding = {"system": system, "code": "2132-9"}
-    assert of(check_coding, coding) == of(check_codeable_concept, concept(coding)) == []
+    assert (
+        findings_of(check_coding, coding)
+        == findings_of(check_codeable_concept, concept(coding))
+        == []
+    )
 
 
-def test_every_code_system_of_ours_is_known_by_its_names_and_aliases():
+def test_every_name_and_alias_of_a_code_system_gives_its_canonical_uri():
     for row in data.toml("codes/systems.toml").values():
         assert canonical_system(row["uri"]) is None
         for spelling in (*row.get("aliases", ()), *row.get("names", ())):
@@ -371,8 +379,8 @@ def test_the_fix_of_a_misspelled_system_makes_a_resource_valid():
         ({"system": "ucum", "code": "mg"}, ["error system misspelled-system"]),
     ],
 )
-def test_a_unit_is_a_code(quantity, expected):
-    assert of(check_quantity, quantity) == expected
+def test_the_unit_of_a_quantity_is_validated(quantity, expected):
+    assert findings_of(check_quantity, quantity) == expected
 
 
 @pytest.mark.parametrize(
@@ -386,14 +394,87 @@ def test_a_unit_is_a_code(quantity, expected):
         ({"system": "urn:ietf:rfc:3986", "value": "2.16"}, ["error . identifier-uri"]),
     ],
 )
-def test_an_identifier_has_an_absolute_system(identifier, expected):
-    assert of(check_identifier, identifier) == expected
+def test_the_system_of_an_identifier_must_be_absolute(identifier, expected):
+    assert findings_of(check_identifier, identifier) == expected
+
+
+# --- limits and languages
+
+
+def test_an_invalid_coding_is_undecided_against_a_value_set_that_is_not_loaded():
+    assert binding_findings(concept(GREEN), "CodeableConcept", "required", ABSENT) == []
+
+
+def test_a_coding_in_a_version_that_is_not_loaded_is_undecided():
+    context, findings = resource_context(), []
+    coding = {**RED, "version": "9"}
+    for value, type_name in ((coding, "Coding"), (concept(coding), "CodeableConcept")):
+        context.validator.terminology.forget_unchecked()
+        check_binding(value, type_name, "required", FEW["url"], None, context, findings)
+        assert [row.reason for row in context.validator.terminology.unchecked] == [
+            "version 9 of the code system is not here"
+        ]
+    assert findings == []
+
+
+def test_a_message_lists_the_codes_of_small_value_sets_only():
+    rows = [{"code": f"c{number:02}"} for number in range(13)]
+    small = value_set("small", {"system": ELSEWHERE, "concept": rows[:12]})
+    large = value_set("large", {"system": ELSEWHERE, "concept": rows})
+    services = ValidationServices(Definitions(small, large))
+    context = ResourceContext({"resourceType": "Observation"}, services)
+    findings = []
+    for url in (small["url"], large["url"]):
+        check_binding("x", "code", "required", url, None, context, findings)
+    listed = ", ".join(row["code"] for row in rows[:12])
+    assert [finding.values["hint"] for finding in findings] == [
+        f": use one of {listed}",
+        ": use one of its codes",
+    ]
+
+
+def test_the_language_of_the_containing_resource_decides_for_contained_displays():
+    outer = resource_context(language="de")
+    inner = ResourceContext({"resourceType": "Basic"}, outer.validator, container=outer)
+    findings = []
+    check_coding({**RED, "display": "Rot"}, inner, findings)
+    assert findings == []
+
+
+def test_a_clean_coding_is_validated_again_in_a_resource_with_another_language():
+    context = resource_context()
+    findings = []
+    check_coding({**RED, "display": "Crimson"}, context, findings)
+    german = ResourceContext({"resourceType": "Basic", "language": "de"}, context.validator)
+    check_coding({**RED, "display": "Red"}, context, findings)
+    assert findings == []
+    check_coding({**RED, "display": "Rot"}, german, findings)
+    assert findings == []
+    check_coding({**RED, "display": "Rot"}, context, findings)
+    assert described(findings) == ["error display wrong-display"]
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [
+        (check_coding, STRANGE),
+        (check_quantity, STRANGE),
+        (check_codeable_concept, concept(STRANGE)),
+    ],
+)
+def test_a_coding_that_was_not_checked_is_unchecked_in_every_report(check, value):
+    context = resource_context()
+    terminology = context.validator.terminology
+    for _ in range(2):
+        terminology.forget_unchecked()
+        check(value, context, [])
+        assert [row.canonical for row in terminology.unchecked] == [ELSEWHERE]
 
 
 # --- R4's own
 
 
-def test_bindings_of_r4_hold_without_a_server():
+def test_bindings_of_r4_are_checked_without_a_server():
     context = ResourceContext({"resourceType": "Condition"}, ValidationServices(Canonicals()))
     hl7, base = "http://terminology.hl7.org/CodeSystem", "http://hl7.org/fhir/ValueSet"
     clinical = f"{base}/condition-clinical"
@@ -410,7 +491,7 @@ def test_bindings_of_r4_hold_without_a_server():
         kind = "code" if isinstance(value, str) else "CodeableConcept"
         ceiling = all_languages if url == language else None
         check_binding(value, kind, strength, url, ceiling, context, found)
-    assert said(found) == [
+    assert described(found) == [
         "error . required-binding",
         "error . required-binding",
         "information . preferred-binding",
@@ -418,7 +499,7 @@ def test_bindings_of_r4_hold_without_a_server():
     ]
 
 
-def test_every_rule_speaks_only_of_what_its_findings_know():
+def test_every_placeholder_of_a_terminology_message_is_known():
     values = dict.fromkeys(
         ("value", "system", "code", "display", "displays", "value_set", "hint", "canonical"), "x"
     )

@@ -9,8 +9,8 @@ from tests.validation.profiling import (
     observation,
     patient,
     profile,
+    rules_broken_by,
     sliced,
-    told,
     types,
     value,
 )
@@ -65,7 +65,7 @@ def named(*extensions, **facts):
     ],
 )
 def test_an_extension_must_have_the_value_of_its_definition(facts, found):
-    assert sorted(told(named(has("simple", **facts)), SIMPLE)) == sorted(found)
+    assert sorted(rules_broken_by(named(has("simple", **facts)), SIMPLE)) == sorted(found)
 
 
 def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
@@ -73,7 +73,7 @@ def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
         extension=[has("simple", valueCode="x")],
         contact=[{"name": {"family": "f", "extension": [has("simple", valueCode="x")]}}],
     )
-    assert told(resource, SIMPLE) == [
+    assert rules_broken_by(resource, SIMPLE) == [
         ("extension-place", "Patient"),
         ("extension-place", "Patient.contact[0].name"),
     ]
@@ -94,21 +94,21 @@ def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
 )
 def test_a_context_names_an_element_by_path_or_by_type(where, right):
     used = extension("used", value("boolean"), where=[where])
-    found = told(named(has("used", valueBoolean=True)), used)
+    found = rules_broken_by(named(has("used", valueBoolean=True)), used)
     assert found == ([] if right else [("extension-place", NAME)])
 
 
 @pytest.mark.parametrize("where", ["Observation", "DomainResource", "Resource"])
 def test_a_context_may_name_a_base_type_of_the_resource(where):
     used = extension("used", value("boolean"), where=[where])
-    assert told(observation(extension=[has("used", valueBoolean=True)]), used) == []
+    assert rules_broken_by(observation(extension=[has("used", valueBoolean=True)]), used) == []
 
 
 @pytest.mark.parametrize("where", ["Observation.value[x]", "Quantity", "Observation.valueQuantity"])
 def test_a_context_may_name_a_choice_or_one_of_its_types(where):
     used = extension("used", value("boolean"), where=[where])
     quantity = {"value": 1, "extension": [has("used", valueBoolean=True)]}
-    assert told(observation(valueQuantity=quantity), used) == []
+    assert rules_broken_by(observation(valueQuantity=quantity), used) == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_context_may_name_a_choice_or_one_of_its_types(where):
 def test_a_context_may_name_a_primitive(where, right):
     used = extension("used", value("boolean"), where=[where])
     inner = {"extension": [has("used", valueBoolean=True)]}
-    found = told(patient(birthDate="2000-01-01", _birthDate=inner), used)
+    found = rules_broken_by(patient(birthDate="2000-01-01", _birthDate=inner), used)
     assert found == ([] if right else [("extension-place", "Patient.birthDate")])
 
 
@@ -131,7 +131,7 @@ def test_a_context_of_a_recursive_element_includes_nested_ones():
         "status": "active",
         "item": [{"linkId": "1", "type": "group", "text": "t", "item": [inner]}],
     }
-    assert told(form, used) == []
+    assert rules_broken_by(form, used) == []
 
 
 def test_a_context_may_be_the_url_of_an_extension():
@@ -139,10 +139,10 @@ def test_a_context_may_be_the_url_of_an_extension():
     inner = extension("inner", value("boolean"), context=context)
     part = {"url": "a", "valueCode": "x"}
     within = has("complex", extension=[part, has("inner", valueBoolean=True)])
-    assert told(patient(extension=[within]), COMPLEX, inner) == []
-    assert told(patient(extension=[has("inner", valueBoolean=True)]), COMPLEX, inner) == [
-        ("extension-place", "Patient")
-    ]
+    assert rules_broken_by(patient(extension=[within]), COMPLEX, inner) == []
+    assert rules_broken_by(
+        patient(extension=[has("inner", valueBoolean=True)]), COMPLEX, inner
+    ) == [("extension-place", "Patient")]
 
 
 def test_a_context_may_be_a_fhirpath_and_have_an_invariant():
@@ -156,7 +156,7 @@ def test_a_context_may_be_a_fhirpath_and_have_an_invariant():
         {"use": "official", "family": "f", "extension": both},
         {"use": "old", "text": "t", "extension": both},
     ]
-    assert told(patient(name=names), official, family) == [
+    assert rules_broken_by(patient(name=names), official, family) == [
         ("extension-place", "Patient.name[1]"),
         ("extension-condition", "Patient.name[1]"),
     ]
@@ -165,9 +165,9 @@ def test_a_context_may_be_a_fhirpath_and_have_an_invariant():
 def test_parts_of_a_complex_extension_must_be_defined():
     code, quantity = {"valueCode": "x"}, {"valueQuantity": {"value": 1}}
     good = has("complex", extension=[{"url": "a", **code}, {"url": "b", **quantity}])
-    assert told(patient(extension=[good]), COMPLEX) == []
+    assert rules_broken_by(patient(extension=[good]), COMPLEX) == []
     bad = has("complex", extension=[{"url": "b", **quantity}] * 2 + [{"url": "c", **code}])
-    assert told(patient(extension=[bad]), COMPLEX) == [
+    assert rules_broken_by(patient(extension=[bad]), COMPLEX) == [
         ("profile-slice-min", "Patient.extension[0]"),
         ("profile-slice-max", "Patient.extension[0]"),
         ("extension-part", "Patient.extension[0].extension[2]"),
@@ -176,12 +176,12 @@ def test_parts_of_a_complex_extension_must_be_defined():
 
 def test_only_modifier_extensions_are_allowed_in_modifier_extension():
     meant = has("modifies", valueBoolean=True)
-    assert told(observation(modifierExtension=[meant]), MODIFIES) == []
-    assert told(observation(extension=[meant]), MODIFIES) == [
+    assert rules_broken_by(observation(modifierExtension=[meant]), MODIFIES) == []
+    assert rules_broken_by(observation(extension=[meant]), MODIFIES) == [
         ("extension-not-modifier", "Observation.extension[0]")
     ]
     plain = has("complex", extension=[{"url": "a", "valueCode": "x"}])
-    assert told(observation(modifierExtension=[plain]), COMPLEX) == [
+    assert rules_broken_by(observation(modifierExtension=[plain]), COMPLEX) == [
         ("extension-modifier", "Observation.modifierExtension[0]")
     ]
 
@@ -189,30 +189,32 @@ def test_only_modifier_extensions_are_allowed_in_modifier_extension():
 def test_an_unknown_extension_is_no_error_and_an_unknown_modifier_a_warning():
     unknown = {"url": "http://nowhere.test/x", "valueBoolean": True}
     resource = observation(extension=[unknown], modifierExtension=[unknown])
-    assert told(resource, worse_than="information") == [
+    assert rules_broken_by(resource, worse_than="information") == [
         ("extension-unknown-modifier", "Observation.modifierExtension[0]")
     ]
 
 
 def test_the_url_must_be_absolute_without_a_version():
     place = f"{NAME}.extension[0]"
-    assert told(named({"url": "m", "valueCode": "x"}), SIMPLE) == [("extension-relative", place)]
+    assert rules_broken_by(named({"url": "m", "valueCode": "x"}), SIMPLE) == [
+        ("extension-relative", place)
+    ]
     versioned = {"url": f"{HOME}simple|1.0", "valueCode": "x"}
-    assert told(named(versioned), SIMPLE) == [
+    assert rules_broken_by(named(versioned), SIMPLE) == [
         ("extension-version", place),
         ("profile-fixed", f"{place}.url"),
     ]
 
 
 def test_an_extension_without_a_url_is_an_error():
-    assert ("extension-no-url", "Patient.extension[0]") in told(
+    assert ("extension-no-url", "Patient.extension[0]") in rules_broken_by(
         patient(extension=[{"valueCode": "x"}])
     )
 
 
 def test_a_part_of_what_has_no_url_must_be_absolute():
     nested = {"extension": [{"url": "a", "valueCode": "x"}]}
-    assert ("extension-relative", "Patient.extension[0].extension[0]") in told(
+    assert ("extension-relative", "Patient.extension[0].extension[0]") in rules_broken_by(
         patient(extension=[nested])
     )
 
@@ -226,7 +228,7 @@ def test_extensions_of_contained_resources_stand_in_those():
         "extension": [has("used", valueBoolean=True)],
     }
     resource = patient(contained=[clinic], managingOrganization={"reference": "#g"})
-    assert told(resource, used) == []
+    assert rules_broken_by(resource, used) == []
 
 
 WITNESSED = extension("witnessed", value("code"), where=["Patient.birthDate", "string"])
@@ -256,7 +258,7 @@ def of_primitive(name, place):
 def test_a_profile_is_held_to_beside_the_value_of_a_primitive(companion, found):
     facts = {"birthDate": "2000-01-01"} | ({"_birthDate": companion} if companion else {})
     definitions = (WITNESSED, of_primitive("dated", "Patient.birthDate"))
-    assert told(patient(**facts), *definitions, against=["dated"]) == found
+    assert rules_broken_by(patient(**facts), *definitions, against=["dated"]) == found
 
 
 def test_each_item_of_a_list_of_primitives_is_held_to_it():
@@ -266,11 +268,11 @@ def test_each_item_of_a_list_of_primitives_is_held_to_it():
         "_given": [{"extension": [has("witnessed", valueCode="a")]}, None],
     }
     definitions = (WITNESSED, of_primitive("named", "Patient.name.given"))
-    assert told(patient(name=[name]), *definitions, against=["named"]) == [
+    assert rules_broken_by(patient(name=[name]), *definitions, against=["named"]) == [
         ("profile-slice-min", "Patient.name[0].given[1]")
     ]
 
 
 def test_what_is_not_there_lacks_no_extension():
     definitions = (WITNESSED, of_primitive("dated", "Patient.birthDate"))
-    assert told(patient(), *definitions, against=["dated"]) == []
+    assert rules_broken_by(patient(), *definitions, against=["dated"]) == []

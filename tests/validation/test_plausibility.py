@@ -34,11 +34,11 @@ def merged(node, change):
     if not isinstance(node, dict) or not isinstance(change, dict):
         return change
     kept = {name: value for name, value in node.items() if name not in change}
-    told = {name: merged(node.get(name), new) for name, new in change.items() if new is not None}
-    return kept | told
+    changed = {name: merged(node.get(name), new) for name, new in change.items() if new is not None}
+    return kept | changed
 
 
-class Surroundings:
+class CaseServices:
     """A validator that offers switches and a moment, and the other resources of a Bundle."""
 
     def __init__(self, case):
@@ -56,8 +56,8 @@ class Surroundings:
         return self.named.get(reference)
 
 
-def advice(case):
-    contexts = Surroundings(case).contexts
+def findings_of(case):
+    contexts = CaseServices(case).contexts
     found = [[] for _ in contexts]
     for context, own in zip(contexts, found, strict=True):
         check_plausibility(context.resource, context, own)
@@ -66,14 +66,14 @@ def advice(case):
 
 
 @pytest.mark.parametrize(("rule", "name"), CASES, ids=lambda part: part)
-def test_advice_is_given_where_it_is_due_and_nowhere_else(rule, name):
-    found = advice(CASES[rule, name])
-    told = [
+def test_each_case_gives_exactly_its_findings(rule, name):
+    found = findings_of(CASES[rule, name])
+    described = [
         " ".join(map(str, (at, each.rule, *reversed(each.path))))
         for at, own in enumerate(found)
         for each in own
     ]
-    assert told == CASES[rule, name]["found"]
+    assert described == CASES[rule, name]["found"]
     assert {each.values["key"] for own in found for each in own} <= {rule}
     if "fix" in CASES[rule, name]:
         patches = [each.fix for own in found for each in own]
@@ -81,7 +81,7 @@ def test_advice_is_given_where_it_is_due_and_nowhere_else(rule, name):
 
 
 #: Wordings that are information; all others are warnings.
-MILD = {
+INFORMATION = {
     "CND-01",
     "MED-10-not-done",
     "MED-12",
@@ -92,10 +92,10 @@ MILD = {
     "SAF-03",
 }
 HOME = "http://example.org/fhir"
-GIVING = [(rule, name) for (rule, name), case in CASES.items() if case["found"]]
+CASES_WITH_FINDINGS = [(rule, name) for (rule, name), case in CASES.items() if case["found"]]
 
 
-def told(case, **options):
+def plausibility_issues(case, **options):
     """What a validator says of the resources of a case in a Bundle, the advice alone."""
     resources = [merged(RESOURCES[name], change) for name, change in case["of"]]
     entries = [
@@ -115,97 +115,101 @@ def told(case, **options):
 
 
 @pytest.mark.parametrize(("rule", "name"), CASES, ids=lambda part: part)
-def test_a_report_has_each_piece_of_advice_with_its_rule_severity_and_place(rule, name):
+def test_a_report_has_each_finding_with_rule_severity_and_location(rule, name):
     wanted = []
     for line in CASES[rule, name]["found"]:
         at, wording, *path = line.split()
-        severity = "information" if wording in MILD else "warning"
+        severity = "information" if wording in INFORMATION else "warning"
         wanted.append((rule, severity, "/".join(["/entry", at, "resource", *path])))
-    found = [(each.rule, each.severity, each.pointer) for each in told(CASES[rule, name])]
+    found = [
+        (each.rule, each.severity, each.pointer) for each in plausibility_issues(CASES[rule, name])
+    ]
     assert sorted(found) == sorted(wanted)
 
 
-@pytest.mark.parametrize(("rule", "name"), GIVING, ids=lambda part: part)
-def test_a_rule_that_is_switched_off_and_all_advice_that_is_not_wanted_are_silent(rule, name):
+@pytest.mark.parametrize(("rule", "name"), CASES_WITH_FINDINGS, ids=lambda part: part)
+def test_a_rule_or_the_whole_stage_can_be_switched_off(rule, name):
     case = CASES[rule, name]
-    assert told(case, switched_off={rule}) == []
-    assert told(case, plausibility=False) == []
+    assert plausibility_issues(case, switched_off={rule}) == []
+    assert plausibility_issues(case, plausibility=False) == []
 
 
 CODES = {"unit", "system", "url", "status", "resourceType"}
 
 
-def said_of_a_patient(node):
+def patient_values(node):
     """Numbers with their units, dates, words and names of a resource; no codes, no links."""
     if isinstance(node, str):
         yield node.lower()
     elif isinstance(node, list):
         for part in node:
-            yield from said_of_a_patient(part)
+            yield from patient_values(part)
     elif isinstance(node, dict):
         if "value" in node and "unit" in node:
             yield f"{node['value']} {node['unit']}".lower()
         for key, part in node.items():
             if key not in CODES and not (key == "code" and isinstance(part, str)):
-                yield from said_of_a_patient(part)
+                yield from patient_values(part)
 
 
-@pytest.mark.parametrize(("rule", "name"), GIVING, ids=lambda part: part)
-def test_no_message_holds_what_a_patient_s_data_hold(rule, name):
+@pytest.mark.parametrize(("rule", "name"), CASES_WITH_FINDINGS, ids=lambda part: part)
+def test_no_message_shows_a_value_of_the_patient(rule, name):
     case = CASES[rule, name]
     resources = [merged(RESOURCES[part], change) for part, change in case["of"]]
     own = " ".join(each.message.lower() for key, each in rules().items() if key.startswith(rule))
-    held = {text for text in said_of_a_patient(resources) if text not in f"{own} of the bag"}
-    message = " ".join(each.message.lower() for each in told(case))
-    assert [each for each in held if re.search(rf"(?<![\w.]){re.escape(each)}\b", message)] == []
+    values = {text for text in patient_values(resources) if text not in f"{own} of the bag"}
+    message = " ".join(each.message.lower() for each in plausibility_issues(case))
+    assert [
+        value for value in values if re.search(rf"(?<![\w.]){re.escape(value)}\b", message)
+    ] == []
 
 
-def test_a_value_is_shown_to_those_who_ask():
+def test_a_value_is_shown_with_show_values():
     case = {"of": [["mma", {"valueQuantity": {"value": 350}}]]}
-    (hidden,), (shown,) = told(case), told(case, show_values=True)
+    (hidden,), (shown,) = plausibility_issues(case), plausibility_issues(case, show_values=True)
     assert hidden.message.startswith("the value is above 10 umol/L")
     assert shown.message.startswith("350 umol/L is above 10 umol/L")
 
 
 @pytest.mark.parametrize("rule", rule_configs())
-def test_each_rule_has_cases_for_it_against_it_and_near_it(rule):
+def test_each_rule_has_positive_negative_and_borderline_cases(rule):
     cases = [case for (own, _), case in CASES.items() if own == rule]
     assert [bool(case["found"]) for case in cases].count(True) >= 1
     assert [bool(case["found"]) for case in cases].count(False) >= 1
     assert any(case.get("near") for case in cases)
 
 
-def test_each_rule_has_words_and_no_words_lack_a_rule():
+def test_messages_and_configuration_have_the_same_rules():
     worded = {name[:6] for name, rule in rules().items() if rule.stage == "plausibility"}
     assert worded == set(rule_configs())
     assert {name[:6] for name in worded} - set(rules()) == set()
 
 
-def test_advice_is_never_an_error():
+def test_a_plausibility_finding_is_never_an_error():
     own = [rule for rule in rules().values() if rule.stage == "plausibility"]
     assert {rule.severity for rule in own} == {"warning", "information"}
-    assert {each.severity for case in CASES.values() for own in advice(case) for each in own} == {
-        None
-    }
+    assert {
+        each.severity for case in CASES.values() for own in findings_of(case) for each in own
+    } == {None}
 
 
 def test_every_placeholder_of_a_message_is_filled():
     filled = {}
     for case in CASES.values():
-        for each in (each for own in advice(case) for each in own):
+        for each in (each for own in findings_of(case) for each in own):
             filled.setdefault(each.rule, set(each.values))
             rules()[each.rule].message.format(**each.values)
     assert set(filled) == {name for name, rule in rules().items() if rule.stage == "plausibility"}
 
 
-def test_the_papers_name_every_rule_on_off_or_left_out():
+def test_the_documentation_lists_every_rule_with_its_state():
     text = (ROOT / "docs" / "plausibility.md").read_text("utf-8")
     table = dict(re.findall(r"^\| ([A-Z]{3}-\d\d) \| (on|off|left out) \|", text, re.MULTILINE))
     own = {name: "on" if facts.on else "off" for name, facts in rule_configs().items()}
     assert table == own | dict.fromkeys(omitted_rules(), "left out")
 
 
-def test_a_number_stands_with_its_source():
+def test_every_rule_has_a_source():
     table = tomllib.loads((ROOT / "mappings" / "plausibility.toml").read_text("utf-8"))
     rows = {name: row for name, row in table.items() if name != "omitted"}
     assert [name for name, row in rows.items() if not row.get("source")] == []
@@ -219,19 +223,23 @@ def test_a_number_stands_with_its_source():
     ] == []
 
 
-def test_the_demo_gets_two_pieces_of_advice_and_both_are_true():
+def test_the_demo_has_two_findings():
     record, _ = plain.from_plain(loads(read(mappings().joinpath("demo"), "course.json")))
     own = {name for name, rule in rules().items() if rule.stage == "plausibility"}
-    told = [each.rule for each in validate(to_bundle(record)) if each.rule in {n[:6] for n in own}]
-    assert sorted(told) == ["MED-02", "MED-10"]
+    broken = [
+        issue.rule
+        for issue in validate(to_bundle(record))
+        if issue.rule in {name[:6] for name in own}
+    ]
+    assert sorted(broken) == ["MED-02", "MED-10"]
 
 
-def test_the_work_is_linear_to_the_number_of_resources():
+def test_the_effort_is_linear_in_the_number_of_resources():
     def calls(n):
         case = {
             "of": [["injection", {}], ["b12-mass", {}], ["b12-moles", {}], ["metformin", {}]] * n
         }
-        contexts = Surroundings(case).contexts
+        contexts = CaseServices(case).contexts
         found = [[] for _ in contexts]
         counted = [0]
 
