@@ -1,4 +1,4 @@
-"""`python -m tests.conformance`: how far we agree with the reference validator, and where not."""
+"""`python -m tests.conformance`: print the agreement with the reference validator, and the differences."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ import traceback
 from collections import Counter
 
 from fhir_b12.validation import Validator
-from tests.conformance.outcomes import PACKAGES, Tally, place, rows
+from tests.conformance.outcomes import PACKAGES, Tally, plain_location, rows
 from tests.conftest import fixtures_root
 
 
@@ -18,29 +18,33 @@ def main(names, limit=25):
         package = PACKAGES[name]
         package = [fixtures / "packages" / package] if package else []
         base = Validator((), package, plausibility=False)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for row in rows(fixtures, name):
             try:
                 report = base.validate(row.text, profiles=row.profiles)
-            except Exception:  # noqa: BLE001  # a crash is counted, not the end
+            except Exception:  # noqa: BLE001  # counted; the run goes on
                 crashed[traceback.format_exc(limit=-2)] += 1
                 report = ()
             tally.add(row, report)
-            theirs = row.errors
-            ours = {place(i.expression): i for i in report if i.is_error}
-            for each in set(theirs) - set(ours):
-                for rule in theirs[each]:
+            reference_errors = row.errors
+            our_errors = {
+                plain_location(issue.expression): issue for issue in report if issue.is_error
+            }
+            for location in set(reference_errors) - set(our_errors):
+                for rule in reference_errors[location]:
                     missing[rule] += 1
-                    examples.setdefault(("-", rule), f"{row.name} {each}")
-            for each in set(ours) - set(theirs):
-                extra[ours[each].rule] += 1
-                examples.setdefault(("+", ours[each].rule), f"{row.name} {ours[each]}"[:220])
-        took = time.perf_counter() - began
+                    examples.setdefault(("-", rule), f"{row.name} {location}")
+            for location in set(our_errors) - set(reference_errors):
+                extra[our_errors[location].rule] += 1
+                examples.setdefault(
+                    ("+", our_errors[location].rule), f"{row.name} {our_errors[location]}"[:220]
+                )
+        seconds = time.perf_counter() - start
         print(
-            f"== {name}: {tally.total} rows in {took:.1f} s; verdicts {tally.verdicts / tally.total:.2%}, places {tally.places / tally.total:.2%}"
+            f"== {name}: {tally.total} rows in {seconds:.1f} s; verdicts {tally.verdicts / tally.total:.2%}, locations {tally.locations / tally.total:.2%}"
         )
-        for what, number in crashed.most_common(8):
-            print("CRASH", number, what)
+        for trace, number in crashed.most_common(8):
+            print("CRASH", number, trace)
         for sign, counted in (("-", missing), ("+", extra)):
             for rule, number in counted.most_common(limit):
                 print(f"  {sign} {number:4} {rule:50} {examples[sign, rule]}")

@@ -1,4 +1,4 @@
-"""The reference validator's own test cases: what it was seen to say of them, beside ours."""
+"""The test cases of the reference validator, with its recorded outcomes and our report."""
 
 import json
 import tempfile
@@ -14,7 +14,7 @@ from tests.conformance import xml
 
 @dataclass(frozen=True)
 class Case:
-    """One run of a case: as it is, or with its profile."""
+    """One run of a case: without or with its profile."""
 
     name: str
     file: Path
@@ -23,22 +23,22 @@ class Case:
     issues: tuple[dict, ...]
 
     def rows(self) -> list[dict]:
-        """The issues as the recorded outcomes have them."""
+        """The issues in the form of the recorded outcomes."""
         return [
-            {**each, "expression": (each.get("expression") or [None])[0], "rule": each["text"]}
-            for each in self.issues
+            {**issue, "expression": (issue.get("expression") or [None])[0], "rule": issue["text"]}
+            for issue in self.issues
         ]
 
     @property
     def errors(self) -> list[dict]:
-        return [each for each in self.issues if each["severity"] in {"error", "fatal"}]
+        return [issue for issue in self.issues if issue["severity"] in {"error", "fatal"}]
 
     def report(self):
-        """What we say."""
+        """Return our report."""
         with tempfile.TemporaryDirectory() as folder:
-            for each in self.supporting:
-                target = Path(folder) / f"{each.stem}.json"
-                target.write_bytes(jsonio.dumps(_definition(each)))
+            for file in self.supporting:
+                target = Path(folder) / f"{file.stem}.json"
+                target.write_bytes(jsonio.dumps(_definition(file)))
             packages = [folder] if self.supporting else []
             profiles = [self.profile] if self.profile else []
             validator = Validator(profiles, packages, plausibility=False)
@@ -70,8 +70,8 @@ def _definition(file: Path) -> dict:
 
 
 def _url(file: Path) -> str:
-    """The canonical url of the profile in a file."""
-    found = _definition(file)
-    if found["resourceType"] == "Bundle":
-        found = found["entry"][0]["resource"]
-    return found["url"]
+    """Return the canonical url of the profile in a file."""
+    definition = _definition(file)
+    if definition["resourceType"] == "Bundle":
+        definition = definition["entry"][0]["resource"]
+    return definition["url"]

@@ -1,8 +1,8 @@
-"""Where we disagree with the reference on purpose, each with its reason: `disagreements.toml`.
+"""Intended disagreements with the reference validator, with reasons: `disagreements.toml`.
 
-An entry names the rules of the reference that we do not report (`missing`), ours that it does not
-(`extra`), the rows it is about (all, if none are named) and why. A disagreement that no entry covers
-is a defect, and so is an entry that covers nothing.
+An entry names rules of the reference that we do not report (`missing`), our rules that it does not
+report (`extra`), its rows (all if none are named), and the reason. A disagreement without an entry
+is a defect, and so is an entry without a disagreement.
 """
 
 import json
@@ -12,31 +12,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance.outcomes import Row, place
+from tests.conformance.outcomes import Row, plain_location
 
 FILE = Path(__file__).parent / "disagreements.toml"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place at which one of both finds an error and the other does not."""
+    """A location at which only one of the two validators finds an error."""
 
     row: str
-    place: str
+    location: str
     rules: frozenset[str]
-    ours: bool  #: whether the error is ours
+    ours: bool  #: True if only we report an error
 
     def __str__(self) -> str:
-        return (
-            f"{self.row} {'+' if self.ours else '-'} {self.place} {', '.join(sorted(self.rules))}"
-        )
+        return f"{self.row} {'+' if self.ours else '-'} {self.location} {', '.join(sorted(self.rules))}"
 
 
-def _is_of(entry, row: Row | None) -> bool:
+def _applies_to(entry, row: Row | None) -> bool:
     if row is None:
         return True
     path = row.name.partition(" ")[2]
-    rules = {str(issue.get("rule")) for issue in row.issues if issue["severity"] in _GRAVE}
+    rules = {str(issue.get("rule")) for issue in row.issues if issue["severity"] in _ERRORS}
     return (
         row.operator in entry.get("operator", [row.operator])
         and re.search(entry.get("path", ""), path) is not None
@@ -45,7 +43,7 @@ def _is_of(entry, row: Row | None) -> bool:
     )
 
 
-_GRAVE = {"error", "fatal"}
+_ERRORS = {"error", "fatal"}
 
 
 def _is_blank(value, path: str) -> bool:
@@ -55,19 +53,19 @@ def _is_blank(value, path: str) -> bool:
 
 
 def differences(row: Row, report) -> Iterator[Difference]:
-    theirs = row.errors
+    reference_errors = row.errors
     ours: dict[str, set[str]] = {}
     for issue in report:
         if issue.is_error:
-            ours.setdefault(place(issue.expression), set()).add(str(issue.rule))
-    for each in theirs.keys() - ours.keys():
-        yield Difference(row.name, each, frozenset(theirs[each]), ours=False)
-    for each in ours.keys() - theirs.keys():
-        yield Difference(row.name, each, frozenset(ours[each]), ours=True)
+            ours.setdefault(plain_location(issue.expression), set()).add(str(issue.rule))
+    for location in reference_errors.keys() - ours.keys():
+        yield Difference(row.name, location, frozenset(reference_errors[location]), ours=False)
+    for location in ours.keys() - reference_errors.keys():
+        yield Difference(row.name, location, frozenset(ours[location]), ours=True)
 
 
-class Listed:
-    """The entries of files, and which of them were met."""
+class ListedDifferences:
+    """The entries of the files, and whether each covered a difference."""
 
     def __init__(self, *files: Path) -> None:
         self.entries = [
@@ -76,29 +74,31 @@ class Listed:
             for entry in tomllib.loads(file.read_text("utf-8"))["differs"]
             if not files or file is not FILE or "rows" not in entry
         ]
-        self._met = [False] * len(self.entries)
+        self._used = [False] * len(self.entries)
 
     def covers(self, difference: Difference, row: Row | None = None) -> bool:
-        """`row` is the mutant, for entries that say which kinds of mutants they are about."""
+        """Return True if an entry covers a difference; some entries are about certain mutants only."""
         for index, entry in enumerate(self.entries):
-            if self._fits(entry, difference) and _is_of(entry, row):
-                self._met[index] = True
+            if self._matches(entry, difference) and _applies_to(entry, row):
+                self._used[index] = True
                 return True
         return False
 
     @staticmethod
-    def _fits(entry, difference: Difference) -> bool:
+    def _matches(entry, difference: Difference) -> bool:
         rules = entry.get("extra" if difference.ours else "missing", ())
         if "rows" in entry and difference.row not in entry["rows"]:
             return False
-        if "place" in entry and not re.search(entry["place"], difference.place):
+        if "place" in entry and not re.search(entry["place"], difference.location):
             return False
         return all(
-            any(each == rule or re.fullmatch(each, rule) for each in rules)
+            any(pattern == rule or re.fullmatch(pattern, rule) for pattern in rules)
             for rule in difference.rules
         )
 
-    def unmet(self) -> list[str]:
+    def unused(self) -> list[str]:
         return [
-            entry["reason"] for entry, met in zip(self.entries, self._met, strict=True) if not met
+            entry["reason"]
+            for entry, used in zip(self.entries, self._used, strict=True)
+            if not used
         ]

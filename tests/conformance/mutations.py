@@ -1,4 +1,4 @@
-"""Change one thing in a resource, as senders do by mistake."""
+"""Change one element of a resource, as senders do by mistake."""
 
 import copy
 import random
@@ -33,7 +33,7 @@ QUANTITIES = [("code", None), ("system", None), ("value", "1"), ("comparator", "
 
 
 def places(node, path=()):
-    """Every (holder, key) below a node."""
+    """Yield owner, key and path of every value in a node."""
     members = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in list(members):
         yield node, key, (*path, key)
@@ -42,7 +42,7 @@ def places(node, path=()):
 
 
 def mutant(resource, draw: random.Random):
-    """(operator, path, mutant): a copy with one thing changed; None where the operator has no place."""
+    """Return operator, path and a copy with one change; None if the operator does not apply."""
     made = copy.deepcopy(resource)
     name = draw.choice(sorted(OPERATORS))
     pick, change = OPERATORS[name]

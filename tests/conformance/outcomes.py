@@ -1,8 +1,8 @@
-"""Recorded outcomes of the reference validator beside ours.
+"""Recorded outcomes of the reference validator, compared with ours.
 
-A row agrees in *verdict* when both or neither find an error, and in *places* when the sets of the
-places of errors are equal. Places are compared as plain FHIRPath; what the reference says only
-because it ran alone is left out on its side, by rule, here and nowhere else.
+A row agrees in its *verdict* if both or neither validator find an error, and in its *locations* if
+the sets of the errors' locations are equal. Locations are compared as plain FHIRPath. Errors that
+the reference only reports because it ran without a terminology server are left out, by rule.
 """
 
 import bz2
@@ -16,16 +16,16 @@ from pathlib import Path
 _MIME = re.compile(
     r"(contentType|CapabilityStatement\.format(\[\d+\])?|MimeType(\[\d+\])?|patchFormat(\[\d+\])?|[sg](ig|et)Format|currency|language)$"
 )
-#: The reference ran without a terminology server and without other packages: the rule, and the
-#: places where it speaks of that alone.
-ALONE = {
+#: Rules that the reference reports because it ran without a terminology server and without other
+#: packages, with the locations for which this is so.
+OFFLINE_RULES = {
     "Type_Specific_Checks_DT_URL_Resolve": re.compile(""),
     "UNABLE_TO_INFER_CODESYSTEM": _MIME,
     "Terminology_TX_NoValid_16": _MIME,
     "Terminology_TX_NoValid_12": re.compile(""),
 }
-#: The reference counts from one here, and FHIRPath from zero.
-FROM_ONE = {
+#: Rules whose locations count from one; FHIRPath counts from zero.
+ONE_BASED_RULES = {
     "Bundle_BUNDLE_Entry_Orphan_DOCUMENT",
     "Bundle_BUNDLE_Entry_Orphan_MESSAGE",
     "BUNDLE_BUNDLE_ENTRY_REVERSE_R4",
@@ -35,7 +35,7 @@ _OF_TYPE = re.compile(r"\[url='[^']*'\]|\.ofType\([A-Za-z]+\)|/\*.*?\*/|\[x\]")
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
-#: recorded file -> the package the reference knew
+#: Package that the reference had loaded, by recorded file.
 PACKAGES = {
     "r4-examples": None,
     "us-core": "hl7.fhir.us.core-6.1.0.tgz",
@@ -45,7 +45,7 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One resource and what the reference said of it."""
+    """One resource and the issues of the reference."""
 
     name: str
     text: str
@@ -55,22 +55,23 @@ class Row:
 
     @property
     def errors(self) -> dict[str, set[str]]:
-        """Place of each error -> the reference's rules there."""
-        found: dict[str, set[str]] = {}
+        """The reference's rules by the location of its errors."""
+        rules: dict[str, set[str]] = {}
         for issue in self.issues:
             rule = issue.get("rule")
-            where = issue.get("expression") or ""
-            if rule in ALONE and ALONE[rule].search(where):
+            expression = issue.get("expression") or ""
+            if rule in OFFLINE_RULES and OFFLINE_RULES[rule].search(expression):
                 continue
             if issue["severity"] in {"error", "fatal"}:
-                found.setdefault(place(issue.get("expression"), rule), set()).add(str(rule))
-        return found
+                location = plain_location(issue.get("expression"), rule)
+                rules.setdefault(location, set()).add(str(rule))
+        return rules
 
 
-def place(expression: str | None, rule: str | None = None) -> str:
-    """A place as plain FHIRPath."""
+def plain_location(expression: str | None, rule: str | None = None) -> str:
+    """Return a location as plain FHIRPath."""
     plain = _OF_TYPE.sub("", expression or "$this")
-    if rule in FROM_ONE or (
+    if rule in ONE_BASED_RULES or (
         (rule or "").startswith(("BUNDLE_BUNDLE_ENTRY_NOTFOUND", "Bundle_BUNDLE_Entry_NotFound"))
         and _COMPOSITION.match(plain)
     ):
@@ -79,7 +80,7 @@ def place(expression: str | None, rule: str | None = None) -> str:
 
 
 def rows(fixtures: Path, name: str) -> Iterator[Row]:
-    """The rows of one recorded file: `r4-examples`, `us-core`, `ips`."""
+    """Yield the rows of one recorded file: `r4-examples`, `us-core`, `ips`."""
     sources = _sources(fixtures, name)
     file = fixtures / "reference_outcomes" / f"{name}.ndjson.bz2"
     with bz2.open(file, "rt", encoding="utf-8") as lines:
@@ -106,18 +107,25 @@ def _sources(fixtures: Path, name: str) -> dict[str, str]:
 
 @dataclass
 class Tally:
-    """How often both agree, and where not."""
+    """Number of agreements, and the rows that differ."""
 
     total: int = 0
     verdicts: int = 0
-    places: int = 0
+    locations: int = 0
     differing: list[tuple[Row, object, set[str], set[str]]] = field(default_factory=list)
 
     def add(self, row: Row, report) -> None:
         self.total += 1
-        theirs = set(row.errors)
-        ours = {place(issue.expression) for issue in report if issue.is_error}
-        self.verdicts += bool(theirs) == bool(ours)
-        self.places += theirs == ours
-        if theirs != ours:
-            self.differing.append((row, report, theirs - ours, ours - theirs))
+        reference_locations = set(row.errors)
+        our_locations = {plain_location(issue.expression) for issue in report if issue.is_error}
+        self.verdicts += bool(reference_locations) == bool(our_locations)
+        self.locations += reference_locations == our_locations
+        if reference_locations != our_locations:
+            self.differing.append(
+                (
+                    row,
+                    report,
+                    reference_locations - our_locations,
+                    our_locations - reference_locations,
+                )
+            )

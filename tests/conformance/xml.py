@@ -1,4 +1,4 @@
-"""FHIR's XML as its JSON, for definitions of test cases that are written so.  https://hl7.org/fhir/R4/xml.html"""
+"""Convert FHIR XML to JSON, for definitions of test cases.  https://hl7.org/fhir/R4/xml.html"""
 
 from decimal import Decimal
 from xml.etree import ElementTree as ET

