@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_b12.cli.json_edits import apply_patches
+from fhir_b12.cli.json_edits import EditError, apply_patches
 from fhir_b12.cli.source_positions import SourceText
 from fhir_b12.jsonio import dumps, loads, positions
+from fhir_b12.jsonscan import MAX_DEPTH
 
 TEXT = """{
   "a" : 1.00,
@@ -70,6 +71,8 @@ def test_a_patch_changes_only_its_target(patch, old, new):
         [{"op": "replace", "path": "/x", "value": 1}],
         [{"op": "replace", "path": "/a/b", "value": 1}],
         [{"op": "remove", "path": "/b/3"}],
+        [{"op": "replace", "path": "/b/3", "value": 1}],
+        [{"op": "move", "from": "/d/e~1f", "path": "/z"}],
         [{"op": "remove", "path": "/b/x"}],
         [{"op": "add", "path": "/a/x", "value": 1}],
         [{"op": "move", "from": "/a", "path": "/c"}],
@@ -104,6 +107,52 @@ def test_patches_that_do_not_overlap_are_all_applied():
     assert count == 3
     assert list(loads(changed)) == ["b", "c", "d"]
     assert loads(changed)["b"] == [1, "x", 3]
+
+
+def test_a_value_that_changes_with_its_name_is_removed_and_added():
+    patch = [{"op": "remove", "path": "/a"}, {"op": "add", "path": "/z", "value": 5}]
+    assert apply_patches('{"a": 1, "b": 2}', [patch]) == ('{"b": 2, "z": 5}', 1)
+
+
+def test_a_value_can_move_to_another_object():
+    patch = [{"op": "remove", "path": "/a"}, {"op": "add", "path": "/c/z", "value": 1}]
+    assert apply_patches('{"a": 1, "c": {}}', [patch]) == ('{"c": {"z": 1}}', 1)
+
+
+def test_of_two_insertions_at_one_offset_the_first_is_applied():
+    first, second = ([{"op": "add", "path": "/b/-", "value": value}] for value in (4, 5))
+    assert apply_patches('{"b": [3]}', [first, second]) == ('{"b": [3,4]}', 1)
+
+
+def test_a_value_becomes_a_list_of_itself_with_its_digits_and_white_space():
+    patch = [{"op": "replace", "path": "/a", "value": [Decimal("1.00")]}]
+    assert apply_patches('{"a" :  1.00 }', [patch]) == ('{"a" :  [1.00] }', 1)
+    other = [{"op": "replace", "path": "/a", "value": [Decimal("1.50")]}]
+    assert apply_patches('{"a": 1.00}', [other]) == ('{"a": [1.50]}', 1)
+    longer = [{"op": "replace", "path": "/a", "value": [1, 2]}]
+    assert apply_patches('{"a": 1}', [longer]) == ('{"a": [1,2]}', 1)
+
+
+def test_a_new_object_is_indented_by_four_spaces_if_the_text_is():
+    patch = [{"op": "add", "path": "/b", "value": {"x": 1}}]
+    assert apply_patches('{\n    "a": 1\n}', [patch])[0] == (
+        '{\n    "a": 1,\n    "b": {\n        "x": 1\n    }\n}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "nested too deeply"),
+        ('{"a" 1', "not valid JSON"),
+        ("[1 2]", "not valid JSON"),
+        ("{1: 2}", "not valid JSON"),
+        ("", "not valid JSON"),
+    ],
+)
+def test_a_text_that_cannot_be_parsed_raises_edit_error(text, message):
+    with pytest.raises(EditError, match=message):
+        apply_patches(text, [])
 
 
 KEYS = st.text('ab/~"\\é', min_size=1, max_size=3)

@@ -97,6 +97,28 @@ def test_files_are_compressed_and_unpacked_by_their_names(demo_folder, end, unpa
         assert call("from-fhir", packed) == call("from-fhir", name)
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".ndjson.bz2"])
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("from-fhir", "resources"),
+        ("to-fhir", "records"),
+        ("explain", "resources"),
+        ("ledger", "resources"),
+    ],
+)
+def test_every_command_reads_ndjson_by_each_of_its_suffixes(demo_folder, command, name, suffix):
+    content = Path(f"{name}.ndjson").read_bytes()
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress}.get(Path(suffix[1:]).suffix)
+    Path(f"copy{suffix}").write_bytes(compress(content) if compress else content)
+    assert call(command, f"copy{suffix}") == call(command, f"{name}.ndjson")
+
+
+def test_ndjson_is_written_to_a_file_named_jsonl(demo_folder):
+    assert call("to-fhir", "course.json", "--format", "ndjson", "-o", "out.jsonl")[0] == 0
+    assert Path("out.jsonl").read_bytes() == Path("resources.ndjson").read_bytes()
+
+
 def test_an_invalid_line_is_reported_with_its_number_and_the_others_are_converted(demo_folder):
     good, bad = dumps(observation()), dumps(observation(status=5))
     Path("mixed.ndjson").write_bytes(b"\n".join([good, b'{"a":1,', b"", bad, b"7", good]))

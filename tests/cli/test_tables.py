@@ -1,11 +1,13 @@
 """`explain`, `ledger`, `mappings`, `codes`, `convert` and `schema`."""
 
+import importlib.metadata
 import json
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
+import fhir_b12
 from fhir_b12 import codes, data
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.mapping import table as tables
@@ -144,6 +146,30 @@ def test_the_faults_of_all_tables_are_reported_at_once(edit_tables):
         "medication_use.toml",
         "medication_use.toml",
     ]
+
+
+def test_check_reports_every_fault_once_with_file_row_and_key(edit_tables):
+    edit_tables(b'field = "taken" }', b'field = "swallowed" }')
+    edit_tables(b"[oral]\ntext = ", b"[oral]\ntxet = ")
+    code, out, err = call("mappings", "--check")
+    assert (code, out) == (1, "")
+    assert [": ".join(line.split(": ")[:2]) for line in err.splitlines()] == [
+        "codes/routes.toml: oral",
+        "medication_use.toml: effectiveDateTime.field",
+        "medication_use.toml: elements",
+    ]
+    code, _, err = call("mappings", "--check", "patient")
+    assert (code, err) == (0, "")
+
+
+def test_check_reports_success():
+    assert call("mappings", "--check") == (0, "no faults in the tables\n", "")
+
+
+def test_the_version_of_the_command_is_that_of_the_package():
+    version = importlib.metadata.version("fhir-b12")
+    assert fhir_b12.__version__ == version
+    assert call("--version") == (0, f"fhir-b12 {version}\n", "")
 
 
 def test_invalid_toml_is_reported_with_its_position(edit_tables):

@@ -161,6 +161,12 @@ def test_lines_of_ndjson_are_fixed_one_by_one(fake_folder):
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["l.ndjson:3:7:", "l.ndjson:5:11:"]
 
 
+def test_lines_that_are_not_utf_8_are_preserved(fake_folder):
+    write_file("l.ndjson", b'{"a": "\xff"}\n{"status": "final "}\n')
+    call("validate", "l.ndjson", "--fix")
+    assert Path("l.ndjson").read_bytes() == b'{"a": "\xff"}\n{"status": "final"}\n'
+
+
 def test_a_fix_that_reveals_a_fixable_finding_is_followed_by_another_round(
     fake_folder, monkeypatch
 ):
