@@ -327,3 +327,10 @@ def test_the_exports_hold_what_the_table_holds(table):
         )
         for c in codings
     )
+
+
+@pytest.mark.parametrize("code", ["2132-9", "14685-2", "8480-6", "8462-4", "39156-5", "718-7"])
+def test_the_check_digit_of_a_loinc_code_is_the_only_one_accepted(code):
+    number = code[:-1]
+    accepted = [digit for digit in "0123456789" if codes.has_mod_10_check_digit(number + digit)]
+    assert accepted == [code[-1]]

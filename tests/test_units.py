@@ -20,6 +20,7 @@ from fhir_b12.units import (
     convert,
     convert_range,
     convert_result,
+    parse,
 )
 
 CASES = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))
@@ -391,3 +392,10 @@ def test_a_vital_sign_converts_too():
         "99.5",
     ]
     assert answer.issues == ()
+
+
+@pytest.mark.parametrize("power", [2, -2])
+def test_a_power_of_a_ratio_raises_what_it_is_a_ratio_of(power):
+    ratio = parse("ug/g")
+    assert ratio.cancelled != {}
+    assert (ratio**power).cancelled == {name: 2 * each for name, each in ratio.cancelled.items()}
