@@ -1,4 +1,4 @@
-"""For each leaf of what was read: which row of which table carries it, or why none does."""
+"""Explain each leaf that was read: the table and row that map it, or why none does."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bu
 
 
 class Leaf(msgspec.Struct, frozen=True):
-    """One leaf explained: where it stands, its class, and what carries it or why nothing does."""
+    """One leaf: path, class, and the row and field it is mapped to or why it is not."""
 
     path: str
     kind: str
@@ -43,24 +43,24 @@ def explain(reading: BundleReading | Reading) -> Iterator[Leaf]:
     if isinstance(reading, Reading):
         yield from (_leaf(entry, entry.path, reading) for entry in reading.ledger)
         return
-    for entry, path, found in placed(reading):
+    for entry, path, found in leaves_by_resource(reading):
         if found is None:
             yield Leaf(entry.path, entry.kind, why=entry.says)
         else:
             yield _leaf(entry, path, found)
 
 
-def placed(reading: BundleReading) -> Iterator[tuple[LedgerEntry, str, Reading | None]]:
-    """Each leaf with its path below the resource it belongs to, and what came of that resource."""
-    places = {place.path: place.reading for place in reading.places}
+def leaves_by_resource(reading: BundleReading) -> Iterator[tuple[LedgerEntry, str, Reading | None]]:
+    """Yield each leaf, its path below its resource, and the reading of that resource."""
+    readings = {entry.path: entry.reading for entry in reading.entries}
     for entry in reading.ledger:
         match = _PLACE.match(entry.path)
-        where = match[0] if match is not None and match[0] in places else ""
-        yield entry, entry.path.removeprefix(where).removeprefix("."), places.get(where)
+        where = match[0] if match is not None and match[0] in readings else ""
+        yield entry, entry.path.removeprefix(where).removeprefix("."), readings.get(where)
 
 
 def _leaf(entry: LedgerEntry, path: str, reading: Reading) -> Leaf:
-    """A leaf by the table that reads its resource, or the resource contained in it."""
+    """Return a leaf explained by the table of its resource, or of a linked resource."""
     mapped, field = entry.kind == "mapped", entry.says
     for name, place, found in reading.linked:
         if path.startswith(f"{place}."):
@@ -80,7 +80,7 @@ def _leaf(entry: LedgerEntry, path: str, reading: Reading) -> Leaf:
 
 
 def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Way] | None:
-    """The row that names an element; of several for one element that of the field it went to."""
+    """Return the row that maps an element; of several, the row of the leaf's field."""
     if reading.lens is None:
         return None
     element = f"{INDEX.sub('', path)}."
@@ -95,7 +95,7 @@ def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Wa
 
 
 def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
-    """The row's code table and what the concepts are there; `?` where it does not know one."""
+    """Return the row's code table and the keys of the concepts; `?` for an unknown concept."""
     if row.codes is None:
         return None
     held = at(reading.resource, way.path)

@@ -1,19 +1,19 @@
-"""A patient's whole record as a Bundle, and Bundles of any kind as records.
+"""Therapy records as Bundles, and Bundles of any type as therapy records.
 
 https://hl7.org/fhir/R4/bundle.html
 
-In a record, references to its other records go by business identifier; in a Bundle by `urn:uuid`.
+Records refer to each other by business identifier, the entries of a Bundle by `urn:uuid`.
 """
 
 from fhir_b12.bundles.change import update_bundle
-from fhir_b12.bundles.read import BundleReading, Place, from_bundle
+from fhir_b12.bundles.read import BundleReading, EntryReading, from_bundle
 from fhir_b12.bundles.write import NAMESPACE, Kind, by_type, resources, to_bundle
 
 __all__ = [
     "NAMESPACE",
     "BundleReading",
+    "EntryReading",
     "Kind",
-    "Place",
     "by_type",
     "from_bundle",
     "resources",

@@ -1,11 +1,11 @@
-"""A Bundle changed where records say something else; all the rest stays."""
+"""Change a Bundle where its records changed; everything else stays."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fhir_b12 import references
-from fhir_b12.bundles.index import Index, places, where
-from fhir_b12.bundles.read import BundleReading, Place, from_bundle
+from fhir_b12.bundles.index import Index, expression_of, resources_in
+from fhir_b12.bundles.read import BundleReading, EntryReading, from_bundle
 from fhir_b12.bundles.write import entry as new_entry
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import Reference
@@ -39,72 +39,72 @@ def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
     """
     bundle = as_resource(bundle)
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        raise TypeError("update_bundle changes a Bundle: give one")
+        raise TypeError("update_bundle needs a Bundle resource: pass one")
     reading = from_bundle(bundle)
-    wanted = [each for record in records for each in record]
-    if same(wanted, [each for record in reading.records for each in record]):
+    new_records = [part for record in records for part in record]
+    if same(new_records, [part for record in reading.records for part in record]):
         return bundle
-    entries = _kept(list(_entries(bundle, reading, wanted)), reading)
+    entries = _without_unused_parts(list(_entries(bundle, reading, new_records)), reading)
     rest = {name: value for name, value in bundle.items() if name != "entry"}
     return {**bundle, "entry": entries} if entries else rest
 
 
-def _entries(bundle: Any, reading: BundleReading, wanted: list[Record]) -> Iterator[Any]:
-    read = {place.path: place for place in reading.places if place.record is not None}
-    index = Index([(p.path, p.url, p.reading.resource) for p in reading.places])
-    held = [p for p in read.values() if p.path not in reading.inlined]
-    found, left = _pairs(held, wanted)
+def _entries(bundle: Any, reading: BundleReading, new_records: list[Record]) -> Iterator[Any]:
+    read = {entry.path: entry for entry in reading.entries if entry.record is not None}
+    index = Index([(p.path, p.url, p.reading.resource) for p in reading.entries])
+    own = [p for p in read.values() if p.path not in reading.inlined]
+    changed, added = _pairs(own, new_records)
     known = {name: _url(read[path]) for path, name in index.names.items() if path in read}
     urls = {name: url for name, url in known.items() if url is not None}
     for i, entry in enumerate(bundle.get("entry", ())):
-        place = read.get(f"entry[{i}].resource")
-        if place is None or place.path in reading.inlined:
+        old = read.get(f"entry[{i}].resource")
+        if old is None or old.path in reading.inlined:
             yield entry
             continue
-        new = found.get(place.path)
+        new = changed.get(old.path)
         if new is None:
             continue
-        if same(new, place.record):
+        if same(new, old.record):
             yield entry
             continue
-        back = references.replace(new, _addressed({**urls, **place.written}))
-        resource = update(place.reading.resource, back, index.resolver(place.url))
+        back = references.replace(new, _addressed({**urls, **old.written}))
+        resource = update(old.reading.resource, back, index.resolver(old.url))
         yield {**entry, "resource": resource}
-    for record in left:
+    for record in added:
         _refuse_unread(record, index, read)
-        added = to_fhir(references.replace(record, _addressed(urls)))
-        yield new_entry(record, added, bundle.get("type"))
+        resource = to_fhir(references.replace(record, _addressed(urls)))
+        yield new_entry(record, resource, bundle.get("type"))
 
 
-def _refuse_unread(record: Record, index: Index, read: dict[str, Place]) -> None:
+def _refuse_unread(record: Record, index: Index, read: dict[str, EntryReading]) -> None:
     name = name_of(record)
     path = None if name is None else index.named(name)
     if path is None or path in read:
         return
-    what = "this entry has the business identifier of a record and cannot be read: mend it first"
-    raise MappingError((Issue("error", "conflict", where(path), what),))
+    what = "the entry has the business identifier of a new record and cannot be read: fix it first"
+    raise MappingError((Issue("error", "conflict", expression_of(path), what),))
 
 
-def _kept(entries: list[Any], reading: BundleReading) -> list[Any]:
-    """The entries without those Medications that were part of a record and are no more."""
-    parts = {id(p.reading.resource) for p in reading.places if p.path in reading.inlined}
-    found = list(places({"resourceType": "Bundle", "entry": entries})) if parts else []
-    index = Index(found)
+def _without_unused_parts(entries: list[Any], reading: BundleReading) -> list[Any]:
+    """Return the entries without the Medications that are no longer part of a record."""
+    parts = {id(p.reading.resource) for p in reading.entries if p.path in reading.inlined}
+    located = list(resources_in({"resourceType": "Bundle", "entry": entries})) if parts else []
+    index = Index(located)
     used = {
         target
-        for _, url, resource in found
+        for _, url, resource in located
         for _, node in references.walk_references(resource)
         if (target := index.find(node["reference"], url))
     }
-    gone = {path for path, _, resource in found if id(resource) in parts and path not in used}
+    gone = {path for path, _, resource in located if id(resource) in parts and path not in used}
     return [entry for i, entry in enumerate(entries) if f"entry[{i}].resource" not in gone]
 
 
-def _url(place: Place) -> str | None:
-    """The address by which others can refer to an entry; it may have none."""
-    resource = place.reading.resource
+def _url(entry: EntryReading) -> str | None:
+    """Return the address by which other entries refer to an entry, None if none."""
+    resource = entry.reading.resource
     name = resource.get("id")
-    return place.url or (f"{resource['resourceType']}/{name}" if name else None)
+    return entry.url or (f"{resource['resourceType']}/{name}" if name else None)
 
 
 def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
@@ -116,11 +116,13 @@ def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
     return restore
 
 
-def _pairs(held: list[Place], wanted: list[Record]) -> tuple[dict[str, Record], list[Record]]:
-    """Which wanted record each entry becomes, by its path, and those that are new."""
-    old: dict[str, Record] = {place.path: place.record for place in held if place.record}
-    new = dict(enumerate(wanted))
-    found: dict[str, Record] = {}
+def _pairs(
+    entries: list[EntryReading], new_records: list[Record]
+) -> tuple[dict[str, Record], list[Record]]:
+    """Return the new content of each entry by its path, and the records without an entry."""
+    old: dict[str, Record] = {entry.path: entry.record for entry in entries if entry.record}
+    new = dict(enumerate(new_records))
+    changed: dict[str, Record] = {}
     for signs in (_content, _identifiers, _id):
         free: dict[tuple[type, Any], list[int]] = {}
         for number, record in reversed(new.items()):
@@ -128,20 +130,22 @@ def _pairs(held: list[Place], wanted: list[Record]) -> tuple[dict[str, Record], 
                 free.setdefault((type(record), sign), []).append(number)
         for path, record in list(old.items()):
             alike = [free.get((type(record), sign), []) for sign in signs(record)]
-            taken = next((n for n in (_first(each, new) for each in alike) if n is not None), None)
+            taken = next(
+                (n for n in (_first(numbers, new) for numbers in alike) if n is not None), None
+            )
             if taken is not None:
-                found[path] = new.pop(taken)
+                changed[path] = new.pop(taken)
                 del old[path]
     for kind in {type(record) for record in old.values()}:
         paths = [path for path, record in old.items() if type(record) is kind]
         left = [number for number, record in new.items() if type(record) is kind]
         if len(paths) == len(left):
-            found |= {path: new.pop(number) for path, number in zip(paths, left, strict=True)}
-    return found, list(new.values())
+            changed |= {path: new.pop(number) for path, number in zip(paths, left, strict=True)}
+    return changed, list(new.values())
 
 
 def _first(numbers: list[int], new: dict[int, Record]) -> int | None:
-    """The first that is not taken yet; they stand in reverse order."""
+    """Return the first number that is still free; `numbers` is in reverse order."""
     while numbers and numbers[-1] not in new:
         numbers.pop()
     return numbers[-1] if numbers else None
@@ -152,7 +156,7 @@ def _content(record: Record) -> Iterator[Any]:
 
 
 def _identifiers(record: Record) -> Iterator[Any]:
-    return ((each.system, each.value) for each in names(record) if each.system and each.value)
+    return ((name.system, name.value) for name in names(record) if name.system and name.value)
 
 
 def _id(record: Record) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""The resources of one Bundle, by every address that they can be referred to.
+"""The resources of one Bundle, by every address that references use.
 
 https://hl7.org/fhir/R4/bundle.html#references
 """
@@ -12,11 +12,11 @@ from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
 from fhir_b12.references import Key
 
-Found = tuple[str, str | None, Any]  #: path, full URL, resource
+Located = tuple[str, str | None, Any]  #: path, full URL, resource
 
 
-def places(bundle: Any) -> Iterator[Found]:
-    """Where resources stand: the entries of a Bundle, the items of a list, or the one there is."""
+def resources_in(bundle: Any) -> Iterator[Located]:
+    """Yield the resources of a Bundle's entries, of a list, or the single resource, with path."""
     if isinstance(bundle, list):
         yield from ((f"[{i}]", None, resource) for i, resource in enumerate(bundle))
     elif isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle":
@@ -30,88 +30,88 @@ def places(bundle: Any) -> Iterator[Found]:
         yield "", None, bundle
 
 
-def where(path: str) -> str:
-    """The FHIRPath of a place."""
+def expression_of(path: str) -> str:
+    """Return the FHIRPath of a path, `Bundle.entry[0].resource`."""
     return f"Bundle.{path}" if path.startswith("entry") else f"$this{path}"
 
 
 class Index:
-    """What is at which address, and what goes by which business identifier."""
+    """The resources of a Bundle by address and by business identifier."""
 
-    def __init__(self, found: list[Found]) -> None:
+    def __init__(self, located: list[Located]) -> None:
         self.issues: list[Issue] = []
-        self.names: dict[str, Key] = {}  #: path -> the business identifier that no other has
+        self.names: dict[str, Key] = {}  #: path -> business identifier, if no other resource has it
         self.resources: dict[str, dict[str, Any]] = {}  #: path -> resource
         self._at: dict[str, str] = {}  #: full URL -> path
         self._local: dict[str, list[str]] = {}  #: `Type/id` -> paths
-        self._based: set[str] = set()  #: paths whose full URL has a server's base
-        self._identified: dict[Key, list[str]] = {}  #: any of a resource's identifiers -> paths
+        self._based: set[str] = set()  #: paths of resources with an http full URL
+        self._identified: dict[Key, list[str]] = {}  #: business identifier -> paths
         owners: dict[Key, list[str]] = {}
-        for path, url, resource in found:
+        for path, url, resource in located:
             if not isinstance(resource, dict):
                 continue
             self.resources[path] = resource
             self._add(path, url, resource)
-            names = list(_names(resource))
+            names = list(_identifiers(resource))
             for name in dict.fromkeys(names):
                 self._identified.setdefault(name, []).append(path)
             if names:
                 owners.setdefault(names[0], []).append(path)
         for name, paths in owners.items():
-            self._own(name, paths)
+            self._set_owner(name, paths)
 
-    def _own(self, name: Key, paths: list[str]) -> None:
+    def _set_owner(self, name: Key, paths: list[str]) -> None:
         if len(paths) == 1:
             self.names[paths[0]] = name
             return
         first: dict[object, str] = {}
         for path in paths:
-            kind = self.resources[path].get("resourceType")
-            before = first.setdefault(str(kind), path)
+            resource_type = self.resources[path].get("resourceType")
+            before = first.setdefault(str(resource_type), path)
             if before != path:
-                what = f"same business identifier as {before}: keep one, or name them apart"
-                self.issues.append(Issue("warning", "duplicate", where(path), what))
+                what = f"same business identifier as {before}: remove one or change its identifier"
+                self.issues.append(Issue("warning", "duplicate", expression_of(path), what))
 
     def _add(self, path: str, url: str | None, resource: dict[str, Any]) -> None:
         if url is not None:
             if url in self._at:
-                what = f"same fullUrl as {self._at[url]}: only the first is referred to"
-                self.issues.append(Issue("warning", "duplicate", where(path), what))
+                what = f"same fullUrl as {self._at[url]}, to which references lead: change it"
+                self.issues.append(Issue("warning", "duplicate", expression_of(path), what))
             self._at.setdefault(url, path)
             if url.startswith("http"):
                 self._based.add(path)
-        kind, name = resource.get("resourceType"), resource.get("id")
-        if isinstance(kind, str) and isinstance(name, str):
-            self._local.setdefault(f"{kind}/{name}", []).append(path)
+        resource_type, resource_id = resource.get("resourceType"), resource.get("id")
+        if isinstance(resource_type, str) and isinstance(resource_id, str):
+            self._local.setdefault(f"{resource_type}/{resource_id}", []).append(path)
 
     def find(self, text: str, url: str | None) -> str | None:
-        """Where a reference in the resource at `url` leads inside the Bundle.
+        """Return the path of the resource that a reference of the resource at `url` refers to.
 
-        A relative one means the server that its own resource came from, and no other's resource of
-        the same id. Where no server is named it means the one entry of that type and id.
+        A relative reference means the server of its own resource, not another server's resource
+        with the same id. If no server is known, it means the only entry with that type and id.
         """
         text = text.partition("/_history/")[0]
         if "?" in text:
-            return self._asked(text)
+            return self._find_by_search(text)
         if "://" in text or text.startswith("urn:"):
             return self._at.get(text)
         alike = self._local.get(text, [])
         if url is not None and url.startswith("http"):
-            found = self._at.get(f"{url.rsplit('/', 2)[0]}/{text}")
-            alike = [found] if found else [path for path in alike if path not in self._based]
+            path = self._at.get(f"{url.rsplit('/', 2)[0]}/{text}")
+            alike = [path] if path else [other for other in alike if other not in self._based]
         return alike[0] if len(alike) == 1 else None
 
-    def named(self, name: Key, kind: str | None = None) -> str | None:
-        """What alone has a business identifier, of all resources or of one type."""
+    def named(self, name: Key, resource_type: str | None = None) -> str | None:
+        """Return the path of the only resource with a business identifier, None if not unique."""
         paths = [
             path
             for path in self._identified.get(name, ())
-            if kind is None or self.resources[path].get("resourceType") == kind
+            if resource_type is None or self.resources[path].get("resourceType") == resource_type
         ]
         return paths[0] if len(paths) == 1 else None
 
-    def _asked(self, text: str) -> str | None:
-        """What a search by business identifier leads to, and nothing but that.
+    def _find_by_search(self, text: str) -> str | None:
+        """Return the path that a conditional reference with `identifier` alone refers to.
 
         https://hl7.org/fhir/R4/bundle.html#trules (conditional references)
         """
@@ -123,7 +123,10 @@ class Index:
         return self.named((system, value), address.rpartition("/")[2])
 
     def resolver(self, url: str | None) -> Callable[[Reference], dict[str, Any] | None]:
-        """What a reference leads to, unless it has a name of its own: then it is a record's."""
+        """Return a function that resolves references to resources without business identifier.
+
+        A resource with a business identifier is a record of its own and is not resolved.
+        """
 
         def resolve(reference: Reference) -> dict[str, Any] | None:
             path = self.find(reference.reference or "", url)
@@ -131,35 +134,44 @@ class Index:
 
         return resolve
 
-    def path(self, reference: Reference, url: str | None, kind: str | None = None) -> str | None:
-        """Where a reference leads inside the Bundle, by address or by business identifier."""
+    def path(
+        self, reference: Reference, url: str | None, resource_type: str | None = None
+    ) -> str | None:
+        """Return the path of a reference's target, by address or by business identifier."""
         name = reference.identifier
         if reference.reference is None and name is not None and name.system and name.value:
-            return self.named((name.system, name.value), kind)
+            return self.named((name.system, name.value), resource_type)
         return self.find(reference.reference or "", url)
 
-    def _unfound(self, text: str, path: str) -> Iterator[Issue]:
+    def _unresolved(self, text: str, path: str) -> Iterator[Issue]:
         if text.startswith("urn:"):
-            what = "a reference leads to no entry of the Bundle: add the entry or mend it"
-            yield Issue("warning", "not-found", where(path), what)
+            what = (
+                "reference to an entry that the Bundle does not have: add the entry or correct it"
+            )
+            yield Issue("warning", "not-found", expression_of(path), what)
         elif len(self._local.get(text, ())) > 1:
-            what = "a reference fits several entries: give them the fullUrl of their server"
-            yield Issue("warning", "multiple-matches", where(path), what)
+            what = (
+                "reference that several entries match: give the entries the fullUrl of their server"
+            )
+            yield Issue("warning", "multiple-matches", expression_of(path), what)
 
     def linker(
         self, url: str | None, path: str, written: dict[Key, str], issues: list[Issue]
     ) -> Callable[[Reference], Reference]:
-        """Addresses inside the Bundle become business identifiers, noted in `written`."""
+        """Return a function that replaces addresses by business identifiers.
+
+        The addresses are added to `written`, and references without a target to `issues`.
+        """
 
         def link(reference: Reference) -> Reference:
             text = reference.reference
             if text is None or text.startswith("#") or reference.identifier is not None:
                 return reference
-            found = self.find(text, url)
-            if found is None:
-                issues.extend(self._unfound(text, path))
+            target = self.find(text, url)
+            if target is None:
+                issues.extend(self._unresolved(text, path))
                 return reference
-            name = self.names.get(found)
+            name = self.names.get(target)
             if "/_history/" in text:
                 return reference  # a business identifier would not say which version
             if name is None or written.setdefault(name, text) != text:
@@ -169,10 +181,10 @@ class Index:
         return link
 
 
-def _names(resource: dict[str, Any]) -> Iterator[Key]:
+def _identifiers(resource: dict[str, Any]) -> Iterator[Key]:
     listed = resource.get("identifier")
-    for each in listed if isinstance(listed, list) else [listed]:
-        if isinstance(each, dict):
-            system, value = each.get("system"), each.get("value")
+    for identifier in listed if isinstance(listed, list) else [listed]:
+        if isinstance(identifier, dict):
+            system, value = identifier.get("system"), identifier.get("value")
             if isinstance(system, str) and isinstance(value, str) and system and value:
                 yield system, value

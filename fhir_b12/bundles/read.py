@@ -1,4 +1,4 @@
-"""Bundles of any kind as records, with a ledger of every leaf."""
+"""Read Bundles of any type as therapy records, with a ledger of every leaf."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import references
-from fhir_b12.bundles.index import Index, places, where
+from fhir_b12.bundles.index import Index, expression_of, resources_in
 from fhir_b12.bundles.write import name_of
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
@@ -19,33 +19,33 @@ from fhir_b12.records import FollowUp, Medication, Patient, Record, TherapyRecor
 from fhir_b12.references import Key
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where a resource stood: its path, full URL, what came of it, how it wrote its references."""
+class EntryReading(msgspec.Struct, frozen=True, gc=False):
+    """One resource of a Bundle: path, full URL, reading, and how it wrote its references."""
 
     path: str
     url: str | None
     reading: Reading
-    record: Record | None  #: references by business identifier
-    written: dict[Key, str]
+    record: Record | None  #: its references are business identifiers
+    written: dict[Key, str]  #: business identifier -> address in the resource
 
 
 class BundleReading(msgspec.Struct, frozen=True):
-    """What came of reading a Bundle: a record for each patient, and what was wrong."""
+    """Result of reading a Bundle: a record for each patient, and the issues."""
 
     records: tuple[TherapyRecord, ...]
     issues: tuple[Issue, ...]
     bundle: Any
-    places: tuple[Place, ...]
-    inlined: frozenset[str]  #: paths of Medications that stand inside other records
+    entries: tuple[EntryReading, ...]
+    inlined: frozenset[str]  #: paths of Medications that are part of other records
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What came of each resource, in order."""
-        return tuple(place.reading for place in self.places)
+        """The reading of each resource, in order."""
+        return tuple(entry.reading for entry in self.entries)
 
     @property
     def ledger(self) -> Ledger:
-        """Where every leaf of the Bundle went."""
+        """The class of every leaf of the Bundle."""
         return Ledger(tuple(_account(self)))
 
 
@@ -63,16 +63,16 @@ def from_bundle(bundle: Any) -> BundleReading:
 
     """
     bundle = as_resource(bundle)
-    found = list(places(bundle))
-    index = Index(found)
+    located = list(resources_in(bundle))
+    index = Index(located)
     issues = [*_shape(bundle), *index.issues]
     inlined: set[str] = set()
     read = []
     unread = dict(_unread(bundle))
-    for path, url, resource in found:
+    for path, url, resource in located:
         if path in unread:
             issues.append(unread[path])
-            read.append(Place(path, url, Reading(None, (unread[path],), resource), None, {}))
+            read.append(EntryReading(path, url, Reading(None, (unread[path],), resource), None, {}))
             continue
         reading = from_fhir(resource, index.resolver(url))
         for _, target, _ in reading.linked:
@@ -84,10 +84,10 @@ def from_bundle(bundle: Any) -> BundleReading:
         record = reading.record
         if record is not None:
             record = references.replace(record, index.linker(url, path, written, issues))
-        read.append(Place(path, url, reading, record, written))
-    everything, out = tuple(read), frozenset(inlined)
-    grouped = tuple(_group(everything, out, index))
-    return BundleReading(grouped, tuple(issues), bundle, everything, out)
+        read.append(EntryReading(path, url, reading, record, written))
+    entries, parts = tuple(read), frozenset(inlined)
+    records = tuple(_group(entries, parts, index))
+    return BundleReading(records, tuple(issues), bundle, entries, parts)
 
 
 def _shape(bundle: Any) -> Iterator[Issue]:
@@ -95,17 +95,22 @@ def _shape(bundle: Any) -> Iterator[Issue]:
         return
     entries = bundle.get("entry", [])
     if not isinstance(entries, list):
-        yield Issue("error", "structure", "Bundle.entry", "not a list: write entries in brackets")
+        yield Issue(
+            "error",
+            "structure",
+            "Bundle.entry",
+            "Bundle.entry is not a list: write the entries in brackets",
+        )
         return
     for i, entry in enumerate(entries):
         resource = entry.get("resource", {}) if isinstance(entry, dict) else None
         if not isinstance(resource, dict):
-            what = "not an entry with a resource: write an object"
+            what = "the entry is not an object with a resource: write one"
             yield Issue("error", "structure", f"Bundle.entry[{i}]", what)
 
 
 def _unread(bundle: Any) -> Iterator[tuple[str, Issue]]:
-    """The entries that do not say what is so now: deleted, superseded, or of another meaning."""
+    """Yield path and issue of each entry that is deleted, superseded, or changed in meaning."""
     if not isinstance(bundle, dict) or not isinstance(bundle.get("entry"), list):
         return
     history = bundle.get("type") == "history"
@@ -116,22 +121,24 @@ def _unread(bundle: Any) -> Iterator[tuple[str, Issue]]:
         path, request = f"entry[{i}].resource", entry.get("request")
         deleted = isinstance(request, dict) and request.get("method") == "DELETE"
         if "implicitRules" in bundle:
-            what = "implicit rules of the Bundle change what its entries mean, so none is read"
-            yield path, Issue("error", "not-supported", where(path), what)
+            what = (
+                "implicitRules of the Bundle change the meaning of its entries, which are not read"
+            )
+            yield path, Issue("error", "not-supported", expression_of(path), what)
         elif "modifierExtension" in entry:
-            yield path, Issue("error", "extension", where(path), MODIFIED)
+            yield path, Issue("error", "extension", expression_of(path), MODIFIED)
         elif history and (known := _identity(entry)) is not None and known in newest:
-            what = "an older version of what stands before it; only the newest is read"
-            yield path, Issue("information", "informational", where(path), what)
+            what = "older version of an entry before it; only the newest version is read"
+            yield path, Issue("information", "informational", expression_of(path), what)
         elif deleted:
-            what = "this was deleted, so it is not read"
-            yield path, Issue("information", "deleted", where(path), what)
+            what = "deleted resource, which is not read"
+            yield path, Issue("information", "deleted", expression_of(path), what)
         if history:
             newest.add(_identity(entry))
 
 
 def _identity(entry: dict[str, Any]) -> str | None:
-    """What tells the versions of one resource; the newest stands first in a history.
+    """Return what the versions of one resource have in common; a history has the newest first.
 
     https://hl7.org/fhir/R4/http.html#history
     """
@@ -147,32 +154,38 @@ def _below(issue: Issue, path: str) -> Issue:
     if not path:
         return issue
     inner = issue.expression.partition(".")[2]
-    return msgspec.structs.replace(issue, expression=f"{where(path)}.{inner}".rstrip("."))
+    return msgspec.structs.replace(issue, expression=f"{expression_of(path)}.{inner}".rstrip("."))
 
 
 def _group(
-    places: tuple[Place, ...], inlined: frozenset[str], index: Index
+    entries: tuple[EntryReading, ...], inlined: frozenset[str], index: Index
 ) -> Iterator[TherapyRecord]:
-    """A TherapyRecord for each patient; what names none goes to the only one, or stands alone."""
+    """Yield a therapy record for each patient.
+
+    A record without patient belongs to the only patient or to those whose records refer to it,
+    else to a therapy record of its own.
+    """
     patients: dict[str, Patient] = {}
     groups: dict[str, list[Record]] = {}
     loose: list[Record] = []
-    for place in places:
-        record = place.record
-        if record is None or place.path in inlined:
+    for entry in entries:
+        record = entry.record
+        if record is None or entry.path in inlined:
             continue
         if isinstance(record, Patient):
-            patients[place.path] = record
-            groups.setdefault(place.path, [])
+            patients[entry.path] = record
+            groups.setdefault(entry.path, [])
             continue
-        reference = _patient(record, place, index)
+        reference = _patient(record, entry, index)
         if reference is None:
             loose.append(record)
         else:
-            owner = index.path(reference, place.url, "Patient") or _outside(reference, place.path)
+            owner = index.path(reference, entry.url, "Patient") or _outside_key(
+                reference, entry.path
+            )
             groups.setdefault(owner, []).append(record)
     users = _users(groups) if loose and len(groups) > 1 else {}
-    other = next(iter(groups)) if len(groups) == 1 else "nobody"
+    other = next(iter(groups)) if len(groups) == 1 else "unknown"
     for record in loose:
         name = name_of(record)
         for owner in users.get(name, [other]) if name is not None else [other]:
@@ -181,8 +194,8 @@ def _group(
         yield _therapy(patients.get(owner), records)
 
 
-def _outside(reference: Reference, path: str) -> str:
-    """What tells a patient apart who is no entry; one only named, or contained, is its own."""
+def _outside_key(reference: Reference, path: str) -> str:
+    """Return a key for a patient outside the Bundle; one without address has a key of its own."""
     name = references.identifier_key(reference)
     if name is not None:
         return "|".join(name)
@@ -191,30 +204,30 @@ def _outside(reference: Reference, path: str) -> str:
 
 
 def _users(groups: dict[str, list[Record]]) -> dict[Key, list[str]]:
-    """The patients whose records refer to a business identifier: of a Medication with its lot."""
-    found: dict[Key, dict[str, None]] = {}
+    """Return the patients whose records refer to a business identifier, e.g. of a Medication."""
+    users: dict[Key, dict[str, None]] = {}
     for owner, records in groups.items():
         for record in records:
             for reference in references.references_in(record):
                 name = references.identifier_key(reference)
                 if name is not None:
-                    found.setdefault(name, {})[owner] = None
-    return {name: list(owners) for name, owners in found.items()}
+                    users.setdefault(name, {})[owner] = None
+    return {name: list(owners) for name, owners in users.items()}
 
 
-def _patient(record: Record, place: Place, index: Index) -> Reference | None:
+def _patient(record: Record, entry: EntryReading, index: Index) -> Reference | None:
     if isinstance(record, FollowUp):
         actors = [who.actor for who in record.participant if who.actor is not None]
-        patients = [actor for actor in actors if _is_patient(actor, place, index)]
+        patients = [actor for actor in actors if _is_patient(actor, entry, index)]
         return next(iter(patients), None) or (actors[0] if len(actors) == 1 else None)
     if isinstance(record, Medication):
         return None
-    found: Reference | None = getattr(record, "patient", None)
-    return found
+    patient: Reference | None = getattr(record, "patient", None)
+    return patient
 
 
-def _is_patient(actor: Reference, place: Place, index: Index) -> bool:
-    path = index.path(actor, place.url)
+def _is_patient(actor: Reference, entry: EntryReading, index: Index) -> bool:
+    path = index.path(actor, entry.url)
     if path is not None:
         return index.resources[path].get("resourceType") == "Patient"
     return actor.type == "Patient" or "Patient/" in (actor.reference or "")
@@ -224,17 +237,17 @@ def _therapy(patient: Patient | None, records: Iterable[Record]) -> TherapyRecor
     lists: dict[str, list[Record]] = {}
     for record in records:
         lists.setdefault(TherapyRecord.LISTS[type(record)], []).append(record)
-    return TherapyRecord(patient=patient, **{name: tuple(each) for name, each in lists.items()})  # type: ignore[arg-type]
+    return TherapyRecord(patient=patient, **{name: tuple(items) for name, items in lists.items()})  # type: ignore[arg-type]
 
 
 def _account(reading: BundleReading) -> Iterator[Row]:
-    readings = {place.path: place.reading for place in reading.places}
+    readings = {entry.path: entry.reading for entry in reading.entries}
     bundle = reading.bundle
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        for path, each in readings.items():
-            yield from each.account(f"{path}." if path else "")
+        for path, of_resource in readings.items():
+            yield from of_resource.account(f"{path}." if path else "")
         if not readings:
-            yield "", "residue", "an empty list says nothing"
+            yield "", "residue", "an empty list has no value"
         return
     for name, node in bundle.items():
         if name != "entry" or not isinstance(node, list) or not node:
@@ -246,11 +259,11 @@ def _account(reading: BundleReading) -> Iterator[Row]:
 
 def _entry_account(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator[Row]:
     if not isinstance(entry, dict) or not entry:
-        yield from ((each, "residue", "no entry") for each, _ in leaves(entry, path))
+        yield from ((leaf, "residue", "not an entry") for leaf, _ in leaves(entry, path))
         return
     for part, node in entry.items():
         below = f"{path}.{part}"
         if part == "resource" and below in readings:
             yield from readings[below].account(f"{below}.")
         else:
-            yield from ((each, "derived", "the envelope") for each, _ in leaves(node, below))
+            yield from ((leaf, "derived", "the envelope") for leaf, _ in leaves(node, below))

@@ -22,7 +22,7 @@ from fhir_b12.cli.streams import (
     write_rows,
     write_table,
 )
-from fhir_b12.explanation import INDEX, Leaf, placed
+from fhir_b12.explanation import INDEX, Leaf, leaves_by_resource
 from fhir_b12.issues import Issue
 from fhir_b12.jsonio import dumps
 from fhir_b12.mapping import table as tables
@@ -97,7 +97,7 @@ def _read_input(
 
 def _unmapped_issues(reading: BundleReading) -> Iterator[Issue]:
     """Yield for each resource that no table reads what the tables of its type require."""
-    for place in reading.places:
+    for place in reading.entries:
         if place.reading.lens is None:
             resource_type = _resource_type(place.reading)
             candidates = (tables.load(name) for name in tables.ORDER)
@@ -164,7 +164,7 @@ class LedgerTotals:
 
     def add(self, reading: BundleReading) -> None:
         """Count the leaves of one reading."""
-        for entry, path, resource_reading in placed(reading):
+        for entry, path, resource_reading in leaves_by_resource(reading):
             self.classes[entry.kind] += 1
             counts_apart = not APART.isdisjoint(path.split("."))
             is_read = resource_reading is not None and resource_reading.lens is not None
