@@ -1,9 +1,9 @@
-"""Build wheel and sdist, install the wheel in a clean environment, and run the demo from nowhere.
+"""Build wheel and sdist, install the wheel in a new environment, run the demo from an empty folder.
 
     python tools/check_wheel.py
 
-What only a checkout has, an installed wheel lacks: a table or a definition left out of the package
-is found here.
+An installed wheel lacks what only a checkout has; this finds tables and definitions that the
+package does not include.
 """
 
 import os
@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: what must stand in every wheel, beside the code
+#: files that every wheel must contain, besides the code
 NEEDED = (
     "fhir_b12/py.typed",
     "fhir_b12/mappings/mapping.schema.json",
@@ -30,7 +30,7 @@ NEEDED = (
 
 
 def main() -> int:
-    """Check both distributions; 0 where they are whole."""
+    """Check both distributions; return 0 if they are complete."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(folder, sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT), quiet=True)
@@ -47,25 +47,27 @@ def main() -> int:
         run(empty, str(python.with_name("fhir-b12")), "demo")
         run(folder, str(python), "-m", "pip", "install", *options, f"{wheel}[server]")
         run(empty, str(python.with_name("fhir-b12")), "demo")
-        print(f"{wheel.name} and {sdist.name} are whole: the demo runs from an empty folder")
+        print(f"{wheel.name} and {sdist.name} are complete: the demo runs from an empty folder")
     return 0
 
 
 def missing(wheel: Path, sdist: Path) -> list[str]:
-    """Each file that a distribution should hold and does not."""
+    """Return a message for each file that a distribution lacks."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    found = [f"{wheel.name} lacks {name}" for name in NEEDED if name not in names]
+    messages = [f"{wheel.name} lacks {name}" for name in NEEDED if name not in names]
     for end in ("licenses/LICENSE", "licenses/NOTICE"):
-        found += [] if any(name.endswith(end) for name in names) else [f"{wheel.name} lacks {end}"]
+        messages += (
+            [] if any(name.endswith(end) for name in names) else [f"{wheel.name} lacks {end}"]
+        )
     with tarfile.open(sdist) as source:
-        held = {name.partition("/")[2] for name in source.getnames()}
-    wanted = ("LICENSE", "NOTICE", "README.md", "mappings/infusion.toml")
-    return found + [f"{sdist.name} lacks {name}" for name in wanted if name not in held]
+        names = {name.partition("/")[2] for name in source.getnames()}
+    required = ("LICENSE", "NOTICE", "README.md", "mappings/infusion.toml")
+    return messages + [f"{sdist.name} lacks {name}" for name in required if name not in names]
 
 
 def clean(folder: Path) -> Path:
-    """A new environment; its interpreter."""
+    """Create an environment and return its interpreter."""
     venv.create(folder, with_pip=True)
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 

