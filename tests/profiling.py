@@ -1,4 +1,4 @@
-"""Profiles for tests, and the snapshots made of them."""
+"""Profiles for tests, and their snapshots."""
 
 from fhir_b12.definitions import snapshots
 from fhir_b12.definitions.canonicals import Canonicals
@@ -13,13 +13,14 @@ BY_URL = {"discriminator": [{"type": "value", "path": "url"}], "ordered": False,
 
 
 def element(name, **more):
-    """An element by its id."""
+    """Return an ElementDefinition with an id; path and slice name follow from it."""
     steps = [step.partition(":") for step in name.split(".")]
-    made = {"id": name, "path": ".".join(step[0] for step in steps)}
-    return made | ({"sliceName": steps[-1][2]} if steps[-1][2] else {}) | more
+    definition = {"id": name, "path": ".".join(step[0] for step in steps)}
+    return definition | ({"sliceName": steps[-1][2]} if steps[-1][2] else {}) | more
 
 
 def profile(name, *rows, base=None, **more):
+    """Return a StructureDefinition with a differential of the rows."""
     root = rows[0]["path"].partition(".")[0]
     return {
         "resourceType": "StructureDefinition",
@@ -34,19 +35,21 @@ def profile(name, *rows, base=None, **more):
     } | more
 
 
-def made(*definitions, publisher=False):
-    """The last profile's snapshot, by id."""
+def generate_snapshot(*definitions, publisher=False):
+    """Return the elements of the snapshot of the last definition, by id."""
     known = Canonicals([of_resources("test", definitions)])
     if publisher:
         whole = snapshots.with_snapshot(definitions[-1], known.structure, publisher=True)
     else:
         whole = known.structure(definitions[-1]["url"])
-    return {each["id"]: each for each in whole["snapshot"]["element"]}
+    return {item["id"]: item for item in whole["snapshot"]["element"]}
 
 
-def ids(found, below):
-    return [name.removeprefix(below) for name in found if name.startswith(below)]
+def names_below(snapshot, below):
+    """Return the ids that begin with a prefix, without it."""
+    return [name.removeprefix(below) for name in snapshot if name.startswith(below)]
 
 
-def codes(found):
-    return [each["code"] for each in found["type"]]
+def type_codes(element):
+    """Return the codes of the types of an ElementDefinition."""
+    return [item["code"] for item in element["type"]]

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_b12.definitions.errors import DefinitionError
-from tests.profiling import BY_CODE, OWN, R4, element, made, profile
+from tests.profiling import BY_CODE, OWN, R4, element, generate_snapshot, profile
 
 
 def fault(*definitions):
     with pytest.raises(DefinitionError) as error:
-        made(*definitions)
+        generate_snapshot(*definitions)
     return str(error.value).removeprefix(definitions[-1]["url"] + ": ")
 
 
@@ -143,8 +143,8 @@ def test_profiles_on_types_that_need_each_other_are_made():
         element("Extension.value[x].unit", min=1),
         kind="complex-type",
     )
-    assert made(quantity, extension)["Extension.value[x].unit"]["min"] == 1
-    assert "Quantity.extension:e" in made(extension, quantity)
+    assert generate_snapshot(quantity, extension)["Extension.value[x].unit"]["min"] == 1
+    assert "Quantity.extension:e" in generate_snapshot(extension, quantity)
 
 
 def snapshot_of(*rows):
@@ -218,4 +218,4 @@ def test_whatever_stands_in_a_differential_is_made_or_refused(place, value):
         node = node[step]
     node[place[-1]] = value
     with contextlib.suppress(DefinitionError):
-        made(definition)
+        generate_snapshot(definition)

@@ -1,11 +1,24 @@
-"""Snapshots made of differentials, and what HL7's two tools make of the same."""
+"""Snapshots generated from differentials, compared with those of HL7's two tools."""
 
-from tests.profiling import BY_CODE, BY_TYPE, BY_URL, OWN, R4, codes, element, ids, made, profile
+from tests.profiling import (
+    BY_CODE,
+    BY_TYPE,
+    BY_URL,
+    OWN,
+    R4,
+    element,
+    generate_snapshot,
+    names_below,
+    profile,
+    type_codes,
+)
 
 
-def test_an_element_keeps_what_the_differential_does_not_say():
-    found = made(profile("x", element("Observation.status", short="which", mustSupport=True)))
-    assert found["Observation.status"] == {
+def test_an_element_keeps_what_the_differential_does_not_change():
+    snapshot = generate_snapshot(
+        profile("x", element("Observation.status", short="which", mustSupport=True))
+    )
+    assert snapshot["Observation.status"] == {
         "id": "Observation.status",
         "path": "Observation.status",
         "min": 1,
@@ -14,7 +27,7 @@ def test_an_element_keeps_what_the_differential_does_not_say():
         "type": [{"code": "code"}],
         "isModifier": True,
         "isSummary": True,
-        "constraint": found["Observation.status"]["constraint"],
+        "constraint": snapshot["Observation.status"]["constraint"],
         "binding": {
             "strength": "required",
             "valueSet": "http://hl7.org/fhir/ValueSet/observation-status|4.0.1",
@@ -22,7 +35,7 @@ def test_an_element_keeps_what_the_differential_does_not_say():
         "short": "which",
         "mustSupport": True,
     }
-    assert len(found) == 50
+    assert len(snapshot) == 50
 
 
 def test_fixed_values_may_be_false_or_zero():
@@ -31,35 +44,47 @@ def test_fixed_values_may_be_false_or_zero():
         element("Patient.name", max="0"),
         element("Patient.telecom.rank", fixedPositiveInt=0),
     ]
-    found = made(profile("x", *rows))
-    assert found["Patient.active"]["fixedBoolean"] is False
-    assert found["Patient.name"]["max"] == "0"
-    assert found["Patient.telecom.rank"]["fixedPositiveInt"] == 0
+    snapshot = generate_snapshot(profile("x", *rows))
+    assert snapshot["Patient.active"]["fixedBoolean"] is False
+    assert snapshot["Patient.name"]["max"] == "0"
+    assert snapshot["Patient.telecom.rank"]["fixedPositiveInt"] == 0
 
 
-def test_constraints_add_up_and_name_their_source():
+def test_constraints_are_added_and_name_their_source():
     own = {"key": "own-1", "severity": "error", "human": "x", "expression": "true"}
-    again = own | {"key": "obs-6", "expression": "false"}
-    rule = element("Observation", constraint=[own, again])
-    found = made(
+    second = own | {"key": "obs-6", "expression": "false"}
+    rule = element("Observation", constraint=[own, second])
+    snapshot = generate_snapshot(
         profile("a", rule), profile("b", element("Observation", short="x"), base=OWN + "a")
     )
-    told = {
-        each["key"]: (each["source"], each["expression"])
-        for each in found["Observation"]["constraint"]
+    constraints = {
+        item["key"]: (item["source"], item["expression"])
+        for item in snapshot["Observation"]["constraint"]
     }
-    assert list(told) == ["dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "obs-6", "obs-7", "own-1"]
-    assert told["own-1"] == (OWN + "a", "true")
-    assert told["obs-6"] == (R4 + "Observation", "dataAbsentReason.empty() or value.empty()")
+    assert list(constraints) == [
+        "dom-2",
+        "dom-3",
+        "dom-4",
+        "dom-5",
+        "dom-6",
+        "obs-6",
+        "obs-7",
+        "own-1",
+    ]
+    assert constraints["own-1"] == (OWN + "a", "true")
+    assert constraints["obs-6"] == (R4 + "Observation", "dataAbsentReason.empty() or value.empty()")
 
 
-def test_a_binding_is_replaced_part_by_part():
+def test_the_members_of_a_binding_are_replaced_separately():
     rows = [element("Patient.communication.language", binding={"strength": "required"})]
-    found = made(profile("x", *rows))["Patient.communication.language"]["binding"]
-    assert found == {"strength": "required", "valueSet": "http://hl7.org/fhir/ValueSet/languages"}
+    snapshot = generate_snapshot(profile("x", *rows))["Patient.communication.language"]["binding"]
+    assert snapshot == {
+        "strength": "required",
+        "valueSet": "http://hl7.org/fhir/ValueSet/languages",
+    }
 
 
-def test_paths_alone_do_where_ids_are_absent():
+def test_elements_without_ids_are_located_by_path_and_slice_name():
     rows = [
         {"path": "Observation"},
         {"path": "Observation.component", "slicing": BY_CODE},
@@ -68,16 +93,16 @@ def test_paths_alone_do_where_ids_are_absent():
         {"path": "Observation.component", "sliceName": "b"},
         {"path": "Observation.component.code.text", "min": 1},
     ]
-    found = made(profile("x", *rows))
-    assert found["Observation.component:a.code"]["patternCodeableConcept"] == {"text": "a"}
-    assert found["Observation.component:b.code.text"]["min"] == 1
-    assert "patternCodeableConcept" not in found["Observation.component:b.code"]
-    assert "Observation.component.code.text" not in found
+    snapshot = generate_snapshot(profile("x", *rows))
+    assert snapshot["Observation.component:a.code"]["patternCodeableConcept"] == {"text": "a"}
+    assert snapshot["Observation.component:b.code.text"]["min"] == 1
+    assert "patternCodeableConcept" not in snapshot["Observation.component:b.code"]
+    assert "Observation.component.code.text" not in snapshot
 
 
-def test_what_stands_below_a_data_type_is_spelled_out():
-    found = made(profile("x", element("Observation.code.coding.system", min=1)))
-    assert ids(found, "Observation.code") == [
+def test_a_constrained_child_of_a_data_type_expands_the_data_type():
+    snapshot = generate_snapshot(profile("x", element("Observation.code.coding.system", min=1)))
+    assert names_below(snapshot, "Observation.code") == [
         "",
         ".id",
         ".extension",
@@ -91,51 +116,58 @@ def test_what_stands_below_a_data_type_is_spelled_out():
         ".coding.userSelected",
         ".text",
     ]
-    system = found["Observation.code.coding.system"]
+    system = snapshot["Observation.code.coding.system"]
     assert (system["min"], system["base"]["path"]) == (1, "Coding.system")
 
 
-def test_a_profile_on_the_type_says_what_stands_below():
+def test_the_profile_of_a_type_defines_the_child_elements():
     row = {"code": "Quantity", "profile": [R4 + "SimpleQuantity"]}
     rows = [
         element("Observation.value[x]", type=[row]),
         element("Observation.value[x].unit", min=1),
     ]
-    found = made(profile("x", *rows))
-    assert found["Observation.value[x].comparator"]["max"] == "0"
-    dose = made(profile("x", element("MedicationAdministration.dosage.dose.unit", min=1)))
+    snapshot = generate_snapshot(profile("x", *rows))
+    assert snapshot["Observation.value[x].comparator"]["max"] == "0"
+    dose = generate_snapshot(
+        profile("x", element("MedicationAdministration.dosage.dose.unit", min=1))
+    )
     assert dose["MedicationAdministration.dosage.dose.comparator"]["max"] == "0"
 
 
-def test_a_content_reference_is_spelled_out_where_something_below_is_changed():
-    found = made(profile("x", element("Questionnaire.item.item.item.linkId", short="x")))
-    assert found["Questionnaire.item.item"]["type"] == [{"code": "BackboneElement"}]
-    assert "contentReference" not in found["Questionnaire.item.item"]
-    assert found["Questionnaire.item.item.item.item"]["contentReference"] == (
+def test_a_content_reference_is_expanded_if_a_child_is_changed():
+    snapshot = generate_snapshot(
+        profile("x", element("Questionnaire.item.item.item.linkId", short="x"))
+    )
+    assert snapshot["Questionnaire.item.item"]["type"] == [{"code": "BackboneElement"}]
+    assert "contentReference" not in snapshot["Questionnaire.item.item"]
+    assert snapshot["Questionnaire.item.item.item.item"]["contentReference"] == (
         R4 + "Questionnaire#Questionnaire.item"
     )
     assert (
-        found["Questionnaire.item.item.item.linkId"]["base"]["path"] == "Questionnaire.item.linkId"
+        snapshot["Questionnaire.item.item.item.linkId"]["base"]["path"]
+        == "Questionnaire.item.linkId"
     )
 
 
 # --- slices
 
 
-def test_a_slice_is_not_required_because_the_element_is():
+def test_a_slice_does_not_inherit_the_minimum_of_its_element():
     rows = [
         element("Observation.category", slicing=BY_CODE, min=1, mustSupport=True),
         element("Observation.category:a", short="x"),
     ]
-    found = made(profile("x", *rows))
-    assert [found[name]["min"] for name in ("Observation.category", "Observation.category:a")] == [
+    snapshot = generate_snapshot(profile("x", *rows))
+    assert [
+        snapshot[name]["min"] for name in ("Observation.category", "Observation.category:a")
+    ] == [
         1,
         0,
     ]
-    assert "mustSupport" not in found["Observation.category:a"]
+    assert "mustSupport" not in snapshot["Observation.category:a"]
 
 
-def test_slices_add_up_where_the_element_itself_is_not_spoken_of():
+def test_the_minimums_of_slices_add_up_unless_the_element_has_its_own():
     first = profile(
         "a",
         element("Observation.category", slicing=BY_CODE),
@@ -143,13 +175,13 @@ def test_slices_add_up_where_the_element_itself_is_not_spoken_of():
         element("Observation.category:b", min=1),
     )
     second = profile("b", element("Observation.category:c", min=1), base=OWN + "a")
-    assert made(first)["Observation.category"]["min"] == 0
-    found = made(first, second)
-    assert found["Observation.category"]["min"] == 3
-    assert ids(found, "Observation.category") == ["", ":a", ":b", ":c"]
+    assert generate_snapshot(first)["Observation.category"]["min"] == 0
+    snapshot = generate_snapshot(first, second)
+    assert snapshot["Observation.category"]["min"] == 3
+    assert names_below(snapshot, "Observation.category") == ["", ":a", ":b", ":c"]
 
 
-def test_slices_take_over_what_is_said_below_the_element_but_not_from_the_publisher():
+def test_slices_inherit_constraints_on_child_elements_except_in_publisher_mode():
     rows = [
         element("Observation.component", slicing=BY_CODE),
         element("Observation.component.interpretation", min=1),
@@ -157,11 +189,11 @@ def test_slices_take_over_what_is_said_below_the_element_but_not_from_the_publis
         element("Observation.component:a.code", patternCodeableConcept={"text": "a"}),
     ]
     name = "Observation.component:a.interpretation"
-    assert made(profile("x", *rows))[name]["min"] == 1
-    assert made(profile("x", *rows), publisher=True)[name]["min"] == 0
+    assert generate_snapshot(profile("x", *rows))[name]["min"] == 1
+    assert generate_snapshot(profile("x", *rows), publisher=True)[name]["min"] == 0
 
 
-def test_a_slice_of_a_slice_is_made_of_that_slice():
+def test_a_reslice_inherits_from_its_slice():
     rows = [
         element("Observation.component", slicing=BY_CODE),
         element("Observation.component:a", mustSupport=True, slicing=BY_CODE),
@@ -169,17 +201,17 @@ def test_a_slice_of_a_slice_is_made_of_that_slice():
         element("Observation.component:b", short="b"),
         element("Observation.component:a/x", max="1"),
     ]
-    found = made(profile("x", *rows))
-    slices = [name for name in ids(found, "Observation.component") if "." not in name]
+    snapshot = generate_snapshot(profile("x", *rows))
+    slices = [name for name in names_below(snapshot, "Observation.component") if "." not in name]
     assert slices == ["", ":a", ":a/x", ":b"]
-    assert found["Observation.component:a/x.code"]["patternCodeableConcept"] == {"text": "a"}
+    assert snapshot["Observation.component:a/x.code"]["patternCodeableConcept"] == {"text": "a"}
     deeper = profile("y", element("Observation.component:a/x.code.text", min=1), base=OWN + "x")
-    again = made(profile("x", *rows), deeper)
-    assert again["Observation.component:a/x.code.text"]["min"] == 1
-    assert "Observation.component:a.code.text" not in again
+    second = generate_snapshot(profile("x", *rows), deeper)
+    assert second["Observation.component:a/x.code.text"]["min"] == 1
+    assert "Observation.component:a.code.text" not in second
 
 
-def test_extensions_are_sliced_by_url_without_saying_so_and_begin_as_their_profile():
+def test_extensions_are_sliced_by_url_implicitly_and_inherit_from_their_profile():
     rule = {"key": "own-1", "severity": "error", "human": "x", "expression": "true"}
     extension = profile(
         "e",
@@ -193,27 +225,32 @@ def test_extensions_are_sliced_by_url_without_saying_so_and_begin_as_their_profi
         element("Patient.extension:e", type=kind),
         element("Patient.extension:e.value[x].extension", max="0"),
     ]
-    found = made(extension, profile("x", *rows))
-    assert found["Patient.extension"]["slicing"] == BY_URL
-    assert (found["Patient.extension:e"]["min"], found["Patient.extension:e"]["max"]) == (0, "2")
-    assert [each["key"] for each in found["Patient.extension:e"]["constraint"]] == [
+    snapshot = generate_snapshot(extension, profile("x", *rows))
+    assert snapshot["Patient.extension"]["slicing"] == BY_URL
+    assert (snapshot["Patient.extension:e"]["min"], snapshot["Patient.extension:e"]["max"]) == (
+        0,
+        "2",
+    )
+    assert [item["key"] for item in snapshot["Patient.extension:e"]["constraint"]] == [
         "ele-1",
         "ext-1",
         "own-1",
     ]
-    assert found["Patient.extension:e.url"]["fixedUri"] == OWN + "e"
-    assert found["Patient.extension:e.value[x].extension"]["max"] == "0"
+    assert snapshot["Patient.extension:e.url"]["fixedUri"] == OWN + "e"
+    assert snapshot["Patient.extension:e.value[x].extension"]["max"] == "0"
 
 
-def test_a_profile_on_a_type_brings_its_roots_constraints_only_for_extensions_or_the_publisher():
+def test_the_root_constraints_of_a_type_profile_apply_to_extensions_and_in_publisher_mode():
     kind = [{"code": "Quantity", "profile": [R4 + "SimpleQuantity"]}]
     definition = profile("x", element("Observation.value[x]", type=kind))
     keys = [
         [
-            each["key"]
-            for each in made(definition, publisher=who)["Observation.value[x]"]["constraint"]
+            item["key"]
+            for item in generate_snapshot(definition, publisher=publisher_mode)[
+                "Observation.value[x]"
+            ]["constraint"]
         ]
-        for who in (False, True)
+        for publisher_mode in (False, True)
     ]
     assert keys == [["ele-1"], ["ele-1", "qty-3", "sqty-1"]]
 
@@ -222,17 +259,17 @@ def test_a_profile_on_a_type_brings_its_roots_constraints_only_for_extensions_or
 
 
 def choice(*rows, publisher=False, name="Observation.value[x]"):
-    found = made(profile("x", *rows), publisher=publisher)
-    slicing = found[name].get("slicing", {}).get("rules")
+    snapshot = generate_snapshot(profile("x", *rows), publisher=publisher)
+    slicing = snapshot[name].get("slicing", {}).get("rules")
     slices = {
-        part[1:]: found[name + part]["min"]
-        for part in ids(found, name)
+        part[1:]: snapshot[name + part]["min"]
+        for part in names_below(snapshot, name)
         if part[:1] == ":" and "." not in part
     }
-    return slicing, found[name]["min"], codes(found[name]), slices
+    return slicing, snapshot[name]["min"], type_codes(snapshot[name]), slices
 
 
-def test_a_short_name_means_that_type_alone():
+def test_a_concrete_choice_name_restricts_the_types():
     rows = [element("Observation.valueQuantity", mustSupport=True)]
     assert choice(*rows) == ("closed", 0, ["Quantity"], {"valueQuantity": 0})
     both = [*rows, element("Observation.valueString", maxLength=5)]
@@ -244,7 +281,7 @@ def test_a_short_name_means_that_type_alone():
     )
 
 
-def test_the_publisher_leaves_the_other_types_open_unless_one_is_required_or_it_is_an_extension():
+def test_publisher_mode_restricts_types_only_for_required_choices_and_extensions():
     slicing, least, types, slices = choice(element("Observation.valueQuantity"), publisher=True)
     assert (slicing, least, len(types), slices) == ("open", 0, 11, {"valueQuantity": 0})
     required = [element("Observation.valueQuantity", min=1)]
@@ -258,17 +295,20 @@ def test_the_publisher_leaves_the_other_types_open_unless_one_is_required_or_it_
     )
 
 
-def test_a_short_name_beside_the_choice_itself_leaves_its_types():
+def test_a_concrete_choice_name_beside_the_choice_keeps_its_types():
     rows = [
         element("Observation.value[x]", type=[{"code": "Quantity"}, {"code": "string"}]),
         element("Observation.valueQuantity", mustSupport=True),
         element("Observation.valueQuantity.unit", min=1),
     ]
     assert choice(*rows) == ("open", 0, ["Quantity", "string"], {"valueQuantity": 0})
-    assert made(profile("x", *rows))["Observation.value[x]:valueQuantity.unit"]["min"] == 1
+    assert (
+        generate_snapshot(profile("x", *rows))["Observation.value[x]:valueQuantity.unit"]["min"]
+        == 1
+    )
 
 
-def test_a_short_name_that_only_leads_below_forbids_no_type():
+def test_a_concrete_choice_name_with_only_child_constraints_keeps_all_types():
     rows = [element("MedicationAdministration.effectivePeriod.end", min=1)]
     name = "MedicationAdministration.effective[x]"
     slicing, _, types, slices = choice(*rows, name=name)
@@ -276,7 +316,7 @@ def test_a_short_name_that_only_leads_below_forbids_no_type():
     assert list(slices) == ["effectivePeriod"]
 
 
-def test_a_short_name_within_a_slice_is_the_whole_choice():
+def test_a_concrete_choice_name_in_a_slice_is_the_whole_choice():
     rows = [
         element("Observation.component", slicing=BY_CODE),
         element("Observation.component:a", min=1),
@@ -289,12 +329,12 @@ def test_the_only_slice_of_a_required_choice_is_required_and_keeps_its_targets()
     rows = [element("MedicationRequest.medicationReference", mustSupport=True)]
     name = "MedicationRequest.medication[x]"
     assert choice(*rows, name=name) == ("closed", 1, ["Reference"], {"medicationReference": 1})
-    found = made(profile("x", *rows))
-    assert found[name]["type"] == [{"code": "Reference", "targetProfile": [R4 + "Medication"]}]
-    assert "binding" not in found[name]
+    snapshot = generate_snapshot(profile("x", *rows))
+    assert snapshot[name]["type"] == [{"code": "Reference", "targetProfile": [R4 + "Medication"]}]
+    assert "binding" not in snapshot[name]
 
 
-def test_a_required_slice_by_type_leaves_no_other_type():
+def test_a_required_type_slice_excludes_other_types():
     rows = [
         element("Observation.value[x]", slicing=BY_TYPE),
         element("Observation.value[x]:valueQuantity", type=[{"code": "Quantity"}], min=1),
@@ -302,7 +342,7 @@ def test_a_required_slice_by_type_leaves_no_other_type():
     assert choice(*rows) == ("closed", 1, ["Quantity"], {"valueQuantity": 1})
 
 
-def test_slices_by_type_are_open_only_where_it_is_said():
+def test_type_slices_are_closed_unless_declared_open():
     part = element("Observation.value[x]:valueQuantity", type=[{"code": "Quantity"}])
     whole = element("Observation.value[x]", slicing=BY_TYPE)
     assert [choice(*rows)[0] for rows in ([whole, part], [part])] == ["open", "closed"]
@@ -311,7 +351,7 @@ def test_slices_by_type_are_open_only_where_it_is_said():
 # --- derived
 
 
-def test_a_profile_of_a_profile_goes_on_where_that_ended():
+def test_a_derived_profile_continues_from_its_base():
     first = profile(
         "a",
         element("Observation.component", slicing=BY_CODE),
@@ -325,28 +365,30 @@ def test_a_profile_of_a_profile_goes_on_where_that_ended():
         element("Observation.component:a.value[x].code", min=1),
         base=OWN + "a|1.0.0",
     )
-    found = made(first | {"version": "1.0.0"}, second)
-    own = found["Observation.component:a"]
+    snapshot = generate_snapshot(first | {"version": "1.0.0"}, second)
+    own = snapshot["Observation.component:a"]
     assert (own["min"], own["max"], own["base"]["max"]) == (1, "1", "*")
     below = "Observation.component:a.value[x]"
-    assert [found[f"{below}.{name}"]["min"] for name in ("unit", "code", "value")] == [1, 1, 0]
+    assert [snapshot[f"{below}.{name}"]["min"] for name in ("unit", "code", "value")] == [1, 1, 0]
 
 
 def test_abstract_types_can_be_constrained():
-    found = made(profile("x", element("DomainResource.text", min=1), base=R4 + "DomainResource"))
-    assert found["DomainResource.text"]["min"] == 1
+    snapshot = generate_snapshot(
+        profile("x", element("DomainResource.text", min=1), base=R4 + "DomainResource")
+    )
+    assert snapshot["DomainResource.text"]["min"] == 1
 
 
-def test_an_empty_differential_leaves_the_base_as_it_is():
+def test_an_empty_differential_keeps_the_base_unchanged():
     definition = profile("x", element("Observation")) | {"differential": {"element": []}}
-    assert len(made(definition)) == 50
+    assert len(generate_snapshot(definition)) == 50
 
 
-def test_an_extension_may_hold_itself():
+def test_an_extension_may_contain_itself():
     kind = [{"code": "Extension", "profile": [OWN + "e"]}]
     rows = [
         element("Extension.extension:again", type=kind),
         element("Extension.url", fixedUri=OWN + "e"),
     ]
-    found = made(profile("e", *rows, kind="complex-type"))
-    assert found["Extension.extension:again"]["type"] == kind
+    snapshot = generate_snapshot(profile("e", *rows, kind="complex-type"))
+    assert snapshot["Extension.extension:again"]["type"] == kind
