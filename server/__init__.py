@@ -1,1 +1,1 @@
-"""The REST facade."""
+"""FHIR server for therapy data, installed as `fhir_b12.server`."""

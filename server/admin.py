@@ -96,7 +96,12 @@ def _list_clients(store: Store) -> None:
 
 
 def _add_client(store: Store, config: Config, arguments: Namespace) -> None:
-    """Register a client; one that exists is replaced only if `--replace` is given."""
+    """Register a client; one that exists is replaced only if `--replace` is given.
+
+    Raises:
+        ConfigError: an argument is missing or invalid, or the client exists already.
+
+    """
     if arguments.scope is None or arguments.file is None:
         raise ConfigError("--scope and --jwks are required: add them")
     keys: Any
@@ -115,6 +120,12 @@ def _add_client(store: Store, config: Config, arguments: Namespace) -> None:
 
 
 def _read_jwks(path: Path) -> Any:
+    """Read a JWKS from a file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not JSON.
+
+    """
     try:
         return json.loads(json.dumps(loads(path.read_bytes()), default=str))
     except OSError as error:
@@ -125,7 +136,12 @@ def _read_jwks(path: Path) -> Any:
 
 
 def _create_key(path: Path) -> int:
-    """Write a new private key to a file with mode 0600, and its JWKS to standard output."""
+    """Write a new private key to a file with mode 0600, and its JWKS to standard output.
+
+    Raises:
+        ConfigError: the file exists, or cannot be written.
+
+    """
     key = ECKey.generate_key("P-384", {"use": "sig", "alg": "ES384"}, auto_kid=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -40,6 +40,12 @@ def is_loopback(host: str) -> bool:
 
 
 def _parse_bool(text: str) -> bool:
+    """Parse a boolean.
+
+    Raises:
+        ValueError: it is not a boolean.
+
+    """
     lowered = text.strip().lower()
     if lowered not in _TRUE | _FALSE:
         raise ValueError("must be true or false")
@@ -47,6 +53,12 @@ def _parse_bool(text: str) -> bool:
 
 
 def _parse_int(text: str) -> int:
+    """Parse a whole number.
+
+    Raises:
+        ValueError: it is not a whole number.
+
+    """
     if not text.strip().isdecimal():
         raise ValueError("must be a whole number")
     return int(text)
@@ -57,7 +69,12 @@ def _parse_list(text: str) -> tuple[str, ...]:
 
 
 def _parse_url(text: str) -> str:
-    """Return a URL without a slash at its end; empty if none is set."""
+    """Return a URL without a slash at its end; empty if none is set.
+
+    Raises:
+        ValueError: it is not an http or https URL, or has a query.
+
+    """
     if not text.strip():
         return ""
     parts = urlsplit(text.strip())

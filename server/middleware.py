@@ -121,6 +121,10 @@ def _require_own_host(incoming: Request, root: str) -> None:
     """Raise 421 for a web page that reaches an open server by another host name.
 
     https://owasp.org/www-community/attacks/DNS_Rebinding
+
+    Raises:
+        RequestError: 421 if the Host header is another.
+
     """
     if not _is_own_host(incoming.environ.get("HTTP_HOST", ""), root):
         message = "the Host header is not that of this server: use its own address"

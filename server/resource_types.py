@@ -1,4 +1,4 @@
-"""The resource types served, whatever the settings.  https://hl7.org/fhir/R4/resourcelist.html"""
+"""The resource types of the server, whatever the settings.  https://hl7.org/fhir/R4/resourcelist.html"""
 
 from fhir_b12 import data
 from fhir_b12.records.registry import TABLES

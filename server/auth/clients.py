@@ -53,15 +53,13 @@ def import_key(jwk: dict[str, Any]) -> RSAKey | ECKey:
         ConfigError: the key is malformed or weak.
 
     """
+    if jwk.get("kty") == "EC" and jwk.get("crv") != "P-384":
+        raise ConfigError("an EC key of the JWKS is on another curve: use P-384")
     try:
         if jwk["kty"] == "EC":
-            if jwk.get("crv") != "P-384":
-                raise ConfigError("an EC key of the JWKS is on another curve: use P-384")
             return ECKey.import_key(jwk)
         key = RSAKey.import_key(jwk)
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError("a key of the JWKS is malformed: export it again") from error
     if key.raw_value.key_size < _MIN_RSA_BITS:
         raise ConfigError(f"an RSA key of the JWKS is too short: use {_MIN_RSA_BITS} bits or more")

@@ -84,6 +84,10 @@ def _require_public_host(url: str) -> None:
     """Raise ConfigError if a host resolves to an address that is not public.
 
     A host that resolves otherwise a moment later gains nothing: the certificate must match it.
+
+    Raises:
+        ConfigError: it resolves to a private address.
+
     """
     parts = urlsplit(url)
     addresses = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
@@ -98,7 +102,12 @@ def is_public(address: str) -> bool:
 
 
 def _download(url: str) -> bytes:
-    """Return the body of a 200; raise OSError for anything else, or if it is too large or slow."""
+    """Return the body of a 200; raise OSError for anything else, or if it is too large or slow.
+
+    Raises:
+        OSError: the status is not 200, or the body is too large or too slow.
+
+    """
     end = time.monotonic() + _TOTAL_TIMEOUT
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     with requests.get(

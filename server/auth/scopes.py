@@ -64,6 +64,12 @@ def parse_scopes(text: str) -> tuple[Grant, ...]:
 
 
 def _parse_scope(text: str) -> Grant:
+    """Parse one scope.
+
+    Raises:
+        ScopeError: it is malformed, or names an unsupported type.
+
+    """
     match = _SCOPE.fullmatch(text)
     if match is None or not match[3]:
         message = "malformed scope: write system/TYPE.cruds or system/TYPE.rs?PARAMETER=VALUE"
@@ -84,7 +90,12 @@ def _parse_scope(text: str) -> Grant:
 
 @cache
 def _parse_restrictions(resource_type: str, restrictions: tuple[tuple[str, str], ...]) -> Query:
-    """Parse the restrictions of a scope; they may test the resource itself, no other."""
+    """Parse the restrictions of a scope; they may test the resource itself, no other.
+
+    Raises:
+        ScopeError: they are no search of the type, or test other resources.
+
+    """
     try:
         query = parse_query(resource_type, restrictions, strict=True, base="")
     except RequestError as refusal:

@@ -78,6 +78,12 @@ class TokenEndpoint:
         return response
 
     def _grant(self, request: Request) -> dict[str, Any]:
+        """Issue a token for a valid request.
+
+        Raises:
+            OAuthError: the request is invalid, or the client is not authenticated.
+
+        """
         form = self._read_form(request)
         if form.get("grant_type") != "client_credentials":
             raise OAuthError("unsupported_grant_type", "grant_type must be client_credentials")
@@ -107,7 +113,12 @@ class TokenEndpoint:
         return self._clock() // 1_000_000
 
     def _read_form(self, request: Request) -> dict[str, str]:
-        """Read the parameters, each once.  https://www.rfc-editor.org/rfc/rfc6749#section-3.2"""
+        """Read the parameters, each once.  https://www.rfc-editor.org/rfc/rfc6749#section-3.2
+
+        Raises:
+            OAuthError: the body is not a form, or a parameter occurs twice.
+
+        """
         try:
             require_media_type(request, {FORM})
             pairs = parse_form(read_body(request, self._config), self._config)
@@ -124,7 +135,12 @@ class TokenEndpoint:
     # --- authentication of the client
 
     def _authenticate(self, assertion: str) -> dict[str, Any]:
-        """Return the client that signed an assertion; all failures have the same message."""
+        """Return the client that signed an assertion; all failures have the same message.
+
+        Raises:
+            InvalidClientError: the client is unknown, or the assertion is not valid.
+
+        """
         header, claims = _decode_unverified(assertion)
         client_id = claims.get("iss")
         client = self._store.client(client_id) if isinstance(client_id, str) else None
@@ -143,7 +159,12 @@ class TokenEndpoint:
         return client
 
     def _verify_claims(self, claims: dict[str, Any], client_id: str) -> None:
-        """Raise OAuthError if a claim is wrong, or the assertion was used before."""
+        """Raise OAuthError if a claim is wrong, or the assertion was used before.
+
+        Raises:
+            InvalidClientError: a claim is wrong, or the assertion was used before.
+
+        """
         now = self._now()
         expiry, jti = _numeric_date(claims.get("exp")), claims.get("jti")
         audience = claims.get("aud")
@@ -171,7 +192,12 @@ def _numeric_date(value: Any) -> float:
 
 
 def _decode_unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Decode header and claims of a JWT, not verified yet."""
+    """Decode header and claims of a JWT, not verified yet.
+
+    Raises:
+        InvalidClientError: it is malformed.
+
+    """
     parts = assertion.split(".")
     if len(parts) != 3 or len(assertion) > _MAX_ASSERTION or not assertion.isascii():
         raise InvalidClientError

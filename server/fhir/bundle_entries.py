@@ -154,6 +154,12 @@ def parse_entries(bundle: Json, config: Config) -> list[EntryRequest]:
 
 
 def _parse_entry(row: Any, path: str, config: Config) -> EntryRequest:
+    """Parse one entry, at a FHIRPath.
+
+    Raises:
+        RequestError: 400 if it is malformed.
+
+    """
     request = row.get("request") if isinstance(row, dict) else None
     if not isinstance(request, dict):
         message = "request is required: add its method and url"
@@ -197,10 +203,16 @@ def _url_of(resource: Json, method: str) -> str:
 
 
 def _decode_patch(binary: Json, path: str) -> list[Any]:
+    """Decode the JSON Patch in a Binary.
+
+    Raises:
+        RequestError: 400 if it is not a Binary with a JSON Patch.
+
+    """
+    message = f"PATCH requires a Binary of contentType {PATCH_JSON} with the patch in data"
+    if binary.get("contentType") != PATCH_JSON:
+        raise RequestError(400, "invalid", message, f"{path}.resource")
     try:
-        if binary.get("contentType") != PATCH_JSON:
-            raise ValueError
         return write.require_patch(loads(b64decode(binary["data"], validate=True)))
     except (KeyError, TypeError, ValueError) as error:
-        message = f"PATCH requires a Binary of contentType {PATCH_JSON} with the patch in data"
         raise RequestError(400, "invalid", message, f"{path}.resource") from error

@@ -61,7 +61,12 @@ def _begin(
     resource_types: tuple[str, ...],
     patients: list[str] | None = None,
 ) -> JsonResponse:
-    """Start an export job, and respond with the URL of its status."""
+    """Start an export job, and respond with the URL of its status.
+
+    Raises:
+        RequestError: 400 if the request is not asynchronous or invalid, 403 if no type may be read.
+
+    """
     access = context.access
     if "respond-async" not in parse_prefer(context.request.headers.get("Prefer", "")):
         message = "an export is asynchronous: send Prefer: respond-async"
@@ -95,7 +100,12 @@ def _begin(
 def _parse_type_filters(
     context: RequestContext, parameters: OperationParameters
 ) -> dict[str, list[Pairs]]:
-    """Return the searches of `_typeFilter` by type; a resource must match one of its type."""
+    """Return the searches of `_typeFilter` by type; a resource must match one of its type.
+
+    Raises:
+        RequestError: 400 if a search is malformed.
+
+    """
     filters: dict[str, list[Pairs]] = {}
     for text in parameters.all("_typeFilter"):
         for part in str(text).split(","):
@@ -153,7 +163,7 @@ def export_file(context: RequestContext, job_id: str, file_name: str) -> Respons
     """Answer `GET $export-file/job/Observation.ndjson`.
 
     Raises:
-        RequestError: 404 unknown or expired job, unknown file.
+        NotFoundError: unknown or expired job, unknown file.
 
     """
     job = _own_job(context, job_id)
@@ -165,7 +175,12 @@ def export_file(context: RequestContext, job_id: str, file_name: str) -> Respons
 
 
 def _own_job(context: RequestContext, job_id: str) -> dict[str, Any]:
-    """Return a job of the client, or raise 404 if it is another's, unknown or expired."""
+    """Return a job of the client, or raise 404 if it is another's, unknown or expired.
+
+    Raises:
+        NotFoundError: the job is another client's, unknown or expired.
+
+    """
     job = context.server.store.job(job_id)
     if job is None or job["owner"] != context.client:
         raise NotFoundError("export")

@@ -153,7 +153,12 @@ def _write_file(server: ServerContext, file: Path, versions: Iterator[Version], 
 
 
 def _send_heartbeat(server: ServerContext, job: Job) -> None:
-    """Store the progress of a job, or raise _CancelledError if the job was deleted."""
+    """Store the progress of a job, or raise _CancelledError if the job was deleted.
+
+    Raises:
+        _CancelledError: the job was deleted.
+
+    """
     if server.store.job(job["id"]) is None:
         raise _CancelledError
     job["beat"] = server.clock()

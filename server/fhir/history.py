@@ -27,6 +27,12 @@ def history_of_type(context: RequestContext, resource_type: str) -> JsonResponse
 
 
 def _history(context: RequestContext, resource_type: str, resource_id: str | None) -> JsonResponse:
+    """Respond with a page of versions.
+
+    Raises:
+        NotFoundError: the resource does not exist or is not visible to the client.
+
+    """
     if resource_id is not None and not is_id(resource_id):
         raise NotFoundError(resource_type)
     parameters = dict(context.query_pairs())
@@ -65,6 +71,12 @@ def _timestamp(parameters: dict[str, str], name: str) -> int | None:
 
 
 def _count(context: RequestContext, parameters: dict[str, str]) -> int:
+    """Return the number of versions per page.
+
+    Raises:
+        RequestError: 400 if it is not a whole number.
+
+    """
     text = parameters.get("_count", str(context.config.count))
     if not (text.isascii() and text.isdecimal()):
         raise RequestError(400, "value", "_count must be a whole number")

@@ -23,7 +23,7 @@ def vread(
     """Answer `GET Type/id/_history/version`.  https://hl7.org/fhir/R4/http.html#vread
 
     Raises:
-        RequestError: 404 if the version does not exist or is not visible to the client.
+        NotFoundError: the version does not exist or is not visible to the client.
 
     """
     is_number = version_id.isascii() and version_id.isdecimal()
@@ -42,7 +42,7 @@ def read_definition(context: RequestContext, resource_type: str, resource_id: st
     """Answer `GET Type/id` for a definition that ships with the library.
 
     Raises:
-        RequestError: 404 if it does not exist.
+        NotFoundError: it does not exist.
 
     """
     version = conformance.definitions_by_id(resource_type).get(resource_id)

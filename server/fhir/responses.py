@@ -37,7 +37,7 @@ def version_response(context: RequestContext, version: Version) -> JsonResponse:
     """Respond with a version; 304 if the client has it.
 
     Raises:
-        RequestError: 410 if the version is a deletion.
+        DeletedError: the version is a deletion.
 
     """
     if version.body is None:

@@ -67,7 +67,12 @@ def _posted_pairs(context: RequestContext) -> Pairs:
 
 
 def _owner_path(owner_type: str, owner_id: str, resource_type: str) -> str:
-    """Return `Patient/1/` for the compartment of a patient, or raise 404."""
+    """Return `Patient/1/` for the compartment of a patient, or raise 404.
+
+    Raises:
+        NotFoundError: the id is invalid, or the type is in no such compartment.
+
+    """
     if not is_id(owner_id) or resource_type not in R4.compartment(owner_type):
         raise NotFoundError(f"compartment {owner_type} with {resource_type}")
     return f"{owner_type}/{owner_id}/"

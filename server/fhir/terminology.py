@@ -29,7 +29,12 @@ _CODE_PARAMETERS = ("code", "system", "display", "version", "coding", "codeableC
 
 
 def expand(context: RequestContext, resource_id: str | None = None) -> JsonResponse:
-    """Answer `ValueSet/$expand`: the codes of a value set, filtered by text, a page of them."""
+    """Answer `ValueSet/$expand`: the codes of a value set, filtered by text, a page of them.
+
+    Raises:
+        UndecidableError: a code system that is needed is missing here.
+
+    """
     parameters = read_parameters(context, ("url", "filter", "offset", "count"))
     url = _canonical_url(parameters, "ValueSet", resource_id)
     words = (parameters.text("filter") or "").casefold().split()
@@ -68,7 +73,7 @@ def validate_code_in_value_set(
     """Answer `ValueSet/$validate-code`: whether a code, or one of a concept, is in a value set.
 
     Raises:
-        RequestError: 404 unknown value set, 422 if this needs a code system that is missing here.
+        NotFoundError: the value set is unknown.
 
     """
     parameters = read_parameters(context, ("url", *_CODE_PARAMETERS))
@@ -106,7 +111,12 @@ def validate_code_in_code_system(
 def _validate_codings(
     context: RequestContext, terminology: Terminology, codings: list[Json], value_set: str | None
 ) -> JsonResponse:
-    """Respond true if one coding is valid, false if all are invalid; otherwise raise 422."""
+    """Respond true if one coding is valid, false if all are invalid; otherwise raise 422.
+
+    Raises:
+        UndecidableError: a code system that is needed is missing here.
+
+    """
     results = [_is_valid(terminology, coding, value_set) for coding in codings]
     if True in results:
         coding = codings[results.index(True)]
@@ -127,7 +137,12 @@ def _validate_codings(
 
 
 def _is_valid(terminology: Terminology, coding: Json, value_set: str | None) -> bool | None:
-    """Return whether a coding is in a value set, or its code system; None if unknown."""
+    """Return whether a coding is in a value set, or its code system; None if unknown.
+
+    Raises:
+        RequestError: 400 if code or system is missing or not a text.
+
+    """
     system, code, display = (coding.get(name) for name in ("system", "code", "display"))
     if not isinstance(code, str) or not isinstance(system or "", str):
         raise RequestError(400, "value", "code and system must be texts")
@@ -145,6 +160,12 @@ def _is_valid(terminology: Terminology, coding: Json, value_set: str | None) -> 
 
 
 def _codings(parameters: OperationParameters) -> list[Json]:
+    """Return the codings that an operation is about.
+
+    Raises:
+        RequestError: 400 if there is none.
+
+    """
     codings = parameters.codings()
     if not codings:
         message = "a code is required: send code and system, coding, or codeableConcept"
@@ -159,7 +180,8 @@ def translate(context: RequestContext, resource_id: str | None = None) -> JsonRe
     """Answer `ConceptMap/$translate`: by one map, or from code to code through our own keys.
 
     Raises:
-        RequestError: 404 unknown map, 400 if value sets are given by `source` or `target`.
+        NotFoundError: the map is unknown.
+        RequestError: 400 if value sets are given by `source` or `target`.
 
     """
     names = ("url", "source", "target", "targetsystem", "reverse", *_CODE_PARAMETERS)
@@ -253,7 +275,13 @@ def _match(equivalence: str, system: str, code: str, url: str) -> list[Json]:
 def _canonical_url(
     parameters: OperationParameters, resource_type: str, resource_id: str | None
 ) -> str:
-    """Return the URL of the definition that an operation is about, by id or by `url`."""
+    """Return the URL of the definition that an operation is about, by id or by `url`.
+
+    Raises:
+        RequestError: 400 if `url` is missing, or not that of the definition.
+        NotFoundError: the definition is unknown.
+
+    """
     url = parameters.text("url")
     if resource_id is None:
         if url is None:

@@ -113,7 +113,12 @@ def _apply_writes(context: RequestContext, entries: Sequence[EntryRequest]) -> d
 
 
 def _require_distinct_targets(entries: Sequence[EntryRequest]) -> None:
-    """Raise 400 if two entries write one resource.  https://hl7.org/fhir/R4/http.html#trules"""
+    """Raise 400 if two entries write one resource.  https://hl7.org/fhir/R4/http.html#trules
+
+    Raises:
+        RequestError: 400 with all entries that write a resource of another entry.
+
+    """
     targets = Counter(filter(None, (entry.target for entry in entries)))
     full_urls = Counter(filter(None, (entry.full_url for entry in entries)))
     message = "another entry writes the same resource: merge the two"

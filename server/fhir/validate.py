@@ -43,6 +43,12 @@ def validate_stored(context: RequestContext, resource_type: str, resource_id: st
 def _validate_body(
     context: RequestContext, resource_type: str, resource_id: str | None
 ) -> JsonResponse:
+    """Validate the resource in the body.
+
+    Raises:
+        RequestError: 400 if mode or resource is missing or invalid.
+
+    """
     require_media_type(context.request, JSON)
     text = read_body(context.request, context.config)
     pairs: list[tuple[str, Any]] = list(context.query_pairs())
@@ -97,7 +103,12 @@ def _validate_id(value: Any, resource_id: str | None, mode: str | None) -> tuple
 def _validate_delete(
     context: RequestContext, resource_type: str, resource_id: str | None
 ) -> JsonResponse:
-    """Respond whether a resource could be deleted."""
+    """Respond whether a resource could be deleted.
+
+    Raises:
+        RequestError: 400 without an id, 403 if it may not be deleted.
+
+    """
     if resource_id is None:
         message = "mode delete requires an id in the URL: POST TYPE/ID/$validate"
         raise RequestError(400, "required", message)
@@ -114,7 +125,12 @@ def _validate(
     parameters: OperationParameters,
     issues: tuple[Issue, ...] = (),
 ) -> JsonResponse:
-    """Validate JSON, parsed or not; respond with its issues after those given."""
+    """Validate JSON, parsed or not; respond with its issues after those given.
+
+    Raises:
+        RequestError: 400 if a profile is invalid or missing, 404 if it is unknown.
+
+    """
     profiles = parameters.all("profile")
     if not all(isinstance(profile, str) for profile in profiles):
         raise RequestError(400, "value", "parameter profile must be the canonical URL of a profile")

@@ -131,6 +131,10 @@ def _require_complete(resource: Json, path: str) -> None:
     """Raise 422 for a resource that was read in part: storing it would delete the rest.
 
     https://hl7.org/fhir/R4/search.html#elements
+
+    Raises:
+        RequestError: 422 if the resource is tagged SUBSETTED.
+
     """
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None

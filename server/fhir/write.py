@@ -60,7 +60,7 @@ def conditional_update(context: RequestContext, resource_type: str) -> JsonRespo
     Updates the only match; creates the resource if nothing matches.
 
     Raises:
-        RequestError: 400 if the resource has an invalid id.
+        InvalidIdError: the resource has an invalid id.
 
     """
     resource = read_resource(context.request, context.config, resource_type)
@@ -127,7 +127,8 @@ def require_id(resource: dict[str, Any], resource_id: str) -> None:
     """Check that a resource has the id in its URL.
 
     Raises:
-        RequestError: 400 if the id is invalid, or another one.
+        InvalidIdError: the id is invalid.
+        RequestError: 400 if it is another one.
 
     """
     resource_type = resource["resourceType"]
@@ -188,14 +189,24 @@ def _read_patch(context: RequestContext) -> list[Any]:
 
 
 def _existing_id(resource_type: str, resource_id: str) -> str:
-    """Return an id, or raise 404: no resource has an invalid one."""
+    """Return an id, or raise 404: no resource has an invalid one.
+
+    Raises:
+        NotFoundError: the id is invalid.
+
+    """
     if not is_id(resource_id):
         raise NotFoundError(resource_type)
     return resource_id
 
 
 def _if_match(context: RequestContext) -> int | None:
-    """Return the version that a write requires to be the current one."""
+    """Return the version that a write requires to be the current one.
+
+    Raises:
+        RequestError: 400 if there is an If-None-Match, 412 if If-Match is invalid.
+
+    """
     headers = context.request.headers
     if "If-None-Match" in headers:
         message = (

@@ -128,7 +128,12 @@ def from_fhir(context: RequestContext) -> Response:
 
 
 def _read_record(context: RequestContext) -> TherapyRecord:
-    """Read the record in the body; raise 422 with all issues if it is invalid."""
+    """Read the record in the body; raise 422 with all issues if it is invalid.
+
+    Raises:
+        RequestError: 422 with all issues if it is invalid.
+
+    """
     require_media_type(context.request, _PLAIN_JSON)
     record, issues = plain.from_plain(read_json(context.request, context.config))
     if record is None:
@@ -137,6 +142,12 @@ def _read_record(context: RequestContext) -> TherapyRecord:
 
 
 def _to_bundle(record: TherapyRecord) -> Json:
+    """Map a record to a transaction.
+
+    Raises:
+        RequestError: 422 if it cannot be mapped.
+
+    """
     try:
         return to_bundle(record)
     except MappingError as error:
@@ -145,7 +156,12 @@ def _to_bundle(record: TherapyRecord) -> Json:
 
 @contextmanager
 def _issues_located_in_record(record: TherapyRecord, bundle: Json) -> Iterator[None]:
-    """Locate the issues of mapped resources in the record that they were mapped from."""
+    """Locate the issues of mapped resources in the record that they were mapped from.
+
+    Raises:
+        RequestError: what the block raises, with its issues located in the record.
+
+    """
     try:
         yield
     except RequestError as refusal:
