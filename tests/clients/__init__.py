@@ -1,1 +1,1 @@
-"""Real FHIR clients against a running server: each does what an EHR does, unmodified."""
+"""Unmodified FHIR clients against a running server: each does what an EHR does."""

@@ -1,6 +1,6 @@
-"""A server in a process of its own, on loopback: on each of the stores.
+"""A server in its own process on loopback, for each store.
 
-Over PostgreSQL it is several processes; in front of another server there is that one too.
+Over PostgreSQL it has several processes; the proxy store has a second server behind it.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""curl, as README and docs/server.md would have it used."""
+"""curl, used as README and docs/server.md show."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def curl(*arguments):
     return int(status), json.loads(text) if text else None
 
 
-def test_a_day_of_a_resource(base):
+def test_curl_can_do_every_interaction(base):
     body = {"resourceType": "Patient", "identifier": [{"system": "urn:curl", "value": "1"}]}
     status, made = curl(*JSON, "-d", json.dumps(body), f"{base}/Patient")
     assert status == 201
@@ -58,7 +58,7 @@ def test_a_day_of_a_resource(base):
     assert (status, outcome["resourceType"]) == (410, "OperationOutcome")
 
 
-def test_a_packed_body_and_one_in_pieces(base, tmp_path):
+def test_a_gzip_body_and_a_chunked_body(base, tmp_path):
     file = tmp_path / "patient.json"
     file.write_text('{"resourceType": "Patient"}')
     subprocess.run(["gzip", "-k", file], check=True)

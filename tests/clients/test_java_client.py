@@ -32,7 +32,7 @@ def classes(tmp_path_factory):
     return (place / "classpath").read_text().strip()
 
 
-def test_hapi_does_what_an_ehr_does(base, classes):
+def test_the_hapi_client_does_what_an_ehr_does(base, classes):
     command = ["java", "-cp", classes, str(HERE / "Hapi.java"), base]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.splitlines()) == (0, STEPS), done.stderr

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return place
 
 
-def test_three_clients_do_what_an_ehr_does(base, folder):
+def test_three_javascript_clients_do_what_an_ehr_does(base, folder):
     command = ["node", "clients.mjs", base]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, check=True

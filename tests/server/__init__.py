@@ -1,1 +1,1 @@
-"""The facade."""
+"""Tests of the server."""

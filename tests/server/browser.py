@@ -1,4 +1,4 @@
-"""A browser without a window, driven over a pipe.  https://chromedevtools.github.io/devtools-protocol/"""
+"""A headless browser, controlled over a pipe.  https://chromedevtools.github.io/devtools-protocol/"""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Every FHIR answer that a test gets from an application of its process is held to R4."""
+"""Validate every FHIR response of an application in the test process."""
 
 from functools import lru_cache
 

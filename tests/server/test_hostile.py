@@ -1,4 +1,4 @@
-"""What the library is fuzzed with, sent to every place that takes a body: refused or kept, never 500."""
+"""Fuzzed input at every URL that accepts a body: refused or stored, never 500."""
 
 from random import Random
 
@@ -55,9 +55,7 @@ def works(client):
 
 
 @pytest.mark.parametrize("share", SHARES, ids=["a quarter", "all"])
-def test_texts_that_are_no_json_are_400_everywhere_and_what_is_json_is_never_500(
-    client, fixtures, share
-):
+def test_malformed_json_is_400_everywhere_and_valid_json_is_never_500(client, fixtures, share):
     for path in sorted((fixtures / "json-parsing").glob("*.json"))[share]:
         text = path.read_bytes()
         for frame in FRAMES:
@@ -69,7 +67,7 @@ def test_texts_that_are_no_json_are_400_everywhere_and_what_is_json_is_never_500
 
 
 @pytest.mark.parametrize("share", SHARES, ids=["a quarter", "all"])
-def test_values_at_the_edge_of_every_primitive_type_are_never_500(client, fixtures, share):
+def test_boundary_values_of_every_primitive_type_are_never_500(client, fixtures, share):
     frame = b'{"resourceType":"Patient","extension":[{"url":"http://x.test","value%b":%b}]}'
     for path in sorted((fixtures / "primitives").glob("*.ndjson")):
         kind = path.name.partition(".")[0].title().replace("_", "").encode()
@@ -97,11 +95,11 @@ def spoilt(client, seeds):
     works(client)
 
 
-def test_some_spoilt_resources_records_and_texts_are_never_500(client):
+def test_some_mutated_resources_records_and_texts_are_never_500(client):
     spoilt(client, range(SEEDS // 4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(20))
-def test_spoilt_resources_records_and_texts_are_never_500(client, chunk):
+def test_mutated_resources_records_and_texts_are_never_500(client, chunk):
     spoilt(client, range(chunk * SEEDS, (chunk + 1) * SEEDS))

@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: schemathesis asks whatever it allows, and what it forbids.
+"""The server conforms to its OpenAPI document, tested by schemathesis.
 
 https://schemathesis.readthedocs.io
 """
@@ -53,13 +53,13 @@ ALLOWED = (*DRAWN, "--mode", "positive", "--generation-allow-x00", "false")
 @pytest.mark.parametrize(
     "options", [COVERAGE, DRAWN, ALLOWED], ids=["coverage", "drawn", "allowed"]
 )
-def test_whatever_is_asked_is_answered_as_the_document_says(root, tmp_path, options):
+def test_responses_conform_to_the_openapi_document(root, tmp_path, options):
     assert run(root, f"{root}/openapi.json", tmp_path, *options) == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", ["200", "415"])
-def test_a_document_that_leaves_out_a_status_is_found_untrue(root, tmp_path, status):
+def test_an_undocumented_status_is_detected(root, tmp_path, status):
     told = json.loads(dumps(therapy.openapi_document(root, is_open=True)))
     del told["paths"]["/therapy/from-fhir"]["post"]["responses"][status]
     (tmp_path / "untrue.json").write_text(json.dumps(told), "utf-8")
@@ -67,7 +67,7 @@ def test_a_document_that_leaves_out_a_status_is_found_untrue(root, tmp_path, sta
     assert f"Received: {status}\n" in found
 
 
-def test_each_path_answers_the_demo_as_the_document_says():
+def test_each_operation_answers_the_demo_as_documented():
     store = Temporary(CONFIG)
     app = create_app(CONFIG, store)
     kept = app.test_client().post("/therapy/records", data=dumps(COURSE), headers=JSON).json

@@ -1,4 +1,4 @@
-"""Too long a body, too full a disk, too many at once: refused in good order, and the rest goes on."""
+"""Too long bodies, a full disk, concurrent writers: refused cleanly, other requests succeed."""
 
 import gzip
 import http.client
@@ -16,7 +16,7 @@ from fhir_b12.jsonio import dumps, loads
 from fhir_b12.server.app import create_app
 from fhir_b12.server.store.sqlite import SqliteStore
 from tests.server.durability import serve
-from tests.server.fhir.conftest import CONFIG, Client, found
+from tests.server.fhir.conftest import CONFIG, Client, ids_on_page
 from tests.server.test_serving import asked
 
 JSON = {"Content_Type": "application/fhir+json"}
@@ -63,7 +63,7 @@ def fill(write):
     raise AssertionError("it is never full")
 
 
-def test_a_full_disk_refuses_what_is_written_and_keeps_what_was_acknowledged(served):
+def test_a_full_disk_refuses_writes_and_keeps_acknowledged_ones(served):
     process, port = served
     room = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
     kept = fill(lambda number: put(port, number, 20_000))
@@ -84,7 +84,7 @@ def test_a_full_disk_refuses_what_is_written_and_keeps_what_was_acknowledged(ser
     assert {e["resource"]["id"] for e in page["entry"]} == {f"p{n}" for n in (*kept, 3000)}
 
 
-def test_a_full_database_does_the_same_where_many_write_at_once(tmp_path):
+def test_a_full_database_refuses_concurrent_writes(tmp_path):
     store = SqliteStore(replace(CONFIG, database=str(tmp_path / "try.db")))
     app = create_app(CONFIG, store)
     store._do(lambda writer: writer.execute("PRAGMA max_page_count = 150").fetchall())
@@ -104,7 +104,7 @@ def test_a_full_database_does_the_same_where_many_write_at_once(tmp_path):
         each.start()
     for each in threads:
         each.join()
-    assert (len(full), len(found(Client(app).get("Patient?_count=1000")))) == (4, len(kept))
+    assert (len(full), len(ids_on_page(Client(app).get("Patient?_count=1000")))) == (4, len(kept))
     store._do(lambda writer: writer.execute("PRAGMA max_page_count = 100000").fetchall())
     assert write(9000)[0] == 201
     store.close()
@@ -131,7 +131,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_is_413_and_takes_no_room(served, name):
+def test_a_too_long_body_is_413_and_uses_no_memory(served, name):
     process, port = served
     put(port, 1)
     before = peak(process)
@@ -171,7 +171,7 @@ def at_once(number, job):
 
 
 @pytest.mark.slow
-def test_a_thousand_who_write_one_resource_make_a_thousand_versions(served):
+def test_a_thousand_concurrent_writes_of_one_resource_create_a_thousand_versions(served):
     port = served[1]
 
     def write(index):
@@ -184,7 +184,7 @@ def test_a_thousand_who_write_one_resource_make_a_thousand_versions(served):
     assert versions == set(range(1, 1001))
 
 
-def test_of_many_who_change_one_version_one_does(served):
+def test_only_one_of_many_concurrent_updates_of_one_version_succeeds(served):
     port = served[1]
     put(port, 0)
     for version in range(1, 4):

@@ -1,4 +1,4 @@
-"""Patients found, a patient's timeline, and the page to try it all: what they show, to whom, and how safely."""
+"""Search for patients, the timeline of a patient, and the page to try the operations."""
 
 import base64
 import hashlib
@@ -79,7 +79,7 @@ def hash_of(text):
 # --- patients
 
 
-def test_patients_are_found_as_fhir_finds_them(client):
+def test_patients_are_searched_by_the_parameters_of_fhir(client):
     where = keep(client, COURSE)
     told = client.get("/therapy/patients?family=s%C3%B8ren&birthdate=1958&_total=accurate").json
     assert schema("PatientPage").is_valid(told)
@@ -91,7 +91,7 @@ def test_patients_are_found_as_fhir_finds_them(client):
     assert client.get("/therapy/patients?family=nobody").json["patients"] == []
 
 
-def test_pages_of_patients_lead_from_one_to_the_next(client):
+def test_next_links_lead_through_all_pages_of_patients(client):
     for number in "abc":
         body = {"resourceType": "Patient", "name": [{"family": f"F{number}"}]}
         post(client, "/fhir/Patient", body)
@@ -104,7 +104,7 @@ def test_pages_of_patients_lead_from_one_to_the_next(client):
     assert found == [["Fa", "Fb"], ["Fc"]]
 
 
-def test_a_patient_that_no_record_holds_is_told_and_not_hidden(client):
+def test_a_patient_that_cannot_be_mapped_is_listed_with_its_issues(client):
     changed = {"resourceType": "Patient", "modifierExtension": [{"url": "urn:x", "valueCode": "y"}]}
     post(client, "/fhir/Patient", changed)
     (row,) = client.get("/therapy/patients").json["patients"]
@@ -120,7 +120,7 @@ def test_a_patient_that_no_record_holds_is_told_and_not_hidden(client):
         ("_summary=true", 1), ("_revinclude:iterate=Observation:subject", 1), ("_page=!", 1),
     ],
 )  # fmt: skip
-def test_a_search_that_cannot_be_answered_is_a_problem(client, query, faults):
+def test_an_invalid_search_returns_problem_details(client, query, faults):
     answer = client.get(f"/therapy/patients?{query}")
     assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
     assert schema("Problem").is_valid(answer.json)
@@ -130,7 +130,7 @@ def test_a_search_that_cannot_be_answered_is_a_problem(client, query, faults):
 # --- the timeline
 
 
-def test_a_timeline_has_each_of_the_records_but_drugs_and_the_patient(client):
+def test_a_timeline_has_all_records_except_drugs_and_the_patient(client):
     told = loads(client.get(keep(client, COURSE)).data)
     assert schema("Timeline").is_valid({**told, "patient": None})
     number = sum(len(each) for each in COURSE.values() if isinstance(each, list))
@@ -146,7 +146,7 @@ def test_a_timeline_has_each_of_the_records_but_drugs_and_the_patient(client):
     }  # fmt: skip
 
 
-def test_entries_stand_in_order_of_time_with_the_precision_that_was_written(client):
+def test_events_are_sorted_by_date_and_keep_their_precision(client):
     written = [
         "2026-03-09T00:30:00+02:00", "2026-03", "2026-03-08T23:00:00Z", "2026-03-09", "2026",
         "2026-03-09T00:00:00-01:00", "1999-12-31",
@@ -162,7 +162,7 @@ def test_entries_stand_in_order_of_time_with_the_precision_that_was_written(clie
     assert told[-1]["detail"] == "onset: after the war"
 
 
-def test_what_was_not_done_is_marked_as_such(client):
+def test_an_event_that_did_not_happen_is_marked(client):
     path = keep(client, COURSE)
     told = client.get(path).json["entries"]
     (fever,) = (
@@ -173,7 +173,7 @@ def test_what_was_not_done_is_marked_as_such(client):
     assert page(client, path).text.count('class="bad">not-done<') == number
 
 
-def test_an_order_not_to_give_something_says_so(client):
+def test_an_order_not_to_perform_says_so(client):
     order = {"status": "active", "intent": "order", "drug": {"text": "Cyanocobalamin"},
              "doNotPerform": True, "patient": COURSE["labResults"][0]["patient"]}  # fmt: skip
     (told,) = client.get(keep(client, of(orders=[order]))).json["entries"]
@@ -181,7 +181,7 @@ def test_an_order_not_to_give_something_says_so(client):
 
 
 @pytest.mark.parametrize("digits", ["180.00", "0.10", "1E+3", "12345678901234567890.10"])
-def test_digits_are_shown_as_they_were_written(client, digits):
+def test_digits_are_shown_as_recorded(client, digits):
     path = keep(client, of(lab("2026-01-01", digits), lab("2026-02-01", f"<{digits}")))
     shown = page(client, path).text
     details = [each["detail"] for each in client.get(path).json["entries"]]
@@ -190,7 +190,7 @@ def test_digits_are_shown_as_they_were_written(client, digits):
     assert f"</small> &lt;{digits}</li>" in shown
 
 
-def test_results_of_one_test_in_one_unit_make_a_chart(client):
+def test_results_of_one_test_in_one_unit_are_one_chart(client):
     record = of(
         lab("2026-01-01", "180.0"), lab("2026-01", "<150"), lab("2026-03-01", "250", "pmol/L"),
         lab("2026-02-01", "7", test={"text": "Another test"}), lab("2026-04-01", "900"),
@@ -204,7 +204,7 @@ def test_results_of_one_test_in_one_unit_make_a_chart(client):
     assert re.search(r"<text[^>]*>900</text><text[^>]*>150</text>", shown)
 
 
-def test_all_that_is_hostile_is_shown_as_text(client):
+def test_markup_in_data_is_shown_as_text(client):
     record = of(lab("2026-01-01", "1", HOSTILE), lab("2026-02-01", "2", HOSTILE, test={"text": HOSTILE}),
                 lab("2026-03-01", "3", HOSTILE))  # fmt: skip
     record["patient"] = {
@@ -227,13 +227,13 @@ def test_all_that_is_hostile_is_shown_as_text(client):
         ("text/html;q=0.5, application/json", "application/json"),
     ],
 )  # fmt: skip
-def test_browsers_get_a_page_and_others_json(client, accept, kind):
+def test_browsers_get_html_and_other_clients_json(client, accept, kind):
     path = keep(client, of(lab("2026", "1")))
     answer = client.get(path, headers={} if accept is None else {"Accept": accept})
     assert (answer.status_code, answer.mimetype, answer.headers["Vary"]) == (200, kind, "Accept")
 
 
-def test_a_page_runs_and_loads_nothing_but_what_is_on_it(client):
+def test_a_page_loads_nothing_and_runs_only_its_own_script(client):
     shown = page(client, keep(client, COURSE))
     style = re.search(r"<style>(.*?)</style>", shown.text, re.DOTALL)[1]
     policy = f"default-src 'none'; style-src 'sha256-{hash_of(style)}'; {SAFE}"
@@ -251,7 +251,7 @@ def test_a_page_runs_and_loads_nothing_but_what_is_on_it(client):
 # --- who may see
 
 
-def test_patients_and_timelines_need_a_token_that_allows_them(guarded):
+def test_patients_and_timelines_require_a_token_that_allows_them(guarded):
     client = guarded.app.test_client()
 
     def asked(path, name=None):
@@ -272,7 +272,7 @@ def test_patients_and_timelines_need_a_token_that_allows_them(guarded):
 # --- the page to try it
 
 
-def test_the_page_names_all_that_can_be_asked(client):
+def test_the_page_lists_all_operations_and_parameters(client):
     shown = page(client, "/therapy").text
     forms = set(re.findall(r'data-method="(\w+)" data-path="([^"]+)"', shown))
     told = client.get("/openapi.json").json["paths"]
@@ -282,7 +282,7 @@ def test_the_page_names_all_that_can_be_asked(client):
     assert names <= set(re.findall(r'<input name="([^"]+)"', shown))
 
 
-def test_the_examples_are_taken_as_they_are(client):
+def test_the_examples_are_accepted(client):
     for path, each in openapi_document("https://fhir.clinic.test")["paths"].items():
         if "post" in each:
             content = each["post"]["requestBody"]["content"]["application/json"]
@@ -338,7 +338,7 @@ def test_a_browser_shows_the_timeline(browser, client, width):
 
 
 @pytest.mark.slow
-def test_a_record_is_asked_for_with_a_token_by_keyboard_alone(browser, guarded):
+def test_a_record_can_be_read_with_a_token_by_keyboard_only(browser, guarded):
     answer = "[...document.querySelectorAll('.status')].map((each) => each.value).join('')"
     with served(guarded.app) as root:
         browser.open(f"{root}/therapy", 400)
@@ -361,7 +361,7 @@ def test_a_record_is_asked_for_with_a_token_by_keyboard_alone(browser, guarded):
 
 
 @pytest.mark.slow
-def test_json_is_set_out_in_lines_and_loses_no_digit(browser, client):
+def test_json_is_indented_and_keeps_every_digit(browser, client):
     value = b'{"patient":{"name":[{"text":"a, b: {\\"c\\"} \\\\"}]},"labResults":[%b]}' % dumps(
         lab("2026-01-01", "12345678901234567890.10")
     )

@@ -1,4 +1,4 @@
-"""A server that listens: what is no request, too much at once, and how it stops.
+"""A listening server: malformed requests, overload, shutdown.
 
 https://www.rfc-editor.org/rfc/rfc9112
 """
@@ -98,21 +98,19 @@ SMUGGLED = b"GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n\r\n"
     ],
     ids=range(18),
 )  # fmt: skip
-def test_what_is_no_request_is_refused_with_an_outcome_and_nothing_behind_it_is_answered(
-    port, text, status
-):
+def test_a_malformed_request_gets_an_outcome_and_closes_the_connection(port, text, status):
     found, body, more = raw(port, text + SMUGGLED)
     assert (found, is_outcome(body), more) == (status, True, False)
     assert goes_on(port)
 
 
-def test_a_body_in_chunks_is_read(port):
+def test_a_chunked_body_is_read(port):
     text = f"{len(PATIENT):x}\r\n{PATIENT}\r\n0\r\n\r\n".encode()
     sent = b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + text
     assert raw(port, sent)[0] == 201
 
 
-def test_a_body_in_chunks_has_a_limit_too(port):
+def test_a_chunked_body_is_limited_too(port):
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
     sent = (
         b"POST /fhir/Patient HTTP/1.1\r\n"
@@ -124,7 +122,7 @@ def test_a_body_in_chunks_has_a_limit_too(port):
     assert goes_on(port)
 
 
-def test_uploads_that_stall_keep_nobody_waiting(port):
+def test_stalled_uploads_block_no_other_request(port):
     stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(90)]
     for each in stalled:
         each.sendall(b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Content-Length: 500\r\n\r\n{")
@@ -156,7 +154,7 @@ def is_open(connection):
     ],
     ids=["body", "chunk", "line", "nothing", "whole"],
 )  # fmt: skip
-def test_a_connection_half_closed_is_answered_or_closed(port, text, answers):
+def test_a_half_closed_connection_is_answered_or_closed(port, text, answers):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
         sender.sendall(text)
         sender.shutdown(socket.SHUT_WR)
@@ -164,7 +162,7 @@ def test_a_connection_half_closed_is_answered_or_closed(port, text, answers):
     assert goes_on(port)
 
 
-def test_a_silent_connection_is_closed(port):
+def test_an_idle_connection_is_closed(port):
     with socket.create_connection(("127.0.0.1", port), timeout=60) as sender:
         sender.sendall(b"POST /fhir/Patient HTTP/1.1\r\n")
         assert sender.recv(100) == b""
@@ -182,7 +180,7 @@ class Slow(Temporary):
         return super().apply(*given, **named)
 
 
-def test_stopping_finishes_what_was_begun_and_takes_nothing_new():
+def test_stopping_finishes_requests_in_progress_and_accepts_no_new_ones():
     server = serve.create_listening_server(create_app(CONFIG, Slow()), CONFIG)
     stop = serve.ServerLoop(server, 20)
     running = threading.Thread(target=stop.run)
@@ -216,7 +214,7 @@ print("ended", flush=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_good_order(number):
+def test_a_signal_stops_the_server_gracefully(number):
     command = [sys.executable, "-c", _PROGRAM]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -238,11 +236,11 @@ def test_a_signal_ends_it_in_good_order(number):
         ({"port": 70000}, "FHIR_B12_PORT"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(settings, said):
+def test_settings_that_exclude_each_other_are_refused(settings, said):
     with pytest.raises(ConfigError, match=said):
         serve.validate_config(replace(Config(), **settings))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
-def test_open_is_for_loopback(host):
+def test_an_open_server_may_listen_on_loopback(host):
     assert serve.validate_config(Config(open=True, host=host)).open

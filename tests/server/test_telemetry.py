@@ -1,4 +1,4 @@
-"""Log, health and metrics; and that none of them shows a patient's data."""
+"""Log, health checks and metrics, none of which contains patient data."""
 
 import io
 import re
@@ -55,7 +55,7 @@ def test_a_request_is_one_line_of_json(log):
     assert re.fullmatch("[0-9a-f]{16}", line["id"])
 
 
-def test_the_log_never_shows_what_is_the_patients(log):
+def test_the_log_never_contains_patient_data(log):
     here = client()
     named = PATIENT | {"name": [{"family": CANARY}], "identifier": [{"value": CANARY}]}
     form = {"Content_Type": "application/x-www-form-urlencoded"}
@@ -77,7 +77,7 @@ def test_the_log_never_shows_what_is_the_patients(log):
     assert CANARY.lower() not in log.getvalue().lower()
 
 
-def test_no_answer_to_what_is_wrong_repeats_it():
+def test_error_messages_never_repeat_values():
     here = client()
     answers = [
         here.post("Observation", observation(status=CANARY, effectiveDateTime=CANARY)),
@@ -91,7 +91,7 @@ def test_no_answer_to_what_is_wrong_repeats_it():
     assert [answer for answer in answers if CANARY.encode() in answer.data] == []
 
 
-def test_a_defect_is_logged_by_its_kind_and_place(log):
+def test_an_unexpected_error_is_logged_by_type_and_location(log):
     answer = client(Broken()).get("Patient/x")
     assert (answer.status_code, answer.json["issue"][0]["severity"]) == (500, "fatal")
     defect, request = lines(log)
@@ -104,13 +104,13 @@ def test_a_defect_is_logged_by_its_kind_and_place(log):
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", "a\tb", '"'])
-def test_a_request_id_that_is_none_is_replaced(given):
+def test_an_invalid_request_id_is_replaced(given):
     assert re.fullmatch(
         "[0-9a-f]{32}", client().get("metadata", X_Request_Id=given).headers["X-Request-Id"]
     )
 
 
-def test_a_request_id_comes_back():
+def test_a_valid_request_id_is_returned():
     assert client().get("metadata", X_Request_Id="a-1.b_2").headers["X-Request-Id"] == "a-1.b_2"
 
 
@@ -124,7 +124,7 @@ class Gathered(io.StringIO):
         return super().write(text)
 
 
-def test_lines_are_gathered_and_none_is_lost():
+def test_log_lines_are_written_in_groups_and_none_is_lost():
     stream = Gathered()
     taken = telemetry.JsonLog(stream, 3600)
     writers = [
@@ -142,7 +142,7 @@ def test_lines_are_gathered_and_none_is_lost():
     assert stream.writes <= 21
 
 
-def test_lines_are_written_without_another_that_pushes_them():
+def test_the_last_log_line_is_written_by_a_timer():
     stream, written = io.StringIO(), threading.Event()
     stream.flush = written.set
     telemetry.JsonLog(stream, 0.01).append({"a": 1})
@@ -150,12 +150,12 @@ def test_lines_are_written_without_another_that_pushes_them():
     assert stream.getvalue() == '{"a":1}\n'
 
 
-def test_a_log_that_nobody_reads_fails_no_request(log):
+def test_a_closed_log_stream_fails_no_request(log):
     log.close()
     assert client().get("metadata").status_code == 200
 
 
-def test_what_is_slow_is_marked_by_its_route(log):
+def test_slow_requests_are_logged_as_slow(log):
     client(slow=0).get("Patient?identifier=x")
     (line,) = lines(log)
     assert (line["event"], line["route"]) == ("slow", "/fhir/Patient")
@@ -168,7 +168,7 @@ def test_health_and_readiness():
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-def test_metrics_count_by_route_and_show_no_id():
+def test_metrics_count_by_route_without_ids():
     here = client(metrics=True)
     here.get(f"Patient/{CANARY}?{CANARY}=1")
     text = here.get("/metrics").get_data(as_text=True)
@@ -179,11 +179,11 @@ def test_metrics_count_by_route_and_show_no_id():
     assert CANARY not in text
 
 
-def test_metrics_are_off_until_asked_for():
+def test_metrics_are_off_by_default():
     assert client().get("/metrics").status_code == 404
 
 
-def test_every_answer_is_neither_sniffed_nor_stored():
+def test_responses_forbid_sniffing_and_caching():
     answer = client().get("metadata")
     assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == (
         "nosniff",

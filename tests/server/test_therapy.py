@@ -1,4 +1,4 @@
-"""Plain records by HTTP: in, out, to FHIR and back, and what is wrong with them."""
+"""Plain records over HTTP: stored, read, converted to and from FHIR, refused if invalid."""
 
 import json
 
@@ -48,7 +48,7 @@ def nameless(value):
     return value
 
 
-def test_a_record_is_kept_and_comes_back_the_same(client):
+def test_a_stored_record_is_read_back_unchanged(client):
     answer = post(client, "/therapy/records", COURSE)
     assert answer.status_code == 201
     assert schema("StoredResources").is_valid(answer.json)
@@ -65,7 +65,7 @@ def test_a_record_is_kept_and_comes_back_the_same(client):
     assert nameless(told["records"][0]) == nameless(plain.to_plain(RECORD))
 
 
-def test_provenance_says_what_came_by_mapping(client):
+def test_a_provenance_lists_the_mapped_resources(client):
     answer = post(client, "/therapy/records", COURSE)
     kept = client.get("/fhir/Provenance").json["entry"][0]["resource"]
     named = {each["reference"] for each in kept["target"]}
@@ -74,7 +74,7 @@ def test_provenance_says_what_came_by_mapping(client):
     }
 
 
-def test_sent_again_it_changes_nothing_but_what_r4_cannot_find(client):
+def test_a_record_stored_twice_creates_adverse_events_and_provenance_only(client):
     post(client, "/therapy/records", COURSE)
     answer = post(client, "/therapy/records", COURSE)
     again = {
@@ -85,7 +85,7 @@ def test_sent_again_it_changes_nothing_but_what_r4_cannot_find(client):
     assert again == {"AdverseEvent", "Provenance"}
 
 
-def test_to_fhir_and_from_fhir_keep_nothing(client):
+def test_to_fhir_and_from_fhir_store_nothing(client):
     answer = post(client, "/therapy/to-fhir", COURSE)
     assert (answer.status_code, answer.data) == (200, dumps(to_bundle(RECORD)))
     back = post(client, "/therapy/from-fhir", answer.data)
@@ -95,7 +95,7 @@ def test_to_fhir_and_from_fhir_keep_nothing(client):
     assert "entry" not in client.get("/fhir/Patient").json
 
 
-def test_what_no_record_holds_is_named(client):
+def test_the_residue_lists_what_is_in_no_record(client):
     value = {"resourceType": "Patient", "gender": "female", "photo": [{"title": "x"}]}
     told = post(client, "/therapy/from-fhir", value).json
     reading = from_bundle(value)
@@ -103,7 +103,7 @@ def test_what_no_record_holds_is_named(client):
 
 
 @pytest.mark.parametrize("place", ["/therapy/records", "/therapy/to-fhir"])
-def test_what_r4_forbids_is_told_by_where_it_stands_in_the_record(client, place):
+def test_issues_of_mapped_resources_are_located_in_the_record(client, place):
     odd = {"system": "no uri", "value": "2"}
     result = {
         "status": "final", "test": {"text": "B12"}, "note": [{"text": "a"}, {"text": " "}],
@@ -142,7 +142,7 @@ def test_what_r4_forbids_is_told_by_where_it_stands_in_the_record(client, place)
     ],
     ids=str,
 )
-def test_everything_that_is_wrong_is_told_at_once_as_a_problem(client, value, status, pointers):
+def test_all_errors_of_a_record_are_reported_at_once(client, value, status, pointers):
     answer = post(client, "/therapy/records", value)
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
     assert schema("Problem").is_valid(answer.json), answer.json
@@ -158,17 +158,17 @@ def test_everything_that_is_wrong_is_told_at_once_as_a_problem(client, value, st
         ("POST", "/therapy/patients/one", 405),
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_a_problem_too(client, method, path, status):
+def test_not_found_and_not_allowed_are_problem_details(client, method, path, status):
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
 
 
-def test_only_json_is_taken(client):
+def test_only_json_is_accepted(client):
     answer = client.post("/therapy/records", data=b"{}", headers={"Content-Type": "text/plain"})
     assert answer.status_code == 415
 
 
-def test_the_token_bounds_records_as_it_bounds_fhir():
+def test_scopes_restrict_records_as_they_restrict_fhir():
     server = Server()
     asked = {
         name: {"Authorization": f"Bearer {server.token(name)}"}
@@ -184,7 +184,7 @@ def test_the_token_bounds_records_as_it_bounds_fhir():
     server.store.close()
 
 
-def test_the_document_names_every_route_and_its_schemas_are_schemas(client):
+def test_the_document_has_every_route_and_valid_schemas(client):
     told = client.get("/openapi.json").json
     assert told["openapi"] == "3.1.0"
     rules = {

@@ -1,4 +1,4 @@
-"""What of a request is believed."""
+"""Client address, instants and ids."""
 
 import pytest
 from werkzeug.test import EnvironBuilder
@@ -22,7 +22,7 @@ from fhir_b12.server.wire.timestamps import format_instant
         (("10.0.0.1",), " , ,", "10.0.0.1"),
     ],
 )
-def test_a_forwarded_address_is_believed_from_configured_proxies_only(proxies, header, sender):
+def test_a_forwarded_address_is_trusted_from_configured_proxies_only(proxies, header, sender):
     builder = EnvironBuilder(
         headers={"X-Forwarded-For": header}, environ_base={"REMOTE_ADDR": "10.0.0.1"}
     )
@@ -38,15 +38,15 @@ def test_a_forwarded_address_is_believed_from_configured_proxies_only(proxies, h
         (253_402_300_799_999_000, "9999-12-31T23:59:59.999Z"),
     ],
 )
-def test_an_instant_is_written_to_the_millisecond(updated, text):
+def test_an_instant_has_milliseconds(updated, text):
     assert format_instant(updated) == text
 
 
 @pytest.mark.parametrize("text", ["a", "A-1.b", "1" * 64])
-def test_an_id_is_ascii(text):
+def test_valid_ids(text):
     assert is_id(text)
 
 
 @pytest.mark.parametrize("text", ["", "1" * 65, "é", "１", "a_b", "a\n", "a/b", None, 1])
-def test_nothing_else_is_an_id(text):
+def test_invalid_ids(text):
     assert not is_id(text)

@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL: to who asks they are one server."""
+"""Several processes on one PostgreSQL behave like one server."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ def at_once(count, job):
         return [each.result() for each in [pool.submit(job) for _ in range(count)]]
 
 
-def test_64_increments_with_if_match_make_64(base):
+def test_64_concurrent_increments_with_if_match_are_all_applied(base):
     place = f"{base}/Patient/n"
     requests.put(place, json=PATIENT | {"id": "n", "multipleBirthInteger": 0}, timeout=10)
 
@@ -61,14 +61,14 @@ def test_64_increments_with_if_match_make_64(base):
     assert (last["multipleBirthInteger"], last["meta"]["versionId"]) == (64, "65")
 
 
-def test_what_one_process_acknowledged_every_other_shows_at_once(base):
+def test_a_write_acknowledged_by_one_process_is_visible_to_all(base):
     for _ in range(40):
         made = requests.post(f"{base}/Patient", json=PATIENT, timeout=10)
         place = made.headers["Location"].partition("/_history")[0]
         assert requests.get(place, timeout=10).json() == made.json()
 
 
-def test_an_export_is_told_of_and_given_by_every_process(base):
+def test_every_process_reports_and_serves_an_export(base):
     requests.post(f"{base}/Patient", json=PATIENT, timeout=10)
     begun = requests.get(
         f"{base}/$export?_type=Patient", headers={"Prefer": "respond-async"}, timeout=10
@@ -95,18 +95,18 @@ def test_an_export_is_told_of_and_given_by_every_process(base):
     ],
     ids=range(4),
 )
-def test_nothing_is_smuggled_in_behind_a_request_with_odd_lengths(port, lengths):
+def test_a_request_with_ambiguous_length_smuggles_nothing(port, lengths):
     status, _, more = raw(port, b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + lengths + SMUGGLED)
     assert (400 <= status < 500, more) == (True, False)
 
 
-def test_a_body_too_long_is_413(base):
+def test_a_too_long_body_is_413(base):
     headers = {"Content-Type": "application/fhir+json"}
     answer = requests.post(f"{base}/Patient", data=b" " * 40_000_000, headers=headers, timeout=30)
     assert (answer.status_code, is_outcome(answer.content)) == (413, True)
 
 
-def test_stopping_finishes_what_was_begun(tmp_path):
+def test_stopping_finishes_requests_in_progress(tmp_path):
     process, port = serve(database(tmp_path), workers=2)
     base, answers = f"http://127.0.0.1:{port}/fhir", []
     entry = [{"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}] * 2000
@@ -121,7 +121,7 @@ def test_stopping_finishes_what_was_begun(tmp_path):
     assert (answers, process.wait(30)) == ([200], 0)
 
 
-def test_an_assertion_gives_one_token_to_many_who_send_it(tmp_path):
+def test_an_assertion_sent_concurrently_gets_one_token(tmp_path):
     place = database(tmp_path)
     store = open_store(Config(database=place))
     store.put_client(build_client("reader", "system/*.rs", JWKS, None))

@@ -7,10 +7,10 @@ import pytest
 
 from fhir_b12.server.auth.scopes import ScopeError, intersect, parse_scopes
 from tests.server.auth.conftest import RSA, TOKEN, claims, form, signed
-from tests.server.fhir.conftest import found
+from tests.server.fhir.conftest import ids_on_page
 
 
-def test_a_token_lives_five_minutes_and_tells_what_it_allows(server):
+def test_a_token_response_has_lifetime_and_scope(server):
     answer = server.ask(**form("reader"))
     told = answer.json
     assert (answer.status_code, told["token_type"], told["expires_in"], told["scope"]) == (
@@ -22,7 +22,7 @@ def test_a_token_lives_five_minutes_and_tells_what_it_allows(server):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_rsa_and_ec_keys_are_taken(server):
+def test_rsa_and_ec_keys_are_accepted(server):
     assertion = signed(claims("reader"), RSA, "RS384", kid="two")
     assert server.ask(**form("reader", assertion=assertion)).status_code == 200
 
@@ -34,12 +34,12 @@ def test_rsa_and_ec_keys_are_taken(server):
         ("exp", -60, 401), ("exp", 360, 401), ("iat", 60, 401), ("nbf", 60, 401),
     ],
 )  # fmt: skip
-def test_the_clock_of_a_client_may_be_half_a_minute_off(server, claim, seconds, status):
+def test_the_clock_of_a_client_may_differ_by_half_a_minute(server, claim, seconds, status):
     assertion = signed(claims("reader", **{claim: int(time.time()) + seconds}))
     assert server.ask(**form("reader", assertion=assertion)).status_code == status
 
 
-def test_the_audience_may_be_a_list_of_one(server):
+def test_the_audience_may_be_a_list_with_one_element(server):
     assertion = signed(claims("reader", aud=[TOKEN]))
     assert server.ask(**form("reader", assertion=assertion)).status_code == 200
 
@@ -57,39 +57,39 @@ def test_the_audience_may_be_a_list_of_one(server):
         ("of-one", "patient/Observation.rs", "patient/Observation.rs"),
     ],
 )  # fmt: skip
-def test_a_scope_is_narrowed_to_what_is_registered(server, name, asked, given):
+def test_a_requested_scope_is_reduced_to_the_registered_one(server, name, asked, given):
     assert server.ask(**form(name, scope=asked)).json["scope"] == given
 
 
-def test_reading_and_searching(server):
+def test_a_reader_can_read_and_search(server):
     asked = server.as_("reader")
     assert asked("GET", "Patient/one").status_code == 200
-    assert sorted(found(asked("GET", "Observation"))) == ["lab1", "lab2", "vital1"]
+    assert sorted(ids_on_page(asked("GET", "Observation"))) == ["lab1", "lab2", "vital1"]
     assert asked("GET", "Patient/one/$everything").status_code == 200
     assert (
         asked("POST", "Observation/$validate", {"resourceType": "Observation"}).status_code == 200
     )
 
 
-def test_a_restriction_bounds_what_is_found_and_written(fresh):
+def test_a_scope_restriction_applies_to_searches_and_writes(fresh):
     asked = fresh.as_("labs")
-    assert sorted(found(asked("GET", "Observation"))) == ["lab1", "lab2"]
+    assert sorted(ids_on_page(asked("GET", "Observation"))) == ["lab1", "lab2"]
     assert asked("GET", "Observation?_total=accurate").json["total"] == 2
     own = {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
            "category": [{"coding": [{"code": "laboratory"}]}]}  # fmt: skip
     assert asked("POST", "Observation", own).status_code == 201
 
 
-def test_a_client_of_one_patient_sees_that_patient(fresh):
+def test_a_client_of_one_patient_sees_only_that_patient(fresh):
     asked = fresh.as_("of-one")
-    assert found(asked("GET", "Patient")) == ["one"]
-    assert sorted(found(asked("GET", "Observation"))) == ["lab1", "vital1"]
+    assert ids_on_page(asked("GET", "Patient")) == ["one"]
+    assert sorted(ids_on_page(asked("GET", "Observation"))) == ["lab1", "vital1"]
     own = {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
            "subject": {"reference": "Patient/one"}}  # fmt: skip
     assert asked("POST", "Observation", own).status_code == 201
 
 
-def test_it_says_truthfully_what_it_can(server):
+def test_the_smart_configuration_and_the_statement_are_correct(server):
     for path in ("/.well-known/smart-configuration", "/fhir/.well-known/smart-configuration"):
         told = server.client("GET", path).json
         assert told["token_endpoint"] == TOKEN
@@ -98,7 +98,7 @@ def test_it_says_truthfully_what_it_can(server):
     assert statement["rest"][0]["security"]["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
 
 
-def test_an_export_belongs_to_who_began_it(fresh):
+def test_an_export_belongs_to_the_client_that_started_it(fresh):
     mine, other = fresh.as_("all"), fresh.as_("reader")
     place = mine("GET", "$export", Prefer="respond-async").headers["Content-Location"]
     assert mine("GET", place).status_code in {200, 202}
@@ -114,12 +114,12 @@ def test_an_export_belongs_to_who_began_it(fresh):
      "system/Observation.rs?_has:Observation:subject:code=a", "system/Observation.r s",
      " ".join(["system/*.rs"] * 51)],
 )  # fmt: skip
-def test_what_is_no_scope_is_told(text):
+def test_an_invalid_scope_is_refused(text):
     with pytest.raises(ScopeError):
         parse_scopes(text)
 
 
-def test_narrowing_never_adds():
+def test_an_intersection_of_scopes_never_allows_more():
     every = parse_scopes(
         "system/*.cruds system/Observation.rs?category=a patient/Patient.r system/Patient.cu"
     )
@@ -131,7 +131,7 @@ def test_narrowing_never_adds():
                 assert made.level == one.level == other.level
 
 
-def test_no_secret_and_no_patient_is_in_the_log(fresh, capsys):
+def test_the_log_has_no_tokens_and_no_patient_data(fresh, capsys):
     token = fresh.token("reader")
     fresh.client("GET", "Patient?name=Zebedee", Authorization=f"Bearer {token}")
     fresh.client("GET", f"Patient/one?access_token={token}")

@@ -1,4 +1,4 @@
-"""Keys that are fetched: from a real https server, and from nowhere they should not be."""
+"""Keys fetched from a URL: from a real https server, and from no other place."""
 
 import datetime as dt
 import ipaddress
@@ -96,7 +96,7 @@ def clock():
     return Clock()
 
 
-def test_a_client_whose_keys_are_elsewhere_gets_a_token(site):
+def test_a_client_with_a_jwks_url_gets_a_token(site):
     config = Config(public_url=ROOT, jwks_hosts=(site.netloc,))
     store = Temporary(config)
     store.put_client(build_client("far", "system/*.rs", site.url, None))
@@ -111,7 +111,7 @@ def test_a_client_whose_keys_are_elsewhere_gets_a_token(site):
     store.close()
 
 
-def test_a_new_key_is_found_but_nobody_makes_the_server_ask_more_than_once_a_minute(site, clock):
+def test_an_unknown_key_is_fetched_at_most_once_a_minute(site, clock):
     found = jwks.JwksCache((site.netloc,), clock)
     assert [each["kid"] for each in found.keys(site.url, "one")] == ["one", "two"]
     site.told = (200, {}, json.dumps({"keys": [OTHER.as_dict(private=False)]}).encode())
@@ -123,7 +123,7 @@ def test_a_new_key_is_found_but_nobody_makes_the_server_ask_more_than_once_a_min
     assert (found.keys(site.url, "one"), len(site.asked)) == (found.keys(site.url, "other"), 2)
 
 
-def test_keys_are_believed_for_ten_minutes_also_where_the_address_fails(site, clock):
+def test_keys_are_cached_for_ten_minutes_even_if_the_url_fails(site, clock):
     found = jwks.JwksCache((site.netloc,), clock)
     assert found.keys(site.url, "one")
     site.told = (503, {}, b"")
@@ -134,7 +134,7 @@ def test_keys_are_believed_for_ten_minutes_also_where_the_address_fails(site, cl
     assert [found.keys(site.url, "one"), len(site.asked)] == [[], 3]
 
 
-def test_of_many_who_want_the_keys_one_asks(site):
+def test_concurrent_requests_fetch_the_keys_once(site):
     found = jwks.JwksCache((site.netloc,))
     threads = [threading.Thread(target=found.keys, args=(site.url, "one")) for _ in range(16)]
     for each in threads:
@@ -159,19 +159,19 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_no_key_is_taken_from(site, name):
+def test_no_keys_are_accepted_from(site, name):
     site.told = ANSWERS[name]
     assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
     assert site.asked == ["/jwks.json"]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_believed(site, monkeypatch):
+def test_an_untrusted_certificate_is_refused(site, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
     assert site.asked == []
 
 
-def test_an_address_within_this_network_is_not_asked(site, monkeypatch):
+def test_a_private_address_is_not_fetched(site, monkeypatch):
     monkeypatch.undo()
     assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
     assert site.asked == []
@@ -181,7 +181,7 @@ def test_an_address_within_this_network_is_not_asked(site, monkeypatch):
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
     "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "224.0.0.1",
 ])  # fmt: skip
-def test_addresses_that_are_not_of_the_internet(address):
+def test_addresses_that_are_not_public(address):
     assert not jwks.is_public(address)
 
 
@@ -190,7 +190,12 @@ def test_addresses_that_are_not_of_the_internet(address):
     "https://ehr.test@other.test/", "https://user@ehr.test/", "https://ehr.test/#a", "https:ehr.test", "https://",
     "file:///etc/passwd", "//ehr.test/",
 ])  # fmt: skip
-def test_addresses_that_the_site_does_not_trust(url):
+def test_urls_that_are_not_allowed(url):
     jwks.validate_jwks_url("https://ehr.test/jwks", ("ehr.test",))
     with pytest.raises(ConfigError):
         jwks.validate_jwks_url(url, ("ehr.test",))
+
+
+def test_a_user_in_the_url_is_refused_even_if_the_host_is_listed_with_it():
+    with pytest.raises(ConfigError, match="without user"):
+        jwks.validate_jwks_url("https://user@ehr.test/", ("user@ehr.test",))

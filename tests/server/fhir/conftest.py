@@ -1,4 +1,4 @@
-"""A server on a database of its own."""
+"""A server with its own database, and a client that checks its responses."""
 
 import json
 from dataclasses import replace
@@ -24,7 +24,7 @@ def observation(**more):
 
 
 class Client:
-    """Sends requests below the base; what comes back is FHIR, or a problem beside it."""
+    """Sends requests below the FHIR base; checks that errors are OperationOutcomes."""
 
     def __init__(self, served):
         self._client = served.test_client()
@@ -51,14 +51,14 @@ class Client:
         return self("PUT", path, body, **headers)
 
     def create(self, resource):
-        """The id of a resource that is now there."""
+        """Create a resource; return its id."""
         answer = self.post(resource["resourceType"], resource)
         assert answer.status_code == 201, answer.data
         return answer.json["id"]
 
 
 def check(answer):
-    """An error is an OperationOutcome; that it is valid is seen to for every test."""
+    """Check that an error is an OperationOutcome, or problem details."""
     if answer.mimetype == "application/problem+json":
         assert answer.status_code >= 400
         return
@@ -69,8 +69,8 @@ def check(answer):
         assert answer.json["resourceType"] == "OperationOutcome"
 
 
-def found(answer):
-    """The ids on a page, in their order."""
+def ids_on_page(answer):
+    """Return the ids on a page, in their order."""
     assert answer.status_code == 200, answer.data
     return [entry["resource"]["id"] for entry in answer.json.get("entry", [])]
 
@@ -79,8 +79,8 @@ def links(answer):
     return {link["relation"]: link["url"] for link in answer.json["link"]}
 
 
-def told(answer):
-    """Status, and the codes of the issues."""
+def status_and_codes(answer):
+    """Return the status and the codes of the issues."""
     return answer.status_code, [issue["code"] for issue in answer.json["issue"]]
 
 
@@ -89,7 +89,7 @@ CONFIG = Config(open=True, public_url="https://fhir.clinic.test", audit=False)
 
 @pytest.fixture
 def serving(tmp_path):
-    """Makes a client of a server with settings of its own."""
+    """Return a function that starts a server with its own settings and returns a client."""
     stores = []
     ticks = count(1_767_225_600_000_000, 1_000_000)  # 2026, a second a write
 

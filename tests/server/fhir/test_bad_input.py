@@ -1,4 +1,4 @@
-"""Input that is wrong, hostile or too much: the right status, and the next request works."""
+"""Invalid, hostile or oversized input: the right status, and the next request succeeds."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fhir_b12.server.resource_types import READ_ONLY, SHIPPED
-from tests.server.fhir.conftest import PATIENT, found, observation, told
+from tests.server.fhir.conftest import PATIENT, ids_on_page, observation, status_and_codes
 
 JSON = "application/fhir+json"
 
@@ -46,7 +46,7 @@ def _goes_on(client):
     ],
     ids=range(23),
 )  # fmt: skip
-def test_a_body_that_cannot_be_read_is_400_and_one_that_is_invalid_422(client, text, status):
+def test_malformed_json_is_400_and_an_invalid_resource_422(client, text, status):
     assert client.post("Patient", text).status_code == status
 
 
@@ -57,30 +57,33 @@ def test_a_body_that_cannot_be_read_is_400_and_one_that_is_invalid_422(client, t
 )  # fmt: skip
 def test_a_missing_or_wrong_media_type_or_charset_is_415(client, media):
     answer = client.post("Patient", json.dumps(PATIENT), Content_Type=media)
-    assert told(answer) == (415, ["not-supported"])
+    assert status_and_codes(answer) == (415, ["not-supported"])
 
 
 def test_a_patch_of_another_media_type_is_415(client):
     name = client.create(PATIENT)
     for media in (JSON, "application/merge-patch+json", ""):
-        assert told(client("PATCH", f"Patient/{name}", "[]", Content_Type=media)) == (
+        assert status_and_codes(client("PATCH", f"Patient/{name}", "[]", Content_Type=media)) == (
             415,
             ["not-supported"],
         )
 
 
 def test_a_search_in_a_body_of_another_media_type_is_415(client):
-    assert told(client.post("Patient/_search", "{}", Content_Type=JSON)) == (415, ["not-supported"])
+    assert status_and_codes(client.post("Patient/_search", "{}", Content_Type=JSON)) == (
+        415,
+        ["not-supported"],
+    )
 
 
 def test_a_body_that_is_too_long_is_413(serving):
     client = serving(max_body=1000)
     long = PATIENT | {"language": "x" * 1000}
-    assert told(client.post("Patient", long)) == (413, ["too-long"])
+    assert status_and_codes(client.post("Patient", long)) == (413, ["too-long"])
     assert client.post("Patient", PATIENT).status_code == 201
 
 
-def test_a_packed_body_is_unpacked(client):
+def test_a_gzip_body_is_unpacked(client):
     packed = gzip.compress(json.dumps(PATIENT).encode())
     assert client.post("Patient", packed, Content_Encoding="gzip").status_code == 201
 
@@ -97,8 +100,8 @@ def test_a_packed_body_is_unpacked(client):
     ],
     ids=["bomb", "cut short", "two", "none", "unknown", "twice"],
 )
-def test_a_hostile_packing_is_refused(client, packed, encoding, told_as):
-    assert told(client.post("Patient", packed, Content_Encoding=encoding)) == told_as
+def test_a_hostile_gzip_body_is_refused(client, packed, encoding, told_as):
+    assert status_and_codes(client.post("Patient", packed, Content_Encoding=encoding)) == told_as
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,7 @@ def test_a_hostile_packing_is_refused(client, packed, encoding, told_as):
     ],
     ids=["long", "many", "NUL", "no UTF-8", "surrogate", "huge", "negative", "NUL name"],
 )
-def test_a_query_that_floods_or_is_no_text_is_refused(client, query, status):
+def test_an_oversized_or_malformed_query_is_refused(client, query, status):
     answer = client.get(f"Patient?{query}")
     assert answer.status_code == status or (
         query.startswith("_count=9") and answer.status_code == 200
@@ -126,7 +129,7 @@ def test_a_query_that_floods_or_is_no_text_is_refused(client, query, status):
     "family=%25", "family=_", "family='; DROP TABLE resource;--", "family=(a%2B)%2B%24", "family=%5C",
     "identifier=%7C", "family=" + "%F0%9F%92%A9" * 50, "name:exact=%27%22",
 ])  # fmt: skip
-def test_metacharacters_are_letters_as_others(client, query):
+def test_metacharacters_have_no_special_meaning(client, query):
     assert client.get(f"Patient?{query}").status_code in {200, 400}
 
 
@@ -134,7 +137,7 @@ def test_metacharacters_are_letters_as_others(client, query):
     "a%00b", "%C3%A9", "%EF%BC%91", "a%2F..%2Fb", "a%20b", "%E2%80%AEx", "x" * 65, "a_b", "%FF", "1%0A",
     "..%2f..%2fetc", "a%E2%80%8B", "%D9%A1",
 ])  # fmt: skip
-def test_an_id_with_tricks_is_nobodys(client, name):
+def test_a_hostile_id_is_404(client, name):
     assert client.get(f"Patient/{name}").status_code == 404
     assert client.get(f"Patient/{name}/_history").status_code == 404
     assert client("DELETE", f"Patient/{name}").status_code == 404
@@ -142,9 +145,9 @@ def test_an_id_with_tricks_is_nobodys(client, name):
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.0", "%D9%A1", "9" * 40, "1%00"])
-def test_a_version_that_is_none_is_404(client, number):
+def test_an_invalid_version_id_is_404(client, number):
     name = client.create(PATIENT)
-    assert told(client.get(f"Patient/{name}/_history/{number}")) == (404, ["not-found"])
+    assert status_and_codes(client.get(f"Patient/{name}/_history/{number}")) == (404, ["not-found"])
 
 
 @pytest.mark.parametrize("path", [
@@ -153,7 +156,7 @@ def test_a_version_that_is_none_is_404(client, number):
     "/fhir/Bundle/1", "/..%2f", "/fhir/$nothing", "/fhir/Patient/$nothing/x/y",
 ])  # fmt: skip
 def test_an_unknown_path_is_404(client, path):
-    assert told(client.get(path)) == (404, ["not-found"])
+    assert status_and_codes(client.get(path)) == (404, ["not-found"])
 
 
 @pytest.mark.parametrize(
@@ -168,16 +171,19 @@ def test_an_unknown_path_is_404(client, path):
         ("TRACE", "Patient", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
     ],
 )
-def test_an_unknown_method_is_405_and_says_which_are_known(client, method, path, allowed):
+def test_an_unsupported_method_is_405_with_allow(client, method, path, allowed):
     answer = client(method, path)
     if (method, path) == ("GET", "Patient/_search"):
         assert answer.status_code == 404
         return
-    assert (told(answer), answer.headers["Allow"]) == ((405, ["not-supported"]), allowed)
+    assert (status_and_codes(answer), answer.headers["Allow"]) == (
+        (405, ["not-supported"]),
+        allowed,
+    )
 
 
 @pytest.mark.parametrize("kind", [*READ_ONLY, *SHIPPED])
-def test_types_that_are_only_read_are_405_to_write(client, kind):
+def test_writes_of_read_only_types_are_405(client, kind):
     for method, path in (
         ("POST", kind),
         ("PUT", f"{kind}/a"),
@@ -185,20 +191,20 @@ def test_types_that_are_only_read_are_405_to_write(client, kind):
         ("PATCH", f"{kind}/a"),
     ):
         answer = client(method, path, {"resourceType": kind, "id": "a"})
-        assert (told(answer), answer.headers["Allow"]) == (
+        assert (status_and_codes(answer), answer.headers["Allow"]) == (
             (405, ["not-supported"]),
             "GET, HEAD, OPTIONS",
         )
 
 
-def test_if_match_that_names_no_version_is_412(client):
+def test_an_if_match_that_is_no_etag_of_a_version_is_412(client):
     name = client.create(PATIENT)
     for spelling in ("x", 'W/"x"', '"', 'W/"1", W/"2"', "é"):
         answer = client.put(f"Patient/{name}", PATIENT | {"id": name}, If_Match=spelling)
-        assert told(answer) == (412, ["conflict"])
+        assert status_and_codes(answer) == (412, ["conflict"])
 
 
-def test_odd_headers_do_no_harm(client):
+def test_malformed_headers_do_no_harm(client):
     name = client.create(PATIENT)
     for header in (
         "Accept",
@@ -212,7 +218,7 @@ def test_odd_headers_do_no_harm(client):
             assert client.get(f"Patient/{name}", **{header: value}).status_code in {200, 304, 406}
 
 
-def test_what_is_invalid_is_told_at_once_and_without_a_value(client):
+def test_all_errors_are_reported_at_once_without_values(client):
     answer = client.post(
         "Observation", observation(status="secret-1", effectiveDateTime="secret-2", odd="secret-3")
     )
@@ -241,21 +247,23 @@ def given(client, resources):
 ROUND = "_include:iterate=Observation:has-member&_revinclude:iterate=Observation:has-member"
 
 
-def test_links_in_a_circle_and_between_all_are_followed_once_each(client):
+def test_circular_references_are_followed_once(client):
     given(client, [member(number, range(60)) for number in range(60)])
-    assert len(found(client.get(f"Observation?_id=o7&{ROUND}"))) == 60
-    assert found(client.get("Observation?_id=o7&_has:Observation:has-member:_id=o7")) == ["o7"]
+    assert len(ids_on_page(client.get(f"Observation?_id=o7&{ROUND}"))) == 60
+    assert ids_on_page(client.get("Observation?_id=o7&_has:Observation:has-member:_id=o7")) == [
+        "o7"
+    ]
     chain = "has-member.has-member.has-member.status=final"
-    assert len(found(client.get(f"Observation?{chain}&_count=100"))) == 60
+    assert len(ids_on_page(client.get(f"Observation?{chain}&_count=100"))) == 60
     backwards = "_has:Observation:has-member:" * 3
-    assert len(found(client.get(f"Observation?{backwards}status=final&_count=100"))) == 60
+    assert len(ids_on_page(client.get(f"Observation?{backwards}status=final&_count=100"))) == 60
     for deeper in (f"has-member.{chain}", f"_has:Observation:has-member:{backwards}status=final"):
-        assert told(client.get(f"Observation?{deeper}"))[0] == 400
+        assert status_and_codes(client.get(f"Observation?{deeper}"))[0] == 400
 
 
-def test_no_more_than_a_thousand_are_shown_beside(client):
+def test_at_most_a_thousand_resources_are_included(client):
     given(client, [member(0, ()), *(member(number, [0]) for number in range(1, 1101))])
-    assert len(found(client.get(f"Observation?_id=o0&{ROUND}"))) == 1001
+    assert len(ids_on_page(client.get(f"Observation?_id=o0&{ROUND}"))) == 1001
 
 
 @pytest.mark.parametrize(

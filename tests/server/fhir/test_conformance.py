@@ -1,4 +1,4 @@
-"""What the server says of itself is so.  https://hl7.org/fhir/R4/capabilitystatement.html"""
+"""The CapabilityStatement is correct.  https://hl7.org/fhir/R4/capabilitystatement.html"""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_the_capability_statement_is_valid(client):
     assert [str(issue) for issue in report if issue.severity != "information"] == []
 
 
-def test_every_type_served_is_told_with_what_can_be_done(statement):
+def test_every_type_is_listed_with_its_interactions(statement):
     rows = by_type(statement)
     assert set(rows) == {*TYPES, *READ_ONLY, *SHIPPED}
     written = {"create", "update", "patch", "delete"}
@@ -32,7 +32,7 @@ def test_every_type_served_is_told_with_what_can_be_done(statement):
     assert {kind for kind, row in rows.items() if codes(row) & written} == set(TYPES)
 
 
-def test_what_is_told_of_a_type_is_answered_and_what_is_not_is_405(client, statement):
+def test_listed_interactions_are_answered_and_others_are_405(client, statement):
     asked = {"create": ("POST", ""), "update": ("PUT", "/x"), "patch": ("PATCH", "/x"), "delete": ("DELETE", "/x"),
              "read": ("GET", "/x"), "vread": ("GET", "/x/_history/1"), "search-type": ("GET", ""),
              "history-instance": ("GET", "/x/_history"), "history-type": ("GET", "/_history")}  # fmt: skip
@@ -45,16 +45,16 @@ def test_what_is_told_of_a_type_is_answered_and_what_is_not_is_405(client, state
             assert answered is (code in codes(row)), (kind, code, status)
 
 
-def test_the_whole_can_batch_and_transaction(statement):
+def test_batch_and_transaction_are_listed(statement):
     assert statement["rest"][0]["interaction"] == [{"code": "transaction"}, {"code": "batch"}]
 
 
-def test_it_names_the_public_url_and_the_version(statement):
+def test_the_statement_has_the_public_url_and_the_version(statement):
     assert statement["implementation"]["url"] == "https://fhir.clinic.test/fhir"
     assert (statement["fhirVersion"], statement["kind"]) == ("4.0.1", "instance")
 
 
-def test_every_search_parameter_that_is_told_is_known_in_a_search(client, statement):
+def test_every_listed_search_parameter_is_supported(client, statement):
     for kind in ("Observation", "Patient", "MedicationAdministration"):
         for row in by_type(statement)[kind]["searchParam"]:
             answer = client.get(f"{kind}?{row['name']}=1", Prefer="handling=strict")

@@ -6,7 +6,7 @@ import pytest
 
 from fhir_b12.jsonio import loads
 from fhir_b12.server.fhir import export_job
-from tests.server.fhir.conftest import BASE, observation, told
+from tests.server.fhir.conftest import BASE, observation, status_and_codes
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -59,7 +59,7 @@ def exported(client, path):
     return found
 
 
-def test_everything_is_exported_as_it_is_kept(client):
+def test_all_resources_are_exported_as_stored(client):
     assert exported(client, "$export") == {
         "Patient": ["one", "two"], "Observation": ["one-0", "one-1", "two-0", "two-1"],
         "Organization": ["o"], "Group": ["g"],
@@ -85,7 +85,7 @@ def test_everything_is_exported_as_it_is_kept(client):
         ("$export?_type=Device", {}),
     ],
 )  # fmt: skip
-def test_a_part_is_exported(client, path, expected):
+def test_an_export_can_be_restricted(client, path, expected):
     assert exported(client, path) == expected
 
 
@@ -104,18 +104,18 @@ def test_a_part_is_exported(client, path, expected):
         ("$export-file/none/Patient.ndjson", {}, (404, ["not-found"])),
     ],
 )
-def test_what_cannot_be_exported_is_told(client, path, headers, expected):
-    assert told(client.get(path, **headers)) == expected
+def test_an_invalid_export_request_is_refused(client, path, headers, expected):
+    assert status_and_codes(client.get(path, **headers)) == expected
 
 
-def test_only_the_files_of_the_manifest_are_given(client):
+def test_only_files_of_the_manifest_can_be_downloaded(client):
     manifest = finished(client, client.get("$export?_type=Patient", **ASYNC)).json
     place = manifest["output"][0]["url"].rpartition("/")[0]
     for name in ("Observation.ndjson", "../../secret", "..%2F..%2Fsecret", "%00"):
         assert client.get(f"{place}/{name}").status_code == 404
 
 
-def test_what_was_taken_back_is_gone(client, tmp_path):
+def test_a_cancelled_export_is_deleted(client, tmp_path):
     answer = client.get("$export", **ASYNC)
     finished(client, answer)
     place = answer.headers["Content-Location"]
@@ -124,7 +124,7 @@ def test_what_was_taken_back_is_gone(client, tmp_path):
     assert [*(tmp_path / "files").iterdir()] == []
 
 
-def test_what_is_too_old_is_forgotten(serving, tmp_path):
+def test_an_expired_export_is_deleted(serving, tmp_path):
     client = serving(export_folder=str(tmp_path / "files"), export_seconds=0)
     client.put("Patient/one", {"resourceType": "Patient", "id": "one"})
     answer = client.get("$export", **ASYNC)
@@ -132,7 +132,7 @@ def test_what_is_too_old_is_forgotten(serving, tmp_path):
     assert client.get(answer.headers["Content-Location"]).status_code == 404
 
 
-def test_a_job_that_fails_says_so_and_no_more(client, monkeypatch):
+def test_a_failed_export_reports_no_details(client, monkeypatch):
     def broken(*_):
         raise RuntimeError("Zebedee")
 
@@ -143,6 +143,6 @@ def test_a_job_that_fails_says_so_and_no_more(client, monkeypatch):
         if answer.status_code != 202:
             break
         time.sleep(0.02)
-    assert told(answer) == (500, ["exception"])
+    assert status_and_codes(answer) == (500, ["exception"])
     assert "the export failed" in answer.text
     assert "Zebedee" not in answer.text

@@ -1,4 +1,4 @@
-"""Whatever is sent, nothing is 500, every answer is valid, and the next request works."""
+"""Fuzzed requests: never 500, every response is valid, and the next request succeeds."""
 
 import json
 

@@ -1,6 +1,6 @@
 """History of a resource and of a type.  https://hl7.org/fhir/R4/http.html#history"""
 
-from tests.server.fhir.conftest import BASE, PATIENT, links, told
+from tests.server.fhir.conftest import BASE, PATIENT, links, status_and_codes
 
 
 def lived(client):
@@ -17,7 +17,7 @@ def rows(answer):
     ]
 
 
-def test_a_history_tells_the_newest_first_and_the_deletion_without_a_body(client):
+def test_a_history_is_newest_first_and_a_deletion_has_no_resource(client):
     answer = client.get(f"Patient/{lived(client)}/_history")
     assert answer.json["type"] == "history"
     assert rows(answer) == [
@@ -27,7 +27,7 @@ def test_a_history_tells_the_newest_first_and_the_deletion_without_a_body(client
     ]
 
 
-def test_a_history_is_paged_and_bounded_by_since(client):
+def test_a_history_has_pages_and_can_be_restricted_by_since(client):
     name = lived(client)
     answer = client.get(f"Patient/{name}/_history?_count=2")
     following = client.get(links(answer)["next"])
@@ -47,17 +47,17 @@ def test_a_type_has_a_history_of_all_its_resources(client):
     assert rows(client.get("Observation/_history")) == []
 
 
-def test_what_never_was_has_no_history(client):
-    assert told(client.get("Patient/nobody/_history")) == (404, ["not-found"])
+def test_an_unknown_resource_has_no_history(client):
+    assert status_and_codes(client.get("Patient/nobody/_history")) == (404, ["not-found"])
 
 
-def test_a_malformed_moment_or_count_is_400(client):
+def test_a_malformed_time_or_count_is_400(client):
     name = lived(client)
     for query in ("_since=yesterday", "_count=-1", "_count=x", "_at=2026-13-01"):
-        assert told(client.get(f"Patient/{name}/_history?{query}")) == (400, ["value"])
+        assert status_and_codes(client.get(f"Patient/{name}/_history?{query}")) == (400, ["value"])
 
 
-def test_a_plus_that_came_as_a_space_is_still_an_offset(client):
+def test_an_unencoded_plus_is_still_an_offset(client):
     name = lived(client)
     answer = client.get(f"Patient/{name}/_history?_since=2025-01-01T00:00:00+01:00")
     assert len(rows(answer)) == 3

@@ -4,7 +4,7 @@ import pytest
 
 from fhir_b12.jsonio import loads
 from fhir_b12.validation import Validator
-from tests.server.fhir.conftest import PATIENT, found, observation, told
+from tests.server.fhir.conftest import PATIENT, ids_on_page, observation, status_and_codes
 
 LAB = "https://fhir-b12.org/StructureDefinition/b12-lab-result"
 SCT = "http://snomed.info/sct"
@@ -40,12 +40,12 @@ def outputs(answer):
 # --- $validate
 
 
-def test_a_valid_resource_is_leadingto_be_valid_and_is_not_kept(client):
+def test_a_valid_resource_has_no_issues_and_is_not_stored(client):
     assert severities(client.post("Patient/$validate", PATIENT)) == [("information", "")]
-    assert found(client.get("Patient")) == []
+    assert ids_on_page(client.get("Patient")) == []
 
 
-def test_all_that_is_wrong_is_leadingwith_its_place(client):
+def test_all_errors_are_reported_with_their_location(client):
     text = '{"resourceType": "Observation",\n "status": "done",\n "code": {}, "colour": 1}'
     answer = client.post("Observation/$validate", text)
     told = {
@@ -57,12 +57,12 @@ def test_all_that_is_wrong_is_leadingwith_its_place(client):
     assert set(told) == {"Observation.status", "Observation.code", "Observation"}
 
 
-def test_what_is_no_json_is_leadingas_any_fault_is(client):
+def test_malformed_json_is_reported_like_any_error(client):
     answer = client.post("Observation/$validate", '{"resourceType": "Observation", "status": 1e}')
     assert severities(answer)[0][0] == "fatal"
 
 
-def test_a_profile_is_asked_for_in_the_url_or_in_parameters(client):
+def test_a_profile_is_named_in_the_url_or_in_parameters(client):
     bare = observation()
     in_url = client.post(f"Observation/$validate?profile={LAB}", bare)
     in_body = client.post("Observation/$validate", parameters(resource=bare, profile=LAB))
@@ -86,11 +86,11 @@ def test_a_profile_is_asked_for_in_the_url_or_in_parameters(client):
         ("Observation/none/$validate?mode=delete", observation(), 404, "not-found"),
     ],
 )
-def test_what_cannot_be_validated_is_refused(client, path, body, status, code):
-    assert told(client.post(path, body)) == (status, [code])
+def test_an_invalid_validate_request_is_refused(client, path, body, status, code):
+    assert status_and_codes(client.post(path, body)) == (status, [code])
 
 
-def test_the_mode_decides_what_the_id_must_be(client):
+def test_the_mode_decides_whether_an_id_is_required(client):
     named = PATIENT | {"id": "a"}
     assert severities(client.post("Patient/$validate?mode=create", named)) == [
         ("warning", "Patient.id")
@@ -102,7 +102,7 @@ def test_the_mode_decides_what_the_id_must_be(client):
     assert severities(client.post("Patient/a/$validate", named)) == [("information", "")]
 
 
-def test_what_is_kept_is_validated_where_it_lies(serving):
+def test_a_stored_resource_is_validated(serving):
     client = serving(validation="off")
     name = client.create(observation(status="done"))
     assert severities(client.get(f"Observation/{name}/$validate"))[0][0] == "error"
@@ -111,7 +111,7 @@ def test_what_is_kept_is_validated_where_it_lies(serving):
     assert client.get(f"Observation/{name}/$validate").status_code == 410
 
 
-def test_types_that_are_not_kept_are_validated_too(client):
+def test_types_that_are_not_stored_are_validated_too(client):
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
@@ -170,8 +170,8 @@ def test_value_sets_of_r4_are_expanded(client):
         (f"ValueSet/sites/$expand?url={ROUTES}", (400, ["invalid"])),
     ],
 )  # fmt: skip
-def test_what_cannot_be_expanded_is_told(client, path, expected):
-    assert told(client.get(path)) == expected
+def test_an_expansion_that_needs_another_server_is_refused(client, path, expected):
+    assert status_and_codes(client.get(path)) == expected
 
 
 # --- $validate-code
@@ -191,11 +191,11 @@ def test_what_cannot_be_expanded_is_told(client, path, expected):
         (f"CodeSystem/$validate-code?url={UCUM}&code=//", False),
     ],
 )
-def test_a_code_is_in_or_out(client, query, result):
+def test_a_code_is_in_a_value_set_or_not(client, query, result):
     assert outputs(client.get(query))["result"] == [result]
 
 
-def test_a_concept_is_in_where_one_of_its_codings_is(client):
+def test_a_concept_is_valid_if_one_of_its_codings_is(client):
     concept = {"coding": [{"system": SCT, "code": "1"}, {"system": SCT, "code": "47625008"}]}
     body = {
         "resourceType": "Parameters",
@@ -217,8 +217,8 @@ def test_a_concept_is_in_where_one_of_its_codings_is(client):
         ("ValueSet/$validate-code?url=http://x.test/none&code=a", (404, ["not-found"])),
     ],
 )
-def test_what_cannot_be_leadingof_a_code_is_no_false(client, query, expected):
-    assert told(client.get(query)) == expected
+def test_an_undecidable_code_is_422_and_not_false(client, query, expected):
+    assert status_and_codes(client.get(query)) == expected
 
 
 # --- $translate
@@ -254,7 +254,7 @@ def test_a_code_is_translated(client, query, expected):
     assert outputs(answer)["result"] == [bool(expected)]
 
 
-def test_a_wider_code_leads_back_to_narrower_keys(client):
+def test_a_wider_code_translates_back_to_narrower_keys(client):
     back = matches(
         client.get(f"ConceptMap/conditions/$translate?system={ICD}&code=E53.8&reverse=true")
     )
@@ -270,8 +270,8 @@ def test_a_wider_code_leads_back_to_narrower_keys(client):
         (f"ConceptMap/$translate?{COBALAMIN}&reverse=perhaps", (400, ["value"])),
     ],
 )
-def test_what_cannot_be_translated_is_told(client, query, expected):
-    assert told(client.get(query)) == expected
+def test_a_code_without_translation_is_reported(client, query, expected):
+    assert status_and_codes(client.get(query)) == expected
 
 
 @pytest.mark.parametrize(
@@ -287,12 +287,12 @@ def test_what_cannot_be_translated_is_told(client, query, expected):
         {"resourceType": "Parameters", "parameter": [{"name": "coding", "valueString": "a"}]},
     ],
 )
-def test_parameters_of_a_wrong_shape_are_refused(client, body):
+def test_malformed_parameters_are_refused(client, body):
     for path in ("ValueSet/routes/$validate-code", "ConceptMap/$translate", "ValueSet/$expand"):
         assert client.post(path, body).status_code == 400, path
 
 
-def test_the_capability_statement_tells_of_the_operations(client):
+def test_the_capability_statement_lists_the_operations(client):
     rows = {row["type"]: row for row in client.get("metadata").json["rest"][0]["resource"]}
     named = {
         kind: {each["name"] for each in rows[kind].get("operation", [])}

@@ -1,17 +1,24 @@
-"""Search as clients do it: links, pages, totals, strictness.  https://hl7.org/fhir/R4/search.html"""
+"""Search as clients use it: links, pages, totals, strictness.  https://hl7.org/fhir/R4/search.html"""
 
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.server.fhir.conftest import BASE, PATIENT, found, links, observation, told
+from tests.server.fhir.conftest import (
+    BASE,
+    PATIENT,
+    ids_on_page,
+    links,
+    observation,
+    status_and_codes,
+)
 
 
 def some(client, number):
     return [client.create(observation()) for _ in range(number)]
 
 
-def test_a_next_link_is_absolute_on_the_types_own_path_and_never_of_the_host(client):
+def test_a_next_link_is_below_the_public_url_and_ignores_the_host_header(client):
     some(client, 3)
     answer = client.get("Observation?_count=2", Host="127.0.0.1")
     following = links(answer)["next"]
@@ -19,11 +26,11 @@ def test_a_next_link_is_absolute_on_the_types_own_path_and_never_of_the_host(cli
     assert dict(parse_qsl(urlsplit(following).query)).keys() == {"_count", "_page"}
 
 
-def test_pages_hold_every_match_once_though_others_are_written_meanwhile(client):
+def test_pages_have_every_match_once_despite_concurrent_writes(client):
     before = some(client, 7)
     seen, answer = [], client.get("Observation?status=final&_count=3")
     while True:
-        seen += found(answer)
+        seen += ids_on_page(answer)
         client.create(observation(status="final"))
         if "next" not in links(answer) or len(seen) > 20:
             break
@@ -32,10 +39,10 @@ def test_pages_hold_every_match_once_though_others_are_written_meanwhile(client)
     assert len(seen) == len(set(seen))
 
 
-def test_the_self_link_tells_only_what_was_understood(client):
+def test_the_self_link_has_only_supported_parameters(client):
     name = client.create(observation())
     answer = client.get("Observation?status=final&colour=blue&_format=json")
-    assert found(answer) == [name]
+    assert ids_on_page(answer) == [name]
     asked = dict(parse_qsl(urlsplit(links(answer)["self"]).query))
     assert (asked.get("status"), asked.get("_format"), "colour" in asked) == (
         "final",
@@ -52,20 +59,24 @@ def test_handling_strict_makes_unknown_parameters_an_error(client):
 @pytest.mark.parametrize(
     "query", ["date=yesterday", "value-quantity=much", "_lastUpdated=x", "_count=many"]
 )
-def test_a_malformed_value_is_400_and_all_are_told(client, query):
+def test_all_malformed_values_are_reported_as_400(client, query):
     assert client.get(f"Observation?{query}").status_code == 400
 
 
-def test_total_accurate_counts_and_count_zero_shows_none(client):
+def test_total_accurate_counts_and_count_zero_returns_no_entry(client):
     some(client, 3)
     answer = client.get("Observation?_total=accurate&_count=1")
-    assert (answer.json["total"], len(found(answer))) == (3, 1)
+    assert (answer.json["total"], len(ids_on_page(answer))) == (3, 1)
     for query in ("_count=0", "_summary=count"):
         answer = client.get(f"Observation?{query}")
-        assert (answer.json["total"], found(answer), "next" in links(answer)) == (3, [], False)
+        assert (answer.json["total"], ids_on_page(answer), "next" in links(answer)) == (
+            3,
+            [],
+            False,
+        )
 
 
-def test_a_quantity_is_found_by_its_unit_not_by_its_number_alone(client):
+def test_a_quantity_search_compares_units(client):
     def measured(value, unit):
         quantity = {
             "value": value,
@@ -77,15 +88,17 @@ def test_a_quantity_is_found_by_its_unit_not_by_its_number_alone(client):
 
     low, high, other = measured(180, "pg/mL"), measured(350, "pg/mL"), measured(300, "mg/dL")
     query = "Observation?value-quantity=gt200|http://unitsofmeasure.org|"
-    assert found(client.get(f"{query}pg/mL")) == [high] or found(client.get(f"{query}pg/mL")) == [
+    assert ids_on_page(client.get(f"{query}pg/mL")) == [high] or ids_on_page(
+        client.get(f"{query}pg/mL")
+    ) == [
         high,
         other,
     ]
-    assert low not in found(client.get(f"{query}pg/mL"))
-    assert found(client.get(f"{query}mm[Hg]")) == []
+    assert low not in ids_on_page(client.get(f"{query}pg/mL"))
+    assert ids_on_page(client.get(f"{query}mm[Hg]")) == []
 
 
-def test_search_by_post_is_search_by_get(client):
+def test_search_by_post_equals_search_by_get(client):
     some(client, 3)
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     answer = client.post("Observation/_search", "status=final&_count=2", **form)
@@ -94,7 +107,7 @@ def test_search_by_post_is_search_by_get(client):
     assert both.data == answer.data
 
 
-def test_a_search_in_a_compartment_finds_what_is_the_patients(client):
+def test_a_compartment_search_finds_resources_of_the_patient(client):
     one, two = client.create(PATIENT), client.create(PATIENT)
     mine = [
         client.create(observation(subject={"reference": f"Patient/{one}"})),
@@ -102,16 +115,16 @@ def test_a_search_in_a_compartment_finds_what_is_the_patients(client):
     ]
     client.create(observation(subject={"reference": f"Patient/{two}"}))
     answer = client.get(f"Patient/{one}/Observation?_count=1")
-    assert found(answer) + found(client.get(links(answer)["next"])) == mine
+    assert ids_on_page(answer) + ids_on_page(client.get(links(answer)["next"])) == mine
     posted = client.post(
         f"Patient/{one}/Observation/_search",
         "status=final",
         Content_Type="application/x-www-form-urlencoded",
     )
-    assert found(posted) == mine
+    assert ids_on_page(posted) == mine
 
 
-def test_included_resources_are_marked_and_stand_once(client):
+def test_included_resources_are_marked_and_listed_once(client):
     patient = client.create(PATIENT)
     for _ in range(2):
         client.create(observation(subject={"reference": f"Patient/{patient}"}))
@@ -123,20 +136,20 @@ def test_included_resources_are_marked_and_stand_once(client):
     assert modes == [("Observation", "match")] * 2 + [("Patient", "include")]
 
 
-def test_sorted_pages_go_on_in_their_order(client):
+def test_pages_keep_the_sort_order(client):
     days = ["2026-03-01", "2026-01-01", "2026-02-01"]
     names = {day: client.create(observation(effectiveDateTime=day)) for day in days}
     answer = client.get("Observation?_sort=-date&_count=2")
-    assert found(answer) == [names["2026-03-01"], names["2026-02-01"]]
-    assert found(client.get(links(answer)["next"])) == [names["2026-01-01"]]
+    assert ids_on_page(answer) == [names["2026-03-01"], names["2026-02-01"]]
+    assert ids_on_page(client.get(links(answer)["next"])) == [names["2026-01-01"]]
 
 
-def test_a_cursor_that_was_tampered_with_is_400(client):
+def test_a_manipulated_cursor_is_400(client):
     some(client, 3)
     assert client.get("Observation?_count=1&_page=tampered").status_code == 400
 
 
-def test_elements_and_summary_shape_the_entries(client):
+def test_elements_and_summary_apply_to_entries(client):
     client.create(observation(note=[{"text": "n"}]))
     entry = client.get("Observation?_elements=status").json["entry"][0]["resource"]
     assert set(entry) == {"resourceType", "id", "meta", "status", "code"}
@@ -150,12 +163,12 @@ def test_a_bundle_can_be_pretty(client):
     assert client.post("Observation/_search", "_pretty=true", **form).data == pretty.data
 
 
-def test_definitions_are_read_and_found_by_url_name_and_id(client):
+def test_definitions_can_be_read_and_searched_by_url_name_and_id(client):
     profiles = client.get("StructureDefinition?_count=1000").json
     first = profiles["entry"][0]["resource"]
     assert client.get(f"StructureDefinition/{first['id']}").json == first
     for query in (f"url={first['url']}", f"_id={first['id']}"):
-        assert found(client.get(f"StructureDefinition?{query}")) == [first["id"]]
-    assert first["id"] in found(client.get(f"StructureDefinition?name={first['name']}"))
-    assert found(client.get("ValueSet?url=urn:nothing")) == []
-    assert told(client.get("ValueSet/nothing")) == (404, ["not-found"])
+        assert ids_on_page(client.get(f"StructureDefinition?{query}")) == [first["id"]]
+    assert first["id"] in ids_on_page(client.get(f"StructureDefinition?name={first['name']}"))
+    assert ids_on_page(client.get("ValueSet?url=urn:nothing")) == []
+    assert status_and_codes(client.get("ValueSet/nothing")) == (404, ["not-found"])

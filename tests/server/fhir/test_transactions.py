@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.server.fhir.conftest import BASE, PATIENT, found, observation, told
+from tests.server.fhir.conftest import BASE, PATIENT, ids_on_page, observation, status_and_codes
 
 URN = "urn:uuid:4f5f1b1a-7d5c-4d7e-9d3f-0c2f7c0b9a11"
 
@@ -40,12 +40,12 @@ def place(answer, index):
 @pytest.mark.parametrize(
     "media", ["application/json", "application/fhir+json", "application/fhir+json; charset=UTF-8"]
 )
-def test_a_transaction_is_taken_at_both_spellings_of_the_base(client, path, media):
+def test_a_transaction_is_accepted_at_the_base_with_and_without_slash(client, path, media):
     answer = client.post(path, bundle(entry("POST", "Patient", PATIENT)), Content_Type=media)
     assert statuses(answer) == ["201"]
 
 
-def test_the_answer_has_as_many_entries_in_the_same_order(client):
+def test_the_response_has_the_entries_in_the_same_order(client):
     old = client.create(PATIENT)
     answer = client.post("", bundle(
         entry("GET", f"Patient/{old}"),
@@ -62,7 +62,7 @@ def test_the_answer_has_as_many_entries_in_the_same_order(client):
     assert subject == place(answer, 3)
 
 
-def test_names_of_entries_are_rewritten_in_references_and_narrative_not_in_canonicals(client):
+def test_full_urls_are_rewritten_in_references_and_narrative_not_in_canonicals(client):
     div = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{URN}">p</a></div>'
     made = observation(
         subject={"reference": URN}, text={"status": "generated", "div": div},
@@ -77,7 +77,7 @@ def test_names_of_entries_are_rewritten_in_references_and_narrative_not_in_canon
     assert kept["extension"][0]["valueCanonical"] == URN
 
 
-def test_an_entry_without_url_is_written_where_its_resource_says(client):
+def test_an_entry_without_url_uses_the_type_and_id_of_its_resource(client):
     rows = entry("POST", None, PATIENT), entry("PUT", None, PATIENT | {"id": "own"})
     for row in rows:
         del row["request"]["url"]
@@ -86,7 +86,7 @@ def test_an_entry_without_url_is_written_where_its_resource_says(client):
 
 
 @pytest.mark.parametrize("kind", ["transaction", "batch"])
-def test_the_version_in_the_url_of_an_update_must_be_the_one_that_is_there(client, kind):
+def test_a_version_in_the_url_of_an_update_must_be_the_current_one(client, kind):
     place = "Patient/" + client.create(PATIENT)
     changed = PATIENT | {"id": place.partition("/")[2], "active": False}
     row = entry("PUT", f"{place}/_history/1", changed)
@@ -97,7 +97,7 @@ def test_the_version_in_the_url_of_an_update_must_be_the_one_that_is_there(clien
     assert "gender" not in client.get(place).json
 
 
-def test_a_transaction_is_done_whole_or_not_at_all(client):
+def test_a_transaction_is_atomic(client):
     answer = client.post("", bundle(
         entry("POST", "Patient", PATIENT),
         entry("PUT", "Patient/a", PATIENT | {"id": "a"}, ifMatch='W/"3"'),
@@ -106,7 +106,7 @@ def test_a_transaction_is_done_whole_or_not_at_all(client):
     assert client.get("Patient?_summary=count").json["total"] == 0
 
 
-def test_all_that_is_invalid_in_a_transaction_is_told_with_its_place(client):
+def test_all_errors_of_a_transaction_are_reported_with_their_location(client):
     answer = client.post("", bundle(
         entry("POST", "Observation", observation(status="done")),
         entry("POST", "Patient", PATIENT),
@@ -123,15 +123,15 @@ def test_all_that_is_invalid_in_a_transaction_is_told_with_its_place(client):
     assert client.get("Patient?_summary=count").json["total"] == 0
 
 
-def test_the_same_target_twice_fails(client):
+def test_two_entries_with_one_target_fail(client):
     twice = [entry("PUT", "Patient/a", PATIENT | {"id": "a"}), entry("DELETE", "Patient/a")]
-    assert told(client.post("", bundle(*twice))) == (400, ["duplicate", "duplicate"])
+    assert status_and_codes(client.post("", bundle(*twice))) == (400, ["duplicate", "duplicate"])
     same = [entry("POST", "Patient", PATIENT, URN)] * 2
-    assert told(client.post("", bundle(*same))) == (400, ["duplicate", "duplicate"])
+    assert status_and_codes(client.post("", bundle(*same))) == (400, ["duplicate", "duplicate"])
     assert client.get("Patient?_summary=count").json["total"] == 0
 
 
-def test_two_creates_on_one_condition_make_one_resource_and_both_names_lead_to_it(client):
+def test_two_conditional_creates_with_the_same_criteria_create_one_resource(client):
     known = PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]}
     condition = {"ifNoneExist": "identifier=urn:mrn|1"}
     rows = [entry("POST", "Patient", known, f"urn:uuid:{n}") for n in "12"]
@@ -143,7 +143,7 @@ def test_two_creates_on_one_condition_make_one_resource_and_both_names_lead_to_i
     ]
     answer = client.post("", bundle(*rows, *results))
     assert statuses(answer) == ["201", "200", "201", "201"]
-    (name,) = found(client.get("Patient"))
+    (name,) = ids_on_page(client.get("Patient"))
     subjects = {
         row["resource"]["subject"]["reference"] for row in client.get("Observation").json["entry"]
     }
@@ -151,19 +151,19 @@ def test_two_creates_on_one_condition_make_one_resource_and_both_names_lead_to_i
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_condition_leads_two_entries_to_the_same_target_and_fails(client, there):
+def test_criteria_that_match_the_target_of_another_entry_fail(client, there):
     known = PATIENT | {"identifier": [{"value": "1"}]}
     if there:
         client.put("Patient/a", known | {"id": "a"})
     rows = [entry("PUT", "Patient?identifier=1", known | {"gender": "male"}) for _ in range(2)]
-    assert told(client.post("", bundle(*rows))) == (400, ["duplicate"])
+    assert status_and_codes(client.post("", bundle(*rows))) == (400, ["duplicate"])
     if there:
         rows[1] = entry("DELETE", "Patient/a")
-        assert told(client.post("", bundle(*rows))) == (400, ["duplicate"])
+        assert status_and_codes(client.post("", bundle(*rows))) == (400, ["duplicate"])
         assert "gender" not in client.get("Patient/a").json
 
 
-def test_a_transaction_sent_twice_with_if_none_exist_changes_nothing_the_second_time(client):
+def test_a_transaction_with_if_none_exist_can_be_repeated(client):
     named = PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]}
     sent = bundle(
         entry("POST", "Patient", named, URN, ifNoneExist="identifier=urn:mrn|1"),
@@ -176,19 +176,19 @@ def test_a_transaction_sent_twice_with_if_none_exist_changes_nothing_the_second_
     assert [place(first, n) for n in (0, 1)] == [place(second, n) for n in (0, 1)]
 
 
-def test_a_reference_by_search_becomes_the_one_that_is_found(client):
+def test_a_conditional_reference_is_resolved(client):
     name = client.create(PATIENT | {"identifier": [{"system": "urn:mrn", "value": "1"}]})
     by_search = observation(subject={"reference": "Patient?identifier=urn:mrn|1"})
     answer = client.post("", bundle(entry("POST", "Observation", by_search)))
     assert client.get(place(answer, 0)).json["subject"] == {"reference": f"Patient/{name}"}
     nobody = observation(subject={"reference": "Patient?identifier=urn:mrn|2"})
-    assert told(client.post("", bundle(entry("POST", "Observation", nobody)))) == (
+    assert status_and_codes(client.post("", bundle(entry("POST", "Observation", nobody)))) == (
         412,
         ["processing"],
     )
 
 
-def test_a_patch_travels_as_a_binary(client):
+def test_a_patch_entry_has_a_binary(client):
     name = client.create(PATIENT)
     data = base64.b64encode(
         json.dumps([{"op": "replace", "path": "/active", "value": False}]).encode()
@@ -203,17 +203,17 @@ def test_a_patch_travels_as_a_binary(client):
         assert statuses(answer) == ["200"]
     assert client.get(f"Patient/{name}").json["active"] is False
     broken = entry("PATCH", f"Patient/{name}", binary | {"data": "?"})
-    assert told(client.post("", bundle(broken))) == (400, ["invalid"])
+    assert status_and_codes(client.post("", bundle(broken))) == (400, ["invalid"])
 
 
-def test_prefer_representation_shows_what_was_made(client):
+def test_prefer_representation_returns_the_resources(client):
     sent = bundle(entry("POST", "Patient", PATIENT))
     assert "resource" not in client.post("", sent).json["entry"][0]
     shown = client.post("", sent, Prefer="return=representation").json["entry"][0]
     assert shown["resource"]["active"] is True
 
 
-def test_each_entry_of_a_batch_stands_by_itself(client):
+def test_entries_of_a_batch_are_independent(client):
     answer = client.post("", bundle(
         entry("POST", "Patient", PATIENT),
         entry("POST", "Observation", observation(status="done")),
@@ -228,7 +228,7 @@ def test_each_entry_of_a_batch_stands_by_itself(client):
     assert answer.json["entry"][0]["response"]["etag"] == 'W/"1"'
 
 
-def test_the_form_asked_for_the_whole_is_not_that_of_the_entries(client):
+def test_the_format_of_a_batch_does_not_apply_to_its_entries(client):
     client.create(observation(note=[{"text": "n"}]))
     answer = client.post(
         "/fhir?_pretty=true", bundle(entry("GET", "Observation?_elements=status"), kind="batch")
@@ -255,40 +255,42 @@ def test_the_form_asked_for_the_whole_is_not_that_of_the_entries(client):
     {"request": {"method": "POST", "url": "AuditEvent"}, "resource": {"resourceType": "AuditEvent"}},
     {"request": {"method": "PUT", "url": "Patient/é"}, "resource": PATIENT | {"id": "é"}},
 ])  # fmt: skip
-def test_an_entry_that_is_none_is_400_with_its_place(client, row):
+def test_a_malformed_entry_is_400_with_its_location(client, row):
     answer = client.post("", bundle(entry("POST", "Patient", PATIENT), row))
     assert answer.status_code == 400
     assert answer.json["issue"][0]["expression"][0].startswith("Bundle.entry[1]")
-    assert found(client.get("Patient")) == []
+    assert ids_on_page(client.get("Patient")) == []
 
 
-def test_what_is_no_batch_or_transaction_is_400(client):
-    assert told(client.post("", bundle(kind="collection"))) == (400, ["invalid"])
-    assert told(client.post("", PATIENT)) == (400, ["invalid"])
-    assert told(client.post("", {"resourceType": "Bundle", "type": "batch", "entry": 1})) == (
+def test_another_bundle_type_is_400(client):
+    assert status_and_codes(client.post("", bundle(kind="collection"))) == (400, ["invalid"])
+    assert status_and_codes(client.post("", PATIENT)) == (400, ["invalid"])
+    assert status_and_codes(
+        client.post("", {"resourceType": "Bundle", "type": "batch", "entry": 1})
+    ) == (
         400,
         ["structure"],
     )
 
 
-def test_more_entries_than_the_limit_are_413(serving):
+def test_too_many_entries_are_413(serving):
     client = serving(max_entries=2)
-    assert told(client.post("", bundle(*[entry("POST", "Patient", PATIENT)] * 3))) == (
+    assert status_and_codes(client.post("", bundle(*[entry("POST", "Patient", PATIENT)] * 3))) == (
         413,
         ["too-costly"],
     )
 
 
-def test_from_a_length_of_the_answer_on_no_more_is_asked(serving):
+def test_entries_after_the_response_limit_are_413(serving):
     client = serving(max_answer=1000)
     asked = [entry("GET", "metadata"), entry("GET", "metadata"), entry("POST", "Patient", PATIENT)]
     answer = client.post("", bundle(*asked, kind="batch"))
     assert statuses(answer) == ["200", "413", "413"]
     assert statuses(client.post("", bundle(*asked))) == ["200", "413", "201"]
-    assert len(found(client.get("Patient"))) == 1
+    assert len(ids_on_page(client.get("Patient"))) == 1
 
 
-def test_an_empty_transaction_does_nothing(client):
+def test_an_empty_transaction_succeeds(client):
     assert client.post("", {"resourceType": "Bundle", "type": "transaction"}).json == {
         "resourceType": "Bundle", "type": "transaction-response",
     }  # fmt: skip

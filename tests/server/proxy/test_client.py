@@ -13,7 +13,7 @@ from fhir_b12.server.errors import RequestError
 from fhir_b12.server.open_store import open_store
 from fhir_b12.server.store import FullAccess
 from fhir_b12.server.store.proxy import client as proxy_client
-from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
+from tests.server.fhir.conftest import CONFIG, PATIENT, Client, ids_on_page, links, status_and_codes
 
 BASE = "https://ehr.test/fhir"
 JSON = "application/fhir+json"
@@ -91,7 +91,10 @@ def test_a_client_is_told_to_wait_and_no_thread_waits_long(
 ):
     there.get(f"{BASE}/Patient/one", status=503, headers={"Retry-After": told_to})
     answer = client.get("Patient/one")
-    assert (told(answer), answer.headers["Retry-After"]) == ((503, ["transient"]), passed_on)
+    assert (status_and_codes(answer), answer.headers["Retry-After"]) == (
+        (503, ["transient"]),
+        passed_on,
+    )
     assert sum(waited) <= 4
 
 
@@ -117,7 +120,7 @@ def test_only_what_may_be_done_twice_is_sent_twice(there, client, asking, times,
     more = {"status": failure} if isinstance(failure, int) else {"body": failure}
     there.add(method, f"{BASE}/{path.partition('?')[0]}", **more)
     answer = client(method, path, PATIENT | {"id": "one"}, **headers)
-    assert told(answer) == (503, ["transient"])
+    assert status_and_codes(answer) == (503, ["transient"])
     assert asked(there) == [method] * times
 
 
@@ -126,7 +129,7 @@ def test_a_transaction_is_sent_once(there, client):
     there.post(BASE, status=503)
     entry = {"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}
     sent = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, entry]}
-    assert told(client.post("", sent)) == (503, ["transient"])
+    assert status_and_codes(client.post("", sent)) == (503, ["transient"])
     assert asked(there) == ["POST"]
 
 
@@ -189,7 +192,7 @@ def test_an_answer_that_cannot_be_used_is_502(there, facing, answer, capsys):
 )  # fmt: skip
 def test_pages_that_are_none_or_lead_elsewhere_are_502(there, client, value):
     there.get(SEARCH, json=value, content_type=JSON)
-    assert told(client.get("Patient")) == (502, ["exception"])
+    assert status_and_codes(client.get("Patient")) == (502, ["exception"])
     assert len(there.calls) == 1
 
 
@@ -199,7 +202,7 @@ def test_a_next_link_below_the_base_is_followed_as_it_is(there, client, link):
     answer = client.get("Patient")
     whole = link if link.startswith("https") else f"{BASE}/{link}"
     there.get(whole.partition("?")[0], json=bundle(ONE), content_type=JSON)
-    assert found(client.get(links(answer)["next"])) == ["one"]
+    assert ids_on_page(client.get(links(answer)["next"])) == ["one"]
     assert there.calls[-1].request.url == whole
 
 
@@ -276,7 +279,7 @@ def test_a_delete_of_which_no_version_is_told_has_no_etag(there, client):
     assert (answer.status_code, "ETag" in answer.headers) == (204, False)
     there.get(f"{BASE}/Patient/two", status=410)
     gone = client.get("Patient/two")
-    assert (told(gone), "ETag" in gone.headers) == ((410, ["deleted"]), False)
+    assert (status_and_codes(gone), "ETag" in gone.headers) == ((410, ["deleted"]), False)
 
 
 def test_another_version_of_fhir_is_not_ready(there, client):
@@ -325,7 +328,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Lengt
 @pytest.mark.parametrize(("head", "drip"), [(HEAD, b" "), (b"", b"")], ids=["drips", "is silent"])
 def test_a_server_that_takes_its_time_is_given_up(facing, slow, head, drip):
     client = facing(slow(head, drip), timeout=1)
-    assert told(client.post("Patient", PATIENT)) == (503, ["transient"])
+    assert status_and_codes(client.post("Patient", PATIENT)) == (503, ["transient"])
 
 
 def test_a_server_whose_headers_are_none_puts_no_query_into_a_log(facing, slow, caplog):

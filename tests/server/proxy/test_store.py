@@ -15,7 +15,7 @@ from fhir_b12.server.search.criteria import in_compartment
 from fhir_b12.server.store import Change
 from tests.server import durability
 from tests.server.auth.conftest import observation
-from tests.server.fhir.conftest import CONFIG, PATIENT, Client, found, links, told
+from tests.server.fhir.conftest import CONFIG, PATIENT, Client, ids_on_page, links, status_and_codes
 from tests.server.store.test_store import ALL, OnePatient, at, names, patient, post, put, query
 
 PATCH = {"Content_Type": "application/json-patch+json"}
@@ -42,10 +42,10 @@ def test_every_digit_goes_there_and_comes_back(store):
 
 def test_what_is_invalid_is_not_sent(serving):
     client = serving()
-    assert told(client.post("Patient", PATIENT | {"gender": 1}))[0] == 422
+    assert status_and_codes(client.post("Patient", PATIENT | {"gender": 1}))[0] == 422
     name = client.create(PATIENT)
     operations = [{"op": "add", "path": "/gender", "value": 1}]
-    assert told(client("PATCH", f"Patient/{name}", operations, **PATCH))[0] == 422
+    assert status_and_codes(client("PATCH", f"Patient/{name}", operations, **PATCH))[0] == 422
     assert client.get(f"Patient/{name}").headers["ETag"] == 'W/"1"'
 
 
@@ -114,20 +114,23 @@ def test_a_cursor_is_of_its_search_and_of_its_server(client, serving):
     for number in range(3):
         client.put(f"Patient/p{number}", PATIENT | {"id": f"p{number}"})
     cursor = links(client.get("Patient?_count=1"))["next"].rpartition("_page=")[2]
-    assert found(client.get(f"Patient?_count=1&_page={cursor}")) == ["p1"]
+    assert ids_on_page(client.get(f"Patient?_count=1&_page={cursor}")) == ["p1"]
     for elsewhere in (f"Patient?_count=2&_page={cursor}", f"Observation?_count=1&_page={cursor}"):
-        assert told(client.get(elsewhere)) == (400, ["value"])
-    assert told(serving().get(f"Patient?_count=1&_page={cursor}")) == (400, ["value"])
+        assert status_and_codes(client.get(elsewhere)) == (400, ["value"])
+    assert status_and_codes(serving().get(f"Patient?_count=1&_page={cursor}")) == (400, ["value"])
     history = links(client.get("Patient/_history?_count=1"))["next"]
     assert len(client.get(history).json["entry"]) == 1
-    assert told(client.get(history.replace("Patient/", "Observation/"))) == (400, ["value"])
+    assert status_and_codes(client.get(history.replace("Patient/", "Observation/"))) == (
+        400,
+        ["value"],
+    )
 
 
 def test_references_by_our_url_are_found_there(client):
     client.put("Patient/one", PATIENT | {"id": "one"})
     resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
     name = client.create(resource | {"subject": {"reference": "Patient/one"}})
-    assert found(client.get(f"Observation?subject={CONFIG.base}/Patient/one")) == [name]
+    assert ids_on_page(client.get(f"Observation?subject={CONFIG.base}/Patient/one")) == [name]
 
 
 # --- tokens
@@ -137,11 +140,11 @@ def test_a_part_is_shown_and_not_counted(fresh):
     for name, ids in (("labs", ["lab1", "lab2"]), ("of-one", ["lab1", "vital1"])):
         asked = fresh.as_(name)
         answer = asked("GET", "Observation?_total=accurate")
-        assert (sorted(found(answer)), "total" in answer.json) == (ids, False)
-        assert told(asked("GET", "Observation?_summary=count")) == (403, ["forbidden"])
+        assert (sorted(ids_on_page(answer)), "total" in answer.json) == (ids, False)
+        assert status_and_codes(asked("GET", "Observation?_summary=count")) == (403, ["forbidden"])
         page = asked("GET", "Observation?_count=1")
-        assert len(found(page)) == 1
-        assert len(found(asked("GET", links(page)["next"]))) == 1
+        assert len(ids_on_page(page)) == 1
+        assert len(ids_on_page(asked("GET", links(page)["next"]))) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,8 +187,11 @@ def test_a_bounded_token_writes_over_what_it_sees_and_gets_new_ids_by_post(fresh
     made = asked("POST", "Observation", own)
     assert (made.status_code, made.json["id"] == "lab1") == (201, False)
     other = observation("x", "two", "laboratory")
-    assert told(asked("POST", "Observation", other)) == (403, ["forbidden"])
-    assert told(asked("PUT", "Observation/lab1", other | {"id": "lab1"})) == (403, ["forbidden"])
+    assert status_and_codes(asked("POST", "Observation", other)) == (403, ["forbidden"])
+    assert status_and_codes(asked("PUT", "Observation/lab1", other | {"id": "lab1"})) == (
+        403,
+        ["forbidden"],
+    )
     assert fresh.store.read("Observation", "lab1", ALL).version_id == 2
 
 
@@ -201,7 +207,7 @@ def test_a_condition_of_a_bounded_token_finds_nothing_that_is_hidden(fresh, meth
 def test_a_condition_of_a_bounded_token_creates_nothing(fresh):
     own = observation("x", "one", "laboratory")
     answer = fresh.as_("of-one")("POST", "Observation", own, If_None_Exist="status=final")
-    assert told(answer) == (403, ["forbidden"])
+    assert status_and_codes(answer) == (403, ["forbidden"])
 
 
 def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
@@ -296,7 +302,10 @@ def test_a_server_that_is_gone_is_told_and_goes_on_when_it_is_back(tmp_path):
         client.post("Patient", PATIENT),
         client.get("/readyz"),
     ):
-        assert (told(answer), "Retry-After" in answer.headers) == ((503, ["transient"]), True)
+        assert (status_and_codes(answer), "Retry-After" in answer.headers) == (
+            (503, ["transient"]),
+            True,
+        )
     process, _ = durability.serve(tmp_path / "there.db", port)
     assert client.get(f"Patient/{name}").json["active"] is True
     assert client.get("/readyz").status_code == 200

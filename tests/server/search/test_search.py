@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 
 from fhir_b12.server.app import create_app
-from tests.server.fhir.conftest import CONFIG, Client, found, links, told
+from tests.server.fhir.conftest import CONFIG, Client, ids_on_page, links, status_and_codes
 from tests.server.search.cases import CASES, ORDERS, RESOURCES
 from tests.server.temporary import Temporary
 
@@ -30,15 +30,15 @@ def asked(client, url):
 
 @pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
 def test_a_search_finds(client, kind, query, ids):
-    assert sorted(found(asked(client, f"{kind}?{query}"))) == sorted(ids)
+    assert sorted(ids_on_page(asked(client, f"{kind}?{query}"))) == sorted(ids)
 
 
 @pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
 def test_pages_of_one_give_every_match_once_in_the_same_order(client, kind, query, ids):
-    whole = found(asked(client, f"{kind}?{query}"))
+    whole = ids_on_page(asked(client, f"{kind}?{query}"))
     seen, answer = [], asked(client, f"{kind}?{query}&_count=1")
     while True:
-        seen += found(answer)
+        seen += ids_on_page(answer)
         if "next" not in links(answer):
             break
         assert len(seen) <= len(whole)
@@ -48,13 +48,13 @@ def test_pages_of_one_give_every_match_once_in_the_same_order(client, kind, quer
 
 @pytest.mark.parametrize(("url", "ids"), ORDERS)
 def test_an_order_holds_over_pages(client, url, ids):
-    assert found(client.get(url)) == ids
+    assert ids_on_page(client.get(url)) == ids
     for size in (1, 2):
         seen, answer = [], client.get(f"{url}&_count={size}")
-        seen += found(answer)
+        seen += ids_on_page(answer)
         while "next" in links(answer) and len(seen) <= len(ids):
             answer = client.get(links(answer)["next"])
-            seen += found(answer)
+            seen += ids_on_page(answer)
         assert seen == ids
 
 
@@ -63,9 +63,9 @@ def test_an_order_holds_over_pages(client, url, ids):
 )
 def test_what_has_a_value_and_what_has_none_are_all_together(client, name):
     there, lacking = (
-        found(client.get(f"Observation?{name}:missing={x}")) for x in ("false", "true")
+        ids_on_page(client.get(f"Observation?{name}:missing={x}")) for x in ("false", "true")
     )
-    assert sorted(there + lacking) == sorted(found(client.get("Observation")))
+    assert sorted(there + lacking) == sorted(ids_on_page(client.get("Observation")))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_what_is_shown_beside(client, query, included):
 )
 def test_what_cannot_be_understood_is_told_at_once_and_repeats_no_value(client, query, number):
     answer = client.get(query)
-    assert told(answer)[0] == 400
+    assert status_and_codes(answer)[0] == 400
     assert len(answer.json["issue"]) == number
     assert not any(each in answer.text for each in ("yesterday", "much", "many", "perhaps"))
 
@@ -133,9 +133,9 @@ def test_what_cannot_be_understood_is_told_at_once_and_repeats_no_value(client, 
     "query", ["nothing=a", "_content=a", "_text=a", "_filter=a", "subject.nothing=a", "near=1"]
 )
 def test_what_is_not_known_is_left_out_or_refused_where_asked_to_be_strict(client, query):
-    assert len(found(client.get(f"Observation?{query}"))) == 6
+    assert len(ids_on_page(client.get(f"Observation?{query}"))) == 6
     assert query.split("=")[0] not in links(client.get(f"Observation?{query}"))["self"]
-    assert told(client.get(f"Observation?{query}", Prefer="handling=strict")) == (
+    assert status_and_codes(client.get(f"Observation?{query}", Prefer="handling=strict")) == (
         400,
         ["not-supported"],
     )
@@ -167,9 +167,9 @@ def test_every_unknown_parameter_is_reported(client):
 
 
 def test_a_compartment_holds_what_is_the_patients(client):
-    assert sorted(found(client.get("Patient/one/Observation"))) == ["high", "low", "panel"]
-    assert found(client.get("Patient/one/Observation?code=2132-9&_count=1")) == ["low"]
-    assert found(client.get("Patient/none/Observation")) == []
+    assert sorted(ids_on_page(client.get("Patient/one/Observation"))) == ["high", "low", "panel"]
+    assert ids_on_page(client.get("Patient/one/Observation?code=2132-9&_count=1")) == ["low"]
+    assert ids_on_page(client.get("Patient/none/Observation")) == []
 
 
 def test_everything_of_a_patient_is_the_compartment_and_what_it_refers_to(client):
@@ -179,6 +179,6 @@ def test_everything_of_a_patient_is_the_compartment_and_what_it_refers_to(client
         "Patient/two", "Observation/moles", "Observation/below", "Organization/clinic",
     }  # fmt: skip
     some = client.get("Patient/two/$everything?_type=Observation&start=2026-01-01")
-    assert found(some) == ["moles"]
+    assert ids_on_page(some) == ["moles"]
     assert client.get("Patient/none/$everything").status_code == 404
     assert client.get("Patient/two/$everything?_type=Nothing").status_code == 400

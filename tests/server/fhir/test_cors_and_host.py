@@ -1,11 +1,11 @@
-"""Browsers: CORS is off until it is asked for, and no page may name itself this machine.
+"""CORS is off by default, and DNS rebinding is refused.
 
 https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 import pytest
 
-from tests.server.fhir.conftest import told
+from tests.server.fhir.conftest import status_and_codes
 
 ORIGIN = "https://app.clinic.test"
 ASKED = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
@@ -17,7 +17,7 @@ def shared(answer):
     }
 
 
-def test_options_tells_the_methods_and_shares_nothing_by_default(client):
+def test_options_lists_methods_and_cors_is_off_by_default(client):
     answer = client("OPTIONS", "Patient", **ASKED)
     assert (answer.status_code, shared(answer)) == (200, {})
     assert set(answer.headers["Allow"].split(", ")) == {
@@ -31,7 +31,7 @@ def test_options_tells_the_methods_and_shares_nothing_by_default(client):
     }
 
 
-def test_pages_of_the_origins_named_may_call(serving):
+def test_pages_of_allowed_origins_may_call(serving):
     client = serving(cors=(ORIGIN,))
     answer = client("OPTIONS", "Patient", **ASKED)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -44,10 +44,10 @@ def test_pages_of_the_origins_named_may_call(serving):
 @pytest.mark.parametrize(
     "host", ["evil.test", "evil.test:8080", "127.0.0.1.evil.test", "", "[::1", "é"]
 )
-def test_an_open_server_answers_to_no_other_name(client, host):
-    assert told(client.get("metadata", Host=host)) == (421, ["security"])
+def test_an_open_server_refuses_other_host_names(client, host):
+    assert status_and_codes(client.get("metadata", Host=host)) == (421, ["security"])
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "fhir.clinic.test"])
-def test_an_open_server_answers_to_its_own_names(client, host):
+def test_an_open_server_accepts_its_own_host_names(client, host):
     assert client.get("metadata", Host=host).status_code == 200

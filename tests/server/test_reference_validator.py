@@ -1,4 +1,4 @@
-"""Answers of every kind, judged by HL7's validator beside ours.  https://hl7.org/fhir/R4/validation.html"""
+"""Responses of every kind, validated by HL7's validator too.  https://hl7.org/fhir/R4/validation.html"""
 
 from dataclasses import replace
 
@@ -126,13 +126,13 @@ def answers():
     server.store.close()
 
 
-def test_an_invalid_answer_is_found():
+def test_an_invalid_response_is_reported():
     assert len(faults(b'{"resourceType":"OperationOutcome"}')) == 1
     assert len(faults(b'{"resourceType":"Bundle","type":"searchset","entry":[]}')) == 1
 
 
 @pytest.mark.slow
-def test_answers_of_every_kind_are_valid_to_the_reference_too(tmp_path):
+def test_responses_of_every_kind_are_valid_for_the_reference_validator(tmp_path):
     found = [(what, text) for what, text in answers() if text]
     packed = tmp_path / package.file_name()
     packed.write_bytes(package.pack_files(package.files()))

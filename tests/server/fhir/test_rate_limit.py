@@ -1,10 +1,10 @@
-"""A client that asks too often is told when to ask again, and others are answered meanwhile."""
+"""Rate limit: 429 with Retry-After for one client, while others are answered."""
 
 from dataclasses import replace
 
 from fhir_b12.server.app import create_app
 from tests.server.auth.conftest import Server
-from tests.server.fhir.conftest import told
+from tests.server.fhir.conftest import status_and_codes
 
 BATCH = {
     "resourceType": "Bundle", "type": "batch",
@@ -12,17 +12,17 @@ BATCH = {
 }  # fmt: skip
 
 
-def test_one_request_too_many_in_a_minute_is_429_with_when_to_come_again(serving):
+def test_too_many_requests_are_429_with_retry_after(serving):
     client = serving(rate=3)
     assert [client.get("Patient").status_code for _ in range(3)] == [200] * 3
     answer = client.get("Patient")
-    assert told(answer) == (429, ["throttled"])
+    assert status_and_codes(answer) == (429, ["throttled"])
     assert 1 <= int(answer.headers["Retry-After"]) <= 61
     assert client("GET", "/healthz").status_code == 200
     assert client("GET", "/therapy/patients").status_code == 429
 
 
-def test_a_batch_is_one_request(serving):
+def test_a_batch_counts_as_one_request(serving):
     client = serving(rate=2)
     entries = client.post("", BATCH).json["entry"]
     assert [each["response"]["status"][:3] for each in entries] == ["200"] * 9
@@ -30,7 +30,7 @@ def test_a_batch_is_one_request(serving):
     assert client.get("Patient").status_code == 429
 
 
-def test_each_client_has_its_own_bound_wherever_it_asks_from():
+def test_each_client_has_its_own_limit_from_any_address():
     server = Server()
     server.app = create_app(replace(server.config, rate=2), server.store, clock=server.clock)
     server.client = type(server.client)(server.app)

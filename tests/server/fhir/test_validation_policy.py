@@ -1,4 +1,4 @@
-"""What is asked of what is written, by type.  https://hl7.org/fhir/R4/validation.html"""
+"""Validation of written resources, by type.  https://hl7.org/fhir/R4/validation.html"""
 
 import pytest
 
@@ -36,11 +36,11 @@ def statuses(client):
         ({"plausibility": "error,Observation=off"}, [422, 201, 201]),
     ],
 )
-def test_the_settings_decide_for_each_type(serving, settings, expected):
+def test_rules_can_differ_by_type(serving, settings, expected):
     assert statuses(serving(**settings)) == expected
 
 
-def test_warnings_come_back_where_the_outcome_is_preferred(client):
+def test_warnings_are_returned_if_prefer_asks_for_the_outcome(client):
     answer = client.post("Observation", ODD, Prefer="return=OperationOutcome")
     assert answer.status_code == 201
     assert {issue["severity"] for issue in answer.json["issue"]} == {"warning"}
