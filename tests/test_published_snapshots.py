@@ -1,4 +1,4 @@
-"""The snapshots of published guides, made again from their differentials."""
+"""The snapshots of published guides, generated again from their differentials."""
 
 import tomllib
 from pathlib import Path
@@ -19,37 +19,37 @@ LISTED = tomllib.loads(
 
 
 class Regenerated:
-    """The guides' profiles with snapshots made anew, as their publisher makes them."""
+    """The profiles of the guides, with snapshots generated in publisher mode."""
 
     def __init__(self, paths):
         self.published = Canonicals([open_package(path, Folders()) for path in paths])
         self.own = {
             entry.url for package in self.published.packages for entry in package.archive.entries
         }
-        self.made = {}
+        self.generated = {}
 
     def __call__(self, canonical):
         url = canonical.partition("|")[0]
         if url not in self.own:
             return self.published.structure(canonical)
-        if url not in self.made:
-            found = self.published.find(url, "StructureDefinition")
-            bare = {key: value for key, value in found.items() if key != "snapshot"}
-            self.made[url] = snapshots.with_snapshot(bare, self, publisher=True)
-        return self.made[url]
+        if url not in self.generated:
+            definition = self.published.find(url, "StructureDefinition")
+            bare = {key: value for key, value in definition.items() if key != "snapshot"}
+            self.generated[url] = snapshots.with_snapshot(bare, self, publisher=True)
+        return self.generated[url]
 
 
 def paths():
-    found = [fixtures_root() / "packages" / f"{name}.tgz" for name in GUIDES]
-    return [path for path in found if path.is_file()]
+    files = [fixtures_root() / "packages" / f"{name}.tgz" for name in GUIDES]
+    return [path for path in files if path.is_file()]
 
 
 def profiles():
     packages = [open_package(path, Folders()) for path in paths()]
-    found = [
-        each.url for package in packages for each in package.archive.entries if is_profile(each)
+    urls = [
+        entry.url for package in packages for entry in package.archive.entries if is_profile(entry)
     ]
-    return found or [
+    return urls or [
         pytest.param("", marks=pytest.mark.skip(reason=missing(EXAMPLES, "no guides among them")))
     ]
 
@@ -63,39 +63,41 @@ def regenerated():
     return Regenerated(paths())
 
 
-def facts(element):
-    """What is compared of an element."""
-    found = {
+def compared_members(element):
+    """Return the members of an element that are compared."""
+    members = {
         name: value
         for name, value in element.items()
         if name.startswith(("fixed", "pattern", "minValue", "maxValue"))
         or name in {"min", "max", "maxLength", "contentReference", "base"}
     }
-    found |= {name: True for name in ("isModifier", "mustSupport") if element.get(name)}
+    members |= {name: True for name in ("isModifier", "mustSupport") if element.get(name)}
     for name in ("profile", "targetProfile"):
-        found[name] = [(each["code"], each.get(name)) for each in element.get("type", ())]
+        types = element.get("type", ())
+        members[name] = [(item["code"], item.get(name)) for item in types]
     if binding := element.get("binding"):
-        found["binding"] = (binding.get("strength"), binding.get("valueSet"))
+        members["binding"] = (binding.get("strength"), binding.get("valueSet"))
     if slicing := element.get("slicing"):
-        by = [(each["type"], each["path"]) for each in slicing.get("discriminator", ())]
-        found["slicing"] = (slicing["rules"], slicing.get("ordered", False), by)
-    found["constraint"] = sorted(each["key"] for each in element.get("constraint", ()))
-    return found
+        by = [(item["type"], item["path"]) for item in slicing.get("discriminator", ())]
+        members["slicing"] = (slicing["rules"], slicing.get("ordered", False), by)
+    members["constraint"] = sorted(item["key"] for item in element.get("constraint", ()))
+    return members
 
 
-def differences(made, published):
-    """`element fact` of each that differs; `ids` where the elements or their order do."""
-    rows = {view["id"]: facts(view) for view in made}
-    found = [] if list(rows) == [each["id"] for each in published] else ["ids"]
-    for each in published:
-        ours, theirs = rows.get(each["id"], {}), facts(each)
+def differences(generated, published):
+    """Return `element member` for each difference; `ids` if the elements or their order differ."""
+    rows = {element["id"]: compared_members(element) for element in generated}
+    result = [] if list(rows) == [element["id"] for element in published] else ["ids"]
+    for element in published:
+        path = element["id"]
+        ours, theirs = rows.get(path, {}), compared_members(element)
         names = sorted({*ours, *theirs})
-        found += [f"{each['id']} {name}" for name in names if ours.get(name) != theirs.get(name)]
-    return found
+        result += [f"{path} {name}" for name in names if ours.get(name) != theirs.get(name)]
+    return result
 
 
 @pytest.mark.parametrize("url", profiles(), ids=lambda url: url.rpartition("/")[2])
-def test_a_published_snapshot_is_made_again_from_its_differential(url, regenerated):
+def test_a_published_snapshot_is_generated_from_its_differential(url, regenerated):
     listed = LISTED.get(url, {})
     if "cannot" in listed:
         with pytest.raises(DefinitionError) as error:
@@ -103,8 +105,8 @@ def test_a_published_snapshot_is_made_again_from_its_differential(url, regenerat
         assert listed["cannot"] in str(error.value)
         return
     published = regenerated.published.find(url, "StructureDefinition")["snapshot"]["element"]
-    made = regenerated(url)["snapshot"]["element"]
-    assert differences(made, published) == listed.get("differs", [])
+    generated = regenerated(url)["snapshot"]["element"]
+    assert differences(generated, published) == listed.get("differs", [])
 
 
 def test_every_listed_difference_has_a_reason():
