@@ -15,6 +15,7 @@ NEEDS_NAME = profile("needs-name", "Patient", element("Patient.name", min=1))
 NEEDS_GENDER = profile("needs-gender", "Patient", element("Patient.gender", min=1))
 PACKAGES = [of_resources("test", [NEEDS_NAME, NEEDS_GENDER])]
 BASE = "http://clinic.example/fhir"
+HEART_RATE = "8867-4"
 OBSERVATION = {
     "resourceType": "Observation",
     "id": "o",
@@ -255,11 +256,57 @@ def test_a_fix_of_a_misspelled_element_moves_it_to_its_sibling(validator):
 
 
 def test_an_object_instead_of_a_list_keeps_its_pointer(validator):
-    resource = {"resourceType": "Patient", "name": {"family": 1}}
+    resource = {"resourceType": "Patient", "name": {"family": 1, "text": ""}}
     assert findings(validator.validate(resource)) == [
         ("not-list", "/name"),
         ("wrong-kind", "/name/family"),
+        ("empty-primitive", "/name/text"),
     ]
+
+
+def test_one_fault_of_two_profiles_is_one_issue(validator):
+    heart_rate = {
+        "resourceType": "Observation",
+        "meta": {"profile": ["http://hl7.org/fhir/StructureDefinition/vitalsigns"]},
+        "status": "final",
+        "category": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+                        "code": "vital-signs",
+                    }
+                ]
+            }
+        ],
+        "code": {"coding": [{"system": "http://loinc.org", "code": HEART_RATE}]},
+        "subject": {"reference": "Patient/1"},
+        "effectiveDateTime": "2020",
+        "valueQuantity": {
+            "value": 60,
+            "unit": "/min",
+            "system": "http://unitsofmeasure.org",
+            "code": "/min",
+        },
+    }
+    errors = [issue.rule for issue in validator.validate(heart_rate) if issue.is_error]
+    assert errors == ["vs-1"]
+
+
+def test_a_missing_choice_is_one_issue(validator):
+    administration = {
+        "resourceType": "MedicationAdministration",
+        "status": "completed",
+        "medicationCodeableConcept": {"text": "x"},
+        "subject": {"reference": "Patient/1"},
+    }
+    assert findings(validator.validate(administration)) == [("min", "/effective")]
+
+
+def test_a_position_is_that_of_the_owner_of_a_missing_element(validator):
+    text = '{\n "resourceType": "Patient",\n "communication": [{"preferred": true}]\n}'
+    (issue,) = validator.validate(text, positions=True)
+    assert (issue.rule, issue.line, issue.column) == ("min", 3, 20)
 
 
 def test_an_invariant_has_the_severity_of_its_definition(validator):

@@ -5,9 +5,9 @@ the path of the invariant: an object, or a value if the path ends at a primitive
 txt-1, txt-2). No function raises on a well-shaped node, whatever its values. The docstring of a
 function states the rule.
 
-If R4's expression is known to be wrong, the function follows the reference validator instead, and
-its docstring says so. "Undecidable is broken" means that FHIRPath's result is empty, which counts
-as false.
+If R4's expression is known to be wrong, the function follows the reference validator instead, as
+its docstring states. "Undecidable is broken" means that FHIRPath's result is empty, which counts as
+false.
 """
 
 import re

@@ -189,7 +189,7 @@ def tim_9(node: dict[str, Any], _: ResourceContext) -> bool:
 tim_10 = forbid_both("timeOfDay", "when")
 
 
-# --- Narrative.div: https://hl7.org/fhir/R4/narrative.html, where `check_narrative` says more
+# --- Narrative.div: https://hl7.org/fhir/R4/narrative.html, see also `check_narrative`
 
 
 def txt_1(div: str, _: ResourceContext) -> bool:

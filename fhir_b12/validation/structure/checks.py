@@ -141,7 +141,7 @@ class StructureChecks:
 
     def _required_members(self, shape: Shape) -> list[RequiredMember]:
         """Return the members that an object must have, without those that are ensured."""
-        return [
+        required = (
             RequiredMember(
                 frozenset(_json_names(member)),
                 member.stem or name,
@@ -153,7 +153,8 @@ class StructureChecks:
             if member.element.min > 0
             and member.companion_of is None
             and not (self._fast and is_ensured(member))
-        ]
+        )
+        return list(dict.fromkeys(required))  # the types of a choice are one required member
 
     def _rare_members(self, shape: Shape) -> frozenset[str]:
         """Return the members whose presence needs a check of the whole object."""
