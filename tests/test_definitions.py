@@ -1,12 +1,16 @@
 """What R4 says, against the specification's own pages."""
 
+import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fhir_b12.definitions import R4
+from fhir_b12 import fhirpath
+from fhir_b12.definitions import R4, Release
+from fhir_b12.fhirpath import FhirPathError, StandaloneEnvironment
 from tests.requirements import skip_missing
 
 ROOT = Path(__file__).parent.parent
@@ -219,6 +223,37 @@ def test_every_path_of_every_resource_resolves_to_known_types(name):
         assert len(found.types) + bool(found.content) == 1
         assert set(found.types) <= known | {"Resource"}
         assert all(R4.element(f"{found.path}.{part}") for part in R4.children(found.path))
+
+
+def test_a_second_release_answers_from_its_own_files(tmp_path):
+    def section(name, content):
+        (tmp_path / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
+
+    section(
+        "types",
+        {
+            "string": {"kind": "primitive-type"},
+            "Robot": {"kind": "resource"},
+            "Entity": {"kind": "resource", "abstract": True},
+        },
+    )
+    section(
+        "elements",
+        {"Robot": {"": {}, "serial": {"min": 1, "types": ["string"]}, "arm": {"max": "0"}}},
+    )
+    section("value_sets", {"http://example.org/colours": {"http://example.org": ["red"]}})
+    other = Release("R99", "99.0.0", tmp_path)
+    assert other.resource_types == {"Robot"}
+    assert (other.element("Robot.serial").min, other.element("Robot.arm")) == (1, None)
+    assert other.children("Robot") == ("serial",)
+    assert other.value_set("http://example.org/colours") == {"http://example.org": {"red"}}
+    assert other.element("Observation.status") is None
+    assert R4.element("Robot.serial") is None
+    expression = fhirpath.compile("serial.exists() and ($this is Robot)", other)
+    robot = {"resourceType": "Robot", "serial": "1"}
+    assert expression.is_satisfied(robot, "Robot", StandaloneEnvironment(robot, other))
+    with pytest.raises(FhirPathError, match="there is no type Observation"):
+        fhirpath.compile("$this is Observation", other)
 
 
 def test_importing_the_definitions_reads_none_of_them():

@@ -1,21 +1,22 @@
-"""FHIRPath for constraints, slices and searches.  http://hl7.org/fhirpath/N1/
+"""FHIRPath for constraints, slices and search parameters.  http://hl7.org/fhirpath/N1/
 
-    compile("name.where(use = 'official').given").evaluate(patient, "Patient", surroundings)
+    compile("name.where(use = 'official').given").evaluate(patient, "Patient", environment)
 
-FHIR's own side of it: https://hl7.org/fhir/R4/fhirpath.html. An expression is compiled once to
-closures over the types that R4 defines; `value` finds `valueQuantity`, a primitive's extensions are
-found beside it, and a contained resource is of the type it says.
+With FHIR's additions: https://hl7.org/fhir/R4/fhirpath.html. An expression is compiled once to
+closures over the types of a release. `value` finds `valueQuantity`, the extensions of a primitive
+are found in its companion, and a contained resource has the type that it states.
 """
 
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fhir_b12.definitions import R4, Release
 from fhir_b12.fhirpath.compiler import compile_condition, compile_evaluator, returns_boolean
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.evaluation import Environment, Evaluation, type_of_resource
+from fhir_b12.fhirpath.evaluation import Environment, Evaluation
 from fhir_b12.fhirpath.operators import to_boolean_operand
 from fhir_b12.fhirpath.parser import parse
-from fhir_b12.fhirpath.types import TypeInfo, type_at
+from fhir_b12.fhirpath.types import types_of
 from fhir_b12.fhirpath.values import DataNode, Items, plain, type_name
 
 __all__ = [
@@ -28,140 +29,169 @@ __all__ = [
 ]
 
 
-_MAX_CACHED_LENGTH = 2_000  #: characters; longer expressions, which are rare, are read each time
+_MAX_CACHED_LENGTH = 2_000  #: characters; longer expressions, which are rare, are not cached
 
 
 class LocatedValue(NamedTuple):
-    """Something found: where, what, and of which type.
+    """A value in the result of an expression, with its path and type.
 
-    `path` leads from the node that was evaluated, or where `resolve()` or `%resource` led
-    elsewhere, from `origin`. A computed value has no path and no origin. `value` is None for a
-    primitive that has only extensions, which are in `companion`.
+    `path` starts at the node that was evaluated, or at `origin` if `resolve()` or `%resource` led
+    to another one. A computed value has no path and no origin. `value` is None for a primitive
+    that has only extensions, which are in `companion`.
     """
 
     path: tuple[str | int, ...] | None
     value: Any
     type: str  #: "Quantity", "BackboneElement", "System.Boolean"
-    type_path: str  #: the same as `definitions` knows it, to evaluate on: "Observation.component"
+    type_path: str  #: the type as `Release.element` knows it: "Observation.component"
     companion: dict[str, Any] | None = None
-    origin: Any = None  #: the node its path begins at
+    origin: Any = None  #: node at which the path starts
 
 
 class StandaloneEnvironment:
-    """The surroundings of a resource that knows of nothing else: contained resources only."""
+    """Environment of a single resource: resolves contained resources, knows no terminology."""
 
-    def __init__(self, resource: dict[str, Any]) -> None:
+    def __init__(self, resource: dict[str, Any], release: Release = R4) -> None:
         self.resource = resource
         self.root_resource = resource
+        self._types = types_of(release)
 
     def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
-        """A contained resource, by `#id`."""
-        for each in self.resource.get("contained", ()):
-            type_info = type_of_resource(each)
-            if type_info is not None and f"#{each.get('id')}" == reference:
-                return each, type_info.name
+        """Return the contained resource that `#id` refers to and its type, None if missing."""
+        for contained in self.resource.get("contained", ()):
+            type_info = self._types.of_resource(contained)
+            if type_info is not None and f"#{contained.get('id')}" == reference:
+                return contained, type_info.name
         return None
 
     def member_of(self, _url: str, _item: Any) -> bool | None:
-        """It cannot be told."""
+        """Return None: membership in a value set is unknown here."""
         return None
 
     def conforms_to(self, _url: str, _node: Any) -> bool | None:
-        """It cannot be told."""
+        """Return None: conformance to a profile is unknown here."""
         return None
 
 
 class Expression:
-    """A compiled expression: `compile` makes it.
+    """A compiled expression; get one from `compile`.
 
-    The methods take the node's JSON value, its type as `R4.element` knows it (`Patient`,
-    `Observation.component`, `Quantity`), what surrounds it, and for a primitive its companion.
+    The methods take the same arguments.
+
+    Args:
+        node: JSON value to evaluate on, a dict or a primitive.
+        type_path: type of the node as `Release.element` knows it: `Patient`, `Quantity`,
+            `Observation.component`.
+        environment: what the expression may use beyond the node.
+        companion: the `_name` object of a primitive.
 
     Raises:
-        FhirPathError: it cannot be evaluated here: `single()` finds several, a type has no order,
-            it takes too many steps.
+        FhirPathError: the expression cannot be evaluated on this node: `single()` on several
+            items, a comparison of values without order, too many steps.
 
     """
 
-    __slots__ = ("_condition", "_evaluate", "source")
+    __slots__ = ("_condition", "_evaluate", "_types", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, release: Release = R4) -> None:
         self.source = source
+        self._types = types_of(release)
         try:
             tree = parse(source)
-            self._evaluate = compile_evaluator(tree)
-            self._condition = compile_condition(tree) if returns_boolean(tree) else None
+            self._evaluate = compile_evaluator(tree, self._types)
+            self._condition = (
+                compile_condition(tree, self._types) if returns_boolean(tree) else None
+            )
         except RecursionError:
-            raise FhirPathError("nested too deeply") from None
+            raise FhirPathError("the expression is nested too deeply: simplify it") from None
 
     def evaluate(
         self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> list[Any]:
-        """What it finds, as JSON has it: dicts, texts, numbers; None for a value that is absent."""
-        start, evaluation = _start(node, type_path, environment, companion)
-        return [plain(each) for each in self._evaluate_from(start, evaluation)]
+        """Return the result as JSON values; None for a primitive without a value.
+
+        Raises:
+            FhirPathError: the expression cannot be evaluated on this node.
+
+        """
+        start, evaluation = self._start(node, type_path, environment, companion)
+        return [plain(item) for item in self._evaluate_from(start, evaluation)]
 
     def locate(
         self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> list[LocatedValue]:
-        """What it finds, with where it stands."""
-        start, evaluation = _start(node, type_path, environment, companion)
-        return [_locate(each) for each in self._evaluate_from(start, evaluation)]
+        """Return the result with the path and type of each value.
+
+        Raises:
+            FhirPathError: the expression cannot be evaluated on this node.
+
+        """
+        start, evaluation = self._start(node, type_path, environment, companion)
+        return [_locate(item) for item in self._evaluate_from(start, evaluation)]
 
     def is_satisfied(
         self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> bool:
-        """Whether it is true, as the reference validator takes a constraint.
+        """Return True if the node satisfies the expression as a constraint.
 
-        Nothing and false are not; something that is no Boolean is, be it one item or several.
+        As in HL7's validator, an empty result and false do not satisfy; one or several items that
+        are not Boolean do.
+
+        Raises:
+            FhirPathError: the expression cannot be evaluated on this node.
+
         """
-        start, evaluation = _start(node, type_path, environment, companion)
+        start, evaluation = self._start(node, type_path, environment, companion)
         try:
             if self._condition is None:
                 return _is_satisfied(self._evaluate([start], evaluation))
             return self._condition([start], evaluation) is True
         except RecursionError:
-            raise FhirPathError("nested too deeply") from None
+            raise FhirPathError("the data are nested too deeply") from None
+
+    def _start(
+        self, node: Any, type_path: str, environment: Environment, companion: Any
+    ) -> tuple[DataNode, Evaluation]:
+        type_info = self._types.type_at(type_path)
+        if type_info is None:
+            raise FhirPathError(f"{self._types.release.name} has no type {type_path}")
+        if type_info.name == "Resource":
+            type_info = self._types.of_resource(node) or type_info
+        start = DataNode(node, type_info, companion)
+        return start, Evaluation(start, environment)
 
     def _evaluate_from(self, start: DataNode, evaluation: Evaluation) -> Items:
         try:
             return self._evaluate([start], evaluation)
         except RecursionError:
-            raise FhirPathError("nested too deeply") from None
+            raise FhirPathError("the data are nested too deeply") from None
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
 
 
-def compile(expression: str) -> Expression:  # noqa: A001 - as `re.compile`
-    """Read an expression once.
+def compile(expression: str, release: Release = R4) -> Expression:  # noqa: A001 - as `re.compile`
+    """Compile an expression, or return it from the cache.
+
+    Args:
+        expression: text of the expression.
+        release: release of FHIR whose types it is about.
+
+    Returns:
+        The compiled expression.
 
     Raises:
-        FhirPathError: it is none of FHIRPath, or asks for what is not supported, with its column.
+        FhirPathError: the text is not FHIRPath or uses an unsupported function; with its column.
 
     """
-    return (
-        _compile_cached(expression)
-        if len(expression) <= _MAX_CACHED_LENGTH
-        else Expression(expression)
-    )
+    if len(expression) > _MAX_CACHED_LENGTH:
+        return Expression(expression, release)
+    return _compile_cached(expression, release)
 
 
 @lru_cache(maxsize=2048)
-def _compile_cached(expression: str) -> Expression:
-    return Expression(expression)
-
-
-def _start(
-    node: Any, type_path: str, environment: Environment, companion: Any
-) -> tuple[DataNode, Evaluation]:
-    type_info: TypeInfo | None = type_at(type_path)
-    if type_info is None:
-        raise FhirPathError(f"R4 has no type {type_path}")
-    if type_info.name == "Resource":
-        type_info = type_of_resource(node) or type_info
-    start = DataNode(node, type_info, companion)
-    return start, Evaluation(start, environment)
+def _compile_cached(expression: str, release: Release) -> Expression:
+    return Expression(expression, release)
 
 
 def _is_satisfied(items: Items) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from fhir_b12 import aliases
-from fhir_b12.definitions import R4
 from fhir_b12.fhirpath import (
     collection_functions,
     conversion_functions,
@@ -44,7 +43,7 @@ from fhir_b12.fhirpath.syntax_tree import (
     TypeExpression,
     UnaryOperation,
 )
-from fhir_b12.fhirpath.types import SYSTEM_TYPES
+from fhir_b12.fhirpath.types import SYSTEM_TYPES, TypeRegistry
 from fhir_b12.fhirpath.values import DataNode, Items, Quantity, system
 
 #: Importing these fills `FUNCTIONS`.
@@ -75,7 +74,7 @@ _PREFIXED = {
 }
 
 
-def compile_evaluator(part: SyntaxNode) -> Evaluator:
+def compile_evaluator(part: SyntaxNode, types: TypeRegistry) -> Evaluator:
     """A part as what it finds."""
     if isinstance(part, Literal):
         items = [] if part.value is None else [part.value]
@@ -87,20 +86,23 @@ def compile_evaluator(part: SyntaxNode) -> Evaluator:
     if isinstance(part, EnvironmentVariable):
         return _compile_variable(part)
     if isinstance(part, Chain):
-        return _compile_chain(part)
+        return _compile_chain(part, types)
     if isinstance(part, FunctionCall) and not _find_function(part).returns_boolean:
-        step = build_step(_find_function(part), _compile_arguments(part), part.column)
+        step = build_step(_find_function(part), _compile_arguments(part, types), part.column)
         return lambda this, evaluation: step(this, this, evaluation)
     if isinstance(part, UnaryOperation):
-        return _compile_unary(part)
+        return _compile_unary(part, types)
     if isinstance(part, TypeExpression) and part.sign == "as":
-        operand, name = compile_evaluator(part.operand), _check_type_name(part.type, part.column)
+        operand, name = (
+            compile_evaluator(part.operand, types),
+            _check_type_name(part.type, part.column, types),
+        )
         return lambda this, evaluation: [
             each for each in operand(this, evaluation) if is_type(each, name)
         ]
     if isinstance(part, Operation) and part.sign in {"+", "-", "*", "/", "div", "mod", "&", "|"}:
-        return _compile_left_fold(part)
-    decide = compile_condition(part)
+        return _compile_left_fold(part, types)
+    decide = compile_condition(part, types)
 
     def evaluate(this: Items, evaluation: Evaluation) -> Items:
         found = decide(this, evaluation)
@@ -120,27 +122,34 @@ def returns_boolean(part: SyntaxNode) -> bool:
     return isinstance(part, TypeExpression) and part.sign == "is"
 
 
-def compile_condition(part: SyntaxNode) -> Condition:
+def compile_condition(part: SyntaxNode, types: TypeRegistry) -> Condition:
     """A part as True, False or None."""
     if not returns_boolean(part):
-        evaluate = compile_evaluator(part)
+        evaluate = compile_evaluator(part, types)
         return lambda this, evaluation: to_boolean_operand(evaluate(this, evaluation))
     if isinstance(part, Chain) and not part.steps:
-        return compile_condition(part.head)
+        return compile_condition(part.head, types)
     if isinstance(part, Chain):
         last = part.steps[-1]
         assert isinstance(last, FunctionCall)
-        step = build_boolean_step(_find_function(last), _compile_arguments(last), last.column)
-        return _compile_boolean_chain(part, step)
+        step = build_boolean_step(
+            _find_function(last), _compile_arguments(last, types), last.column
+        )
+        return _compile_boolean_chain(part, step, types)
     if isinstance(part, FunctionCall):
-        step = build_boolean_step(_find_function(part), _compile_arguments(part), part.column)
+        step = build_boolean_step(
+            _find_function(part), _compile_arguments(part, types), part.column
+        )
         return lambda this, evaluation: step(this, this, evaluation)
     if isinstance(part, Operation) and part.sign in _LOGIC_OPERATORS:
-        return _compile_logic(part)
+        return _compile_logic(part, types)
     if isinstance(part, Operation):
-        return _compile_relation(part)
+        return _compile_relation(part, types)
     assert isinstance(part, TypeExpression)
-    operand, name = compile_evaluator(part.operand), _check_type_name(part.type, part.column)
+    operand, name = (
+        compile_evaluator(part.operand, types),
+        _check_type_name(part.type, part.column, types),
+    )
     return lambda this, evaluation: is_of_type(operand(this, evaluation), evaluation, name)
 
 
@@ -181,8 +190,8 @@ def _compile_variable(part: EnvironmentVariable) -> Evaluator:
     return lambda _this, _evaluation: items
 
 
-def _compile_unary(part: UnaryOperation) -> Evaluator:
-    operand, column, less = compile_evaluator(part.operand), part.column, part.sign == "-"
+def _compile_unary(part: UnaryOperation, types: TypeRegistry) -> Evaluator:
+    operand, column, less = compile_evaluator(part.operand, types), part.column, part.sign == "-"
 
     def evaluate(this: Items, evaluation: Evaluation) -> Items:
         value = single_value(operand(this, evaluation))
@@ -201,9 +210,9 @@ def _compile_unary(part: UnaryOperation) -> Evaluator:
 # --- chains and calls
 
 
-def _compile_chain(part: Chain) -> Evaluator:
-    head = compile_evaluator(part.head)
-    steps = tuple(map(_compile_step, part.steps))
+def _compile_chain(part: Chain, types: TypeRegistry) -> Evaluator:
+    head = compile_evaluator(part.head, types)
+    steps = tuple(_compile_step(step, types) for step in part.steps)
     if not steps:
         return head
     if len(steps) == 1:
@@ -219,26 +228,26 @@ def _compile_chain(part: Chain) -> Evaluator:
     return evaluate
 
 
-def _compile_boolean_chain(part: Chain, decide: BooleanStep) -> Condition:
+def _compile_boolean_chain(part: Chain, decide: BooleanStep, types: TypeRegistry) -> Condition:
     before = part.steps[:-1]
-    evaluate = _compile_chain(Chain(part.head, before, column=part.column))
+    evaluate = _compile_chain(Chain(part.head, before, column=part.column), types)
     return lambda this, evaluation: decide(evaluate(this, evaluation), this, evaluation)
 
 
-def _compile_step(part: SyntaxNode) -> Step:
+def _compile_step(part: SyntaxNode, types: TypeRegistry) -> Step:
     if isinstance(part, Identifier):
         name = part.name
         return lambda items, _this, evaluation: children_named(items, name, evaluation)
     if isinstance(part, FunctionCall):
-        return build_step(_find_function(part), _compile_arguments(part), part.column)
+        return build_step(_find_function(part), _compile_arguments(part, types), part.column)
     if isinstance(part, Indexer):
-        return _compile_indexer(part)
-    evaluate = compile_evaluator(part)
+        return _compile_indexer(part, types)
+    evaluate = compile_evaluator(part, types)
     return lambda items, _this, evaluation: evaluate(items, evaluation)
 
 
-def _compile_indexer(part: Indexer) -> Step:
-    at, column = compile_evaluator(part.at), part.column
+def _compile_indexer(part: Indexer, types: TypeRegistry) -> Step:
+    at, column = compile_evaluator(part.at, types), part.column
 
     def step(items: Items, this: Items, evaluation: Evaluation) -> Items:
         found = at(this, evaluation)
@@ -264,17 +273,18 @@ def _find_function(part: FunctionCall) -> Function:
     return found
 
 
-def _compile_arguments(part: FunctionCall) -> tuple[object, ...]:
+def _compile_arguments(part: FunctionCall, types: TypeRegistry) -> tuple[object, ...]:
     modes = _find_function(part).arguments
     return tuple(
-        _compile_argument(each, mode) for each, mode in zip(part.arguments, modes, strict=False)
+        _compile_argument(each, mode, types)
+        for each, mode in zip(part.arguments, modes, strict=False)
     )
 
 
-def _compile_argument(part: SyntaxNode, mode: Mode) -> object:
+def _compile_argument(part: SyntaxNode, mode: Mode, types: TypeRegistry) -> object:
     if mode == "type":
-        return _check_type_name(_join_type_name(part), part.column)
-    return compile_condition(part) if mode == "test" else compile_evaluator(part)
+        return _check_type_name(_join_type_name(part), part.column, types)
+    return compile_condition(part, types) if mode == "test" else compile_evaluator(part, types)
 
 
 def _join_type_name(part: SyntaxNode) -> str:
@@ -286,10 +296,10 @@ def _join_type_name(part: SyntaxNode) -> str:
     return ".".join(each.name for each in names if isinstance(each, Identifier))
 
 
-def _check_type_name(name: str, column: int) -> str:
+def _check_type_name(name: str, column: int, types: TypeRegistry) -> str:
     """The name of a type there is."""
     space, _, last = name.rpartition(".")
-    fhir_type = space in {"", "FHIR"} and R4.element(last) is not None
+    fhir_type = space in {"", "FHIR"} and types.release.element(last) is not None
     if fhir_type or (space in {"", "System"} and last in SYSTEM_TYPES):
         return name
     raise FhirPathError(f"there is no type {name}", column)
@@ -298,9 +308,9 @@ def _check_type_name(name: str, column: int) -> str:
 # --- operators
 
 
-def _compile_left_fold(part: Operation) -> Evaluator:
+def _compile_left_fold(part: Operation, types: TypeRegistry) -> Evaluator:
     """`a + b + c` from left to right."""
-    operands = tuple(map(compile_evaluator, part.operands))
+    operands = tuple(compile_evaluator(operand, types) for operand in part.operands)
     first, rest, column = operands[0], operands[1:], part.column
     operation = _binary_operator(part.sign)
 
@@ -329,9 +339,9 @@ def _to_text(items: Items) -> str:
     return "" if value is None else conversion_functions.to_text(value) or ""
 
 
-def _compile_logic(part: Operation) -> Condition:
+def _compile_logic(part: Operation, types: TypeRegistry) -> Condition:
     """Three-valued logic.  http://hl7.org/fhirpath/N1/#boolean-logic"""
-    operands = tuple(map(compile_condition, part.operands))
+    operands = tuple(compile_condition(operand, types) for operand in part.operands)
     if part.sign in {"and", "or"}:
         return _compile_and_or(operands, settled=part.sign == "or", column=part.column)
     left, right = operands
@@ -378,8 +388,8 @@ def _compile_and_or(operands: tuple[Condition, ...], *, settled: bool, column: i
 _RELATIONAL_OPERATORS = frozenset({"=", "!=", "~", "!~", "in", "contains", *_ORDER_OPERATORS})
 
 
-def _compile_relation(part: Operation) -> Condition:
-    left, right = map(compile_evaluator, part.operands)
+def _compile_relation(part: Operation, types: TypeRegistry) -> Condition:
+    left, right = [compile_evaluator(operand, types) for operand in part.operands]
     column = part.column
     other = part.operands[1]
     if part.sign in {"=", "!="} and isinstance(other, Literal) and isinstance(other.value, str):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.types import ChildSlot, TypeInfo, type_at
+from fhir_b12.fhirpath.types import ChildSlot
 from fhir_b12.fhirpath.values import DataNode, Items
 
 MAX_STEPS = 2_000_000  #: items looked at in one evaluation; a large Bundle has 100,000 elements
@@ -67,7 +67,7 @@ class Evaluation:
         held = self.environment.root_resource if root else self.environment.resource
         if held is self.context.value:
             return [self.context]
-        type_info = type_of_resource(held)
+        type_info = self.context.type_info.registry.of_resource(held)
         return [] if type_info is None else [DataNode(held, type_info)]
 
     @property
@@ -81,13 +81,6 @@ class Evaluation:
 
 Evaluator = Callable[[Items, Evaluation], Items]  #: $this, the run -> what is found
 Condition = Callable[[Items, Evaluation], bool | None]
-
-
-def type_of_resource(resource: Any) -> TypeInfo | None:
-    """The type a resource says it is of; None where it says none that R4 has."""
-    name = resource.get("resourceType") if isinstance(resource, dict) else None
-    type_info = type_at(name) if isinstance(name, str) and "." not in name else None
-    return type_info if type_info is not None and type_info.is_resource else None
 
 
 def children_named(items: Items, name: str, evaluation: Evaluation) -> Items:
@@ -121,7 +114,9 @@ def _child(
     parent: DataNode, slot: ChildSlot, value: Any, companion: Any, step: str | tuple[str, int]
 ) -> DataNode:
     if slot.holds_any_resource:
-        return DataNode(value, type_of_resource(value) or slot.type_info, None, parent, step)
+        return DataNode(
+            value, slot.type_info.registry.of_resource(value) or slot.type_info, None, parent, step
+        )
     return DataNode(value, slot.type_info, companion, parent, step)
 
 

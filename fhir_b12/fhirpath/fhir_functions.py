@@ -1,12 +1,12 @@
 """Functions that FHIR adds, and the clock.  https://hl7.org/fhir/R4/fhirpath.html#functions"""
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from fhir_b12.fhirpath.evaluation import Evaluation, children_named
 from fhir_b12.fhirpath.function_registry import function
 from fhir_b12.fhirpath.temporal import Temporal
-from fhir_b12.fhirpath.types import ChildSlot, NamedChild, TypeInfo, type_at
+from fhir_b12.fhirpath.types import ChildSlot, NamedChild, TypeInfo, TypeRegistry
 from fhir_b12.fhirpath.values import DataNode, Items, plain, system, type_name
 
 
@@ -42,6 +42,7 @@ def _primitive_value(item: Any) -> Any:
 @function("resolve")
 def resolve(items: Items, evaluation: Evaluation) -> Items:
     """What references, or their texts, point to; nothing for those that lead elsewhere."""
+    registry = evaluation.context.type_info.registry
     found: Items = []
     for item in items:
         text = system(item)
@@ -50,7 +51,7 @@ def resolve(items: Items, evaluation: Evaluation) -> Items:
         if not isinstance(text, str):
             continue
         target = evaluation.environment.resolve(text)
-        type_info = type_at(target[1]) if target else None
+        type_info = registry.type_at(target[1]) if target else None
         if target is not None and type_info is not None:
             found.append(DataNode(target[0], type_info))
     evaluation.spend(len(items))
@@ -77,22 +78,21 @@ def html_checks(items: Items, evaluation: Evaluation) -> bool:
 
 
 @function("type")
-def reflected(items: Items, _evaluation: Evaluation) -> Items:
-    """Namespace and name of each item's type.  http://hl7.org/fhirpath/N1/#reflection"""
-    type_info = _type_info()
-    names = [type_name(each) for each in items]
+def reflect(items: Items, evaluation: Evaluation) -> Items:
+    """Return namespace and name of each item's type.  http://hl7.org/fhirpath/N1/#reflection"""
+    type_info = _reflected_type(evaluation.context.type_info.registry)
+    names = [type_name(item) for item in items]
     return [DataNode({"namespace": space, "name": name}, type_info) for space, name in names]
 
 
-@cache
-def _type_info() -> TypeInfo:
-    """A type that FHIR does not have: `namespace` and `name` stand below it."""
-    type_info = TypeInfo("TypeInfo", "TypeInfo")
-    text = type_at("string")
+@lru_cache(maxsize=8)
+def _reflected_type(registry: TypeRegistry) -> TypeInfo:
+    """Return the type of `type()`, which FHIR does not have, with `namespace` and `name`."""
+    type_info = TypeInfo(registry, "TypeInfo", "TypeInfo")
+    text = registry.type_at("string")
     assert text is not None
-    type_info.named_children = {
-        name: NamedChild((ChildSlot(name, text),)) for name in ("namespace", "name")
-    }
+    slots = {name: ChildSlot(name, text) for name in ("namespace", "name")}
+    type_info.named_children = {name: NamedChild((slot,)) for name, slot in slots.items()}
     return type_info
 
 

@@ -1,11 +1,12 @@
-"""The types of FHIR and of FHIRPath, and what stands below each.
+"""Types of FHIR and of FHIRPath, and the children of each.
 
 http://hl7.org/fhirpath/N1/#types and https://hl7.org/fhir/R4/fhirpath.html#types
 """
 
 from functools import lru_cache
+from typing import Any
 
-from fhir_b12.definitions import R4
+from fhir_b12.definitions import Release
 
 #: The types of FHIRPath itself.
 SYSTEM_TYPES = frozenset(
@@ -13,42 +14,41 @@ SYSTEM_TYPES = frozenset(
 )
 _TEMPORAL_TYPES = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
 _INTEGER_TYPES = {"integer": "Integer", "unsignedInt": "Integer", "positiveInt": "Integer"}
-#: FHIR's primitives as FHIRPath reads them; every other one is a String.
+#: Types of FHIRPath that FHIR's primitives are converted to; all others are converted to String.
 _SYSTEM_TYPE_OF = _TEMPORAL_TYPES | _INTEGER_TYPES | {"boolean": "Boolean", "decimal": "Decimal"}
 _INLINE_TYPES = frozenset({"BackboneElement", "Element"})
 
 
 class ChildSlot:
-    """One JSON name under which a child may stand, and what it then is."""
+    """One JSON name of a child element, and the child's type."""
 
     __slots__ = ("companion", "holds_any_resource", "name", "type_info")
 
     def __init__(self, name: str, type_info: "TypeInfo") -> None:
         self.name = name
         self.type_info = type_info
-        self.companion = (
-            f"_{name}" if type_info.is_primitive and type_info.name != "xhtml" else None
-        )
-        #: a resource says itself which it is
+        has_companion = type_info.is_primitive and type_info.name != "xhtml"
+        self.companion = f"_{name}" if has_companion else None
+        #: a resource states its own type
         self.holds_any_resource = type_info.name == "Resource"
 
 
 class NamedChild:
-    """What a name leads to: one slot, or for a choice one for each of its types."""
+    """The slots of one name in FHIRPath: one, or for a choice one for each of its types."""
 
     __slots__ = ("names", "slots")
 
     def __init__(self, slots: tuple[ChildSlot, ...]) -> None:
         self.slots = slots
-        #: every JSON name of a choice, to see at once that none is there
+        #: every JSON name of a choice, to skip absent choices quickly
         self.names: frozenset[str] | None = None
         if len(slots) > 1:
-            names = [each.name for each in slots] + [each.companion or "" for each in slots]
+            names = [slot.name for slot in slots] + [slot.companion or "" for slot in slots]
             self.names = frozenset(names)
 
 
 class TypeInfo:
-    """A type, or a backbone element within one. One object for each, so `is` compares them."""
+    """A type, or a backbone element within one; one object each, so that `is` compares them."""
 
     __slots__ = (
         "ancestors",
@@ -57,16 +57,18 @@ class TypeInfo:
         "name",
         "named_children",
         "path",
+        "registry",
         "system",
     )
 
-    def __init__(self, path: str, name: str) -> None:
-        self.path = path  #: as `R4.element` knows it: Observation.component
-        self.name = name  #: the type's own: BackboneElement
-        self.ancestors = _collect_ancestors(name)  #: itself and what it derives from
-        self.is_primitive = R4.is_primitive(name)
+    def __init__(self, registry: "TypeRegistry", path: str, name: str) -> None:
+        self.registry = registry
+        self.path = path  #: as `Release.element` knows it: Observation.component
+        self.name = name  #: name of the type: BackboneElement
+        self.ancestors = registry.ancestors(name)  #: itself and its base types
+        self.is_primitive = registry.release.is_primitive(name)
         self.is_resource = "Resource" in self.ancestors
-        #: the type of FHIRPath its value is read as, None for an element that has no value
+        #: FHIRPath type of its value, None for an element without a value
         self.system: str | None = None
         if self.is_primitive:
             self.system = _SYSTEM_TYPE_OF.get(name, "String")
@@ -75,63 +77,79 @@ class TypeInfo:
         self.named_children: dict[str, NamedChild] | None = None  #: see `open`
 
     def open(self) -> dict[str, NamedChild]:
-        """What a name leads to, `value` and `valueQuantity` alike; read when first asked for."""
+        """Return the children by FHIRPath and JSON name, `value` and `valueQuantity` alike."""
         if self.named_children is None:
-            self.named_children = {
-                name: NamedChild(slots) for name, slots in _find_named_children(self.path).items()
-            }
+            slots = self.registry.slots_by_name(self.path)
+            self.named_children = {name: NamedChild(slots[name]) for name in slots}
         return self.named_children
 
     def is_a(self, name: str) -> bool:
-        """Whether the type is, or derives from, the one of that name.
+        """Return True if this is the type of that name or derived from it.
 
-        Names may have the namespace FHIR. FHIR's boolean is no Boolean: that is FHIRPath's.
+        The name may have the namespace FHIR. FHIR's boolean is not Boolean, FHIRPath's own type.
         """
         return name.removeprefix("FHIR.") in self.ancestors
 
     def __repr__(self) -> str:
-        return f"Kind({self.path!r})"
+        return f"TypeInfo({self.path!r})"
 
 
-@lru_cache(maxsize=8192)
-def type_at(path: str) -> TypeInfo | None:
-    """What stands at a path, `Observation.component` or `Quantity`; None where R4 has no such."""
-    found = R4.element(path)
-    if found is None or len(found.types) > 1:
-        return None
-    if found.content:
-        return type_at(found.content)
-    name = found.types[0]
-    inline = name in _INLINE_TYPES and "." in path and path.rpartition(".")[2][0] != "_"
-    return _type_info_of(path, name) if inline else _type_info_of(name, name)
+class TypeRegistry:
+    """The types of one release of FHIR."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.type_at = lru_cache(maxsize=8192)(self._find_type)
+        self._type_info = lru_cache(maxsize=8192)(self._build_type_info)
+
+    def of_resource(self, resource: Any) -> TypeInfo | None:
+        """Return the type that a resource states; None if it states no resource type."""
+        name = resource.get("resourceType") if isinstance(resource, dict) else None
+        type_info = self.type_at(name) if isinstance(name, str) and "." not in name else None
+        return type_info if type_info is not None and type_info.is_resource else None
+
+    def ancestors(self, name: str) -> frozenset[str]:
+        """Return a type's name and those of its base types."""
+        names = [name]
+        while base := self.release.base(names[-1]):
+            names.append(base)
+        if self.release.is_primitive(name) and "Element" not in names:
+            names.append("Element")
+        return frozenset(names)
+
+    def slots_by_name(self, path: str) -> dict[str, tuple[ChildSlot, ...]]:
+        """Return the slots of each child of an element, by FHIRPath and by JSON name."""
+        if self.release.is_primitive(path):
+            path = "Element"
+        slots: dict[str, tuple[ChildSlot, ...]] = {}
+        for name in self.release.children(path):
+            type_info = self.type_at(f"{path}.{name}")
+            element = self.release.element(f"{path}.{name}")
+            if type_info is None or element is None:
+                continue
+            slot = ChildSlot(name, type_info)
+            slots[name] = (slot,)
+            stem = element.defined.rpartition(".")[2]
+            if stem.endswith("[x]"):
+                slots[stem[:-3]] = (*slots.get(stem[:-3], ()), slot)
+        return slots
+
+    def _find_type(self, path: str) -> TypeInfo | None:
+        """Return the type at a path, `Observation.component` or `Quantity`; None if unknown."""
+        element = self.release.element(path)
+        if element is None or len(element.types) > 1:
+            return None
+        if element.content:
+            return self.type_at(element.content)
+        name = element.types[0]
+        inline = name in _INLINE_TYPES and "." in path and path.rpartition(".")[2][0] != "_"
+        return self._type_info(path, name) if inline else self._type_info(name, name)
+
+    def _build_type_info(self, path: str, name: str) -> TypeInfo:
+        return TypeInfo(self, path, name)
 
 
-@lru_cache(maxsize=8192)
-def _type_info_of(path: str, name: str) -> TypeInfo:
-    return TypeInfo(path, name)
-
-
-def _collect_ancestors(name: str) -> frozenset[str]:
-    names = [name]
-    while above := R4.base(names[-1]):
-        names.append(above)
-    if R4.is_primitive(name) and "Element" not in names:
-        names.append("Element")
-    return frozenset(names)
-
-
-def _find_named_children(path: str) -> dict[str, tuple[ChildSlot, ...]]:
-    if R4.is_primitive(path):
-        path = "Element"
-    found: dict[str, tuple[ChildSlot, ...]] = {}
-    for name in R4.children(path):
-        type_info = type_at(f"{path}.{name}")
-        facts = R4.element(f"{path}.{name}")
-        if type_info is None or facts is None:
-            continue
-        slot = ChildSlot(name, type_info)
-        found[name] = (slot,)
-        stem = facts.defined.rpartition(".")[2]
-        if stem.endswith("[x]"):
-            found[stem[:-3]] = (*found.get(stem[:-3], ()), slot)
-    return found
+@lru_cache(maxsize=8)
+def types_of(release: Release) -> TypeRegistry:
+    """Return the types of a release, one registry for each."""
+    return TypeRegistry(release)

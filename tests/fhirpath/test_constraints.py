@@ -10,7 +10,8 @@ import pytest
 from fhir_b12 import fhirpath, jsonio
 from fhir_b12.definitions import R4
 from fhir_b12.fhirpath import FhirPathError, StandaloneEnvironment
-from fhir_b12.fhirpath.evaluation import Evaluation, children, type_of_resource
+from fhir_b12.fhirpath.evaluation import Evaluation, children
+from fhir_b12.fhirpath.types import types_of
 from fhir_b12.fhirpath.values import DataNode
 
 PACKAGES = ["hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0"]
@@ -86,7 +87,10 @@ def test_the_invariants_hold_of_the_official_examples(fixtures):
     for path in sorted((fixtures / "r4-examples").rglob("*.json")):
         resource = jsonio.loads(path.read_bytes())
         found |= set(
-            broken(DataNode(resource, type_of_resource(resource)), StandaloneEnvironment(resource))
+            broken(
+                DataNode(resource, types_of(R4).of_resource(resource)),
+                StandaloneEnvironment(resource),
+            )
         )
     assert found == set(EXCEPTIONS)
 
