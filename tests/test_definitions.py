@@ -252,7 +252,7 @@ def test_a_second_release_answers_from_its_own_files(tmp_path):
     expression = fhirpath.compile("serial.exists() and ($this is Robot)", other)
     robot = {"resourceType": "Robot", "serial": "1"}
     assert expression.is_satisfied(robot, "Robot", StandaloneEnvironment(robot, other))
-    with pytest.raises(FhirPathError, match="there is no type Observation"):
+    with pytest.raises(FhirPathError, match="unknown type Observation"):
         fhirpath.compile("$this is Observation", other)
 
 

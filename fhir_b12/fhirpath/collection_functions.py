@@ -1,4 +1,4 @@
-"""Functions on whole collections: existence, filters, parts, unions.
+"""Functions on collections: existence, filters, projections, subsetting, combining.
 
 http://hl7.org/fhirpath/N1/#existence to http://hl7.org/fhirpath/N1/#combining
 """
@@ -23,25 +23,25 @@ from fhir_b12.fhirpath.values import (
 
 @function("empty", returns_boolean=True)
 def empty(items: Items, _evaluation: Evaluation) -> bool:
-    """Nothing is there."""
+    """Return True for an empty collection."""
     return not items
 
 
 @function("exists", "test", min_arguments=0, returns_boolean=True)
 def exists(items: Items, evaluation: Evaluation, condition: Condition | None = None) -> bool:
-    """Something is there for which the test holds."""
+    """Return True if any item satisfies the criteria, or without criteria if any item exists."""
     return bool(items) if condition is None else bool(where(items, evaluation, condition))
 
 
 @function("all", "test", returns_boolean=True)
 def for_all(items: Items, evaluation: Evaluation, condition: Condition) -> bool:
-    """The test holds for every item; it does for none."""
+    """Return True if every item satisfies the criteria, and for an empty collection."""
     return len(where(items, evaluation, condition)) == len(items)
 
 
 @function("not", returns_boolean=True)
 def negated(items: Items, _evaluation: Evaluation) -> bool | None:
-    """True for false."""
+    """Negate a Boolean; empty stays empty."""
     found = to_boolean_operand(items)
     return None if found is None else not found
 
@@ -49,55 +49,55 @@ def negated(items: Items, _evaluation: Evaluation) -> bool | None:
 def _booleans(items: Items) -> list[bool]:
     values = [system(each) for each in items]
     if any(each.__class__ is not bool for each in values):
-        raise FhirPathError("allTrue, anyTrue, allFalse and anyFalse take Booleans only")
+        raise FhirPathError("allTrue, anyTrue, allFalse and anyFalse require Booleans")
     return values
 
 
 @function("allTrue", returns_boolean=True)
 def all_true(items: Items, _evaluation: Evaluation) -> bool:
-    """Every item is true; so it is of none."""
+    """Return True if every item is true, and for an empty collection."""
     return all(_booleans(items))
 
 
 @function("anyTrue", returns_boolean=True)
 def any_true(items: Items, _evaluation: Evaluation) -> bool:
-    """Some item is true."""
+    """Return True if any item is true."""
     return any(_booleans(items))
 
 
 @function("allFalse", returns_boolean=True)
 def all_false(items: Items, _evaluation: Evaluation) -> bool:
-    """Every item is false; so it is of none."""
+    """Return True if every item is false, and for an empty collection."""
     return not any(_booleans(items))
 
 
 @function("anyFalse", returns_boolean=True)
 def any_false(items: Items, _evaluation: Evaluation) -> bool:
-    """Some item is false."""
+    """Return True if any item is false."""
     return not all(_booleans(items))
 
 
 @function("subsetOf", "items", returns_boolean=True)
 def subset_of(items: Items, evaluation: Evaluation, other: Items) -> bool:
-    """All items are in the other collection too."""
+    """Return True if all items are in the other collection."""
     return equality_keys(items, evaluation) <= equality_keys(other, evaluation)
 
 
 @function("supersetOf", "items", returns_boolean=True)
 def superset_of(items: Items, evaluation: Evaluation, other: Items) -> bool:
-    """All items of the other collection are here too."""
+    """Return True if all items of the other collection are in this one."""
     return equality_keys(other, evaluation) <= equality_keys(items, evaluation)
 
 
 @function("count")
 def count(items: Items, _evaluation: Evaluation) -> Items:
-    """How many there are."""
+    """Return the number of items."""
     return [len(items)]
 
 
 @function("distinct")
 def distinct(items: Items, evaluation: Evaluation) -> Items:
-    """Each item once."""
+    """Return the items without duplicates."""
     evaluation.spend(len(items))
     found: dict[object, Item] = {}
     for each in items:
@@ -107,7 +107,7 @@ def distinct(items: Items, evaluation: Evaluation) -> Items:
 
 @function("isDistinct", returns_boolean=True)
 def is_distinct(items: Items, evaluation: Evaluation) -> bool:
-    """No two items are equal."""
+    """Return True if no two items are equal."""
     return len(equality_keys(items, evaluation)) == len(items)
 
 
@@ -116,7 +116,7 @@ def is_distinct(items: Items, evaluation: Evaluation) -> bool:
 
 @function("where", "test")
 def where(items: Items, evaluation: Evaluation, condition: Condition) -> Items:
-    """The items for which the test holds."""
+    """Return the items that satisfy the criteria."""
     found: Items = []
     outer = evaluation.index
     for evaluation.index, item in enumerate(items):
@@ -129,7 +129,7 @@ def where(items: Items, evaluation: Evaluation, condition: Condition) -> Items:
 
 @function("select", "each")
 def select(items: Items, evaluation: Evaluation, expression: Evaluator) -> Items:
-    """What the expression finds on each item, in one collection."""
+    """Evaluate the expression on each item and return all results in one collection."""
     found: Items = []
     outer = evaluation.index
     for evaluation.index, item in enumerate(items):
@@ -142,7 +142,7 @@ def select(items: Items, evaluation: Evaluation, expression: Evaluator) -> Items
 
 @function("repeat", "each")
 def repeat(items: Items, evaluation: Evaluation, expression: Evaluator) -> Items:
-    """What the expression finds, then on what was found, until nothing new comes."""
+    """Evaluate the expression on items and on its results until nothing new is found."""
     seen: set[object] = set()
     found: Items = []
     level = items
@@ -160,26 +160,26 @@ def repeat(items: Items, evaluation: Evaluation, expression: Evaluator) -> Items
 
 @function("ofType", "type")
 def of_type(items: Items, _evaluation: Evaluation, name: str) -> Items:
-    """The items of a type, or of one derived from it."""
+    """Return the items of a type or of one derived from it."""
     return [each for each in items if is_type(each, name)]
 
 
 @function("as", "type")
 def as_type(items: Items, _evaluation: Evaluation, name: str) -> Items:
-    """The same: R4's own rules apply it to many items at once (dom-3)."""
+    """Do the same as `ofType()`: R4's own constraints apply `as` to several items (dom-3)."""
     return [each for each in items if is_type(each, name)]
 
 
 @function("is", "type", returns_boolean=True)
 def is_of_type(items: Items, _evaluation: Evaluation, name: str) -> bool | None:
-    """Whether the one item is of a type; None where there is none."""
+    """Return True if the single item is of a type, None for an empty collection."""
     if len(items) > 1:
-        raise FhirPathError(f"{len(items)} items stand where `is` takes one")
+        raise FhirPathError(f"`is` requires a single item and has {len(items)}")
     return is_type(items[0], name) if items else None
 
 
 def is_type(item: Item, name: str) -> bool:
-    """Whether an item is of the type of that name, which may have a namespace."""
+    """Return True if an item is of a type, whose name may have a namespace."""
     if item.__class__ is DataNode:
         return bool(item.type_info.is_a(name))
     return name.removeprefix("System.") == type_name(item)[1]
@@ -189,7 +189,7 @@ def is_type(item: Item, name: str) -> bool:
 def aggregate(
     items: Items, evaluation: Evaluation, expression: Evaluator, initial: Items | None = None
 ) -> Items:
-    """Carry $total from item to item."""
+    """Evaluate the expression on each item, with the result of the previous one as $total."""
     outer, evaluation.total = evaluation.total, initial or []
     place = evaluation.index
     for evaluation.index, item in enumerate(items):
@@ -202,13 +202,13 @@ def aggregate(
 
 @function("children")
 def all_children(items: Items, evaluation: Evaluation) -> Items:
-    """What stands directly below each item."""
+    """Return the child nodes of all items."""
     return children(items, evaluation)
 
 
 @function("descendants")
 def all_descendants(items: Items, evaluation: Evaluation) -> Items:
-    """All that stands below each item."""
+    """Return the descendant nodes of all items."""
     return descendants(items, evaluation)
 
 
@@ -216,7 +216,7 @@ def all_descendants(items: Items, evaluation: Evaluation) -> Items:
 def trace(
     items: Items, evaluation: Evaluation, name: str, expression: Evaluator | None = None
 ) -> Items:
-    """Tell the surroundings what passes here, and let it pass."""
+    """Pass the items to the environment's `trace` and return them unchanged."""
     listener = getattr(evaluation.environment, "trace", None)
     if listener is not None:
         listener(
@@ -237,9 +237,9 @@ def iif(
     yes: Evaluator,
     other: Evaluator | None = None,
 ) -> Items:
-    """One of two, and only that one is evaluated; of what is there it takes one item."""
+    """Evaluate and return one of two expressions, depending on the criteria."""
     if len(items) > 1:
-        raise FhirPathError(f"{len(items)} items stand where iif takes one")
+        raise FhirPathError(f"iif() requires a single item and has {len(items)}")
     if condition(items, evaluation) is True:
         return yes(items, evaluation)
     return [] if other is None else other(items, evaluation)
@@ -250,52 +250,52 @@ def iif(
 
 @function("first")
 def first(items: Items, _evaluation: Evaluation) -> Items:
-    """The first item."""
+    """Return the first item."""
     return items[:1]
 
 
 @function("last")
 def last(items: Items, _evaluation: Evaluation) -> Items:
-    """The last item."""
+    """Return the last item."""
     return items[-1:]
 
 
 @function("tail")
 def tail(items: Items, _evaluation: Evaluation) -> Items:
-    """All but the first."""
+    """Return all items but the first."""
     return items[1:]
 
 
 @function("skip", "integer")
 def skip(items: Items, _evaluation: Evaluation, number: int) -> Items:
-    """All but the first few."""
+    """Return all items but the first `number`."""
     return items[max(number, 0) :]
 
 
 @function("take", "integer")
 def take(items: Items, _evaluation: Evaluation, number: int) -> Items:
-    """The first few."""
+    """Return the first `number` items."""
     return items[: max(number, 0)]
 
 
 @function("single")
 def single_item(items: Items, _evaluation: Evaluation) -> Items:
-    """The one item: it is an error if there are several."""
+    """Return the single item; several are an error."""
     if len(items) > 1:
-        raise FhirPathError(f"single() finds {len(items)} items")
+        raise FhirPathError(f"single() requires at most one item and has {len(items)}")
     return items
 
 
 @function("intersect", "items")
 def intersect(items: Items, evaluation: Evaluation, other: Items) -> Items:
-    """Each item that is in both, once."""
+    """Return the items that are in both collections, without duplicates."""
     known = equality_keys(other, evaluation)
     return [each for each in distinct(items, evaluation) if equality_key(each, evaluation) in known]
 
 
 @function("exclude", "items")
 def exclude(items: Items, evaluation: Evaluation, other: Items) -> Items:
-    """The items that are not in the other collection."""
+    """Return the items that are not in the other collection."""
     evaluation.spend(len(items) + len(other))
     known = equality_keys(other, evaluation)
     return [each for each in items if equality_key(each, evaluation) not in known]
@@ -303,22 +303,22 @@ def exclude(items: Items, evaluation: Evaluation, other: Items) -> Items:
 
 @function("union", "items")
 def union(items: Items, evaluation: Evaluation, other: Items) -> Items:
-    """Each item of both, once."""
+    """Return the items of both collections, without duplicates."""
     return distinct(items + other, evaluation)
 
 
 @function("combine", "items")
 def combine(items: Items, evaluation: Evaluation, other: Items) -> Items:
-    """All items of both."""
+    """Return the items of both collections, with duplicates."""
     evaluation.spend(len(items) + len(other))
     return items + other
 
 
 def is_in(left: Items, right: Items, evaluation: Evaluation) -> bool | None:
-    """`in`: None where there is nothing to look for."""
+    """Evaluate `in`; None if the left operand is empty."""
     if not left:
         return None
     if len(left) > 1:
-        raise FhirPathError(f"{len(left)} items stand where `in` takes one")
+        raise FhirPathError(f"the left operand of `in` requires a single item and has {len(left)}")
     evaluation.spend(len(right))
     return any(equal_items(left[0], each, evaluation) is True for each in right)

@@ -1,7 +1,7 @@
-"""From parts to closures: what is known of an expression is decided once, not at each node.
+"""Compiler from the syntax tree to closures, so that decisions are made once per expression.
 
-A part becomes `evaluate($this, run)`, or where it can only be true, false or undecided,
-`decide($this, run)`. A step of a chain also gets the items of the step before it.
+A node becomes an evaluator `evaluate($this, evaluation)`, or if its result is Boolean a condition
+`decide($this, evaluation)`. A step of a chain also receives the result of the previous step.
 http://hl7.org/fhirpath/N1/#expressions
 """
 
@@ -45,6 +45,7 @@ from fhir_b12.fhirpath.syntax_tree import (
 )
 from fhir_b12.fhirpath.types import SYSTEM_TYPES, TypeRegistry
 from fhir_b12.fhirpath.values import DataNode, Items, Quantity, system
+from fhir_b12.suggestions import did_you_mean
 
 #: Importing these fills `FUNCTIONS`.
 LIBRARY = (
@@ -68,6 +69,7 @@ _CONSTANTS = {
     "sct": "http://snomed.info/sct",
     "loinc": "http://loinc.org",
 }
+_VARIABLES = ("resource", "rootResource", "context", *_CONSTANTS)
 _PREFIXED = {
     "vs-": "http://hl7.org/fhir/ValueSet/",
     "ext-": "http://hl7.org/fhir/StructureDefinition/",
@@ -75,7 +77,7 @@ _PREFIXED = {
 
 
 def compile_evaluator(part: SyntaxNode, types: TypeRegistry) -> Evaluator:
-    """A part as what it finds."""
+    """Compile a node to a function that returns a collection."""
     if isinstance(part, Literal):
         items = [] if part.value is None else [part.value]
         return lambda _this, _evaluation: items
@@ -112,7 +114,7 @@ def compile_evaluator(part: SyntaxNode, types: TypeRegistry) -> Evaluator:
 
 
 def returns_boolean(part: SyntaxNode) -> bool:
-    """Whether a part can only be true, false or undecided."""
+    """Return True if the result of a node is always True, False or empty."""
     if isinstance(part, Chain):
         return returns_boolean(part.steps[-1] if part.steps else part.head)
     if isinstance(part, FunctionCall):
@@ -123,7 +125,7 @@ def returns_boolean(part: SyntaxNode) -> bool:
 
 
 def compile_condition(part: SyntaxNode, types: TypeRegistry) -> Condition:
-    """A part as True, False or None."""
+    """Compile a node to a function that returns True, False or None for empty."""
     if not returns_boolean(part):
         evaluate = compile_evaluator(part, types)
         return lambda this, evaluation: to_boolean_operand(evaluate(this, evaluation))
@@ -157,7 +159,7 @@ def compile_condition(part: SyntaxNode, types: TypeRegistry) -> Condition:
 
 
 def _compile_identifier(name: str) -> Evaluator:
-    """A name at the head of an expression: a child of $this, or as `Observation` its type."""
+    """Compile the first name of an expression: a child of $this, or a type as `Observation`."""
     if not name[:1].isupper():
         return lambda this, evaluation: children_named(this, name, evaluation)
     return lambda this, _evaluation: [
@@ -173,7 +175,7 @@ _SPECIAL: dict[str, Evaluator] = {
 
 
 def _compile_variable(part: EnvironmentVariable) -> Evaluator:
-    """`%resource` and its like.  https://hl7.org/fhir/R4/fhirpath.html#variables"""
+    """Compile an environment variable, e.g. `%resource`.  https://hl7.org/fhir/R4/fhirpath.html#variables"""
     name = part.name
     if name in {"resource", "rootResource"}:
         root = name == "rootResource"
@@ -185,7 +187,9 @@ def _compile_variable(part: EnvironmentVariable) -> Evaluator:
         if name.startswith(prefix):
             text = url + name.removeprefix(prefix)
     if text is None:
-        raise FhirPathError(f"there is no variable %{name}", part.column)
+        raise FhirPathError(
+            f"unknown variable %{name}{did_you_mean(name, _VARIABLES)}", part.column
+        )
     items = [text]
     return lambda _this, _evaluation: items
 
@@ -201,7 +205,7 @@ def _compile_unary(part: UnaryOperation, types: TypeRegistry) -> Evaluator:
             number = value.value.copy_negate() if less else value.value
             return [Quantity(number, value.unit, value.system)]
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise FhirPathError("a sign stands before something that is no number", column)
+            raise FhirPathError("a sign requires a number", column)
         return [-value if less else value]
 
     return evaluate
@@ -253,18 +257,27 @@ def _compile_indexer(part: Indexer, types: TypeRegistry) -> Step:
         found = at(this, evaluation)
         number = system(found[0]) if len(found) == 1 else None
         if found and (number.__class__ is not int):
-            raise FhirPathError("an index is one integer", column)
+            raise FhirPathError("an index must be a single integer", column)
         return items[number : number + 1] if number is not None and number >= 0 else []
 
     return step
 
 
 def _find_function(part: FunctionCall) -> Function:
-    """The function called, which must take so many arguments."""
+    """Return the called function; its number of arguments is checked.
+
+    Raises:
+        FhirPathError: the function is unknown, unsupported or has another number of arguments.
+
+    """
     found = FUNCTIONS.get(part.name)
     if found is None:
         why = UNSUPPORTED.get(part.name)
-        what = f"{part.name}() is not supported: {why}" if why else f"no function {part.name}()"
+        what = (
+            f"{part.name}() is not supported: {why}"
+            if why
+            else f"unknown function {part.name}(){did_you_mean(part.name, FUNCTIONS)}"
+        )
         raise FhirPathError(what, part.column)
     if not found.min_arguments <= len(part.arguments) <= len(found.arguments):
         most = len(found.arguments)
@@ -292,24 +305,25 @@ def _join_type_name(part: SyntaxNode) -> str:
     if isinstance(part, Chain):
         names = [part.head, *part.steps]
     if not all(isinstance(each, Identifier) for each in names):
-        raise FhirPathError("the name of a type is expected", part.column)
+        raise FhirPathError("the name of a type is required", part.column)
     return ".".join(each.name for each in names if isinstance(each, Identifier))
 
 
 def _check_type_name(name: str, column: int, types: TypeRegistry) -> str:
-    """The name of a type there is."""
+    """Return the name of a type after checking that it exists."""
     space, _, last = name.rpartition(".")
     fhir_type = space in {"", "FHIR"} and types.release.element(last) is not None
     if fhir_type or (space in {"", "System"} and last in SYSTEM_TYPES):
         return name
-    raise FhirPathError(f"there is no type {name}", column)
+    known = SYSTEM_TYPES | types.release.data_types | types.release.resource_types
+    raise FhirPathError(f"unknown type {name}{did_you_mean(last, known)}", column)
 
 
 # --- operators
 
 
 def _compile_left_fold(part: Operation, types: TypeRegistry) -> Evaluator:
-    """`a + b + c` from left to right."""
+    """Compile `a + b + c`, evaluated from left to right."""
     operands = tuple(compile_evaluator(operand, types) for operand in part.operands)
     first, rest, column = operands[0], operands[1:], part.column
     operation = _binary_operator(part.sign)
@@ -340,7 +354,7 @@ def _to_text(items: Items) -> str:
 
 
 def _compile_logic(part: Operation, types: TypeRegistry) -> Condition:
-    """Three-valued logic.  http://hl7.org/fhirpath/N1/#boolean-logic"""
+    """Compile three-valued logic.  http://hl7.org/fhirpath/N1/#boolean-logic"""
     operands = tuple(compile_condition(operand, types) for operand in part.operands)
     if part.sign in {"and", "or"}:
         return _compile_and_or(operands, settled=part.sign == "or", column=part.column)
@@ -364,17 +378,17 @@ def _compile_logic(part: Operation, types: TypeRegistry) -> Condition:
 
 
 def _compile_and_or(operands: tuple[Condition, ...], *, settled: bool, column: int) -> Condition:
-    """`and` ends at the first False, `or` at the first True; else one None makes it None."""
+    """Compile `and`, settled by any False, or `or`, settled by any True; else None wins."""
 
     def decide(this: Items, evaluation: Evaluation) -> bool | None:
-        found: bool | None = not settled
+        result: bool | None = not settled
         for operand in operands:
             one = operand(this, evaluation)
             if one is settled:
                 return settled
             if one is None:
-                found = None
-        return found
+                result = None
+        return result
 
     def located(this: Items, evaluation: Evaluation) -> bool | None:
         try:
@@ -406,7 +420,7 @@ def _compile_relation(part: Operation, types: TypeRegistry) -> Condition:
 
 
 def _compile_text_equality(left: Evaluator, text: str, *, negate: bool) -> Condition:
-    """The commonest of all comparisons: `use = 'official'`."""
+    """Compile the most frequent comparison, `use = 'official'`, to a fast path."""
     other = [text]
 
     def decide(this: Items, evaluation: Evaluation) -> bool | None:

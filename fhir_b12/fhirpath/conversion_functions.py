@@ -1,4 +1,4 @@
-"""From one type to another: empty where there is no way.
+"""Conversions between types; empty if a value cannot be converted.
 
 http://hl7.org/fhirpath/N1/#conversion
 """
@@ -24,7 +24,7 @@ _NO = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
 
 def to_boolean(value: Item) -> bool | None:
-    """`true`, `t`, `yes`, `y`, 1, 1.0 and their opposites."""
+    """Convert `true`, `t`, `yes`, `y`, `1`, `1.0` and their opposites; None for other values."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int | Decimal):
@@ -34,7 +34,7 @@ def to_boolean(value: Item) -> bool | None:
 
 
 def to_integer(value: Item) -> int | None:
-    """A whole number that FHIRPath can hold."""
+    """Convert to an Integer, None if the value is no integer of 32 bits."""
     if isinstance(value, int):
         return int(value)
     if isinstance(value, str) and _INTEGER.fullmatch(value):
@@ -44,14 +44,14 @@ def to_integer(value: Item) -> int | None:
 
 
 def to_decimal(value: Item) -> Decimal | None:
-    """A number."""
+    """Convert to a Decimal, None if the value is no number."""
     if isinstance(value, int | Decimal):
         return Decimal(value)
     return Decimal(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
 
 
 def to_text(value: Item) -> str | None:
-    """Any value of FHIRPath's own types as it is written."""
+    """Convert a value of a FHIRPath type to a String, None for other elements."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -64,7 +64,7 @@ def to_text(value: Item) -> str | None:
 
 
 def to_quantity(value: Item) -> Quantity | None:
-    """A number, or a text such as `4 days` or `5.5 'mg'`; true is one."""
+    """Convert a number or a text such as `4 days` or `5.5 'mg'`; None for other values."""
     if isinstance(value, Quantity):
         return value
     if isinstance(value, int | Decimal):
@@ -77,7 +77,7 @@ def to_quantity(value: Item) -> Quantity | None:
 
 
 def _to_temporal(name: TemporalType) -> Callable[[Item], Temporal | None]:
-    """A conversion to a date, dateTime or time."""
+    """Return a conversion to Date, DateTime or Time."""
 
     def to_temporal(value: Item) -> Temporal | None:
         if isinstance(value, str):
@@ -107,7 +107,7 @@ _CONVERSIONS: dict[str, Callable[[Item], Item]] = {
 
 
 def _register(name: str, convert: Callable[[Item], Item]) -> None:
-    """`toInteger()` and `convertsToInteger()`."""
+    """Register `toX()` and `convertsToX()`."""
 
     def converted(items: Items, _evaluation: Evaluation) -> Items:
         value = single_value(items)
@@ -128,7 +128,7 @@ for _name, _convert in _CONVERSIONS.items():
 
 @function("toQuantity", "text", min_arguments=0)
 def quantity(items: Items, _evaluation: Evaluation, unit: str | None = None) -> Items:
-    """A quantity; with a unit, in that unit where it can be."""
+    """Convert to a Quantity, in a unit if one is given; empty if that is impossible."""
     found = to_quantity(single_value(items)) if items else None
     if found is None or unit is None:
         return [] if found is None else [found]
@@ -147,5 +147,5 @@ def quantity(items: Items, _evaluation: Evaluation, unit: str | None = None) -> 
 def converts_to_quantity(
     items: Items, evaluation: Evaluation, unit: str | None = None
 ) -> bool | None:
-    """Whether it has a quantity, in that unit."""
+    """Return True if the value converts to a Quantity, in the unit if one is given."""
     return bool(quantity(items, evaluation, unit)) if items else None

@@ -1,11 +1,10 @@
-"""What is wrong with an expression, said once and with its place."""
+"""Error in an expression, with its column."""
 
 
 class FhirPathError(ValueError):
-    """An expression that cannot be read, or cannot be evaluated on what it was given.
+    """An expression that cannot be compiled, or cannot be evaluated on the given data.
 
-    `column` counts from 1 in the expression; 0 where no place can be named. Values of the data
-    stand nowhere in the reason.
+    `column` counts from 1; it is 0 if unknown. The reason contains no values of the data.
     """
 
     def __init__(self, reason: str, column: int = 0) -> None:
@@ -14,5 +13,5 @@ class FhirPathError(ValueError):
         self.column = column
 
     def at(self, column: int) -> "FhirPathError":
-        """The same with its place, unless it has one."""
+        """Return the error with a column, unless it already has one."""
         return self if self.column else FhirPathError(self.reason, column)

@@ -1,4 +1,4 @@
-"""One evaluation: what surrounds it, what it may cost, and the steps through the data.
+"""State of one evaluation, its environment and budget, and navigation through the data.
 
 https://hl7.org/fhir/R4/fhirpath.html
 """
@@ -11,41 +11,41 @@ from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.types import ChildSlot
 from fhir_b12.fhirpath.values import DataNode, Items
 
-MAX_STEPS = 2_000_000  #: items looked at in one evaluation; a large Bundle has 100,000 elements
+MAX_STEPS = 2_000_000  #: items visited in one evaluation; a large Bundle has 100,000 elements
 
 
 class Environment(Protocol):
-    """What an expression may ask about beyond its own node.
+    """What an expression may use beyond the node it is evaluated on.
 
-    Optional besides: `now`, an aware datetime for `now()`, `today()`, `timeOfDay()`;
+    Optional members: `now`, an aware datetime for `now()`, `today()`, `timeOfDay()`;
     `html_checks(text) -> bool` for `htmlChecks()`; `trace(name, values)` for `trace()`.
     """
 
     @property
     def resource(self) -> dict[str, Any]:
-        """%resource: the one that holds the node."""
+        """The resource that contains the node, %resource."""
         ...
 
     @property
     def root_resource(self) -> dict[str, Any]:
-        """%rootResource: the same, or the one that contains it."""
+        """The same resource, or the one that contains it, %rootResource."""
         ...
 
     def resolve(self, reference: str) -> tuple[dict[str, Any], str] | None:
-        """What a reference points to and its type; None where it is not at hand."""
+        """Return the target of a reference and its type, None if it cannot be resolved."""
         ...
 
     def member_of(self, url: str, item: Any) -> bool | None:
-        """Whether a code or Coding or concept is in a value set; None if it cannot be told."""
+        """Return True if a code, Coding or concept is in a value set, None if unknown."""
         ...
 
     def conforms_to(self, url: str, node: Any) -> bool | None:
-        """Whether a resource conforms to a profile; None if it cannot be told."""
+        """Return True if a resource conforms to a profile, None if unknown."""
         ...
 
 
 class Evaluation:
-    """One evaluation. `index` and `total` are those of the innermost function that has them."""
+    """One evaluation; `index` and `total` are those of the innermost iteration."""
 
     __slots__ = ("context", "environment", "index", "left", "total")
 
@@ -57,13 +57,15 @@ class Evaluation:
         self.total: Items = []
 
     def spend(self, steps: int) -> None:
-        """Count work; an expression that does not come to an end is ended here."""
+        """Count steps of work; raise FhirPathError when the budget is used up."""
         self.left -= steps
         if self.left < 0:
-            raise FhirPathError(f"it takes more than {MAX_STEPS} steps on this resource")
+            raise FhirPathError(
+                f"the evaluation takes more than {MAX_STEPS} steps on this resource"
+            )
 
     def resource(self, *, root: bool = False) -> Items:
-        """%resource and %rootResource; %context itself where that is it, so that paths go on."""
+        """Return %resource or %rootResource; the context node itself if it is that resource."""
         held = self.environment.root_resource if root else self.environment.resource
         if held is self.context.value:
             return [self.context]
@@ -72,19 +74,21 @@ class Evaluation:
 
     @property
     def now(self) -> datetime:
-        """The clock it was given: the library reads none."""
+        """The current time as the environment states it; the library reads no clock."""
         now = getattr(self.environment, "now", None)
         if not isinstance(now, datetime) or now.tzinfo is None:
-            raise FhirPathError("there is no clock here: give `now`, a datetime with an offset")
+            raise FhirPathError(
+                "the current time is unknown: set the environment's `now`, with an offset"
+            )
         return now
 
 
-Evaluator = Callable[[Items, Evaluation], Items]  #: $this, the run -> what is found
+Evaluator = Callable[[Items, Evaluation], Items]  #: $this, the evaluation -> the result
 Condition = Callable[[Items, Evaluation], bool | None]
 
 
 def children_named(items: Items, name: str, evaluation: Evaluation) -> Items:
-    """The children of that name of each item, in order."""
+    """Return the children of all items by name, in order."""
     found: Items = []
     for item in items:
         if item.__class__ is not DataNode:
@@ -123,7 +127,7 @@ def _child(
 def spread_list(
     parent: DataNode, slot: ChildSlot, value: Any, companion: Any
 ) -> Iterator[DataNode]:
-    """The items of a list, each with its companion: `given` and `_given` run side by side."""
+    """Yield the items of a list with their companions: `given` and `_given` are parallel."""
     values = value if isinstance(value, list) else []
     companions = companion if isinstance(companion, list) else []
     for i in range(max(len(values), len(companions))):
@@ -134,7 +138,7 @@ def spread_list(
 
 
 def children(items: Items, evaluation: Evaluation) -> Items:
-    """All children of each item, in the order the data has them."""
+    """Return all children of all items, in the order of the data."""
     found: Items = []
     for item in items:
         if item.__class__ is not DataNode:
@@ -162,7 +166,7 @@ def children(items: Items, evaluation: Evaluation) -> Items:
 
 
 def descendants(items: Items, evaluation: Evaluation) -> Items:
-    """Children, their children and so on, level by level."""
+    """Return all descendants of all items, level by level."""
     found: Items = []
     level = children(items, evaluation)
     while level:

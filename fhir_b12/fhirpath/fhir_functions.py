@@ -1,4 +1,4 @@
-"""Functions that FHIR adds, and the clock.  https://hl7.org/fhir/R4/fhirpath.html#functions"""
+"""Functions added by FHIR, and the current time.  https://hl7.org/fhir/R4/fhirpath.html#functions"""
 
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from fhir_b12.fhirpath.values import DataNode, Items, plain, system, type_name
 
 @function("extension", "text")
 def extension(items: Items, evaluation: Evaluation, url: str) -> Items:
-    """The extensions of that url."""
+    """Return the extensions with a url."""
     return [
         each
         for each in children_named(items, "extension", evaluation)
@@ -22,13 +22,13 @@ def extension(items: Items, evaluation: Evaluation, url: str) -> Items:
 
 @function("hasValue", returns_boolean=True)
 def has_value(items: Items, _evaluation: Evaluation) -> bool:
-    """One item is there, a primitive, and it has a value, not extensions alone."""
+    """Return True for a single primitive with a value, not only extensions."""
     return len(items) == 1 and _primitive_value(items[0]) is not None
 
 
 @function("getValue")
 def get_value(items: Items, _evaluation: Evaluation) -> Items:
-    """The value of one primitive."""
+    """Return the value of a single primitive."""
     value = _primitive_value(items[0]) if len(items) == 1 else None
     return [] if value is None else [value]
 
@@ -41,7 +41,7 @@ def _primitive_value(item: Any) -> Any:
 
 @function("resolve")
 def resolve(items: Items, evaluation: Evaluation) -> Items:
-    """What references, or their texts, point to; nothing for those that lead elsewhere."""
+    """Resolve references; those that cannot be resolved are left out."""
     registry = evaluation.context.type_info.registry
     found: Items = []
     for item in items:
@@ -60,19 +60,19 @@ def resolve(items: Items, evaluation: Evaluation) -> Items:
 
 @function("memberOf", "text", returns_boolean=True)
 def member_of(items: Items, evaluation: Evaluation, url: str) -> bool | None:
-    """Whether the one item is in a value set; None where it cannot be told."""
+    """Return True if the single item is in a value set, None if unknown."""
     return evaluation.environment.member_of(url, plain(items[0])) if len(items) == 1 else None
 
 
 @function("conformsTo", "text", returns_boolean=True)
 def conforms_to(items: Items, evaluation: Evaluation, url: str) -> bool | None:
-    """Whether the one item conforms to a profile; None where it cannot be told."""
+    """Return True if the single item conforms to a profile, None if unknown."""
     return evaluation.environment.conforms_to(url, plain(items[0])) if len(items) == 1 else None
 
 
 @function("htmlChecks", returns_boolean=True)
 def html_checks(items: Items, evaluation: Evaluation) -> bool:
-    """Whether a narrative is as FHIR wants it: the surroundings judge, or it is taken for so."""
+    """Return True if a narrative is valid as judged by the environment, or without a judge."""
     judge = getattr(evaluation.environment, "html_checks", None)
     return judge is None or all(judge(plain(each)) for each in items)
 
@@ -98,19 +98,19 @@ def _reflected_type(registry: TypeRegistry) -> TypeInfo:
 
 @function("now")
 def now(_items: Items, evaluation: Evaluation) -> Items:
-    """The moment of the evaluation, from the clock the caller gave."""
+    """Return the time of the evaluation, which the environment states."""
     return _as_items(Temporal.literal(f"@{evaluation.now.isoformat(timespec='milliseconds')}"))
 
 
 @function("today")
 def today(_items: Items, evaluation: Evaluation) -> Items:
-    """Its day."""
+    """Return the date of the evaluation."""
     return _as_items(Temporal.literal(f"@{evaluation.now.date().isoformat()}"))
 
 
 @function("timeOfDay")
 def time_of_day(_items: Items, evaluation: Evaluation) -> Items:
-    """Its time of day."""
+    """Return the time of day of the evaluation."""
     return _as_items(
         Temporal.literal(f"@T{evaluation.now.time().isoformat(timespec='milliseconds')}")
     )

@@ -1,32 +1,31 @@
-"""The functions by name, and how each wants what it is given."""
+"""Registry of FHIRPath functions, with the kinds of their arguments."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar
 
-#: How a function takes its input or an argument:
-#: `items` a collection; `text`, `integer`, `number` one value, the result is empty where it is
-#: missing; `each` an expression to evaluate on items; `test` one that is true or false; `type` a
-#: name.
+#: How a function receives its input or an argument: `items` as a collection; `text`, `integer` and
+#: `number` as a single value, the result is empty if it is missing; `each` as an expression to
+#: evaluate on items; `test` as a condition; `type` as a name.
 Mode = Literal["items", "text", "integer", "number", "each", "test", "type"]
 
 
 class Function(NamedTuple):
-    """A function: `work(input, run, *arguments)`."""
+    """A function: `implementation(input, evaluation, *arguments)`."""
 
     name: str
     implementation: Callable[..., Any]
     focus: Mode
     arguments: tuple[Mode, ...]
     min_arguments: int
-    returns_boolean: bool  #: whether it gives True, False or None, not a collection
+    returns_boolean: bool  #: True if it returns True, False or None instead of a collection
 
 
 FUNCTIONS: dict[str, Function] = {}
-#: FHIR has them, but they ask for what is not at hand.
+#: Functions of FHIR that need what is not available here, and why.
 UNSUPPORTED = {
-    "elementDefinition": "the definition an element was checked against is not at hand",
-    "slice": "the slice an element was put into is not at hand",
-    "checkModifiers": "what a caller knows of modifiers is not at hand",
+    "elementDefinition": "the definition of an element is not available",
+    "slice": "the slice of an element is not available",
+    "checkModifiers": "the modifier extensions a caller understands are not available",
     "subsumes": "it needs a terminology server",
     "subsumedBy": "it needs a terminology server",
 }
@@ -42,7 +41,7 @@ def function(
     min_arguments: int | None = None,
     returns_boolean: bool = False,
 ) -> Callable[[Implementation], Implementation]:
-    """Register what is decorated: `least` arguments must be given, or all where it is not said."""
+    """Register the decorated function; without `min_arguments` all arguments are required."""
 
     def register(implementation: Implementation) -> Implementation:
         count = len(arguments) if min_arguments is None else min_arguments

@@ -1,4 +1,4 @@
-"""A function and its arguments as a step: what is given is made ready as the function wants it."""
+"""Steps that call a function with its input and arguments converted as it requires."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -11,14 +11,14 @@ from fhir_b12.fhirpath.operators import single_value
 from fhir_b12.fhirpath.temporal import Temporal
 from fhir_b12.fhirpath.values import Items, type_name
 
-#: What the step before found, $this, the run -> what this step finds.
+#: Result of the previous step, $this, the evaluation -> result of this step.
 Step = Callable[[Items, Items, Evaluation], Items]
 BooleanStep = Callable[[Items, Items, Evaluation], bool | None]
 _UNEVALUATED = frozenset({"each", "test", "type"})
 
 
 def build_step(function: Function, arguments: tuple[Any, ...], column: int) -> Step:
-    """A function as a step that finds items."""
+    """Return a step that calls a function and returns a collection."""
     implementation = _bind_arguments(function, arguments, column)
     if not function.returns_boolean:
         return lambda items, this, evaluation: implementation(items, this, evaluation) or []
@@ -31,14 +31,14 @@ def build_step(function: Function, arguments: tuple[Any, ...], column: int) -> S
 
 
 def build_boolean_step(function: Function, arguments: tuple[Any, ...], column: int) -> BooleanStep:
-    """A function that gives a Boolean as a step that gives True, False or None."""
+    """Return a step that calls a Boolean function and returns True, False or None."""
     return _bind_arguments(function, arguments, column)
 
 
 def _bind_arguments(
     function: Function, arguments: tuple[Any, ...], column: int
 ) -> Callable[[Items, Items, Evaluation], Any]:
-    """Call the function; None where an argument or the input it needs is missing."""
+    """Return a callable that converts the arguments; its result is None if one is missing."""
     implementation = function.implementation
     modes = function.arguments[: len(arguments)]
     if function.focus == "items" and set(modes) <= _UNEVALUATED:
@@ -70,7 +70,7 @@ def _bind_arguments(
 
 
 def _convert_argument(items: Items, mode: Mode) -> Any:
-    """Items as a function wants them; None where a value is missing."""
+    """Convert items as a function requires them; None if a value is missing."""
     if mode == "items":
         return items
     value = single_value(items)
@@ -79,4 +79,4 @@ def _convert_argument(items: Items, mode: Mode) -> Any:
     wanted = {"text": str, "integer": int, "number": int | Decimal}[mode]
     if value is None or (isinstance(value, wanted) and not isinstance(value, bool)):
         return value
-    raise FhirPathError(f"{type_name(value)[1]} stands where {mode} is expected")
+    raise FhirPathError(f"{mode} is required instead of {type_name(value)[1]}")

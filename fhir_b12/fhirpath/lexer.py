@@ -1,4 +1,4 @@
-"""The words of an expression.  http://hl7.org/fhirpath/N1/#tokens"""
+"""Tokens of an expression.  http://hl7.org/fhirpath/N1/#tokens"""
 
 import re
 from typing import Literal, NamedTuple
@@ -29,7 +29,7 @@ _ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"} | {each: each for each i
 
 
 class Token(NamedTuple):
-    """One word: what it is, its text without quotes, and where it begins, from 1."""
+    """A token: its type, its text without quotes, and its column, counted from 1."""
 
     type: TokenType
     text: str
@@ -37,14 +37,14 @@ class Token(NamedTuple):
 
 
 def tokenize(expression: str) -> list[Token]:
-    """Every word of an expression, and an `end` after them.
+    """Split an expression into tokens, followed by an `end` token.
 
     Raises:
-        FhirPathError: a character begins no word, a text does not end, an escape is unknown.
+        FhirPathError: a character is invalid, a text does not end, an escape is unknown.
 
     """
     if len(expression) > MAX_EXPRESSION_LENGTH:
-        raise FhirPathError(f"an expression has at most {MAX_EXPRESSION_LENGTH} characters")
+        raise FhirPathError(f"the expression has more than {MAX_EXPRESSION_LENGTH} characters")
     found: list[Token] = []
     at = 0
     while at < len(expression):
@@ -61,16 +61,16 @@ def tokenize(expression: str) -> list[Token]:
 
 def _explain_invalid_character(rest: str) -> str:
     if rest[0] in "'`\"":
-        return f"the text that begins with {rest[0]} does not end: close it"
+        return f"the text after {rest[0]} does not end: close it with {rest[0]}"
     if rest.startswith("/*"):
         return "the comment does not end: close it with */"
     if rest[0] == "@":
         return "write a date as @2026-03-09, a time as @T09:15, both as @2026-03-09T09:15:00Z"
-    return f"{rest[0]!r} begins no word of FHIRPath"
+    return f"unexpected character {rest[0]!r}"
 
 
 def _token_text(text: str, at: int) -> str:
-    """A text without its quotes and escapes; other words as they are."""
+    """Return the text of a token; strings and quoted names without quotes and escapes."""
     if text[0] in "'`\"":
         return unescape(text[1:-1], at)
     if text[0] == "%":
@@ -79,14 +79,14 @@ def _token_text(text: str, at: int) -> str:
 
 
 def unescape(text: str, at: int) -> str:
-    """A text with its escapes resolved.  http://hl7.org/fhirpath/N1/#string"""
+    """Return a text with its escapes resolved.  http://hl7.org/fhirpath/N1/#string"""
 
     def meant(match: re.Match[str]) -> str:
         code, sign = match.groups()
         if code:
             return chr(int(code, 16))
         if sign not in _ESCAPED:
-            raise FhirPathError(f"there is no escape \\{sign}", at + match.start() + 2)
+            raise FhirPathError(f"unknown escape \\{sign}", at + match.start() + 2)
         return _ESCAPED[sign]
 
     return _ESCAPE.sub(meant, text) if "\\" in text else text

@@ -18,20 +18,20 @@ from fhir_b12.fhirpath.operators import DECIMAL_CONTEXT, single_value
 from fhir_b12.fhirpath.values import MAX_INTEGER, Items, Quantity
 
 Number = int | Decimal
-#: Two rounded logarithms give 3.999... for 4 in their last digits.
+#: The quotient of two rounded logarithms is 3.999... instead of 4 in its last digits.
 _SHORTER = Context(prec=DECIMAL_CONTEXT.prec - 6)
 
 
 @function("abs")
 def absolute(items: Items, _evaluation: Evaluation) -> Items:
-    """Without its sign; of a quantity too."""
+    """Return the absolute value of a number or quantity."""
     value = single_value(items)
     if value is None:
         return []
     if isinstance(value, Quantity):
         return [Quantity(value.value.copy_abs(), value.unit, value.system)]
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise FhirPathError("abs takes a number or a quantity")
+        raise FhirPathError("abs() requires a number or a quantity")
     return [abs(value) if isinstance(value, int) else value.copy_abs()]
 
 
@@ -52,9 +52,9 @@ _register_rounding("truncate", ROUND_DOWN)
 
 @function("round", "integer", focus="number", min_arguments=0)
 def rounded(value: Number, _evaluation: Evaluation, locate: int = 0) -> Items:
-    """To so many decimal places, half away from zero."""
+    """Round to a number of decimal places, half away from zero."""
     if locate < 0:
-        raise FhirPathError("round takes no negative number of places")
+        raise FhirPathError("round() requires a number of decimal places that is not negative")
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and -exponent <= locate:
@@ -70,7 +70,7 @@ def rounded(value: Number, _evaluation: Evaluation, locate: int = 0) -> Items:
 
 
 def _decimal(name: str, calculate: Callable[[Decimal], Decimal]) -> None:
-    """A function of one number: empty where it has no value there."""
+    """Register a function of one number; empty where it is undefined."""
 
     def calculated(value: Number, _evaluation: Evaluation) -> Items:
         try:
@@ -94,7 +94,7 @@ _decimal("exp", DECIMAL_CONTEXT.exp)
 
 @function("log", "number", focus="number")
 def logarithm(value: Number, _evaluation: Evaluation, base: Number) -> Items:
-    """To a base."""
+    """Return the logarithm to a base; empty where it is undefined."""
     if not (value > 0 and base > 0 and base != 1):
         return []
     found = DECIMAL_CONTEXT.divide(
@@ -105,7 +105,7 @@ def logarithm(value: Number, _evaluation: Evaluation, base: Number) -> Items:
 
 @function("power", "number", focus="number")
 def power(value: Number, _evaluation: Evaluation, exponent: Number) -> Items:
-    """An integer for two integers; empty where there is none, as the root of a negative number."""
+    """Raise to a power, an Integer for two Integers; empty where undefined or too large."""
     try:
         found = DECIMAL_CONTEXT.power(Decimal(value), Decimal(exponent))
     except DecimalException:

@@ -1,4 +1,4 @@
-"""What the operators do with collections.  http://hl7.org/fhirpath/N1/#operations"""
+"""Operators on collections.  http://hl7.org/fhirpath/N1/#operations"""
 
 import operator
 import re
@@ -22,12 +22,12 @@ from fhir_b12.fhirpath.values import (
 )
 from fhir_b12.units import UnitError, parse
 
-#: Enough for FHIR's decimals; what does not fit overflows, which is empty.
+#: Precise enough for FHIR's decimals; results that do not fit overflow and are empty.
 DECIMAL_CONTEXT = Context(
     prec=40, Emax=10_000, Emin=-10_000, traps=[DivisionByZero, InvalidOperation, Overflow]
 )
-MAX_TEXT_LENGTH = 1_000_000  #: characters of a text that an expression makes
-#: Spans of the calendar that are as long as UCUM's, and those that are only for `~`.
+MAX_TEXT_LENGTH = 1_000_000  #: characters of a text that an expression builds
+#: Calendar durations equal to UCUM's, and those that are only equivalent (`~`).
 #: http://hl7.org/fhirpath/N1/#time-valued-quantities
 _EXACT_UNITS = {"week": "wk", "day": "d", "hour": "h", "minute": "min"} | {
     "second": "s",
@@ -38,14 +38,14 @@ _BLANKS = re.compile(r"\s+")
 
 
 def to_boolean_operand(items: Items) -> bool | None:
-    """A collection where a Boolean is wanted: one item that is none counts as true.
+    """Convert an operand to True, False or None; a single item of another type is True.
 
     http://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
     """
     if not items:
         return None
     if len(items) > 1:
-        raise FhirPathError(f"{len(items)} items stand where one Boolean is expected")
+        raise FhirPathError(f"a single Boolean is required instead of {len(items)} items")
     item = items[0]
     if item.__class__ is bool:
         return bool(item)
@@ -55,11 +55,11 @@ def to_boolean_operand(items: Items) -> bool | None:
 
 
 def single_value(items: Items) -> Item:
-    """The one item of a collection as a value; None where there is none."""
+    """Return the single item of a collection as a FHIRPath value, None if empty."""
     if not items:
         return None
     if len(items) > 1:
-        raise FhirPathError(f"{len(items)} items stand where one is expected")
+        raise FhirPathError(f"a single item is required instead of {len(items)}")
     return system(items[0])
 
 
@@ -67,7 +67,7 @@ def single_value(items: Items) -> Item:
 
 
 def equals(left: Items, right: Items, budget: Budget) -> bool | None:
-    """`=`: None where a collection is empty, or dates and units do not allow to tell."""
+    """Evaluate `=`; None if an operand is empty or precision or units do not allow to decide."""
     if not left or not right:
         return None
     if len(left) == 1 and len(right) == 1:
@@ -80,7 +80,7 @@ def equals(left: Items, right: Items, budget: Budget) -> bool | None:
 
 
 def equal_items(one: Item, other: Item, budget: Budget) -> bool | None:
-    """Whether two items are equal; None where it cannot be told."""
+    """Return True if two items are equal, None if that cannot be decided."""
     left, right = system(one), system(other)
     if left.__class__ is right.__class__:
         if left.__class__ is Temporal:
@@ -117,7 +117,7 @@ def _equal_quantities(left: Quantity, right: Quantity) -> bool | None:
 
 
 def _comparable(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
-    """The values of two quantities in one unit; None where their units do not compare."""
+    """Return the values of two quantities in one unit, None if their units are incomparable."""
     if left.unit == right.unit and left.system == right.system:
         return left.value, right.value
     if None in {left.system, right.system} and {left.unit, left.label} & {right.unit, right.label}:
@@ -143,7 +143,7 @@ def _scale(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
 
 
 def _scale_calendar(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
-    """Years and months among themselves, weeks to milliseconds among themselves."""
+    """Scale years and months to months, or weeks to milliseconds to seconds; None if mixed."""
     months = {"year": 12, "month": 1}
     if left.unit in months and right.unit in months:
         return left.value * months[left.unit], right.value * months[right.unit]
@@ -156,7 +156,7 @@ def _scale_calendar(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
 
 
 def equivalent(left: Items, right: Items, budget: Budget) -> bool:
-    """`~`: order, case and blanks do not count, numbers as far as the less precise one goes."""
+    """Evaluate `~`: ignores order, case, white space and excess precision of numbers."""
     if len(left) != len(right):
         return False
     rest = list(right)
@@ -170,7 +170,7 @@ def equivalent(left: Items, right: Items, budget: Budget) -> bool:
 
 
 def equivalent_items(one: Item, other: Item, budget: Budget) -> bool:
-    """Whether two items are equivalent."""
+    """Return True if two items are equivalent."""
     left, right = system(one), system(other)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
@@ -192,7 +192,7 @@ def _normalize_text(value: str) -> str:
 
 
 def _equivalent_numbers(left: Decimal | int, right: Decimal | int) -> bool:
-    """Equal when rounded to the decimal places of the less precise, trailing zeros not counted."""
+    """Return True if equal when rounded to the precision of the less precise number."""
     locate = min(_decimal_places(left), _decimal_places(right))
     return round(Fraction(left), locate) == round(Fraction(right), locate)
 
@@ -211,7 +211,7 @@ def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
         return False
     if one.offset or other.offset:
         return _equal_quantities(left, right) is True
-    if one.factor < other.factor:  # compare in the larger unit: it is the less precise
+    if one.factor < other.factor:  # compare in the larger unit, which is less precise
         one, other, left, right = other, one, right, left
     scaled = Fraction(right.value) * other.factor / one.factor
     number = DECIMAL_CONTEXT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
@@ -219,7 +219,7 @@ def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
 
 
 def equivalent_json(left: Any, right: Any, budget: Budget) -> bool:
-    """Two JSON values, part by part; an element's id does not count, nor the order of a list."""
+    """Return True if two JSON values are equivalent; ids and the order of lists are ignored."""
     budget.spend(1)
     if isinstance(left, dict) and isinstance(right, dict):
         names = {*left, *right} - {"id"}
@@ -240,7 +240,7 @@ def equivalent_json(left: Any, right: Any, budget: Budget) -> bool:
 
 
 def compare(left: Items, right: Items, test: Callable[[int], bool]) -> bool | None:
-    """`<` and its like: None where a collection is empty or it cannot be told."""
+    """Evaluate `<`, `<=`, `>`, `>=`; None if an operand is empty or the order is undecided."""
     one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return None
@@ -249,7 +249,7 @@ def compare(left: Items, right: Items, test: Callable[[int], bool]) -> bool | No
 
 
 def order(one: Item, other: Item) -> int | None:
-    """-1, 0 or 1 of two values; None where it cannot be told."""
+    """Return -1, 0 or 1 for two values, None if their order cannot be decided."""
     if isinstance(one, bool) or isinstance(other, bool):
         raise _not_ordered(one, other)
     if isinstance(one, Decimal | int) and isinstance(other, Decimal | int):
@@ -274,14 +274,14 @@ def order(one: Item, other: Item) -> int | None:
 
 def _not_ordered(one: Item, other: Item) -> FhirPathError:
     names = " and ".join(".".join(type_name(each)) for each in (one, other))
-    return FhirPathError(f"{names} have no order")
+    return FhirPathError(f"{names} cannot be compared")
 
 
 # --- arithmetic
 
 
 def _check_range(value: Decimal | int) -> Items:
-    """A result; an integer too large, or a decimal with too many digits, is empty."""
+    """Return a result as a collection; an integer that is too large is empty."""
     if isinstance(value, int):
         return [value] if -MAX_INTEGER - 1 <= value <= MAX_INTEGER else []
     return [value]
@@ -297,7 +297,7 @@ def _are_numbers(one: Item, other: Item) -> bool:
 
 
 def calculate(sign: str, left: Items, right: Items) -> Items:
-    """`+ - * / div mod`: empty where an operand is, where it overflows, or divides by zero."""
+    """Evaluate `+ - * / div mod`; empty for empty operands, overflow and division by zero."""
     one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return []
@@ -314,15 +314,17 @@ def calculate(sign: str, left: Items, right: Items) -> Items:
     except (DivisionByZero, InvalidOperation, Overflow, ZeroDivisionError):
         return []
     except ValueError:
-        raise FhirPathError("only spans of the calendar or seconds add to a date or time") from None
+        raise FhirPathError(
+            "a date or time can only be changed by a calendar duration or seconds"
+        ) from None
     names = " and ".join(".".join(type_name(each)) for each in (one, other))
-    raise FhirPathError(f"{sign} takes no {names}")
+    raise FhirPathError(f"the operator {sign} is not defined for {names}")
 
 
 def concatenate(one: str, other: str) -> str:
-    """Two texts in a row."""
+    """Return two texts joined."""
     if len(one) + len(other) > MAX_TEXT_LENGTH:
-        raise FhirPathError(f"a text is to have at most {MAX_TEXT_LENGTH} characters")
+        raise FhirPathError(f"the result has more than {MAX_TEXT_LENGTH} characters")
     return one + other
 
 
@@ -335,7 +337,7 @@ def _integer_quotient(one: Decimal | int, other: Decimal | int) -> int:
 
 
 def _remainder(one: Decimal | int, other: Decimal | int) -> Decimal | int:
-    """The remainder has the dividend's sign."""
+    """Return the remainder, with the sign of the dividend."""
     rest = DECIMAL_CONTEXT.remainder(Decimal(one), Decimal(other))
     return int(rest) if isinstance(one, int) and isinstance(other, int) else rest
 
@@ -362,15 +364,17 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Decimal | int]] = {
 
 
 def _calculate_quantities(sign: str, one: Item, other: Item) -> Items:
-    """Quantities: added and subtracted in the left one's unit, multiplied with their units."""
+    """Add or subtract quantities in the left unit; multiply or divide with their units."""
     kinds = Quantity | Decimal | int
     if not isinstance(one, kinds) or not isinstance(other, kinds):
-        raise FhirPathError(f"{sign} takes no {type_name(other)[1]} with a quantity")
+        raise FhirPathError(
+            f"the operator {sign} is not defined for a quantity and {type_name(other)[1]}"
+        )
     left, right = _as_quantity(one), _as_quantity(other)
     if sign in {"*", "/"}:
         return _multiply_quantities(sign, left, right)
     if sign not in {"+", "-"}:
-        raise FhirPathError(f"{sign} takes no quantities")
+        raise FhirPathError(f"the operator {sign} is not defined for quantities")
     if left.unit != right.unit:
         values = _comparable(left, right)
         unit = _replace_unit_word(left, _EXACT_UNITS).ucum

@@ -1,4 +1,4 @@
-"""From words to parts, each operator binding as tightly as the grammar says.
+"""Parser from tokens to a syntax tree, by operator precedence.
 
 http://hl7.org/fhirpath/N1/#operator-precedence
 """
@@ -23,7 +23,7 @@ from fhir_b12.fhirpath.syntax_tree import (
 from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
 from fhir_b12.fhirpath.values import MAX_INTEGER, Quantity
 
-MAX_DEPTH = 80  #: parts within parts; each costs some frames of Python's stack
+MAX_DEPTH = 80  #: nested nodes; each needs some frames of Python's stack
 _PRECEDENCE = {
     "implies": 1,
     **dict.fromkeys(("or", "xor"), 2),
@@ -37,15 +37,15 @@ _PRECEDENCE = {
     **dict.fromkeys(("*", "/", "div", "mod"), 10),
 }
 _UNARY_PRECEDENCE = 11
-#: Signs of which `a ? b ? c` is kept as one operation with three operands.
+#: Operators of which `a ? b ? c` becomes one operation with three operands.
 _ASSOCIATIVE = frozenset({"or", "and", "|", "+", "-", "&", "*"})
 
 
 def parse(expression: str) -> SyntaxNode:
-    """The tree of an expression.
+    """Parse an expression into a syntax tree.
 
     Raises:
-        FhirPathError: it is none of FHIRPath, or nested too deeply.
+        FhirPathError: the syntax is invalid or nested too deeply.
 
     """
     if not expression.strip():
@@ -82,7 +82,7 @@ class _Parser:
         return FhirPathError(f"{what} where {wanted} is expected", self.current.column)
 
     def sign(self, text: str) -> bool:
-        """Whether the next word is this sign; then it is taken."""
+        """Consume the next token if it is this sign; return True if so."""
         if self.current.type == "sign" and self.current.text == text:
             self.take()
             return True
@@ -93,10 +93,12 @@ class _Parser:
             raise self.unexpected(f"{text!r}")
 
     def expression(self, precedence: int) -> SyntaxNode:
-        """All that binds tighter than `least`."""
+        """Parse operators that bind more tightly than `precedence`."""
         self.open += 1
         if self.open > MAX_DEPTH:
-            raise FhirPathError(f"nested more than {MAX_DEPTH} deep", self.current.column)
+            raise FhirPathError(
+                f"the expression is nested more than {MAX_DEPTH} levels deep", self.current.column
+            )
         left = self.operand()
         while (
             self.current.type in {"sign", "name"}
@@ -125,7 +127,7 @@ class _Parser:
         return Operation(word.text, operands, column=word.column, depth=depth)
 
     def operand(self) -> SyntaxNode:
-        """A term with its steps, and the signs before it."""
+        """Parse a term with its steps and leading signs."""
         column = self.current.column
         if self.current.type == "sign" and self.current.text in {"+", "-"}:
             word = self.take()
@@ -153,7 +155,7 @@ class _Parser:
         return Indexer(at, column=column, depth=_depth_above(column, at))
 
     def step(self) -> SyntaxNode:
-        """What follows a dot: any word is a name there."""
+        """Parse what follows a dot, where any word is a name."""
         if self.current.type in {"name", "quoted"}:
             return self.named()
         if self.current.type == "special":
@@ -177,7 +179,7 @@ class _Parser:
         word = self.take()
         if word.text not in {"$this", "$index", "$total"}:
             raise FhirPathError(
-                f"there is no {word.text}: $this, $index and $total are", word.column
+                f"unknown variable {word.text}: use $this, $index or $total", word.column
             )
         return SpecialVariable(word.text[1:], column=word.column)
 
@@ -207,7 +209,7 @@ class _Parser:
         raise self.unexpected("a term")
 
     def number(self) -> int | Decimal | Quantity:
-        """A number, or with a unit after it a quantity: `4 days`, `4.5 'mg'`."""
+        """Parse a number, or a quantity with a unit: `4 days`, `4.5 'mg'`."""
         word = self.take()
         if self.current.type == "text":
             return Quantity(Decimal(word.text), self.take().text)
@@ -216,11 +218,11 @@ class _Parser:
         if "." in word.text:
             return Decimal(word.text)
         if len(word.text) > 12 or int(word.text) > MAX_INTEGER:
-            raise FhirPathError(f"an integer is at most {MAX_INTEGER}", word.column)
+            raise FhirPathError(f"the integer is larger than {MAX_INTEGER}", word.column)
         return int(word.text)
 
     def type_name(self) -> str:
-        """`Quantity` or `FHIR.Quantity`"""
+        """Parse the name of a type: `Quantity` or `FHIR.Quantity`."""
         names = [self.take().text] if self.current.type in {"name", "quoted"} else []
         if names and self.sign("."):
             if self.current.type not in {"name", "quoted"}:
@@ -232,7 +234,7 @@ class _Parser:
 
 
 def _parenthesize(inner: SyntaxNode) -> SyntaxNode:
-    """What stands in parentheses: `a - (b - c)` is not `a - b - c`, `(a).b` not `a.b`."""
+    """Wrap a parenthesized node: `a - (b - c)` is not `a - b - c`, `(a).b` not `a.b`."""
     if isinstance(inner, Operation | Identifier):
         return Chain(inner, (), column=inner.column, depth=inner.depth)
     return inner
@@ -241,12 +243,12 @@ def _parenthesize(inner: SyntaxNode) -> SyntaxNode:
 def _depth_above(column: int, *children_named: SyntaxNode) -> int:
     depth = 1 + max((each.depth for each in children_named), default=0)
     if depth > MAX_DEPTH:
-        raise FhirPathError(f"nested more than {MAX_DEPTH} deep", column)
+        raise FhirPathError(f"the expression is nested more than {MAX_DEPTH} levels deep", column)
     return depth
 
 
 def _parse_temporal_literal(word: Token) -> Temporal:
     found = Temporal.literal(word.text)
     if found is None:
-        raise FhirPathError(f"{word.text} is no real day or time", word.column)
+        raise FhirPathError(f"{word.text} is not a valid date or time", word.column)
     return found

@@ -1,4 +1,4 @@
-"""Functions on texts.  http://hl7.org/fhirpath/N1/#string-manipulation"""
+"""Functions on strings.  http://hl7.org/fhirpath/N1/#string-manipulation"""
 
 from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.evaluation import Evaluation
@@ -10,19 +10,19 @@ from fhir_b12.regular_expressions import Pattern, PatternError, compile_pattern
 
 @function("indexOf", "text", focus="text")
 def index_of(text: str, _evaluation: Evaluation, part: str) -> Items:
-    """Where the part first stands, from 0; -1 where it does not."""
+    """Return the 0-based index of the first occurrence, -1 if there is none."""
     return [text.find(part)]
 
 
 @function("lastIndexOf", "text", focus="text")
 def last_index_of(text: str, _evaluation: Evaluation, part: str) -> Items:
-    """Where the part last stands, from 0; -1 where it does not."""
+    """Return the 0-based index of the last occurrence, -1 if there is none."""
     return [text.rfind(part)]
 
 
 @function("substring", "integer", "integer", focus="text", min_arguments=1)
 def substring(text: str, _evaluation: Evaluation, start: int, length: int | None = None) -> Items:
-    """From a place on, at most so many characters; empty where the place is not in the text."""
+    """Return the part from an index on; empty if the index is out of range."""
     if not 0 <= start < len(text):
         return []
     return [text[start:] if length is None else text[start : start + max(length, 0)]]
@@ -30,56 +30,56 @@ def substring(text: str, _evaluation: Evaluation, start: int, length: int | None
 
 @function("startsWith", "text", focus="text", returns_boolean=True)
 def starts_with(text: str, _evaluation: Evaluation, part: str) -> bool:
-    """The text begins so."""
+    """Return True if the text starts with the prefix."""
     return text.startswith(part)
 
 
 @function("endsWith", "text", focus="text", returns_boolean=True)
 def ends_with(text: str, _evaluation: Evaluation, part: str) -> bool:
-    """The text ends so."""
+    """Return True if the text ends with the suffix."""
     return text.endswith(part)
 
 
 @function("contains", "text", focus="text", returns_boolean=True)
 def contains(text: str, _evaluation: Evaluation, part: str) -> bool:
-    """The part stands somewhere in the text."""
+    """Return True if the text contains the part."""
     return part in text
 
 
 @function("upper", focus="text")
 def upper(text: str, _evaluation: Evaluation) -> Items:
-    """In capitals."""
+    """Return the text in upper case."""
     return [text.upper()]
 
 
 @function("lower", focus="text")
 def lower(text: str, _evaluation: Evaluation) -> Items:
-    """In small letters."""
+    """Return the text in lower case."""
     return [text.lower()]
 
 
 @function("length", focus="text")
 def length(text: str, _evaluation: Evaluation) -> Items:
-    """How many characters."""
+    """Return the number of characters."""
     return [len(text)]
 
 
 @function("toChars", focus="text")
 def characters(text: str, evaluation: Evaluation) -> Items:
-    """Its characters."""
+    """Return the characters of the text."""
     evaluation.spend(len(text))
     return list(text)
 
 
 @function("trim", focus="text")
 def trim(text: str, _evaluation: Evaluation) -> Items:
-    """Without blanks around it."""
+    """Return the text without leading and trailing white space."""
     return [text.strip()]
 
 
 @function("split", "text", focus="text")
 def split(text: str, evaluation: Evaluation, sign: str) -> Items:
-    """The parts between the signs."""
+    """Split the text at each separator."""
     found = text.split(sign) if sign else list(text)
     evaluation.spend(len(found))
     return list(found)
@@ -87,13 +87,13 @@ def split(text: str, evaluation: Evaluation, sign: str) -> Items:
 
 @function("join", "text", min_arguments=0)
 def join(items: Items, evaluation: Evaluation, sign: str = "") -> Items:
-    """The texts in a row, with a sign between them."""
+    """Join the texts with a separator."""
     evaluation.spend(len(items))
     texts = [each for each in map(system, items) if each is not None]
     if not all(isinstance(each, str) for each in texts):
-        raise FhirPathError("join takes texts only")
+        raise FhirPathError("join() requires strings")
     if sum(map(len, texts)) + len(sign) * len(texts) > MAX_TEXT_LENGTH:
-        raise FhirPathError(f"a text is to have at most {MAX_TEXT_LENGTH} characters")
+        raise FhirPathError(f"the result has more than {MAX_TEXT_LENGTH} characters")
     return [sign.join(texts)] if texts else []
 
 
@@ -120,9 +120,9 @@ def matches_full(text: str, evaluation: Evaluation, pattern: str) -> bool:
 
 @function("replace", "text", "text", focus="text")
 def replace(text: str, _evaluation: Evaluation, part: str, other: str) -> Items:
-    """Each such part replaced; an empty part stands around every character."""
+    """Replace each occurrence; an empty part occurs around every character."""
     if len(text) + (text.count(part) * len(other)) > MAX_TEXT_LENGTH:
-        raise FhirPathError(f"a text is to have at most {MAX_TEXT_LENGTH} characters")
+        raise FhirPathError(f"the result has more than {MAX_TEXT_LENGTH} characters")
     return [text.replace(part, other)]
 
 

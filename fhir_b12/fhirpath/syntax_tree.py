@@ -1,4 +1,4 @@
-"""The parts an expression is made of, as the parser hands them to the compiler."""
+"""Syntax tree of an expression, from the parser to the compiler."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SyntaxNode:
-    """A part of an expression: where it begins, and how deep what is below it goes."""
+    """A node of the syntax tree, with its column and the depth of the tree below it."""
 
     column: int = field(kw_only=True)
     depth: int = field(default=1, kw_only=True, repr=False)
@@ -14,35 +14,35 @@ class SyntaxNode:
 
 @dataclass(frozen=True, slots=True)
 class Literal(SyntaxNode):
-    """A value that stands in the expression; None is the empty collection, `{}`."""
+    """A literal value; None is the empty collection, `{}`."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier(SyntaxNode):
-    """A child by its name, or at the head of an expression a type."""
+    """A child element by name, or a type at the head of an expression."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentVariable(SyntaxNode):
-    """`%resource`, without the sign."""
+    """An environment variable, `%resource`, without the sign."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialVariable(SyntaxNode):
-    """One of `$this`, `$index` and `$total`, without the sign."""
+    """Variable `$this`, `$index` or `$total`, without the sign."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall(SyntaxNode):
-    """A function and what it is given."""
+    """A function call with its arguments."""
 
     name: str
     arguments: tuple[SyntaxNode, ...]
@@ -50,14 +50,14 @@ class FunctionCall(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Indexer(SyntaxNode):
-    """`[0]`"""
+    """An indexer, `[0]`."""
 
     at: SyntaxNode
 
 
 @dataclass(frozen=True, slots=True)
 class Chain(SyntaxNode):
-    """`head.step.step[0]`: each step starts from what the one before it found."""
+    """`head.step.step[0]`: each step is evaluated on the result of the previous one."""
 
     head: SyntaxNode
     steps: tuple[SyntaxNode, ...]
@@ -65,7 +65,7 @@ class Chain(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Operation(SyntaxNode):
-    """`a + b + c`: one sign between all of them, counted from left to right."""
+    """One operator with two or more operands, evaluated from left to right: `a + b + c`."""
 
     sign: str
     operands: tuple[SyntaxNode, ...]
@@ -73,7 +73,7 @@ class Operation(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class UnaryOperation(SyntaxNode):
-    """`-a`"""
+    """A sign before an operand, `-a`."""
 
     sign: str
     operand: SyntaxNode
@@ -81,7 +81,7 @@ class UnaryOperation(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class TypeExpression(SyntaxNode):
-    """`a is Quantity`, `a as Quantity`: the type's name may have a namespace."""
+    """`a is Quantity` or `a as Quantity`; the name of the type may have a namespace."""
 
     sign: str
     operand: SyntaxNode

@@ -1,10 +1,9 @@
-"""Days and times as far as they are known, compared part by part.
+"""Dates and times of FHIRPath with their precision, compared component by component.
 
 http://hl7.org/fhirpath/N1/#date-time-and-datetime-comparison
 
 FHIRPath knows more forms than FHIR does (hours without minutes, times without an offset), so these
-stand beside `fhir_b12.dates`. Of two that differ only in a part that one of them lacks nothing is
-known: None.
+are beside `fhir_b12.dates`. The comparison of two values that differ only in precision is None.
 """
 
 import re
@@ -25,16 +24,16 @@ _FORM = re.compile(
     re.ASCII,
 )
 _WORDS = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
-#: The words for spans of time, as one and as many: `1 day`, `2 days`.
+#: Calendar words, singular and plural: `1 day`, `2 days`.
 DURATIONS = {word: word for word in _WORDS} | {f"{word}s": word for word in _WORDS}
-#: UCUM codes that may be added to a time; its months and years are no spans of the calendar.
+#: UCUM codes that may be added to a time; UCUM's months and years are not calendar durations.
 _DEFINITE = {"wk": "week", "d": "day", "h": "hour", "min": "minute"} | {
     "s": "second",
     "ms": "millisecond",
 }
 _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _DAY = 86_400
-#: How far apart the world's clocks are: what a time without an offset may be off by.
+#: The largest UTC offset: how far a time without an offset may be off.
 _WORLD = 14 * 3600
 _MAX_TEXT_LENGTH = 80  #: characters; there may be many digits of a second
 _HOUR = 3  #: where the hour stands among the parts
@@ -43,9 +42,9 @@ Parts = tuple[int | Decimal, ...]
 
 
 class Temporal:
-    """A date, a dateTime or a time. `parts` are year, month, ... as far as they are given.
+    """A Date, DateTime or Time; `parts` are year, month, ... as far as they are given.
 
-    A time's year, month and day are 1: it is told by its name.
+    Year, month and day of a Time are 1; `name` tells it from the others.
     """
 
     __slots__ = ("_in_utc", "name", "offset", "parts", "text")
@@ -55,20 +54,20 @@ class Temporal:
     ) -> None:
         self.name = name
         self.parts = parts
-        self.offset = offset  #: minutes east of UTC; None where it is not said
+        self.offset = offset  #: minutes east of UTC; None if missing
         self.text = text or _format(name, parts, offset)
         self._in_utc: Parts | None = None
 
     @classmethod
     def literal(cls, text: str) -> "Temporal | None":
-        """`@2026-03` or `@T09:15`; None where it is no real day or time."""
+        """Parse a literal, `@2026-03` or `@T09:15`; None if it is no valid date or time."""
         if text.startswith("@T"):
             return read("Time", text[2:])
         return read("DateTime" if "T" in text else "Date", text[1:])
 
     @property
     def in_utc(self) -> Parts:
-        """The parts as a clock in Greenwich shows them, where the offset is known."""
+        """The parts in UTC if the offset is known, else as they are."""
         if self._in_utc is None:
             self._in_utc = self.parts
             if self.offset and len(self.parts) > _HOUR:
@@ -76,10 +75,10 @@ class Temporal:
         return self._in_utc
 
     def compare(self, other: "Temporal") -> int | None:
-        """-1, 0 or 1; None where it cannot be told.
+        """Return -1, 0 or 1, or None if the precision does not allow to decide.
 
         Raises:
-            TypeError: one is a time of day, the other has a day.
+            TypeError: only one of them is a Time.
 
         """
         if (self.name == "Time") != (other.name == "Time"):
@@ -90,7 +89,7 @@ class Temporal:
         return _compare_parts(self.in_utc, other.in_utc)
 
     def _compare_without_offset(self, other: "Temporal") -> int | None:
-        """Of two, one without an offset: told where no place on earth would make it otherwise."""
+        """Compare with one offset missing; None unless all offsets give the same result."""
         early, late = (_add_seconds(self.parts, by) for by in (-_WORLD, _WORLD))
         base = other.in_utc
         if self.offset is not None:
@@ -105,18 +104,18 @@ class Temporal:
         return one if self.offset is None or one is None else -one
 
     def key(self) -> tuple[object, ...]:
-        """Alike for two that are equal; a dateTime without a time equals that date."""
+        """Return a hashable key, equal for equal values; a DateTime of a day equals the Date."""
         timed = len(self.parts) > _HOUR
         family = "Time" if self.name == "Time" else "DateTime"
         return (family, self.in_utc, self.offset is None if timed else None)
 
     def add(self, amount: Decimal, unit: str) -> "Temporal | None":
-        """So much later; None where that is no day of the calendar.
+        """Add an amount of a unit; None if the result is outside of the calendar.
 
         http://hl7.org/fhirpath/N1/#datetime-arithmetic
 
         Raises:
-            ValueError: the unit is no span of a calendar.
+            ValueError: the unit is no calendar duration.
 
         """
         word = _DEFINITE.get(unit, unit)
@@ -138,11 +137,11 @@ class Temporal:
         return None if parts is None else Temporal(self.name, parts, self.offset)
 
     def _add_span(self, amount: Decimal, word: str) -> Parts | None:
-        """Weeks to seconds; of a value less precise than the span only whole larger parts count."""
+        """Add weeks to seconds; a value less precise than the unit changes by whole parts only."""
         have, seconds = len(self.parts), amount * _SECONDS[word]
         if have < 3:
             days = int(seconds / _DAY)
-            # as the specification has it: a month is 30 days, a year 365
+            # the specification counts a month as 30 days, a year as 365
             return _add_months(self.parts, int(days / 30) if have == 2 else 12 * int(days / 365))
         fine = {3: _DAY, 4: 3600, 5: 60}.get(have, 0)
         if fine:
@@ -153,7 +152,7 @@ class Temporal:
 
 
 def read(name: TemporalType, text: str) -> Temporal | None:
-    """A date, dateTime or time as it is written; None where it is none."""
+    """Parse a Date, DateTime or Time of FHIR; None if the text is invalid."""
     return _read(name, text) if len(text) <= _MAX_TEXT_LENGTH else None
 
 
@@ -183,7 +182,7 @@ def _minutes(offset: str | None) -> int | None:
 def _is_real(parts: Parts) -> bool:
     if not is_calendar_day(*(int(part) for part in (*parts, 1, 1)[:3])):
         return False
-    # 60 is the leap second, which FHIR admits
+    # 60 is the leap second, which FHIR permits
     return all(part < most for part, most in zip(parts[_HOUR:], (24, 60, 61), strict=False))
 
 
@@ -195,7 +194,7 @@ def _compare_parts(left: Parts, right: Parts) -> int | None:
 
 
 def _add_seconds(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Parts | None:
-    """The parts so many seconds later, as precise as before; `around` stays within the day."""
+    """Add seconds to parts and keep their precision; with `around` the day does not change."""
     year, month, day = (int(each) for each in parts[:3])
     hour, minute, second = (*parts[_HOUR:], 0, 0, 0)[:3]
     total = hour * 3600 + minute * 60 + second + Decimal(seconds)
@@ -211,7 +210,7 @@ def _add_seconds(parts: Parts, seconds: Decimal | int, *, around: bool = False) 
 
 
 def _add_months(parts: Parts, months: int) -> Parts | None:
-    """So many months on; the last day of the month where the month has no such day."""
+    """Add months to parts; a missing day becomes the last day of the month."""
     if len(parts) == 1:
         year = int(parts[0]) + int(months / 12)
         return (year,) if 1 <= year <= 9999 else None

@@ -1,4 +1,4 @@
-"""What an expression finds: places in the data, and values of FHIRPath's own types.
+"""Items of collections: nodes of the data, and values of FHIRPath's own types.
 
 A collection is a list. In it a `Node` is a place in the data; True, 3, Decimal("0.5"), "text", a
 `Temporal` and a `Measure` are values. Nothing changes a list it was given.
@@ -21,17 +21,17 @@ _TEMPORAL_TYPES: dict[str, TemporalType] = {"Date": "Date", "DateTime": "DateTim
 
 
 class Budget(Protocol):
-    """What work is paid from, so that it ends: see `run.Run`."""
+    """Limit on the work of one evaluation: see `evaluation.Evaluation`."""
 
     def spend(self, steps: int) -> None:
-        """Count so many steps."""
+        """Count steps of work."""
         ...
 
 
 class DataNode:
-    """A place in the data: the value there, its type, its companion, and where it stands.
+    """A node of the data: its value, type, companion and parent.
 
-    `value` is None for a primitive that has nothing but extensions.
+    `value` is None for a primitive that has only extensions.
     """
 
     __slots__ = ("companion", "parent", "step", "type_info", "value")
@@ -52,9 +52,9 @@ class DataNode:
 
     @property
     def path(self) -> tuple[str | int, ...]:
-        """JSON names and indices from the node the evaluation began at.
+        """JSON names and indices from the node at which the evaluation started.
 
-        What stands below a primitive is in its companion: `("_birthDate", "extension", 0)`.
+        The children of a primitive are in its companion: `("_birthDate", "extension", 0)`.
         """
         steps: list[str | int] = []
         node: DataNode | None = self
@@ -67,7 +67,7 @@ class DataNode:
 
     @property
     def root(self) -> "DataNode":
-        """The node at which its path begins."""
+        """The node at which the path starts."""
         node = self
         while node.parent is not None:
             node = node.parent
@@ -75,9 +75,9 @@ class DataNode:
 
 
 class Quantity:
-    """A quantity. `unit` is a code of its system, which may be a word of the calendar.
+    """A quantity; `unit` is a code of its system or a calendar word such as `day`.
 
-    `label` is the unit as FHIR's Quantity shows it; without a system nothing else is known.
+    `label` is the display of the unit in FHIR's Quantity, the only unit known without a system.
     """
 
     __slots__ = ("label", "system", "unit", "value")
@@ -92,7 +92,7 @@ class Quantity:
 
     @property
     def ucum(self) -> Unit | None:
-        """What the unit means; None where it is none of UCUM, or is not known here."""
+        """The UCUM unit; None if the unit is not from UCUM or unknown."""
         if self.system != UCUM or self.unit in DURATIONS or len(self.unit) > _MAX_UNIT_LENGTH:
             return None
         try:
@@ -102,21 +102,21 @@ class Quantity:
 
     @property
     def text(self) -> str:
-        """As FHIRPath writes it: `4 days`, `5 'mg'`."""
+        """The quantity as a FHIRPath literal: `4 days`, `5 'mg'`."""
         if self.unit in DURATIONS:
             return f"{self.value:f} {self.unit if abs(self.value) == 1 else f'{self.unit}s'}"
         return f"{self.value:f} '{self.unit}'"
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As FHIR's Quantity."""
+        """The quantity as JSON of FHIR's Quantity."""
         return {"value": self.value, "unit": self.unit, "system": self.system, "code": self.unit}
 
 
 def system(item: Item) -> Item:
-    """An item as a value of FHIRPath's own types; None where it has no value.
+    """Convert an item to a value of a FHIRPath type; None if it has no value.
 
-    An element that has none of those types, such as a HumanName, stays the node it is.
+    An element without such a type, e.g. a HumanName, is returned unchanged.
     """
     if item.__class__ is not DataNode:
         return item
@@ -136,7 +136,7 @@ def system(item: Item) -> Item:
 
 
 def _parse_quantity(value: Any) -> Quantity | None:
-    """FHIR's Quantity as one of FHIRPath, where it has a number.
+    """Convert FHIR's Quantity to that of FHIRPath; None without a number.
 
     https://hl7.org/fhir/R4/fhirpath.html#quantity
     """
@@ -155,7 +155,7 @@ def _parse_quantity(value: Any) -> Quantity | None:
 
 
 def plain(item: Item) -> Any:
-    """An item as JSON has it: what a caller gets."""
+    """Convert an item to JSON, for the caller."""
     if item.__class__ is DataNode:
         return item.value
     if isinstance(item, Temporal):
@@ -164,7 +164,7 @@ def plain(item: Item) -> Any:
 
 
 def type_name(item: Item) -> tuple[str, str]:
-    """Namespace and name of an item's type.  http://hl7.org/fhirpath/N1/#reflection"""
+    """Return namespace and name of an item's type.  http://hl7.org/fhirpath/N1/#reflection"""
     if item.__class__ is DataNode:
         return "FHIR", item.type_info.name
     if isinstance(item, Temporal):
@@ -174,7 +174,7 @@ def type_name(item: Item) -> tuple[str, str]:
 
 
 def equality_key(item: Item, budget: Budget) -> object:
-    """Something hashable that two items share where they are equal, and only there."""
+    """Return a hashable key that is equal for equal items and only for these."""
     value = system(item)
     type_info = value.__class__
     if type_info is str or type_info is int or type_info is Decimal:
@@ -199,7 +199,7 @@ def _quantity_key(value: Quantity) -> object:
 
 
 def _freeze(value: Any, budget: Budget) -> object:
-    """A JSON value as something that can be hashed; the order of names does not count."""
+    """Return a hashable copy of a JSON value; the order of names is ignored."""
     if isinstance(value, dict):
         budget.spend(len(value))
         return frozenset((name, _freeze(each, budget)) for name, each in value.items())
@@ -210,6 +210,6 @@ def _freeze(value: Any, budget: Budget) -> object:
 
 
 def equality_keys(items: Items, budget: Budget) -> set[object]:
-    """The keys of a collection."""
+    """Return the equality keys of a collection."""
     budget.spend(len(items))
     return {equality_key(each, budget) for each in items}

@@ -278,9 +278,12 @@ def test_a_long_expression_is_not_kept():
 def test_an_error_names_reason_and_column():
     with pytest.raises(FhirPathError) as caught:
         fhirpath.compile("name.where(use = 'x').nothing()")
-    assert (caught.value.reason, caught.value.column) == ("no function nothing()", 23)
+    assert (caught.value.reason, caught.value.column) == (
+        "unknown function nothing(); did you mean not?",
+        23,
+    )
 
 
 def test_an_error_of_the_evaluation_names_its_column_and_no_value():
     error = run("active and name.given.single() = 'A'", PATIENT | {"name": [{"given": ["A", "B"]}]})
-    assert (error.reason, error.column) == ("single() finds 2 items", 23)
+    assert (error.reason, error.column) == ("single() requires at most one item and has 2", 23)
