@@ -1,4 +1,4 @@
-"""One spelling for what senders spell in several ways: systems of codes and units.
+"""Canonical spellings of code systems and units.
 
 A system is its canonical URI (`http://loinc.org`, not `http://loinc.org/` nor its OID); a unit
 that comes as text only gets the UCUM code it stands for (`mcg` is `ug`).
@@ -15,14 +15,14 @@ _MICRO, _MU = "\u00b5", "\u03bc"  # both look like µ, and both are typed
 
 @cache
 def systems() -> dict[str, str]:
-    """Every other spelling of a code system -> its canonical URI."""
+    """Return the canonical URI of each alias of a code system."""
     rows = data.toml("codes/systems.toml").values()
     return {alias: row["uri"] for row in rows for alias in row.get("aliases", ())}
 
 
 @cache
 def cased_units() -> dict[str, str]:
-    """UCUM codes of ours in lower case -> as they are written, where only one is alike."""
+    """Return UCUM codes by their lower case form, without those that differ only in case."""
     codes = data.toml("units.toml")["spellings"]
     found: dict[str, str] = {}
     for code in codes:
@@ -33,7 +33,7 @@ def cased_units() -> dict[str, str]:
 
 @cache
 def units() -> dict[str, str]:
-    """Every known unit text -> the UCUM code it stands for."""
+    """Return the UCUM code of every known text of a unit."""
     spellings: dict[str, list[str]] = data.toml("units.toml")["spellings"]
     known = {text: code for code, texts in spellings.items() for text in (code, *texts)}
     return {text.replace(_MICRO, _MU): code for text, code in known.items()} | known

@@ -28,7 +28,7 @@ _NO_OTHER_SYSTEM = (None, aliases.UCUM)
 
 
 def _decimals(element: msgspec.Struct, *names: str) -> None:
-    """Whole numbers as the Decimals that they stand for."""
+    """Replace whole numbers by Decimals."""
     for name in names:
         value = getattr(element, name)
         if value.__class__ is int:
@@ -38,13 +38,13 @@ def _decimals(element: msgspec.Struct, *names: str) -> None:
 class Element(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
 ):
-    """What every data type has.  https://hl7.org/fhir/R4/element.html"""
+    """Base class of data types.  https://hl7.org/fhir/R4/element.html"""
 
     extension: tuple[Json, ...] = ()
 
 
 class Backbone(Element, frozen=True, kw_only=True):
-    """A part of a resource. A modifier extension changes its meaning, so none is ever read.
+    """Base class of parts of resources. A part with a modifier extension is not read.
 
     https://hl7.org/fhir/R4/backboneelement.html
     """
@@ -284,10 +284,10 @@ class Dosage(Backbone, frozen=True, kw_only=True):
 
 
 def convert(value: Any, kind: Any) -> Any:
-    """A plain JSON value as a value of a type here, or as a record.
+    """Return plain JSON as a data type or record.
 
     Raises:
-        msgspec.ValidationError: it is not one, e.g. a decimal written as a string or a float.
+        msgspec.ValidationError: the value has another type, e.g. a decimal as string or float.
 
     """
     return msgspec.convert(
@@ -299,7 +299,7 @@ _AS_THEY_ARE = (Decimal,)  #: so that a string or a binary float is no decimal
 
 
 def _from_json(hint: type, value: Any) -> Any:
-    """Read what msgspec does not know: dates from their text; the message carries no value."""
+    """Read dates from their text for msgspec; messages contain no value."""
     if not issubclass(hint, DateTime):
         raise TypeError(f"no way to read {hint.__name__}")
     if value.__class__ is not str:
@@ -308,7 +308,12 @@ def _from_json(hint: type, value: Any) -> Any:
 
 
 def to_json(value: Any) -> Any:
-    """Write what msgspec does not know: dates as their text."""
+    """Return the JSON form of a date for msgspec.
+
+    Raises:
+        TypeError: the value has no JSON form.
+
+    """
     if isinstance(value, DateTime):
         return value.text
     raise TypeError(f"{type(value).__name__} has no JSON form")

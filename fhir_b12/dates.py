@@ -1,4 +1,4 @@
-"""FHIR dates: their text, precision and offset kept, compared as intervals.
+"""FHIR dates and times with text, precision and offset, compared as intervals.
 
 https://hl7.org/fhir/R4/datatypes.html#dateTime
 """
@@ -67,7 +67,7 @@ class DateTime:
 
     @property
     def interval(self) -> Interval:
-        """First and last-but-not-included second it may mean, UTC, counted from 0001-01-01."""
+        """Start and exclusive end in seconds since 0001-01-01 UTC."""
         if self._interval is None:
             match = _PARTS.fullmatch(self.text)
             assert match is not None
@@ -75,7 +75,7 @@ class DateTime:
         return self._interval
 
     def overlaps(self, other: "DateTime") -> bool:
-        """Whether both may mean the same moment."""
+        """Return whether both may mean the same moment."""
         return self.interval[0] < other.interval[1] and other.interval[0] < self.interval[1]
 
     def __lt__(self, other: Self) -> bool:
@@ -148,7 +148,7 @@ def utc_parts(text: str) -> tuple[int, ...] | None:
 
 
 def _is_day(text: str) -> bool:
-    """True for most real days and moments, quickly; False where only `_real` can tell."""
+    """Return True for most valid dates quickly; False if `_real` must decide."""
     if len(text) < 10:
         return False
     try:

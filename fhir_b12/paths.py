@@ -1,11 +1,11 @@
-"""Element paths: walk to a place in a resource, and list every leaf."""
+"""Element paths: the value at a path, and all leaves of a resource."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def at(node: Any, path: tuple[str, ...]) -> Any:
-    """The value at an element path, None where there is none or a list stands in between."""
+    """Return the value at an element path, None if missing or below a list."""
     for name in path:
         if node.__class__ is not dict:
             return None
@@ -14,7 +14,7 @@ def at(node: Any, path: tuple[str, ...]) -> Any:
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf with its path; an empty object or list is a leaf too."""
+    """Yield path and value of every leaf; an empty object or list is a leaf too."""
     if node.__class__ is dict and node:
         for name, child in node.items():
             yield from leaves(child, f"{path}.{name}" if path else name)

@@ -1,7 +1,6 @@
-"""Values in FHIR's spelling and in the record's: a codec knows values and no paths.
+"""Codecs: conversion of values between FHIR and the record, independent of paths.
 
-Most rows need none: a record keeps FHIR's own data types, and `plain` reads and writes them. The
-others are here by the name a table gives them in `as`.
+Most rows need none, because records have the data types of FHIR. Tables name a codec in `as`.
 """
 
 import re
@@ -33,12 +32,12 @@ load = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def builtins(value: Any) -> Any:
-    """A value as plain JSON, as `fhir_b12.loads` would give it: dicts, lists, Decimals."""
+    """Return a value as plain JSON, as `fhir_b12.loads` would: dicts, lists, Decimals."""
     return load(dump(value))
 
 
 def pruned(value: Any) -> Any:
-    """Plain JSON without empty objects and lists, which say nothing; None where none is left."""
+    """Return plain JSON without empty objects and lists, None if nothing is left."""
     if isinstance(value, dict):
         kept = ((name, pruned(child)) for name, child in value.items())
         return {name: child for name, child in kept if child is not None} or None
@@ -49,7 +48,7 @@ def pruned(value: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal to the last digit: 180 and 180.00 are equal numbers and not the same."""
+    """Return whether two values are equal to the last digit; 180 and 180.00 are not."""
     return bool(one == other) and bool(dump(one) == dump(other))
 
 
@@ -70,7 +69,7 @@ _COMPARATORS = {"≤": "<=", "≥": ">="}
 
 
 def result(text: Any) -> dict[str, Any] | None:
-    """`<150` or `>2000 pg/mL` as a Quantity; None where the text says anything else.
+    """Return `<150` or `>2000 pg/mL` as a Quantity, None for any other text.
 
     A bare number stays text: without comparator or unit it may be a code or a titre.
     """
@@ -89,7 +88,7 @@ _AMOUNT = frozenset({"value", "comparator", "unit", "system", "code"})
 
 
 def per_one(ratio: Any) -> dict[str, Any] | None:
-    """500 mL per 1 h as the Quantity 500 mL/h; None for any ratio that says more or less.
+    """Return 500 mL per 1 h as the Quantity 500 mL/h, None for any other ratio.
 
     Nothing is divided: only a denominator of one is the same amount, digit for digit.
     """
@@ -106,7 +105,7 @@ def per_one(ratio: Any) -> dict[str, Any] | None:
 
 
 def _coded(amount: Any) -> str | None:
-    """The UCUM code of a Quantity that says nothing beyond value and unit."""
+    """Return the UCUM code of a Quantity that has only value and unit."""
     if amount.__class__ is not dict or not amount.keys() <= _AMOUNT:
         return None
     if amount.get("system", aliases.UCUM) != aliases.UCUM:

@@ -1,11 +1,11 @@
-"""A table compiled: which key of the record an element goes to, and which element a key goes to.
+"""A compiled table: the record key of each element, and the element of each key.
 
 Both sides are plain JSON here. For a table with `status` and `code = { field = "test" }`
 
     gather({"status": "final", "code": {...}})  gives  {"status": "final", "test": {...}}
     scatter({"status": "final", "test": {...}}) gives  {"status": "final", "code": {...}}
 
-so that msgspec reads and writes records whole; nothing is looked at but what stands there.
+so that msgspec reads and writes whole records, and only elements that are present cost time.
 """
 
 from collections.abc import Callable
@@ -40,12 +40,12 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def keys(table: Table) -> dict[str, str]:
-    """The record's fields by name -> their names in JSON."""
+    """Return the JSON name of each field of the record."""
     return {field.name: field.encode_name for field in msgspec.structs.fields(table.record)}
 
 
 def tree(table: Table) -> Tree:
-    """The elements a table names, nested as in the resource, and where their values go."""
+    """Return the elements of a table, nested as in the resource, with their record keys."""
     routes: dict[str, list[Route]] = {}
     for row in table.rows:
         for way in row.ways:
@@ -64,7 +64,7 @@ def tree(table: Table) -> Tree:
 
 
 def gather(node: Json, elements: Tree, record: Json) -> Json:
-    """The values of the elements that the table names, by the record's keys."""
+    """Add the values of the mapped elements of a resource to a record; return the record."""
     for name, value in node.items():
         step = elements.get(name)
         if step is None or value is None or (value.__class__ is dict and not value):
@@ -84,7 +84,7 @@ def _decoded(value: Any, routes: Any, record: Json) -> None:
 
 
 def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
-    """The key a value goes to and what stands there, by the first route that takes it; or none."""
+    """Return key and value by the first route that accepts a value; empty if none does."""
     for route in routes:
         found = value if route.decode is None else route.decode(value)
         if found is not None:
@@ -93,7 +93,7 @@ def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
 
 
 def key_of(elements: Tree, path: tuple[str, ...], value: Any) -> str | None:
-    """The key that the value at a path goes to."""
+    """Return the key to which the value at a path is mapped, None if no route accepts it."""
     step: Any = elements
     for name in path:
         step = step[name]
@@ -103,7 +103,7 @@ def key_of(elements: Tree, path: tuple[str, ...], value: Any) -> str | None:
 
 
 def targets(table: Table) -> dict[str, str | tuple[Target, ...]]:
-    """Where the value of each of the record's keys is written: an element, or more in order."""
+    """Return the element of each key, or several in order if they have codecs."""
     found: dict[str, str | tuple[Target, ...]] = {}
     for row in table.rows:
         ways = [way for way in row.ways if way.codec is None or CODECS[way.codec].encode]
@@ -119,7 +119,7 @@ def _target(way: Way) -> Target:
 
 
 def scatter(record: Json, goes: dict[str, str | tuple[Target, ...]], resource: Json) -> Json:
-    """The record's values at the elements that the table names, added to the resource."""
+    """Add the values of a record at the elements of the table; return the resource."""
     for key, value in record.items():
         step = goes[key]
         if step.__class__ is str:

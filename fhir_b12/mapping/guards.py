@@ -1,4 +1,4 @@
-"""Whether a table reads a resource: its `when` and `refuse` lines as functions of plain JSON."""
+"""The `when` and `refuse` conditions of a table, compiled to functions of plain JSON."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +15,10 @@ Pair = tuple[Any, Any]  # system, code
 
 
 def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
-    """True for a resource for which every line of one block holds; of no block, for any."""
+    """Return a function that is true for a resource for which all lines of one block hold.
+
+    Without blocks it is true for every resource.
+    """
     if not blocks:
         return lambda _: True
     compiled = [
@@ -37,8 +40,8 @@ def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
 
 def _test(test: dict[str, Any]) -> Test:
     if "coded" in test:
-        wanted = frozenset(tuple(pair.split("|", 1)) for pair in test["coded"])
-        return lambda node: node is not None and not wanted.isdisjoint(_pairs(node))
+        coded = frozenset(tuple(pair.split("|", 1)) for pair in test["coded"])
+        return lambda node: node is not None and not coded.isdisjoint(_pairs(node))
     if "known" in test:
         return _meaning(test["known"], None)
     if "key" in test:
@@ -51,7 +54,7 @@ def _test(test: dict[str, Any]) -> Test:
 
 
 def _meaning(name: str, key: str | None) -> Test:
-    """True where a concept means this row of a code table, or any row."""
+    """Return a test for a concept that means a row of a code table; any row if `key` is None."""
 
     def means(node: Any) -> bool:
         if node is None:
@@ -59,60 +62,60 @@ def _meaning(name: str, key: str | None) -> Test:
         table, pairs = codes.table(name), _pairs(node)
         if len(pairs) == 1 and (entry := table.by_code.get(pairs[0])) is not None:
             return key is None or entry.key == key
-        found = [table.find(concept) for concept in _concepts(node)]
-        return any(entry is not None and (key is None or entry.key == key) for entry in found)
+        entries = [table.find(concept) for concept in _concepts(node)]
+        return any(entry is not None and (key is None or entry.key == key) for entry in entries)
 
     return means
 
 
 def _silent(name: str, key: str) -> Test:
-    """True where a text or concept names no other row of a code table than this one."""
-    others = [each for each in codes.table(name) if each.key != key]
-    words = {word for each in others for word in each.spellings}
+    """Return a test for a concept that names no other row of a code table, by code or by text."""
+    others = [entry for entry in codes.table(name) if entry.key != key]
+    words = {word for entry in others for word in entry.spellings}
     named = re.compile(rf"(?<![a-z])(?:{'|'.join(map(re.escape, sorted(words)))})(?![a-z])")
 
     def silent(node: Any) -> bool:
-        said = [node] if node.__class__ is str else _words(node)
-        if any(named.search(text.lower()) for text in said):
+        texts = [node] if node.__class__ is str else _texts(node)
+        if any(named.search(text.lower()) for text in texts):
             return False
-        found = [codes.table(name).find(concept) for concept in _concepts(node)]
-        return all(entry is None or entry.key == key for entry in found)
+        entries = [codes.table(name).find(concept) for concept in _concepts(node)]
+        return all(entry is None or entry.key == key for entry in entries)
 
     return silent
 
 
-def _words(node: Any) -> list[str]:
-    concepts = [each for each in _items(node) if each.__class__ is dict]
-    codings = [each for concept in concepts for each in _items(concept.get("coding"))]
+def _texts(node: Any) -> list[str]:
+    concepts = [item for item in _items(node) if item.__class__ is dict]
+    codings = [coding for concept in concepts for coding in _items(concept.get("coding"))]
     texts = [concept.get("text") for concept in concepts]
     texts += [coding.get("display") for coding in codings if coding.__class__ is dict]
     return [text for text in texts if text.__class__ is str]
 
 
 def compile_refuse(lines: dict[str, tuple[str, ...]]) -> Callable[[Any], str | None]:
-    """The path of a value that forbids reading, or None."""
+    """Return a function that returns the path of a value that forbids reading, None if none."""
     compiled = [(path, tuple(path.split(".")), frozenset(codes)) for path, codes in lines.items()]
 
     def refused(resource: Any) -> str | None:
-        for path, steps, wanted in compiled:
+        for path, steps, withdrawn in compiled:
             node = at(resource, steps)
-            if node is not None and any(said in wanted for said in _said(node)):
+            if node is not None and any(text in withdrawn for text in _codes_and_text(node)):
                 return path
         return None
 
     return refused
 
 
-def _said(node: Any) -> Iterator[str]:
-    """A code, or each code of a concept whatever its system, and its words."""
+def _codes_and_text(node: Any) -> Iterator[str]:
+    """Yield a code, or every code of a concept whatever its system, and its text."""
     if node.__class__ is str:
         yield node
         return
     for concept in _items(node):
         if concept.__class__ is dict:
-            for each in (concept.get("text"), *_codes(concept)):
-                if each.__class__ is str:
-                    yield each.strip().lower()
+            for text in (concept.get("text"), *_codes(concept)):
+                if text.__class__ is str:
+                    yield text.strip().lower()
 
 
 def _codes(concept: dict[str, Any]) -> Iterator[Any]:
@@ -126,21 +129,21 @@ def _items(node: Any) -> Any:
 
 
 def _pairs(node: Any) -> list[Pair]:
-    """(system, code) of each coding in a concept or a list of concepts, whatever else is there."""
+    """Return (system, code) of every coding in a concept or a list of concepts."""
     system_aliases = aliases.systems()
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     for concept in _items(node):
         if concept.__class__ is dict:
             for coding in _items(concept.get("coding")):
                 if coding.__class__ is dict:
                     system, code = coding.get("system"), coding.get("code")
                     if system.__class__ is str and code.__class__ is str:
-                        found.append((system_aliases.get(system, system), code))
-    return found
+                        pairs.append((system_aliases.get(system, system), code))
+    return pairs
 
 
 def _concepts(node: Any) -> Iterator[CodeableConcept]:
-    """Each concept that is one, however wrong the others are."""
+    """Yield every valid concept; invalid ones are skipped."""
     for concept in _items(node):
         try:
             yield convert(concept, CodeableConcept)

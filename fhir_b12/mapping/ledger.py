@@ -1,4 +1,4 @@
-"""Where every leaf of a resource went."""
+"""The ledger: whether and where every leaf of a resource is mapped."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ APART = frozenset({"id", "meta", "text"})  #: counted apart: server's identity, 
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
-    """One leaf: its FHIRPath below the resource, its class, and the field or the reason."""
+    """One leaf: its path below the resource, its class, and the field or the reason."""
 
     path: str
     kind: Class
-    says: str  #: `value` for a mapped leaf, else why
+    says: str  #: field of a mapped leaf, else the reason
 
 
-Row = tuple[str, Class, str]  #: an LedgerEntry's path, class and words, before anyone looks at it
+Row = tuple[str, Class, str]  #: an LedgerEntry's path, class and words, as a tuple, for speed
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Ledger(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
 
     def counts(self) -> Counter[str]:
-        """How many leaves of each class."""
+        """Return how many leaves of each class there are."""
         return Counter([kind for _, kind, _ in self.rows])
 
     @property
@@ -53,10 +53,10 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 class Plan(dict[str, "Plan"]):
-    """Where an element goes, and by name what stands below it; made as far as it is looked at.
+    """Where an element is mapped, and by name the plans of its children, made on access.
 
-    An element that is read `whole`, whatever is in it, has nothing below. One whose place depends
-    on its value has `routes`, and below it by key where each of them goes.
+    An element that is read `whole` has no children. An element whose field depends on its value
+    has `routes`, and a child for each of them.
     """
 
     __slots__ = ("kind", "routes", "says", "whole")
@@ -69,7 +69,7 @@ class Plan(dict[str, "Plan"]):
         self.routes: tuple[compiled_table.Route, ...] = ()
 
     def __missing__(self, name: str) -> "Plan | None":
-        """The plan of a child, None where the record has no place for it."""
+        """Return the plan of a child, None if the record has no field for it."""
         if self.kind is None:
             return None
         for field in msgspec.structs.fields(self.kind):
@@ -80,14 +80,14 @@ class Plan(dict[str, "Plan"]):
 
 
 def _struct(hint: Any) -> type[msgspec.Struct] | None:
-    """The type of an element's parts: of `tuple[Coding, ...]` it is Coding; None for the others."""
+    """Return the struct type in a type hint, Coding of `tuple[Coding, ...]`; None if missing."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint
     return next(filter(None, map(_struct, get_args(hint))), None)
 
 
 def plan(table: Table) -> Plan:
-    """Where the elements that a table names go."""
+    """Return where the elements of a table are mapped."""
     types = hints(table.record)
     fields = {key: field for field, key in compiled_table.keys(table).items()}
     made = _branch(compiled_table.tree(table), types, fields)
@@ -115,9 +115,10 @@ def _branch(tree: compiled_table.Tree, types: dict[str, Any], fields: dict[str, 
 def account(
     resource: dict[str, Any], root: Plan, held: dict[str, list[Row]], prefix: str
 ) -> list[Row]:
-    """The entries of a resource that was read; `held` has those of contained resources in records.
+    """Return the ledger rows of a resource that was read.
 
-    What was read without a fault is of its type, so the names that the plan knows are the mapped.
+    `held` has the rows of contained resources that are part of the record. What was read without
+    issues has the right type, so every name in the plan is mapped.
     """
     out: list[Row] = []
     for name, node in resource.items():
@@ -138,7 +139,7 @@ def account(
 
 
 def unread(resource: Any, why: str, prefix: str) -> list[Row]:
-    """The entries of a resource that gave no record: all of it is left."""
+    """Return the ledger rows of a resource that was not read: all leaves are residue."""
     out: list[Row] = []
     if resource.__class__ is not dict or not resource:
         _left(resource, prefix.rstrip("."), why, out)
@@ -149,7 +150,7 @@ def unread(resource: Any, why: str, prefix: str) -> list[Row]:
 
 
 def _element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
-    """The entries of an element, or of all of a list's."""
+    """Append the rows of an element, or of all items of a list."""
     if step.routes:
         routed = compiled_table.routed(node, step.routes)
         step = step[routed[0][0] if routed else step.routes[-1].key]
@@ -171,7 +172,7 @@ def _element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
 
 
 def _whole(node: Any, step: Plan, where: str, out: list[Row]) -> None:
-    """The entries of an element in which everything was read, or nothing stands."""
+    """Append the rows of an element without children in the plan."""
     if node is None:
         out.append((where, "residue", "null says nothing"))
     elif node.__class__ is not dict and node.__class__ is not list:

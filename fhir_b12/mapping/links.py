@@ -1,6 +1,6 @@
-"""What a reference leads to, held inside the record: the bag that an infusion was mixed in.
+"""Linked resources: the target of a reference as part of the record, e.g. the bag of an infusion.
 
-Written, it is contained in the resource; read, it may be contained or stand elsewhere in a Bundle.
+It is written as a contained resource; it is read from there or from elsewhere in the Bundle.
 https://hl7.org/fhir/R4/references.html#contained
 """
 
@@ -27,7 +27,7 @@ _INLINE = "medication"  #: id of a contained resource whose record has none
 def target(
     resource: Resource, reference: Reference, resolve: Resolve | None
 ) -> tuple[str, Resource | None]:
-    """Where a reference leads, as `contained[0]` or as its address, and what is there."""
+    """Return location and resource of a reference's target: `contained[0]`, or its address."""
     address = reference.reference or ""
     if not address.startswith("#"):
         return address, resolve(reference) if resolve is not None else None
@@ -39,12 +39,12 @@ def target(
 
 
 def is_contained(place: str) -> bool:
-    """True where a target stands in the resource itself."""
+    """Return whether a location is in the resource itself."""
     return place.startswith("contained[")
 
 
 def hold(record: Record, link: Link, place: str, found: Record) -> Record:
-    """The record with what the reference leads to in place of the reference."""
+    """Return the record with the target of a reference in place of the reference."""
     changes: dict[str, Any] = {link.field: found, link.instead_of: None}
     if is_contained(place):
         index = _index(place)
@@ -55,7 +55,7 @@ def hold(record: Record, link: Link, place: str, found: Record) -> Record:
 
 
 def lift(resource: Resource, place: str) -> None:
-    """Take a held resource out, so that only what the record does not hold is in `contained`."""
+    """Remove a linked resource from `contained`."""
     if is_contained(place):
         contained = resource["contained"]
         kept = [item for index, item in enumerate(contained) if index != _index(place)]
@@ -63,12 +63,12 @@ def lift(resource: Resource, place: str) -> None:
 
 
 def dangling(resource: Resource, old: Resource, place: str) -> Iterator[Issue]:
-    """Why what a record holds no more cannot go: something else in the resource refers to it."""
+    """Yield an issue for each other reference to a contained resource that is to be removed."""
     if is_contained(place):
         name = f"#{old.get('id')}"
         for path, node in walk_references(resource):
             if node["reference"] == name:
-                what = "this refers to the contained resource that is to go: change it too"
+                what = "reference to a contained resource that is to be removed: change it too"
                 where = expression(resource["resourceType"], (*path, "reference"))
                 yield Issue("error", "conflict", where, what)
 
@@ -76,7 +76,7 @@ def dangling(resource: Resource, old: Resource, place: str) -> Iterator[Issue]:
 def contain(
     resource: Resource, link: Link, held: Record, written: Resource, place: str = ""
 ) -> None:
-    """Put a held resource into the one that refers to it, where it was or behind the others."""
+    """Put a linked resource into `contained`, at its old place or behind the others."""
     reference = resource.get(link.element) or {}
     put(resource, (link.element,), {**reference, "reference": f"#{_id(held)}"})
     contained = list(resource.get("contained", ()))
@@ -94,39 +94,41 @@ def _index(place: str) -> int:
 
 
 def ambiguous(record: Record, link: Link, kind: str) -> Iterator[Issue]:
-    """What keeps a held resource from being read back."""
+    """Yield an issue for everything that keeps a linked resource from being read back."""
     held, reference = getattr(record, link.field), getattr(record, link.instead_of)
     where = f"{kind}.{link.element}"
     if held is None:
         address = (reference.reference or "") if reference is not None else ""
         inside = [item.get("id") for item in record.contained if isinstance(item, dict)]
         if address.startswith("#") and address[1:] in inside:
-            what = f"{link.instead_of} leads to a contained resource: give that as {link.field}"
+            what = f"{link.instead_of} refers to a contained resource: set {link.field} instead"
             yield Issue("error", "business-rule", where, what)
         return
     if reference is not None:
-        what = f"{link.field} and {link.instead_of} are two ways to say one thing: keep one"
+        what = f"{link.field} and {link.instead_of} exclude each other: remove one"
         yield Issue("error", "business-rule", where, what)
     taken = [item.get("id") for item in record.contained if isinstance(item, dict)]
     if _id(held) in taken:
-        what = f"the id of {link.field} is another contained resource's: give it its own"
+        what = f"the id of {link.field} is that of another contained resource: change it"
         yield Issue("error", "duplicate", where, what)
     if held.id == _INLINE:
-        what = f"{_INLINE!r} is the id of a {link.field} without one: leave it out"
+        what = f"{_INLINE!r} is reserved for a {link.field} without id: remove the id"
         yield Issue("error", "business-rule", where, what)
     if held.contained:
-        what = f"{link.field} contains resources, and what is contained may not: put them beside it"
+        what = (
+            f"{link.field} has contained resources, which FHIR forbids: contain them in the record"
+        )
         yield Issue("error", "structure", where, what)
 
 
 def held_row(field: str, row: Row) -> Row:
-    """A row of a contained resource's ledger, as one of the record that holds it."""
+    """Return a ledger row of a linked resource as a row of its record."""
     path, kind, says = row
     return (path, kind, f"{field}.{says}") if kind == "mapped" else row
 
 
 def link_row(link: Link, row: Row) -> Row:
-    """A row of a reference whose target is held: the reference leads there, its words are left."""
+    """Return the ledger row of a reference whose target is part of the record."""
     path, kind, _ = row
     if path.endswith(f"{link.element}.reference"):
         return path, "derived", f"leads to what {link.field} holds"
@@ -136,6 +138,6 @@ def link_row(link: Link, row: Row) -> Row:
 
 
 def inside(issue: Issue, place: str) -> Issue:
-    """An issue of a held resource, at its place."""
+    """Return an issue of a linked resource with its location."""
     expression = issue.expression.partition(".")[2]
     return msgspec.structs.replace(issue, expression=f"{place}.{expression}".rstrip("."))

@@ -1,4 +1,4 @@
-"""Change what a record says in a resource and keep what it does not know."""
+"""Merge the changes of a record into a resource, keeping data that the record does not have."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -9,7 +9,7 @@ from fhir_b12.paths import at
 
 
 def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set the value at a path, or remove it with None; parents are copied, never changed."""
+    """Set the value at a path, None removes it; parents are copied, never changed in place."""
     *parents, name = path
     node = resource
     trail = [(node, "")]
@@ -29,7 +29,7 @@ def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 
 def merge(current: Any, old: Any, new: Any) -> Any:
-    """What stands in the resource, moved from what was read (`old`) to what is wanted (`new`)."""
+    """Return `current` with the difference between `old` (as read) and `new` applied."""
     if same(old, new):
         return current
     if isinstance(current, dict) and isinstance(old, dict) and isinstance(new, dict):
@@ -40,7 +40,7 @@ def merge(current: Any, old: Any, new: Any) -> Any:
 
 
 def companion(resource: dict[str, Any], path: tuple[str, ...], old: Any, new: Any) -> None:
-    """Let the extensions of a primitive go where it goes; see `_beside`."""
+    """Move the extensions of a primitive with its value; see `_beside`."""
     name = f"_{path[-1]}"
     parent = at(resource, path[:-1])
     held = parent.get(name) if isinstance(parent, dict) else None
@@ -49,9 +49,9 @@ def companion(resource: dict[str, Any], path: tuple[str, ...], old: Any, new: An
 
 
 def _beside(held: Any, old: Any, new: Any) -> Any:
-    """What stands in `_name` when `name` changes from old to new, None for nothing.
+    """Return the value of `_name` when `name` changes from old to new, None to remove it.
 
-    What was said of no value, or of one that is gone, is not said of another.
+    Extensions of a missing or removed value are not extensions of another value.
     https://hl7.org/fhir/R4/json.html#primitive
     """
     if old is None or new is None:
@@ -77,14 +77,14 @@ def _object(current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -
 
 
 def _member(current: Any, old: Any, new: Any) -> Any:
-    """A scalar that was spelled otherwise is spelled anew: a unit's text goes with its code."""
+    """Merge a member; a scalar that was read differently is replaced, e.g. a unit with its code."""
     if not isinstance(current, dict | list) and not same(current, old):
         return deepcopy(new)
     return merge(current, old, new)
 
 
 def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
-    """Items that stay keep what is unknown in them; a changed one in its place does too."""
+    """Merge a list; items that stay or change in place keep their unknown data."""
     if len(current) != len(old):
         return deepcopy(new)
     return [
@@ -94,10 +94,10 @@ def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
 
 
 def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
-    """For each new item the index of the old one that it is or was, None for one that is added.
+    """Return for each new item the index of its old item, None for an added one.
 
-    Equal items are the same. Between two of these a changed item was the old one most like it, or
-    the one in its place where there are as many.
+    Equal items are the same. Between two of these, a changed item comes from the most similar old
+    item, or from the one at its position if there are as many old as new ones.
     """
     free: dict[bytes, list[int]] = {}
     for i, item in enumerate(old):
@@ -119,13 +119,13 @@ def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
     return found
 
 
-_MANY = 30  #: changed items in one place, beyond which nobody looks which was which
+_MANY = 30  #: changed items in one place beyond which they are not compared
 
 
 def _alike(
     old: list[Any], new: list[Any], gone: list[int], come: list[int]
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of an old and a new item, the most alike first."""
+    """Yield pairs of an old and a new item, the most similar first."""
     if max(len(gone), len(come)) <= _MANY:
         scored = [(-_likeness(old[i], new[j]), abs(i - j), i, j) for i in gone for j in come]
         for score, _, i, j in sorted(scored):
@@ -138,7 +138,7 @@ def _alike(
 
 
 def _likeness(old: Any, new: Any) -> int:
-    """How many members two objects share."""
+    """Return how many members two objects have in common."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return 0
     return sum(name in old and same(old[name], value) for name, value in new.items())

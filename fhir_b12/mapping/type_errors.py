@@ -1,4 +1,4 @@
-"""Everything in a value that is not of the type it should have, each with its place."""
+"""Issues for every part of a value that has not the type of its field."""
 
 import re
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ import msgspec
 from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
 
-MODIFIED = "a modifier extension changes the meaning of what it stands in, so it is not read"
+MODIFIED = "a modifier extension changes the meaning of its element, which is not read: remove it"
 
 
 def faults(node: Any, kind: Any, path: str) -> Iterator[Issue]:
-    """An issue for each innermost place that does not convert."""
+    """Yield an issue for each innermost element that does not convert."""
     try:
         convert(node, kind)
     except msgspec.ValidationError as error:
