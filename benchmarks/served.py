@@ -1,8 +1,8 @@
-"""Servers as processes of their own, those that ask them, and what is asked about.
+"""Servers as processes, their clients, and the resources and requests of the benchmarks.
 
     python -m benchmarks.served PORT DATABASE
 
-serves what ours is compared with: a view that answers a constant, and one that inserts durably.
+serves the baseline: a view that returns a constant, and one that inserts durably.
 """
 
 import atexit
@@ -20,7 +20,8 @@ import venv
 from pathlib import Path
 from typing import NamedTuple
 
-from flask import Flask, request
+from flask import Flask
+from flask import request as flask_request
 
 from fhir_b12.server import serve
 from fhir_b12.server.config import Config
@@ -28,11 +29,11 @@ from fhir_b12.server.store import Change, FullAccess
 
 SECONDS = 0.6  #: of a round
 JSON = {"Content-Type": "application/fhir+json"}
-SEARCH = "/fhir/Observation?patient=p1&code=t2&_count=20"  #: 20 of 100 hits
+SEARCH = "/fhir/Observation?patient=p1&code=t2&_count=20"  #: 20 of 100 matches
 
 
 def observation(number):
-    """A result of about 1 kB; each patient has a hundred of each of two codes, of twenty in all."""
+    """Return a result of about 1 kB; each patient has 100 of each of two of the twenty codes."""
     return {
         "resourceType": "Observation", "status": "final",
         "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
@@ -48,7 +49,7 @@ def observation(number):
 
 
 def stored(number):
-    """So many results with their ids, each patient before the first of them."""
+    """Yield so many results with ids, each patient before its first result."""
     for index in range(number):
         if index % 200 == 0:
             yield {"resourceType": "Patient", "id": f"p{index // 200}"}
@@ -56,7 +57,7 @@ def stored(number):
 
 
 def transaction(resources):
-    """The text of a transaction that writes these, under their ids where they have one."""
+    """Return the JSON of a transaction: updates of resources with an id, creates of the others."""
     entries = []
     for each in resources:
         method, url = ("PUT", "/" + each["id"]) if "id" in each else ("POST", "")
@@ -67,7 +68,7 @@ def transaction(resources):
 
 
 def fill(store, number):
-    """Keep so many results."""
+    """Store so many results."""
     changes = []
     for each in stored(number):
         kind, name = each["resourceType"], each["id"]
@@ -78,11 +79,11 @@ def fill(store, number):
     store.apply(changes, FullAccess(), clock=lambda: 0)
 
 
-# --- those that ask
+# --- clients
 
 
-def ask(port, method, path, body=None, **headers):
-    """One answer, on a connection of its own: headers and body."""
+def request(port, method, path, body=None, **headers):
+    """Return headers and body of a response, on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request(method, path, body, JSON | headers)
     answer = connection.getresponse()
@@ -92,52 +93,52 @@ def ask(port, method, path, body=None, **headers):
     return answer.headers, text
 
 
-class Question(NamedTuple):
-    """What is asked over and over, by so many clients that keep their connections."""
+class Workload(NamedTuple):
+    """One request, repeated by several clients that keep their connections."""
 
     method: str
     path: str
-    bodies: list[str]  #: in turns; none for a GET
+    bodies: list[str]  #: sent in turn; empty for a GET
     clients: int
 
 
-def rate(port, question, seconds=SECONDS):
-    """Answers a second."""
-    return sum(map(len, waits(port, question, seconds))) / seconds
+def rate(port, workload, seconds=SECONDS):
+    """Return the responses a second."""
+    return sum(map(len, latencies(port, workload, seconds))) / seconds
 
 
-def waits(port, question, seconds):
-    """How long each answer took to come, for each client."""
-    method, path, bodies, clients = question
-    found = [[] for _ in range(clients)]
+def latencies(port, workload, seconds):
+    """Return the seconds that each response took, for each client."""
+    method, path, bodies, clients = workload
+    results = [[] for _ in range(clients)]
     end = time.perf_counter() + seconds
 
-    def work(mine):
+    def work(durations):
         connection = http.client.HTTPConnection("127.0.0.1", port)
         now = time.perf_counter()
         while now < end:
-            body = bodies[len(mine) % len(bodies)] if bodies else None
+            body = bodies[len(durations) % len(bodies)] if bodies else None
             connection.request(method, path, body, JSON)
             answer = connection.getresponse()
             answer.read()
             assert answer.status in {200, 201}, answer.status
             before, now = now, time.perf_counter()
-            mine.append(now - before)
+            durations.append(now - before)
         connection.close()
 
-    threads = [threading.Thread(target=work, args=(mine,)) for mine in found]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return found
+    threads = [threading.Thread(target=work, args=(durations,)) for durations in results]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
-# --- those that are asked
+# --- servers
 
 
 class Server:
-    """A process that serves; `PORT` in its command is a free port."""
+    """A server process; `PORT` in its command is replaced by a free port."""
 
     def __init__(self, command, folder, path, cwd=None, **environ):
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -150,26 +151,26 @@ class Server:
                 given, stdout=log, stderr=log, cwd=cwd, env=os.environ | environ
             )
         atexit.register(self.stop)
-        while not self._answers(path):
+        while not self._responds(path):
             time.sleep(0.005)
-        self.took = time.perf_counter() - begun  #: seconds from the command to the first answer
+        self.took = time.perf_counter() - begun  #: seconds from the command to the first response
 
-    def _answers(self, path):
+    def _responds(self, path):
         if self.process.poll() is not None:
             raise OSError(self._log.read_text()[-2000:])
         try:
-            ask(self.port, "GET", path)
+            request(self.port, "GET", path)
         except ConnectionError:
             return False
         return True
 
     def memory(self, what):
-        """MB of the process: `VmRSS` now, `VmHWM` at most."""
+        """Return the memory of the process in MB: `VmRSS` now, `VmHWM` the maximum."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"{what}:\s*(\d+)", status)[1]) / 1024
 
     def cpu(self):
-        """Seconds of processors that it has used."""
+        """Return the processor time that the process has used, in seconds."""
         spent = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(spent[11]) + int(spent[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -179,20 +180,20 @@ class Server:
 
 
 def ours(folder, database, workers=1):
-    """The server as it is started from the command line."""
+    """Start this server from the command line."""
     command = [sys.executable, "-m", "fhir_b12", "serve", "--open", "--port", "PORT"]
     command += ["--database", database, "--workers", workers]
     return Server(command, folder, "/healthz", FHIR_B12_EXPORT_FOLDER=str(folder))
 
 
 def bare(folder):
-    """What it is compared with."""
+    """Start the baseline."""
     command = [sys.executable, "-m", "benchmarks.served", "PORT", folder / "bare.db"]
     return Server(command, folder, "/constant")
 
 
 def peer(folder, environment):
-    """sekmet-fhir as its README starts it, from a virtual environment that is made if need be."""
+    """Start sekmet-fhir as its README does, from a virtual environment, created if missing."""
     environment = Path(environment).absolute()
     program = environment / "bin" / "sekmet"
     if not program.exists():
@@ -213,7 +214,7 @@ def peer(folder, environment):
 
 
 def application(database):
-    """A view that answers a constant, and one that inserts durably, what waits together."""
+    """Return an application that returns a constant, or inserts durably, several per commit."""
     app = Flask("bare")
     body = json.dumps(observation(0) | {"id": "o0"})
     connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
@@ -242,14 +243,14 @@ def application(database):
 
     @app.post("/accepted")
     def accepted():
-        request.get_data()
+        flask_request.get_data()
         return body, 200, JSON
 
     @app.post("/insert")
     def insert():
         done = threading.Event()
         with ready:
-            waiting.append((request.get_data(), done))
+            waiting.append((flask_request.get_data(), done))
             ready.notify()
         done.wait()
         return body, 201, JSON

@@ -1,7 +1,7 @@
-"""`python -m tests.server.cluster COMMAND …`: run a command beside a PostgreSQL of its own.
+"""`python -m tests.server.cluster COMMAND …`: run a command with a temporary PostgreSQL cluster.
 
-The cluster lies in a temporary folder, listens on loopback, and goes with the command, which finds
-it by FHIR_B12_TEST_POSTGRES. If that is set already, the command runs as it is.
+The cluster is in a temporary folder, listens on loopback and is deleted after the command. The
+command gets its url in FHIR_B12_TEST_POSTGRES. If that is set already, no cluster is started.
 """
 
 import os
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from tests.server.temporary import POSTGRES
 
-NEEDED = (
-    "PostgreSQL 14 or newer is needed: initdb and pg_ctl are neither on the PATH nor below"
-    " /usr/lib/postgresql (Debian's package `postgresql` has them).\n"
-    "Or set FHIR_B12_TEST_POSTGRES to the url of an empty database that may be written to."
+REQUIRED = (
+    "PostgreSQL 14 or newer is required: initdb and pg_ctl are neither on the PATH nor below"
+    " /usr/lib/postgresql. Install Debian's package `postgresql`,\n"
+    "or set FHIR_B12_TEST_POSTGRES to the url of an empty database for tests."
 )
 
 
 def programs():
-    """The folder of PostgreSQL's programs; None where there is none."""
-    if (found := shutil.which("pg_ctl")) is not None:
-        return Path(found).resolve().parent
+    """Return the folder of PostgreSQL's programs; None if they are not installed."""
+    if (path := shutil.which("pg_ctl")) is not None:
+        return Path(path).resolve().parent
     folders = Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")
     return max(
         (path.parent for path in folders), key=lambda path: int(path.parts[-2]), default=None
@@ -33,7 +33,7 @@ def programs():
 
 
 class Cluster:
-    """One that lives as long as the `with`."""
+    """A cluster that runs inside a `with` statement."""
 
     def __init__(self):
         self._programs = programs()
@@ -56,23 +56,23 @@ class Cluster:
         self.control("stop", "-m", "immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def control(self, *what):
-        """Start, stop, restart."""
+    def control(self, *command):
+        """Run pg_ctl with `start`, `stop` or `restart`, and its options."""
         options = f"-p {self._port} -k {self._folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
-        log = str(self._folder / "log")
-        self._run("pg_ctl", "-D", str(self._folder / "data"), "-w", "-l", log, "-o", options, *what)
+        log, data = str(self._folder / "log"), str(self._folder / "data")
+        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, *command)
 
     def _run(self, name, *arguments):
         command = [self._programs / name, *arguments]
-        more = {"user": self._user} if self._user else {}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **more)
+        options = {"user": self._user} if self._user else {}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **options)
 
 
 def main(command):
     if POSTGRES:
         return subprocess.run(command, check=False).returncode
     if programs() is None:
-        sys.stderr.write(f"{NEEDED}\n")
+        sys.stderr.write(f"{REQUIRED}\n")
         return 2
     with Cluster() as cluster:
         environment = os.environ | {"FHIR_B12_TEST_POSTGRES": cluster.url}

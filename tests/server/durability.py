@@ -1,9 +1,9 @@
-"""`python -m tests.server.durability [--kills N] [--restarts N] [--workers N]`: ended under load, again and again.
+"""`python -m tests.server.durability [--kills N] [--restarts N] [--workers N]`: durability under load.
 
-The server is killed; or its PostgreSQL is restarted without warning while it serves. What was
-acknowledged must be there, digit for digit, and of a transaction all or nothing. Prints its counts;
-ends with 1 if anything was lost or torn. Several workers need PostgreSQL: with `python -m
-tests.server.cluster` before it, or a cluster of its own if it is to be restarted.
+The server is killed, or its PostgreSQL is restarted without a clean shutdown, while clients write.
+Every acknowledged create must be stored unchanged, and every transaction completely or not at all.
+Prints the counts; exits with 1 if anything is lost or partial. Several workers need PostgreSQL:
+prefix the command with `python -m tests.server.cluster`; restarts start a cluster of their own.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WRITERS = 8
 
 
 def serve(database, port=0, workers=1, *, is_open=True, local="own.db"):
-    """A server process that answers, and where it listens."""
+    """Start a server process; return it and its port once it is ready."""
     command = [sys.executable, "-m", "fhir_b12", "serve", "--database", str(database),
                "--port", str(port), "--workers", str(workers), *["--open"] * is_open]  # fmt: skip
     environ = os.environ | {"FHIR_B12_LOCAL": str(local)}
@@ -37,39 +37,49 @@ def serve(database, port=0, workers=1, *, is_open=True, local="own.db"):
         if " on 127.0.0.1 port " in line:
             threading.Thread(target=process.stderr.read, daemon=True).start()
             port = int(line.rsplit(" ", 1)[1])
-            until_ready(port)
+            wait_until_ready(port)
             return process, port
-    raise RuntimeError("it did not start")
+    raise RuntimeError("the server did not start")
 
 
-def until_ready(port):
+def wait_until_ready(port):
     for _ in range(600):
         with suppress(OSError, http.client.HTTPException, ValueError):
-            if asked(port, "GET", "/readyz")[0] == 200:
+            if request(port, "GET", "/readyz")[0] == 200:
                 return
         time.sleep(0.05)
-    raise RuntimeError("it is not ready")
+    raise RuntimeError("the server is not ready after 30 seconds")
 
 
 def kill(process):
-    """With all of its workers, at once."""
+    """Kill a server with all its workers."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def asked(port, method, path, body=None):
+def request(port, method, path, body=None):
+    """Return status and JSON of a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         headers = {"Content-Type": "application/fhir+json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"null")
     finally:
         connection.close()
 
 
-def write(port, writer, known, pairs, stop):
-    """Creates and transactions of two, as long as there is an answer; what was acknowledged is noted."""
+def write(port, writer, acknowledged, pairs, stop):
+    """Send creates and transactions of two resources until stopped or disconnected.
+
+    Args:
+        port: the port of the server.
+        writer: the number of the writer.
+        acknowledged: the mark of each acknowledged create by id.
+        pairs: the marks of the transactions sent.
+        stop: the event that ends the loop.
+
+    """
     number = 0
     while not stop.is_set():
         number += 1
@@ -77,46 +87,48 @@ def write(port, writer, known, pairs, stop):
         resource = {"resourceType": "Patient", "name": [{"text": mark}]}
         try:
             if number % 3:
-                status, made = asked(port, "POST", "/fhir/Patient", resource)
+                status, created = request(port, "POST", "/fhir/Patient", resource)
                 if status == 201:
-                    known[made["id"]] = mark
+                    acknowledged[created["id"]] = mark
             else:
                 entry = [
                     {"resource": resource, "request": {"method": "POST", "url": "Patient"}}
                 ] * 2
                 bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entry}
                 pairs.add(mark)
-                asked(port, "POST", "/fhir", bundle)
+                request(port, "POST", "/fhir", bundle)
         except (OSError, http.client.HTTPException, ValueError):
             return
 
 
 class Load:
-    """Writers at a server, for as long as a `with` lasts; what they were told is kept."""
+    """Concurrent writers inside a `with` statement; records what was sent and acknowledged."""
 
-    def __init__(self, known, pairs):
-        self._known, self._pairs = known, pairs
+    def __init__(self):
+        self.acknowledged, self.pairs = {}, set()
 
     def at(self, port):
         self._stop = threading.Event()
         self._writers = [
-            threading.Thread(target=write, args=(port, each, self._known, self._pairs, self._stop))
-            for each in range(WRITERS)
+            threading.Thread(
+                target=write, args=(port, number, self.acknowledged, self.pairs, self._stop)
+            )
+            for number in range(WRITERS)
         ]
         return self
 
     def __enter__(self):
-        for each in self._writers:
-            each.start()
+        for writer in self._writers:
+            writer.start()
 
     def __exit__(self, *_):
         self._stop.set()
-        for each in self._writers:
-            each.join()
+        for writer in self._writers:
+            writer.join()
 
 
-def kills(times, workers, database, load):
-    """So many lives of the server, each ended by kill -9."""
+def kill_repeatedly(times, workers, database, load):
+    """Start a server and kill it under load, several times."""
     for _ in range(times):
         process, port = serve(database, workers=workers)
         with load.at(port):
@@ -124,55 +136,60 @@ def kills(times, workers, database, load):
             kill(process)
 
 
-def restarts(times, workers, cluster, load):
-    """One life of the server, and so many of its database, each ended without warning."""
+def restart_repeatedly(times, workers, cluster, load):
+    """Restart the database of one server under load, several times."""
     process, port = serve(cluster.url, workers=workers)
     for _ in range(times):
         with load.at(port):
             time.sleep(random.uniform(0.1, 0.6))
             cluster.control("restart", "-m", "immediate")
-            until_ready(port)
+            wait_until_ready(port)
             time.sleep(0.2)
     kill(process)
 
 
-def judge(what, database, known, pairs):
-    """Whether all that was acknowledged is there, and no half of a transaction."""
+def stored_marks(database):
+    """Return the marks of all stored patients by id."""
     process, port = serve(database)
-    kept, url = {}, "/fhir/Patient?_count=1000"
+    marks, url = {}, "/fhir/Patient?_count=1000"
     while url:
-        _, page = asked(port, "GET", url)
+        _, page = request(port, "GET", url)
         for entry in page.get("entry", ()):
-            kept[entry["resource"]["id"]] = entry["resource"]["name"][0]["text"]
-        following = [each["url"] for each in page["link"] if each["relation"] == "next"]
-        url = following[0].split("/fhir", 1)[1] if following else None
-        url = url and f"/fhir{url}"
+            marks[entry["resource"]["id"]] = entry["resource"]["name"][0]["text"]
+        following = [link["url"] for link in page["link"] if link["relation"] == "next"]
+        url = f"/fhir{following[0].split('/fhir', 1)[1]}" if following else None
     kill(process)
-    lost = [name for name, mark in known.items() if kept.get(name) != mark]
-    counted = {}
-    for mark in kept.values():
-        counted[mark] = counted.get(mark, 0) + 1
-    torn = [mark for mark in pairs if counted.get(mark, 0) not in {0, 2}]
+    return marks
+
+
+def is_complete(event, database, load):
+    """Return True if every acknowledged create is stored, and no transaction in part."""
+    stored = stored_marks(database)
+    lost = [name for name, mark in load.acknowledged.items() if stored.get(name) != mark]
+    counts = {}
+    for mark in stored.values():
+        counts[mark] = counts.get(mark, 0) + 1
+    partial = [mark for mark in load.pairs if counts.get(mark, 0) not in {0, 2}]
     print(
-        f"{what}: {len(known)} creates acknowledged, {len(lost)} lost;"
-        f" {len(pairs)} transactions sent, {len(torn)} torn; {len(kept)} resources kept"
+        f"{event}: {len(load.acknowledged)} creates acknowledged, {len(lost)} lost;"
+        f" {len(load.pairs)} transactions sent, {len(partial)} partial; {len(stored)} stored"
     )
-    return bool(known) and not (lost or torn)
+    return bool(load.acknowledged) and not (lost or partial)
 
 
-def killed(times, workers=1):
-    known, pairs = {}, set()
+def survives_kills(times, workers=1):
+    load = Load()
     with tempfile.TemporaryDirectory() as folder:
         database = temporary.database(folder)
-        kills(times, workers, database, Load(known, pairs))
-        return judge(f"killed {times} times", database, known, pairs)
+        kill_repeatedly(times, workers, database, load)
+        return is_complete(f"killed {times} times", database, load)
 
 
-def restarted(times, workers=4):
-    known, pairs = {}, set()
+def survives_restarts(times, workers=4):
+    load = Load()
     with Cluster() as cluster:
-        restarts(times, workers, cluster, Load(known, pairs))
-        return judge(f"its PostgreSQL restarted {times} times", cluster.url, known, pairs)
+        restart_repeatedly(times, workers, cluster, load)
+        return is_complete(f"PostgreSQL restarted {times} times", cluster.url, load)
 
 
 def main():
@@ -180,10 +197,10 @@ def main():
     for name in ("kills", "restarts"):
         parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
-    given = parser.parse_args()
-    right = [killed(given.kills, given.workers)] if given.kills else []
-    right += [restarted(given.restarts, given.workers)] if given.restarts else []
-    return all(right)
+    options = parser.parse_args()
+    results = [survives_kills(options.kills, options.workers)] if options.kills else []
+    results += [survives_restarts(options.restarts, options.workers)] if options.restarts else []
+    return all(results)
 
 
 if __name__ == "__main__":

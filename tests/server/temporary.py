@@ -1,6 +1,6 @@
-"""A new database for a test: a SQLite file, or a schema where FHIR_B12_TEST_POSTGRES says.
+"""Temporary databases for tests: a SQLite file, or a schema of FHIR_B12_TEST_POSTGRES.
 
-The variable is the url of a PostgreSQL database that has nothing else in it.
+The variable is the url of a PostgreSQL database for tests only.
 """
 
 import os
@@ -22,18 +22,18 @@ else:
 
 
 def database(folder):
-    """Where a new database may be made."""
+    """Return the path or url of a new database."""
     name = f"t{uuid.uuid4().hex}"
     if not POSTGRES:
         return str(Path(folder) / f"{name}.db")
     with psycopg.connect(POSTGRES) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
-    joint = "&" if "?" in POSTGRES else "?"
-    return f"{POSTGRES}{joint}options=-csearch_path%3D{name}&application_name={name}"
+    separator = "&" if "?" in POSTGRES else "?"
+    return f"{POSTGRES}{separator}options=-csearch_path%3D{name}&application_name={name}"
 
 
 class Temporary(TestedStore):
-    """A new database; what a test lets go is closed with it."""
+    """A store with a new database; `close` deletes a SQLite file."""
 
     def __init__(self, config=None):
         self._folder = TemporaryDirectory(ignore_cleanup_errors=True)

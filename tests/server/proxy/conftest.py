@@ -1,4 +1,4 @@
-"""A server of ours in front of another of ours, which listens on loopback."""
+"""Fixtures: this server as a proxy of another instance of itself, on loopback."""
 
 from dataclasses import replace
 from itertools import count
@@ -9,28 +9,27 @@ from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config
 from tests.server.auth.conftest import Server
 from tests.server.fhir.conftest import CONFIG, Client
-from tests.server.proxy.behind import InFront
+from tests.server.proxy.upstream import ProxyWithUpstream
 
 
 @pytest.fixture
 def store():
-    found = InFront(Config(public_url="https://fhir.clinic.test"))
-    yield found
-    found.close()
+    store = ProxyWithUpstream(Config(public_url="https://fhir.clinic.test"))
+    yield store
+    store.close()
 
 
 @pytest.fixture
 def serving():
-    """Makes a client of a server with settings of its own; the time is that of the one behind."""
+    """Return a function that starts a proxy with settings and returns its client."""
     stores = []
-    ticks, own = (
-        count(1_767_225_600_000_000, 1_000_000) for _ in range(2)
-    )  # 2026, a second a write
+    # from 2026 on, a second per write
+    upstream_clock, clock = (count(1_767_225_600_000_000, 1_000_000) for _ in range(2))
 
     def start(**settings):
         config = replace(CONFIG, **settings)
-        stores.append(InFront(config, clock=lambda: next(ticks)))
-        return Client(create_app(config, stores[-1], clock=lambda: next(own)))
+        stores.append(ProxyWithUpstream(config, clock=lambda: next(upstream_clock)))
+        return Client(create_app(config, stores[-1], clock=lambda: next(clock)))
 
     yield start
     for store in stores:
@@ -44,13 +43,13 @@ def client(serving):
 
 @pytest.fixture(scope="module")
 def server():
-    found = Server(InFront)
-    yield found
-    found.store.close()
+    server = Server(ProxyWithUpstream)
+    yield server
+    server.store.close()
 
 
 @pytest.fixture
 def fresh():
-    found = Server(InFront)
-    yield found
-    found.store.close()
+    server = Server(ProxyWithUpstream)
+    yield server
+    server.store.close()

@@ -1,4 +1,4 @@
-"""What another server may answer, and what becomes of it here: no hang, no leak, no guess."""
+"""Responses of an upstream server: slow, malformed or hostile ones."""
 
 import json
 import socket
@@ -32,21 +32,21 @@ def following(url):
 
 
 @pytest.fixture
-def there():
-    with responses.RequestsMock(assert_all_requests_are_fired=True) as found:
-        yield found
+def upstream():
+    with responses.RequestsMock(assert_all_requests_are_fired=True) as mock:
+        yield mock
 
 
 @pytest.fixture
 def waited(monkeypatch):
-    found = []
-    monkeypatch.setattr(proxy_client.time, "sleep", found.append)
-    return found
+    seconds = []
+    monkeypatch.setattr(proxy_client.time, "sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture
-def facing(tmp_path):
-    """Makes a client of a server in front of what is at a url."""
+def proxy_of(tmp_path):
+    """Return a function that starts a proxy in front of a url and returns its client."""
     stores = []
 
     def start(base=BASE, **settings):
@@ -63,21 +63,21 @@ def facing(tmp_path):
 
 
 @pytest.fixture
-def client(facing):
-    return facing()
+def client(proxy_of):
+    return proxy_of()
 
 
-def asked(there):
-    return [call.request.method for call in there.calls]
+def sent_methods(upstream):
+    return [call.request.method for call in upstream.calls]
 
 
-# --- later
+# --- retries
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_read_is_asked_again_where_it_says_later(there, client, waited, status):
-    there.get(f"{BASE}/Patient/one", status=status, headers={"Retry-After": "1"})
-    there.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
+def test_a_read_is_retried(upstream, client, waited, status):
+    upstream.get(f"{BASE}/Patient/one", status=status, headers={"Retry-After": "1"})
+    upstream.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
     assert client.get("Patient/one").status_code == 200
     assert waited == [1]
 
@@ -86,10 +86,10 @@ def test_a_read_is_asked_again_where_it_says_later(there, client, waited, status
     ("told_to", "passed_on"),
     [("120", "120"), ("999999", "3600"), ("soon", "1"), ("Wed, 01 Jan 2020 00:00:00 GMT", "1")],
 )
-def test_a_client_is_told_to_wait_and_no_thread_waits_long(
-    there, client, waited, told_to, passed_on
+def test_a_long_retry_after_is_passed_on_and_not_waited_for(
+    upstream, client, waited, told_to, passed_on
 ):
-    there.get(f"{BASE}/Patient/one", status=503, headers={"Retry-After": told_to})
+    upstream.get(f"{BASE}/Patient/one", status=503, headers={"Retry-After": told_to})
     answer = client.get("Patient/one")
     assert (status_and_codes(answer), answer.headers["Retry-After"]) == (
         (503, ["transient"]),
@@ -115,25 +115,25 @@ def test_a_client_is_told_to_wait_and_no_thread_waits_long(
     ids=["503", "lost", "late"],
 )
 @pytest.mark.usefixtures("waited")
-def test_only_what_may_be_done_twice_is_sent_twice(there, client, asking, times, failure):
+def test_only_idempotent_requests_are_retried(upstream, client, asking, times, failure):
     method, path, headers = asking
     more = {"status": failure} if isinstance(failure, int) else {"body": failure}
-    there.add(method, f"{BASE}/{path.partition('?')[0]}", **more)
+    upstream.add(method, f"{BASE}/{path.partition('?')[0]}", **more)
     answer = client(method, path, PATIENT | {"id": "one"}, **headers)
     assert status_and_codes(answer) == (503, ["transient"])
-    assert asked(there) == [method] * times
+    assert sent_methods(upstream) == [method] * times
 
 
 @pytest.mark.usefixtures("waited")
-def test_a_transaction_is_sent_once(there, client):
-    there.post(BASE, status=503)
+def test_a_transaction_is_not_retried(upstream, client):
+    upstream.post(BASE, status=503)
     entry = {"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}
     sent = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, entry]}
     assert status_and_codes(client.post("", sent)) == (503, ["transient"])
-    assert asked(there) == ["POST"]
+    assert sent_methods(upstream) == ["POST"]
 
 
-# --- no FHIR
+# --- malformed responses
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,10 @@ def test_a_transaction_is_sent_once(there, client):
     ],
     ids=lambda answer: str(sorted(answer.items()))[:70],
 )
-def test_an_answer_that_cannot_be_used_is_502(there, facing, answer, capsys):
-    there.get(f"{BASE}/Patient/one", **answer)
-    shown = facing(max_answer=2000).get("Patient/one")
-    assert (shown.status_code, len(there.calls)) == (502, 1)
+def test_a_malformed_response_is_502(upstream, proxy_of, answer, capsys):
+    upstream.get(f"{BASE}/Patient/one", **answer)
+    shown = proxy_of(max_answer=2000).get("Patient/one")
+    assert (shown.status_code, len(upstream.calls)) == (502, 1)
     assert "Zebedee" not in shown.text + "".join(capsys.readouterr())
 
 
@@ -190,32 +190,32 @@ def test_an_answer_that_cannot_be_used_is_502(there, facing, answer, capsys):
     ],
     ids=lambda value: str(value)[-60:],
 )  # fmt: skip
-def test_pages_that_are_none_or_lead_elsewhere_are_502(there, client, value):
-    there.get(SEARCH, json=value, content_type=JSON)
+def test_a_malformed_page_or_a_next_link_outside_the_base_url_is_502(upstream, client, value):
+    upstream.get(SEARCH, json=value, content_type=JSON)
     assert status_and_codes(client.get("Patient")) == (502, ["exception"])
-    assert len(there.calls) == 1
+    assert len(upstream.calls) == 1
 
 
 @pytest.mark.parametrize("link", [f"{BASE}?_getpages=a%20b&x=1", "?_getpages=a%20b&x=1", f"{BASE}/Patient/p?n=2"])  # fmt: skip
-def test_a_next_link_below_the_base_is_followed_as_it_is(there, client, link):
-    there.get(SEARCH, json=following(link), content_type=JSON)
+def test_a_next_link_below_the_base_url_is_followed_unchanged(upstream, client, link):
+    upstream.get(SEARCH, json=following(link), content_type=JSON)
     answer = client.get("Patient")
     whole = link if link.startswith("https") else f"{BASE}/{link}"
-    there.get(whole.partition("?")[0], json=bundle(ONE), content_type=JSON)
+    upstream.get(whole.partition("?")[0], json=bundle(ONE), content_type=JSON)
     assert ids_on_page(client.get(links(answer)["next"])) == ["one"]
-    assert there.calls[-1].request.url == whole
+    assert upstream.calls[-1].request.url == whole
 
 
-def test_an_export_whose_pages_lead_back_ends(there, client):
-    there.get(SEARCH, json=following(f"{SEARCH}?page=2"), content_type=JSON)
+def test_a_scan_with_next_links_in_a_loop_ends(upstream, client):
+    upstream.get(SEARCH, json=following(f"{SEARCH}?page=2"), content_type=JSON)
     store = client._client.application.extensions["fhir_b12"].store
     pages = store.scan(["Patient"], since=None, access=FullAccess(), limits=())
     with pytest.raises(RequestError) as refused:
         list(pages)
-    assert (refused.value.status, len(there.calls)) == (502, 2)
+    assert (refused.value.status, len(upstream.calls)) == (502, 2)
 
 
-# --- what a refusal tells
+# --- refusals
 
 
 def outcome(**issue):
@@ -233,13 +233,13 @@ def outcome(**issue):
         ((405, "not-supported", "Patient"), (422, "not-supported", None)),
     ],
 )
-def test_a_refusal_has_status_code_and_place_and_none_of_its_words(
-    there, client, capsys, said, shown
+def test_a_refusal_is_passed_on_with_status_code_and_path_but_without_its_texts(
+    upstream, client, capsys, said, shown
 ):
     status, code, place = said
     words = {"diagnostics": "Zebedee is known", "details": {"text": "Zebedee"}}
     text = outcome(code=code, expression=[place], **words)
-    there.post(f"{BASE}/Patient", json=text, status=status, content_type=JSON)
+    upstream.post(f"{BASE}/Patient", json=text, status=status, content_type=JSON)
     answer = client.post("Patient", PATIENT)
     first = answer.json["issue"][0]
     told_of = first.get("expression", [None])[0]
@@ -247,54 +247,54 @@ def test_a_refusal_has_status_code_and_place_and_none_of_its_words(
     assert "zebedee" not in (answer.text + "".join(capsys.readouterr())).lower()
 
 
-# --- what is sent
+# --- requests
 
 
-def test_the_token_and_strictness_are_sent_and_no_cookie_comes_back(there, facing):
-    there.get(SEARCH, json=bundle(ONE), content_type=JSON, headers={"Set-Cookie": "a=b"})
-    client = facing(upstream_token="secret")
+def test_requests_have_the_token_and_strict_handling_and_no_cookies(upstream, proxy_of):
+    upstream.get(SEARCH, json=bundle(ONE), content_type=JSON, headers={"Set-Cookie": "a=b"})
+    client = proxy_of(upstream_token="secret")
     client.get("Patient?active=true")
     client.get("Patient?active=true&_count=5&_elements=id")
-    first, second = (call.request for call in there.calls)
+    first, second = (call.request for call in upstream.calls)
     assert first.headers["Authorization"] == "Bearer secret"
     assert first.headers["Prefer"] == "handling=strict"
     assert "Cookie" not in second.headers
     assert second.url == f"{SEARCH}?active=true&_count=5"
 
 
-def test_what_it_does_not_show_after_a_write_is_read(there, client):
-    there.post(
+def test_a_resource_missing_from_the_response_to_a_write_is_read(upstream, client):
+    upstream.post(
         f"{BASE}/Patient", status=201, headers={"Location": f"{BASE}/Patient/one/_history/1"}
     )
-    there.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
+    upstream.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
     answer = client.post("Patient", PATIENT | {"id": "mine"})
     assert (answer.status_code, answer.json["id"]) == (201, "one")
-    assert b"mine" not in there.calls[0].request.body
+    assert b"mine" not in upstream.calls[0].request.body
 
 
-def test_a_delete_of_which_no_version_is_told_has_no_etag(there, client):
-    there.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
-    there.delete(f"{BASE}/Patient/one", status=200, json=outcome(), content_type=JSON)
+def test_a_delete_without_a_version_has_no_etag(upstream, client):
+    upstream.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
+    upstream.delete(f"{BASE}/Patient/one", status=200, json=outcome(), content_type=JSON)
     answer = client("DELETE", "Patient/one")
     assert (answer.status_code, "ETag" in answer.headers) == (204, False)
-    there.get(f"{BASE}/Patient/two", status=410)
+    upstream.get(f"{BASE}/Patient/two", status=410)
     gone = client.get("Patient/two")
     assert (status_and_codes(gone), "ETag" in gone.headers) == ((410, ["deleted"]), False)
 
 
-def test_another_version_of_fhir_is_not_ready(there, client):
-    there.get(
+def test_an_upstream_server_of_another_fhir_version_is_not_ready(upstream, client):
+    upstream.get(
         f"{BASE}/metadata", json={"resourceType": "CapabilityStatement", "fhirVersion": "5.0.0"}
     )
     assert client.get("/readyz").status_code == 503
 
 
-# --- time
+# --- timeouts
 
 
 @pytest.fixture
 def slow():
-    """A server that answers as a test says, on a port of its own."""
+    """Return a function that starts a server with raw bytes as its response."""
     listener = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
 
@@ -326,12 +326,12 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Lengt
 
 
 @pytest.mark.parametrize(("head", "drip"), [(HEAD, b" "), (b"", b"")], ids=["drips", "is silent"])
-def test_a_server_that_takes_its_time_is_given_up(facing, slow, head, drip):
-    client = facing(slow(head, drip), timeout=1)
+def test_a_slow_response_times_out(proxy_of, slow, head, drip):
+    client = proxy_of(slow(head, drip), timeout=1)
     assert status_and_codes(client.post("Patient", PATIENT)) == (503, ["transient"])
 
 
-def test_a_server_whose_headers_are_none_puts_no_query_into_a_log(facing, slow, caplog):
+def test_malformed_headers_put_no_query_into_the_log(proxy_of, slow, caplog):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n: x\r\nnothing\r\n\r\n{}"
-    facing(slow(head, b""), timeout=1).get("Patient?name=Zebedee")
+    proxy_of(slow(head, b""), timeout=1).get("Patient?name=Zebedee")
     assert "Zebedee" not in caplog.text

@@ -1,6 +1,6 @@
 from tests.server.auth.test_refused import *  # noqa: F403
 
-# refused, not bounded: see test_tokens.py
+# refused upstream: see test_store.py
 del test_a_chain_obeys_the_restrictions_of_its_target  # noqa: F821
 del test_an_update_needs_the_create_action_if_the_id_is_new  # noqa: F821
 

@@ -2,14 +2,14 @@ import pytest
 
 from fhir_b12.server.app import create_app
 from tests.server.fhir.conftest import CONFIG, Client
-from tests.server.proxy.behind import InFront
+from tests.server.proxy.upstream import ProxyWithUpstream
 from tests.server.search.cases import RESOURCES
 from tests.server.search.test_search import *  # noqa: F403
 
 
 @pytest.fixture(scope="module")
 def client():
-    store = InFront(CONFIG)
+    store = ProxyWithUpstream(CONFIG)
     client = Client(create_app(CONFIG, store))
     for each in RESOURCES:
         assert client.put(f"{each['resourceType']}/{each['id']}", each).status_code == 201

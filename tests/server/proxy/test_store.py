@@ -1,4 +1,4 @@
-"""What is otherwise in front of another server than over a store of our own."""
+"""A ProxyStore: what differs from the other stores."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,25 +22,25 @@ PATCH = {"Content_Type": "application/json-patch+json"}
 URL = "http://127.0.0.1:9/fhir"
 
 
-def test_the_resources_are_there_and_the_rest_is_here(fresh):
-    behind = fresh.store.behind.store
-    assert behind.read("Patient", "one", ALL).body == fresh.store.read("Patient", "one", ALL).body
-    assert (behind.clients(), len(fresh.store.clients())) == ([], 7)
+def test_resources_are_stored_upstream_and_clients_locally(fresh):
+    upstream = fresh.store.upstream_server.store
+    assert upstream.read("Patient", "one", ALL).body == fresh.store.read("Patient", "one", ALL).body
+    assert (upstream.clients(), len(fresh.store.clients())) == ([], 7)
     assert fresh.store.local.search(query("_count=9"), ALL).matches == ()
 
 
-def test_every_digit_goes_there_and_comes_back(store):
+def test_a_resource_is_sent_and_received_with_its_digits(store):
     text = (
         b'{"resourceType":"Observation","status":"final","code":{"text":"B12"},'
         b'"valueRange":{"low":{"value":0.10},"high":{"value":1E+3}}}'
     )
     done = store.apply([post(loads(text))], ALL, clock=at(0))[0]
-    for kept in (store, store.behind.store):
+    for kept in (store, store.upstream_server.store):
         body = kept.read("Observation", done.version.id, ALL).body
         assert body.endswith(text.partition(b",")[2])
 
 
-def test_what_is_invalid_is_not_sent(serving):
+def test_an_invalid_resource_is_not_sent(serving):
     client = serving()
     assert status_and_codes(client.post("Patient", PATIENT | {"gender": 1}))[0] == 422
     name = client.create(PATIENT)
@@ -49,18 +49,18 @@ def test_what_is_invalid_is_not_sent(serving):
     assert client.get(f"Patient/{name}").headers["ETag"] == 'W/"1"'
 
 
-def test_an_update_that_changes_nothing_is_the_same_version_and_is_called_an_update(store):
+def test_an_update_without_a_difference_keeps_the_version(store):
     first, again = (store.apply([put("a", patient())], ALL, clock=at(0))[0] for _ in range(2))
     assert (first.outcome, again.outcome, again.version.version_id) == ("created", "updated", 1)
     patched = Change(method="PATCH", type="Patient", id="a", patch=[])
     assert store.apply([patched], ALL, clock=at(0))[0].outcome == "unchanged"
 
 
-def test_a_patch_of_what_was_changed_meanwhile_is_412(store):
+def test_a_patch_of_a_version_changed_in_between_is_412(store):
     store.apply([put("a", patient())], ALL, clock=at(0))
 
     def meanwhile(_):
-        store.behind.store.apply([put("a", patient(gender="female"))], ALL, clock=at(0))
+        store.upstream_server.store.apply([put("a", patient(gender="female"))], ALL, clock=at(0))
 
     patch = [{"op": "replace", "path": "/active", "value": False}]
     change = Change(method="PATCH", type="Patient", id="a", patch=patch)
@@ -70,7 +70,7 @@ def test_a_patch_of_what_was_changed_meanwhile_is_412(store):
     assert loads(store.read("Patient", "a", ALL).body)["gender"] == "female"
 
 
-def test_what_was_deleted_has_its_versions_and_a_second_delete_sends_nothing(store):
+def test_a_second_delete_is_not_sent(store):
     store.apply([put("a", patient())], ALL, clock=at(0))
     delete = Change(method="DELETE", type="Patient", id="a")
     first, again = (store.apply([delete], ALL, clock=at(0))[0] for _ in range(2))
@@ -79,10 +79,12 @@ def test_what_was_deleted_has_its_versions_and_a_second_delete_sends_nothing(sto
     ]  # fmt: skip
 
 
-def test_pages_of_a_scan_are_followed_and_since_is_heeded(store):
+def test_a_scan_follows_pages_and_applies_since_and_limits(store):
     store._config = replace(store._config, max_count=2)
-    store.behind.store.apply([put(f"p{n}", patient()) for n in range(5)], ALL, clock=at(1_000_000))
-    store.behind.store.apply([put("p9", patient())], ALL, clock=at(9_000_000))
+    store.upstream_server.store.apply(
+        [put(f"p{n}", patient()) for n in range(5)], ALL, clock=at(1_000_000)
+    )
+    store.upstream_server.store.apply([put("p9", patient())], ALL, clock=at(9_000_000))
 
     def scanned(since, limits=()):
         return [each.id for each in store.scan(["Patient"], since=since, access=ALL, limits=limits)]
@@ -98,7 +100,7 @@ def replace_criteria(asked, *criteria):
 
 
 @pytest.mark.parametrize("name", ["..", "."])
-def test_an_id_of_dots_leads_nowhere_else(client, name):
+def test_an_id_of_dots_does_not_leave_the_base_url(client, name):
     client.create(PATIENT)
     assert client.get(f"Patient/{name}/_history").status_code == 404
     assert client("DELETE", f"Patient/{name}").status_code == 404
@@ -110,7 +112,7 @@ def test_an_id_of_dots_leads_nowhere_else(client, name):
     assert client.post("", sent).status_code == 404
 
 
-def test_a_cursor_is_of_its_search_and_of_its_server(client, serving):
+def test_a_cursor_is_valid_for_its_search_and_server_only(client, serving):
     for number in range(3):
         client.put(f"Patient/p{number}", PATIENT | {"id": f"p{number}"})
     cursor = links(client.get("Patient?_count=1"))["next"].rpartition("_page=")[2]
@@ -126,7 +128,7 @@ def test_a_cursor_is_of_its_search_and_of_its_server(client, serving):
     )
 
 
-def test_references_by_our_url_are_found_there(client):
+def test_absolute_references_to_this_server_match_upstream(client):
     client.put("Patient/one", PATIENT | {"id": "one"})
     resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
     name = client.create(resource | {"subject": {"reference": "Patient/one"}})
@@ -136,7 +138,7 @@ def test_references_by_our_url_are_found_there(client):
 # --- tokens
 
 
-def test_a_part_is_shown_and_not_counted(fresh):
+def test_a_restricted_token_gets_matches_without_a_total(fresh):
     for name, ids in (("labs", ["lab1", "lab2"]), ("of-one", ["lab1", "vital1"])):
         asked = fresh.as_(name)
         answer = asked("GET", "Observation?_total=accurate")
@@ -166,11 +168,13 @@ def test_a_part_is_shown_and_not_counted(fresh):
         ("all", None, "Patient?_revinclude=AuditEvent:patient", 400),
     ],
 )  # fmt: skip
-def test_what_cannot_be_bounded_there_is_refused(server, client, scope, path, status):
+def test_a_search_that_cannot_be_restricted_upstream_is_refused(
+    server, client, scope, path, status
+):
     assert server.as_(client, scope)("GET", path).status_code == status
 
 
-def test_several_restrictions_bound_what_is_read(server):
+def test_several_restrictions_apply_to_reads(server):
     scope = "system/Observation.rs?category=laboratory system/Observation.rs?category=vital-signs"
     asked = server.as_("all", scope)
     assert asked("GET", "Observation/lab1").status_code == 200
@@ -178,7 +182,7 @@ def test_several_restrictions_bound_what_is_read(server):
     assert server.as_("labs")("GET", "Observation/vital1/_history/1").status_code == 404
 
 
-def test_a_bounded_token_writes_over_what_it_sees_and_gets_new_ids_by_post(fresh):
+def test_a_restricted_token_updates_visible_resources_and_creates_by_post(fresh):
     asked = fresh.as_("of-one")
     own = observation("lab1", "one", "laboratory", status="amended")
     assert asked("PUT", "Observation/lab1", own).status_code == 200
@@ -196,7 +200,7 @@ def test_a_bounded_token_writes_over_what_it_sees_and_gets_new_ids_by_post(fresh
 
 
 @pytest.mark.parametrize(("method", "status"), [("PUT", 403), ("DELETE", 204), ("PATCH", 404)])
-def test_a_condition_of_a_bounded_token_finds_nothing_that_is_hidden(fresh, method, status):
+def test_a_condition_of_a_restricted_token_does_not_match_hidden_resources(fresh, method, status):
     body = {"PUT": observation("x", "one", "laboratory"), "PATCH": []}.get(method)
     more = PATCH if method == "PATCH" else {}
     answer = fresh.as_("of-one")(method, "Observation?subject=Patient/two", body, **more)
@@ -204,17 +208,17 @@ def test_a_condition_of_a_bounded_token_finds_nothing_that_is_hidden(fresh, meth
     assert fresh.store.read("Observation", "lab2", ALL).version_id == 1
 
 
-def test_a_condition_of_a_bounded_token_creates_nothing(fresh):
+def test_a_conditional_create_with_a_restricted_token_is_403(fresh):
     own = observation("x", "one", "laboratory")
     answer = fresh.as_("of-one")("POST", "Observation", own, If_None_Exist="status=final")
     assert status_and_codes(answer) == (403, ["forbidden"])
 
 
-def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
+def test_a_search_is_403_if_the_upstream_server_ignores_the_restriction(store):
     store.apply([put("one", patient()), put("two", patient())], ALL, clock=at(0))
 
-    class Overlooked(OnePatient):
-        """Bounded by what no query can say."""
+    class Ignored(OnePatient):
+        """A restriction that the query of the search does not contain."""
 
         def limits(self, resource_type, action):
             return tuple(
@@ -222,16 +226,16 @@ def test_a_restriction_that_the_other_server_overlooks_shows_nothing(store):
                 for each in super().limits(resource_type, action)
             )
 
-    assert store.read("Patient", "one", Overlooked("one")) is None
+    assert store.read("Patient", "one", Ignored("one")) is None
     with pytest.raises(RequestError) as refused:
-        names(store, access=Overlooked("one"))
+        names(store, access=Ignored("one"))
     assert refused.value.status == 403
 
 
-# --- what is written down
+# --- audit
 
 
-def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
+def test_a_change_without_a_stored_audit_event_is_507(fresh):
     config = replace(fresh.config, audit=True)
     fresh.client = Client(create_app(config, fresh.store, clock=fresh.clock))
     asked = fresh.as_("all")
@@ -245,7 +249,7 @@ def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
     assert len(names(fresh.store, "Organization")) == 21
 
 
-# --- upkeep
+# --- settings and administration
 
 
 @pytest.mark.parametrize(
@@ -258,18 +262,18 @@ def test_a_change_whose_event_cannot_be_kept_is_done_and_says_so(fresh):
         {"database": "https://ehr.test/fhir", "integrity": True},
     ],
 )
-def test_settings_that_do_not_go_with_another_server_are_refused(tmp_path, settings):
+def test_settings_impossible_with_an_upstream_server_are_refused(tmp_path, settings):
     config = Config(local=str(tmp_path / "own.db"), **settings)
     with pytest.raises(ConfigError) as error:
         open_store(config)
     assert "secret" not in str(error.value)
 
 
-def test_a_token_for_the_other_server_is_shown_nowhere():
+def test_the_upstream_token_is_not_in_the_repr_of_the_settings():
     assert "secret" not in repr(Config(upstream_token="secret"))
 
 
-def test_the_data_are_kept_up_there(tmp_path):
+def test_reindex_and_backup_are_refused(tmp_path):
     store = open_store(Config(database=URL, local=str(tmp_path / "own.db")))
     with pytest.raises(ConfigError):
         store.reindex()
@@ -278,7 +282,7 @@ def test_the_data_are_kept_up_there(tmp_path):
     store.close()
 
 
-def test_nothing_is_restored_to_another_server(tmp_path):
+def test_restore_is_refused(tmp_path):
     class Arguments:
         database, file = URL, str(tmp_path / "copy.db")
 
@@ -286,7 +290,7 @@ def test_nothing_is_restored_to_another_server(tmp_path):
         admin.restore(Arguments)
 
 
-def test_a_server_that_is_gone_is_told_and_goes_on_when_it_is_back(tmp_path):
+def test_an_unavailable_upstream_server_is_503_until_it_is_back(tmp_path):
     process, port = durability.serve(tmp_path / "there.db")
     config = replace(
         CONFIG, database=f"http://127.0.0.1:{port}/fhir", local=str(tmp_path / "own.db")

@@ -1,1 +1,1 @@
-"""Search: what is indexed, what is asked, what is found."""
+"""Tests of search."""

@@ -1,4 +1,4 @@
-"""Some resources, and which of them each search finds.  https://hl7.org/fhir/R4/search.html"""
+"""Resources, and the ids of those that each search matches.  https://hl7.org/fhir/R4/search.html"""
 
 UCUM = "http://unitsofmeasure.org"
 LOINC = "http://loinc.org"

@@ -1,4 +1,4 @@
-"""Searches over some resources find what the specification says.  https://hl7.org/fhir/R4/search.html"""
+"""Searches of the resources in `cases` match what the specification says.  https://hl7.org/fhir/R4/search.html"""
 
 from urllib.parse import quote
 
@@ -29,12 +29,12 @@ def asked(client, url):
 
 
 @pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
-def test_a_search_finds(client, kind, query, ids):
+def test_a_search_matches(client, kind, query, ids):
     assert sorted(ids_on_page(asked(client, f"{kind}?{query}"))) == sorted(ids)
 
 
 @pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
-def test_pages_of_one_give_every_match_once_in_the_same_order(client, kind, query, ids):
+def test_pages_of_one_match_contain_every_match_once_in_order(client, kind, query, ids):
     whole = ids_on_page(asked(client, f"{kind}?{query}"))
     seen, answer = [], asked(client, f"{kind}?{query}&_count=1")
     while True:
@@ -47,7 +47,7 @@ def test_pages_of_one_give_every_match_once_in_the_same_order(client, kind, quer
 
 
 @pytest.mark.parametrize(("url", "ids"), ORDERS)
-def test_an_order_holds_over_pages(client, url, ids):
+def test_a_sort_order_continues_over_pages(client, url, ids):
     assert ids_on_page(client.get(url)) == ids
     for size in (1, 2):
         seen, answer = [], client.get(f"{url}&_count={size}")
@@ -61,7 +61,7 @@ def test_an_order_holds_over_pages(client, url, ids):
 @pytest.mark.parametrize(
     "name", ["code", "date", "value-quantity", "performer", "subject", "value-string", "_tag"]
 )
-def test_what_has_a_value_and_what_has_none_are_all_together(client, name):
+def test_missing_true_and_missing_false_are_complementary(client, name):
     there, lacking = (
         ids_on_page(client.get(f"Observation?{name}:missing={x}")) for x in ("false", "true")
     )
@@ -86,7 +86,7 @@ def test_what_has_a_value_and_what_has_none_are_all_together(client, name):
         ("Organization?_revinclude:iterate=Organization:partof&_include:iterate=Organization:partof", set()),
     ],
 )  # fmt: skip
-def test_what_is_shown_beside(client, query, included):
+def test_includes(client, query, included):
     entries = client.get(query).json["entry"]
     names = [
         (e["search"]["mode"], f"{e['resource']['resourceType']}/{e['resource']['id']}")
@@ -122,7 +122,7 @@ def test_what_is_shown_beside(client, query, included):
         ("Observation?code:in=http://nothing.test", 1),
     ],
 )
-def test_what_cannot_be_understood_is_told_at_once_and_repeats_no_value(client, query, number):
+def test_every_invalid_value_is_reported_without_repeating_it(client, query, number):
     answer = client.get(query)
     assert status_and_codes(answer)[0] == 400
     assert len(answer.json["issue"]) == number
@@ -132,7 +132,7 @@ def test_what_cannot_be_understood_is_told_at_once_and_repeats_no_value(client, 
 @pytest.mark.parametrize(
     "query", ["nothing=a", "_content=a", "_text=a", "_filter=a", "subject.nothing=a", "near=1"]
 )
-def test_what_is_not_known_is_left_out_or_refused_where_asked_to_be_strict(client, query):
+def test_an_unknown_parameter_is_ignored_or_refused_if_strict(client, query):
     assert len(ids_on_page(client.get(f"Observation?{query}"))) == 6
     assert query.split("=")[0] not in links(client.get(f"Observation?{query}"))["self"]
     assert status_and_codes(client.get(f"Observation?{query}", Prefer="handling=strict")) == (
@@ -166,13 +166,13 @@ def test_every_unknown_parameter_is_reported(client):
     assert [issue["code"] for issue in response.json["issue"]] == ["not-supported"] * 3
 
 
-def test_a_compartment_holds_what_is_the_patients(client):
+def test_a_compartment_search_matches_the_resources_of_the_patient(client):
     assert sorted(ids_on_page(client.get("Patient/one/Observation"))) == ["high", "low", "panel"]
     assert ids_on_page(client.get("Patient/one/Observation?code=2132-9&_count=1")) == ["low"]
     assert ids_on_page(client.get("Patient/none/Observation")) == []
 
 
-def test_everything_of_a_patient_is_the_compartment_and_what_it_refers_to(client):
+def test_everything_returns_the_compartment_and_what_it_refers_to(client):
     entries = client.get("Patient/two/$everything").json["entry"]
     names = {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in entries}
     assert names == {

@@ -1,1 +1,1 @@
-"""Stores."""
+"""Tests of the stores."""

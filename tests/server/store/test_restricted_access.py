@@ -213,3 +213,39 @@ def test_read_vread_and_history_stay_within_the_restriction(store):
         "Patient", None, since=None, at=None, count=9, cursor=None, access=ACTIVE_PATIENTS
     )
     assert ([version.id for version in page.matches], page.total) == (["shown"], None)
+
+
+class Actions:
+    """Permissions by action: only the given letters of `cruds`."""
+
+    def __init__(self, letters):
+        self._letters = letters
+
+    def limits(self, resource_type, action):  # noqa: ARG002
+        return () if action in self._letters else None
+
+
+@pytest.mark.parametrize(
+    ("letters", "method", "name", "outcome"),
+    [
+        ("c", "POST", None, "created"), ("ruds", "POST", None, 403),
+        ("u", "PUT", "known", "updated"), ("crds", "PUT", "known", 403),
+        ("cu", "PUT", "new", "created"), ("u", "PUT", "new", 403), ("c", "PUT", "new", 403),
+        ("ur", "PATCH", "known", "updated"), ("u", "PATCH", "known", 403), ("crds", "PATCH", "known", 403),
+        ("d", "DELETE", "known", "deleted"), ("crus", "DELETE", "known", 403),
+    ],
+)  # fmt: skip
+def test_a_change_needs_the_permission_of_its_action(letters, method, name, outcome):
+    store = Temporary(Config())
+    store.apply([put("known", {"resourceType": "Patient"})], FullAccess(), clock=at(0))
+    resource = {"resourceType": "Patient", "active": True} | ({"id": name} if name else {})
+    patch = [{"op": "add", "path": "/active", "value": True}] if method == "PATCH" else None
+    body = {"resource": resource} if method in {"POST", "PUT"} else {"patch": patch}
+    change = Change(method=method, type="Patient", id=name, **body)
+    if outcome == 403:
+        with pytest.raises(Refusal) as refused:
+            store.apply([change], Actions(letters), clock=at(1))
+        assert refused.value.status == 403
+    else:
+        assert store.apply([change], Actions(letters), clock=at(1))[0].outcome == outcome
+    store.close()

@@ -278,6 +278,24 @@ def test_two_changes_of_the_resource_that_a_condition_matches_are_400(store):
     assert store.read("Patient", "a", ALL).version_id == 1
 
 
+@pytest.mark.parametrize("version_id", [0, 1, 3])
+def test_an_if_match_of_another_version_is_412(store, version_id):
+    for number in range(2):
+        store.apply([put("a", patient(multipleBirthInteger=number))], ALL, clock=at(0))
+    for change in (
+        put("a", patient(), if_match=version_id),
+        Change(method="DELETE", type="Patient", id="a", if_match=version_id),
+        Change(method="PATCH", type="Patient", id="a", patch=[], if_match=version_id),
+        put("missing", patient(), if_match=version_id),
+    ):
+        with pytest.raises(Refusal) as refused:
+            store.apply([change], ALL, clock=at(0))
+        assert refused.value.status == 412
+    assert (
+        store.apply([put("a", patient(), if_match=2)], ALL, clock=at(0))[0].version.version_id == 3
+    )
+
+
 def test_equal_conditional_creates_of_a_transaction_create_one(store):
     known = patient(identifier=[{"value": "k"}])
     changes = [post(known, criteria=query("identifier=k")) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A server of ours that listens on loopback, and the store that stands in front of it."""
+"""An upstream server on loopback, and a ProxyStore in front of it."""
 
 import threading
 from dataclasses import replace
@@ -12,38 +12,38 @@ from fhir_b12.server.store.proxy.store import ProxyStore
 from tests.server.temporary import Temporary
 
 
-class Behind:
-    """A server on a SQLite file of its own, that takes what it is given."""
+class UpstreamServer:
+    """This server without authorization and validation, on a temporary database."""
 
-    def __init__(self, **more):
+    def __init__(self, **options):
         self.config = serve.with_free_port(
             Config(open=True, audit=False, validation="off", port=0, threads=4, grace=1)
         )
         self.store = Temporary(self.config)
         server = serve.create_listening_server(
-            create_app(self.config, self.store, **more), self.config
+            create_app(self.config, self.store, **options), self.config
         )
-        self._stop = serve.ServerLoop(server, 1)
-        self._running = threading.Thread(target=self._stop.run)
-        self._running.start()
+        self._loop = serve.ServerLoop(server, 1)
+        self._thread = threading.Thread(target=self._loop.run)
+        self._thread.start()
 
     def close(self):
-        self._stop.stop()
-        self._running.join()
+        self._loop.stop()
+        self._thread.join()
         self.store.close()
 
 
-class InFront(ProxyStore):
-    """A store in front of a new server; what a test lets go is closed with it."""
+class ProxyWithUpstream(ProxyStore):
+    """A ProxyStore with its own upstream server, closed together."""
 
-    def __init__(self, config=None, **more):
-        self.behind = Behind(**more)
+    def __init__(self, config=None, **options):
+        self.upstream_server = UpstreamServer(**options)
         self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
         own = str(Path(self._folder.name) / "own.db")
-        base = self.behind.config.base
+        base = self.upstream_server.config.base
         super().__init__(base, replace(config or Config(), database=base, local=own))
 
     def close(self):
         super().close()
-        self.behind.close()
+        self.upstream_server.close()
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""What is indexed is what the expressions of the search parameters find."""
+"""Index rows: they equal the values of the search parameters' expressions."""
 
 import json
 
@@ -20,38 +20,39 @@ BASE = "https://fhir.clinic.test/fhir"
 
 @pytest.fixture(scope="module")
 def resources(fixtures):
-    found = []
+    examples = []
     for file in sorted((fixtures / "r4-examples").rglob("*.json")):
-        each = loads(file.read_bytes())
-        if each.get("resourceType") in STORED:
-            found.append(each)
-    assert len(found) > 200
-    return found
+        resource = loads(file.read_bytes())
+        if resource.get("resourceType") in STORED:
+            examples.append(resource)
+    assert len(examples) > 200
+    return examples
 
 
-def walked(node, names):
-    items = [node]
+def values_along(resource, names):
+    """Return the values at the end of a path of JSON names."""
+    items = [resource]
     for name in names:
-        below = [each.get(name) for each in items if isinstance(each, dict)]
+        values = [item.get(name) for item in items if isinstance(item, dict)]
         items = [
-            x
-            for each in below
-            if each is not None
-            for x in (each if isinstance(each, list) else [each])
+            item
+            for value in values
+            if value is not None
+            for item in (value if isinstance(value, list) else [value])
         ]
     return items
 
 
-def test_the_quick_way_along_names_finds_what_fhirpath_finds(resources):
+def test_walking_element_names_finds_the_values_of_fhirpath(resources):
     compared = 0
     for resource in resources:
-        kind = resource["resourceType"]
-        for path in indexed(kind):
+        resource_type = resource["resourceType"]
+        for path in indexed(resource_type):
             if not is_simple(path.text):
                 continue
             expression = path.text.replace("as(DateTime)", "as(dateTime)")
             places = fhirpath.compile(expression).locate(
-                resource, kind, fhirpath.StandaloneEnvironment(resource)
+                resource, resource_type, fhirpath.StandaloneEnvironment(resource)
             )
             slow = sorted(
                 json.dumps(each.value, default=str, sort_keys=True)
@@ -61,23 +62,23 @@ def test_the_quick_way_along_names_finds_what_fhirpath_finds(resources):
             quick = sorted(
                 json.dumps(value, default=str, sort_keys=True)
                 for names, _ in routes(path.text)
-                for value in walked(resource, names)
+                for value in values_along(resource, names)
             )
             assert quick == slow, (resource["id"], path.text)
             compared += bool(quick)
     assert compared > 1000
 
 
-def test_every_path_has_a_number_of_its_own_and_leads_somewhere():
+def test_every_indexed_path_has_a_unique_key_and_a_route():
     known = {}
-    for kind in STORED:
-        for path in indexed(kind):
+    for resource_type in STORED:
+        for path in indexed(resource_type):
             assert known.setdefault(path.key, (path.text, path.type)) == (path.text, path.type)
             assert not is_simple(path.text) or routes(path.text), path.text
     assert len(known) > 400
 
 
-def test_every_parameter_of_r4_is_there():
+def test_every_supported_parameter_of_r4_is_indexed():
     left = {
         "_content",
         "_text",
@@ -90,24 +91,24 @@ def test_every_parameter_of_r4_is_there():
         "age",
         "birthOrderBoolean",
     }
-    for kind in STORED:
-        assert set(R4.search_parameters(kind)) - set(parameters(kind)) <= left
-        assert [each.code for each in parameters(kind).values() if not each.paths] == []
+    for resource_type in STORED:
+        assert set(R4.search_parameters(resource_type)) - set(parameters(resource_type)) <= left
+        assert [each.code for each in parameters(resource_type).values() if not each.paths] == []
 
 
-def test_real_resources_have_rows(resources):
+def test_example_resources_have_rows(resources):
     for resource in resources:
-        found = extract_rows(resource, BASE)
-        assert found.texts or found.ranges
-        assert all(low <= high for _, low, high, _, _ in found.ranges)
+        rows = extract_rows(resource, BASE)
+        assert rows.texts or rows.ranges
+        assert all(low <= high for _, low, high, _, _ in rows.ranges)
 
 
 @given(st.dictionaries(st.sampled_from(["code", "subject", "effectiveDateTime", "valueQuantity",
                                         "component", "identifier", "meta", "performer", "telecom",
                                         "name", "extension", "deceasedBoolean"]), JSON),
        st.sampled_from(["Observation", "Patient", "Condition"]))  # fmt: skip
-def test_whatever_a_resource_holds_there_is_no_exception(members, kind):
-    extract_rows({**members, "resourceType": kind}, BASE)
+def test_a_malformed_resource_raises_nothing(members, resource_type):
+    extract_rows({**members, "resourceType": resource_type}, BASE)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_whatever_a_resource_holds_there_is_no_exception(members, kind):
         ("2026-03-09T09:15:00.5Z", 0.1), ("2026-03-09T09:15:00.123456Z", 1e-6),
     ],
 )  # fmt: skip
-def test_a_moment_is_as_long_as_it_is_exact(text, seconds):
+def test_the_interval_of_a_date_is_as_long_as_its_precision(text, seconds):
     low, high = date_interval(text)
     assert high - low == round(seconds * 1_000_000)
 
@@ -128,5 +129,5 @@ def test_a_moment_is_as_long_as_it_is_exact(text, seconds):
     "text", ["", "26", "2026-13", "2026-00", "2026-02-30", "2026-03-09T24:00:00Z", "2026-3-9", "٢٠٢٦",
              "2026-03-09T09:60Z", "0000", "2026-03-09T09:15:00+1:00", "now", "2026-03-09 09:15"],
 )  # fmt: skip
-def test_what_is_no_date_is_none(text):
+def test_an_invalid_date_has_no_interval(text):
     assert date_interval(text) is None
