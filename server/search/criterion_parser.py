@@ -77,7 +77,12 @@ def parse_criterion(
 def _typed_criterion(
     parameter: Parameter, modifier: str, values: Sequence[str], base: str
 ) -> Criterion:
-    """Return the criterion that one of the values matches."""
+    """Return the criterion that one of the values matches.
+
+    Raises:
+        InvalidValueError: the value or the modifier is invalid.
+
+    """
     if parameter.type == "composite":
         if modifier:
             raise InvalidValueError("a composite parameter has no modifiers")
@@ -96,7 +101,12 @@ def _typed_criterion(
 
 
 def _missing(parameter: Parameter, value: str) -> Criterion:
-    """`date:missing=true`  https://hl7.org/fhir/R4/search.html#missing"""
+    """Return the criterion of `date:missing=true`.  https://hl7.org/fhir/R4/search.html#missing
+
+    Raises:
+        InvalidValueError: neither true nor false, or a composite parameter.
+
+    """
     if value not in {"true", "false"}:
         raise InvalidValueError("write true or false")
     if parameter.type == "composite":

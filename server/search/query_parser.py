@@ -212,7 +212,12 @@ _CONTROLS: Mapping[str, Callable[[_QueryParser, str], None]] = {
 
 
 def _parse_sort(resource_type: str, key: str) -> Sort:
-    """Parse one key of `_sort`, with a minus in front if descending."""
+    """Parse one key of `_sort`, with a minus in front if descending.
+
+    Raises:
+        InvalidValueError: unknown or composite parameter.
+
+    """
     descending, code = key.startswith("-"), key.removeprefix("-")
     column = {"_id": "name", "_lastUpdated": "updated"}.get(code)
     if column is not None:

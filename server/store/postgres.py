@@ -222,7 +222,12 @@ def _execute(connection: "psycopg.Connection[Any]", text: Any) -> None:
 
 
 def _commit(connection: "psycopg.Connection[Any]") -> None:
-    """Commit; COMMIT of a failed transaction is answered by ROLLBACK, without an error."""
+    """Commit; PostgreSQL answers the COMMIT of a failed transaction by ROLLBACK, without an error.
+
+    Raises:
+        OperationalError: the transaction had failed.
+
+    """
     if connection.execute("COMMIT").statusmessage != "COMMIT":
         raise psycopg.OperationalError("the transaction had failed")
 
@@ -250,7 +255,12 @@ _REVISIONS = sorted(path.name.partition("_")[0] for path in _FOLDER.glob("versio
 
 
 def _migrate(url: str) -> None:
-    """Create the tables of a database or migrate them; one process at a time."""
+    """Create the tables of a database or migrate them; one process at a time.
+
+    Raises:
+        ConfigError: the tables are of a newer version, or cannot be created.
+
+    """
     with _connected(url) as connection:
         revision = _revision(connection)
     if revision == _REVISIONS[-1]:
@@ -303,7 +313,12 @@ def _connected(url: str) -> "Iterator[psycopg.Connection[Any]]":
 
 
 def _run_program(program: str, url: str, *options: str) -> None:
-    """Run a program of PostgreSQL; the password is not visible in the list of processes."""
+    """Run a program of PostgreSQL; the password is not visible in the list of processes.
+
+    Raises:
+        ConfigError: the program is not installed or fails.
+
+    """
     path = shutil.which(program)
     if path is None:
         raise ConfigError(f"{program} is not installed: install the PostgreSQL client programs")

@@ -132,7 +132,7 @@ def _comparison(value: str) -> Callable[[Column, Column], Condition]:
 
 
 def _criterion(parameter: Parameter, value: str, _: str) -> Criterion:
-    """`date=ge2026-03-09`"""
+    """Return the criterion of `date=ge2026-03-09`."""
     compare = _comparison(value)
     return RangeMatch(parameter.keys, lambda t: compare(t.low, t.high))
 

@@ -209,7 +209,12 @@ _COMPARISONS: Mapping[str, Callable[[RangeIndex, float, float, float], Condition
 
 
 def _criterion(parameter: Parameter, value: str, _: str) -> Criterion:
-    """`value-quantity=gt140|http://unitsofmeasure.org|pg/mL`, or a number alone."""
+    """Return the criterion of `gt140|http://unitsofmeasure.org|pg/mL`, or of a number alone.
+
+    Raises:
+        InvalidValueError: neither of them.
+
+    """
     number, *unit = [unescape(part) for part in split_escaped(value, "|")]
     prefix, digits = split_prefix(number)
     precise = _precision(digits)

@@ -49,7 +49,7 @@ def reference_indexer(path: Path, leaf: str, _: str) -> Indexer:
 
 
 def _refers_to(parameter: Parameter, value: str, base: str) -> Criterion:
-    """`subject=Patient/1`, `subject=1`, or an absolute url, each with or without a version."""
+    """Return the criterion of `Patient/1`, `1` or an absolute url, with or without a version."""
     target, _, version = unescape(value).removeprefix(f"{base}/").partition("/_history/")
     return one_of(
         _match(path, name, version)
@@ -75,7 +75,7 @@ def _names(parameter: Parameter, path: Path, target: str) -> list[str]:
 
 
 def _of_target_type(target_type: str) -> Any:
-    """`subject:Patient=1`"""
+    """Return the builder of `subject:Patient=1`."""
 
     def criterion(parameter: Parameter, value: str, base: str) -> Criterion:
         return _refers_to(parameter, f"{target_type}/{unescape(value)}", base)
@@ -84,7 +84,7 @@ def _of_target_type(target_type: str) -> Any:
 
 
 def _identifier(parameter: Parameter, value: str, base: str) -> Criterion:
-    """`subject:identifier=system|value`"""
+    """Return the criterion of `subject:identifier=system|value`."""
     match = token_criterion(parameter, value, base)
     return msgspec.structs.replace(match, keys=parameter.keys_of("identifier"))
 

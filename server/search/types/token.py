@@ -108,13 +108,18 @@ def _coded(parameter: Parameter, system: str, code: str) -> TextMatch:
 
 
 def _text(parameter: Parameter, value: str, _: str) -> Criterion:
-    """`code:text=cobal`: the display or text begins with the value."""
+    """Return the criterion of `code:text=cobal`: the display or text begins with the value."""
     prefix = fold(unescape(value))
     return TextMatch(parameter.keys_of("text"), lambda t: t.value.starts_with(prefix))
 
 
 def _of_type(parameter: Parameter, value: str, _: str) -> Criterion:
-    """`identifier:of-type=system|code|value`"""
+    """Return the criterion of `identifier:of-type=system|code|value`.
+
+    Raises:
+        InvalidValueError: not three parts.
+
+    """
     parts = [unescape(part) for part in split_escaped(value, "|")]
     if len(parts) != 3:
         raise InvalidValueError("write system|code|value")
@@ -123,7 +128,12 @@ def _of_type(parameter: Parameter, value: str, _: str) -> Criterion:
 
 
 def _in(parameter: Parameter, value: str, _: str) -> Criterion:
-    """`code:in=url`: the code is in the expansion of a value set."""
+    """Return the criterion of `code:in=url`: the code is in the expansion of a value set.
+
+    Raises:
+        InvalidValueError: the value set is unknown or too large.
+
+    """
     systems = _expansion(unescape(value))
     if systems is None:
         raise InvalidValueError("unknown value set, or one without an enumerable expansion")

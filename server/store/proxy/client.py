@@ -133,7 +133,13 @@ class UpstreamClient:
         return UpstreamResponse(status, received, value)
 
     def _chunks(self, raw: Any) -> Iterator[bytes]:
-        """Yield the body until it is too long or takes too long."""
+        """Yield the body in chunks.
+
+        Raises:
+            Timeout: it takes too long.
+            RequestError: 502 if it is too long.
+
+        """
         deadline, remaining = time.monotonic() + self._timeout, self._max_bytes
         while chunk := raw.read1(_CHUNK, decode_content=True):
             remaining -= len(chunk)

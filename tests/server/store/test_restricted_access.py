@@ -243,7 +243,7 @@ def test_a_change_needs_the_permission_of_its_action(letters, method, name, outc
     body = {"resource": resource} if method in {"POST", "PUT"} else {"patch": patch}
     change = Change(method=method, type="Patient", id=name, **body)
     if outcome == 403:
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             store.apply([change], Actions(letters), clock=at(1))
         assert refused.value.status == 403
     else:

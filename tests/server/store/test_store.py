@@ -288,7 +288,7 @@ def test_an_if_match_of_another_version_is_412(store, version_id):
         Change(method="PATCH", type="Patient", id="a", patch=[], if_match=version_id),
         put("missing", patient(), if_match=version_id),
     ):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             store.apply([change], ALL, clock=at(0))
         assert refused.value.status == 412
     assert (
