@@ -98,22 +98,22 @@ class Column(Sql):
     __hash__ = Sql.__hash__
 
     def __eq__(self, other: object) -> Condition:  # type: ignore[override]
-        return Condition(self.text, " = ", _operand(other))
+        return _comparison(self, "=", other)
 
     def __ne__(self, other: object) -> Condition:  # type: ignore[override]
-        return Condition(self.text, " <> ", _operand(other))
+        return _comparison(self, "<>", other)
 
     def __lt__(self, other: Any) -> Condition:
-        return Condition(self.text, " < ", _operand(other))
+        return _comparison(self, "<", other)
 
     def __le__(self, other: Any) -> Condition:
-        return Condition(self.text, " <= ", _operand(other))
+        return _comparison(self, "<=", other)
 
     def __gt__(self, other: Any) -> Condition:
-        return Condition(self.text, " > ", _operand(other))
+        return _comparison(self, ">", other)
 
     def __ge__(self, other: Any) -> Condition:
-        return Condition(self.text, " >= ", _operand(other))
+        return _comparison(self, ">=", other)
 
     def plus(self, number: int) -> "Column":
         """Return the column plus a constant."""
@@ -160,8 +160,11 @@ class Column(Sql):
 _LAST = "\U0010ffff"  #: sorts after every text
 
 
-def _operand(value: Any) -> Bound | Sql:
-    return value if isinstance(value, Sql) else Bound(value)
+def _comparison(column: Column, operator: str, other: Any) -> Condition:
+    if isinstance(other, Column):
+        return Condition(f"{column.text} {operator} {other.text}")
+    operand = other if isinstance(other, Sql) else Bound(other)
+    return Condition(f"{column.text} {operator} ", operand)
 
 
 def all_of(conditions: Iterable[Condition]) -> Condition:
@@ -206,7 +209,7 @@ class Table:
 
     def __init__(self, name: str, alias: str) -> None:
         self.table_name, self.alias = name, alias
-        self.source = Sql(f"{name} {alias}" if alias else name)
+        self.source = Column(f"{name} {alias}" if alias else name)
 
     def column(self, name: str) -> Column:
         """Return a column of this table."""
@@ -238,6 +241,8 @@ def select(
 
 
 def _comma_list(items: Sequence[Sql]) -> list[str | Sql]:
+    if all(type(item) is Column for item in items):
+        return [", ".join([item.text for item in items if type(item) is Column])]
     parts: list[str | Sql] = []
     for item in items:
         parts += [", ", item]

@@ -289,7 +289,7 @@ def test_a_database_is_backed_up_and_restored(tmp_path, databases):
     assert (code, err.startswith(f"{copy}: ")) == (0, True)
     assert stat.S_IMODE(Path(copy).stat().st_mode) == 0o600
     assert call("restore", copy, "--database", one)[0] == 2  # not empty
-    assert call("restore", copy, "--database", other) == (0, "", f"the database is as {copy} was\n")
+    assert call("restore", copy, "--database", other) == (0, "", f"database restored from {copy}\n")
     assert call("reindex", "--database", other) == (0, "", "1 resources indexed\n")
 
 
