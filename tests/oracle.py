@@ -1,4 +1,4 @@
-"""HL7's own validator as a judge, where the environment variable FHIR_B12_ORACLE names it."""
+"""HL7's validator as the reference, if the environment variable FHIR_B12_ORACLE names it."""
 
 import json
 import os
@@ -9,18 +9,24 @@ from tests.requirements import skip_missing
 
 
 def errors(questions, *packages):
-    """Place -> rules of its errors in each text, asked at once; a question has text and profiles.
+    """Return for each text the rules of its errors by location, as HL7's validator reports them.
 
-    What it says only because it runs alone is left out; see tests/conformance/outcomes.py.
+    Args:
+        questions: dicts with the text and the profiles to validate; all go to one process.
+        packages: FHIR packages to load.
+
+    Findings that only occur because a text is validated alone are left out; see
+    tests/conformance/outcomes.py.
+
     """
     program = os.environ.get("FHIR_B12_ORACLE")
     if program is None:
         skip_missing("HL7's validator", "set FHIR_B12_ORACLE to a line server of it")
-    given = [option for package in packages for option in ("--ig", str(package))]
-    lines = [json.dumps({"id": number, **asked}) for number, asked in enumerate(questions)]
+    options = [option for package in packages for option in ("--ig", str(package))]
+    lines = [json.dumps({"id": number, **question}) for number, question in enumerate(questions)]
     answer = subprocess.run(
-        [program, *given], input="\n".join(lines), capture_output=True, text=True, check=True
+        [program, *options], input="\n".join(lines), capture_output=True, text=True, check=True
     )
-    found = [json.loads(line)["issues"] for line in answer.stdout.splitlines()]
-    assert len(found) == len(lines), answer.stderr
-    return [Row("", "", (), tuple(issues), "").errors for issues in found]
+    outcomes = [json.loads(line)["issues"] for line in answer.stdout.splitlines()]
+    assert len(outcomes) == len(lines), answer.stderr
+    return [Row("", "", (), tuple(issues), "").errors for issues in outcomes]

@@ -133,6 +133,26 @@ def test_a_value_becomes_a_list_of_itself_with_its_digits_and_white_space():
     assert apply_patches('{"a": 1}', [longer]) == ('{"a": [1,2]}', 1)
 
 
+def test_an_item_can_be_inserted_before_the_last():
+    patch = [{"op": "add", "path": "/2", "value": 9}]
+    assert apply_patches("[1,2,3]", [patch]) == ("[1,2,9,3]", 1)
+
+
+def test_an_escaped_pointer_is_resolved_and_a_name_is_written_as_it_is():
+    assert apply_patches('{"~1": 1}', [[{"op": "replace", "path": "/~01", "value": 2}]]) == (
+        '{"~1": 2}',
+        1,
+    )
+    assert apply_patches("{}", [[{"op": "add", "path": "/é", "value": 1}]]) == ('{"é": 1}', 1)
+
+
+def test_positions_count_every_line_break_and_skip_leading_white_space():
+    text = SourceText(b' \n {"a":\r1,\r\n"b": 2}')
+    pointers = ("", "/a", "/b")
+    assert [text.position(pointer) for pointer in pointers] == [(2, 2), (3, 1), (4, 6)]
+    assert [text.line(number) for number in (1, 2, 3, 4)] == [" ", ' {"a":', "1,", '"b": 2}']
+
+
 def test_a_new_object_is_indented_by_four_spaces_if_the_text_is():
     patch = [{"op": "add", "path": "/b", "value": {"x": 1}}]
     assert apply_patches('{\n    "a": 1\n}', [patch])[0] == (

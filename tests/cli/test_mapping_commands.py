@@ -14,8 +14,8 @@ from tests.cli.shell import call, observation, rows, sorted_keys
 
 
 def test_a_record_is_the_same_after_conversion_to_fhir_and_back(demo_folder):
-    assert call("to-fhir", "course.json", "-o", "made.json") == (0, "", "")
-    code, out, err = call("from-fhir", "made.json")
+    assert call("to-fhir", "course.json", "-o", "bundle-out.json") == (0, "", "")
+    code, out, err = call("from-fhir", "bundle-out.json")
     assert (code, err) == (0, "")
     before, after = (
         plain.from_plain(loads(text))[0] for text in (Path("course.json").read_bytes(), out)
@@ -69,16 +69,23 @@ def test_the_records_of_several_patients_are_one_bundle(demo_folder):
         for name in ("1", "2")
     ]
     Path("courses.json").write_bytes(dumps(courses))
-    assert call("to-fhir", "courses.json", "-o", "made.json") == (0, "", "")
-    assert loads(call("from-fhir", "made.json")[1]) == courses
-    assert call("update", "made.json", "courses.json")[1] == Path("made.json").read_text("utf-8")
+    assert call("to-fhir", "courses.json", "-o", "bundle-out.json") == (0, "", "")
+    assert loads(call("from-fhir", "bundle-out.json")[1]) == courses
+    assert call("update", "bundle-out.json", "courses.json")[1] == Path(
+        "bundle-out.json"
+    ).read_text("utf-8")
 
 
-def test_a_device_is_written_to_and_not_replaced(demo_folder):
+def test_a_pipe_is_written_to_and_not_replaced(demo_folder):
+    os.mkfifo("pipe")  # a device would do too, but a defect would then replace /dev/null
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    Path("small.json").write_bytes(dumps({"patient": {"gender": "female"}}))
     for output_format in ("json", "ndjson"):
-        command = ("to-fhir", "course.json", "--format", output_format, "-o", os.devnull)
+        command = ("to-fhir", "small.json", "--format", output_format, "-o", "pipe")
         assert call(*command) == (0, "", "")
-    assert not Path(os.devnull).is_file()
+        assert loads(os.read(reader, 65536))["resourceType"] in {"Bundle", "Patient"}
+    os.close(reader)
+    assert Path("pipe").is_fifo()
 
 
 def test_standard_input_is_json_or_ndjson_by_the_format_option(demo_folder):

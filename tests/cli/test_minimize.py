@@ -42,7 +42,7 @@ def test_a_finding_is_the_same_if_rule_severity_and_element_are():
     def validate(value):
         if "keep" in value:
             return [issue("target", f"X[{len(value)}].status")]
-        return [issue("target", "X.code"), issue("target", severity="warning"), issue("other")]
+        return [issue("target", "X.code")] if len(value) else [issue("target", severity="warning")]
 
     assert minimize({"keep": 1, "a": 2, "b": 3}, TARGET, validate).resource == {"keep": 1}
 

@@ -41,8 +41,8 @@ def test_the_examples_in_help_are_parsed(example):
 
 def test_a_setting_that_is_not_given_is_left_to_the_environment():
     arguments = cli.build_parser().parse_args(["serve"])
-    given = {name: value for name, value in vars(arguments).items() if name != "run"}
-    assert set(given.values()) == {None}
+    settings = {name: value for name, value in vars(arguments).items() if name != "run"}
+    assert set(settings.values()) == {None}
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_missing_extra_is_named(demo_folder, monkeypatch, missing, extra):
 
     monkeypatch.setattr(server, "import_module", absent)
     for name in ("serve", "reindex"):
-        said = f"fhir-b12: {missing} is not installed: run pip install 'fhir-b12[{extra}]'\n"
-        assert call(name) == (2, "", said)
+        message = f"fhir-b12: {missing} is not installed: run pip install 'fhir-b12[{extra}]'\n"
+        assert call(name) == (2, "", message)
 
 
 def test_a_missing_module_of_the_project_is_a_defect(demo_folder, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_missing_module_of_the_project_is_a_defect(demo_folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (
             "serve --open --host 0.0.0.0",
@@ -83,17 +83,17 @@ def test_a_missing_module_of_the_project_is_a_defect(demo_folder, monkeypatch):
         ("restore x --database bundle.json", "bundle.json exists already: name another file"),
     ],
 )
-def test_settings_that_cannot_be_used_are_told_without_a_traceback(demo_folder, line, said):
-    assert call(*line.split()) == (2, "", f"fhir-b12: {said}\n")
+def test_an_invalid_setting_exits_with_2_and_a_message(demo_folder, line, message):
+    assert call(*line.split()) == (2, "", f"fhir-b12: {message}\n")
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_password(demo_folder):
+def test_an_unreachable_database_is_reported_without_its_password(demo_folder):
     url = "postgresql://someone:secret@127.0.0.1:1/none"
     code, _, err = call("serve", "--open", "--database", url)
     assert (code, "the database cannot be used" in err, "secret" in err) == (2, True, False)
 
 
-def test_a_database_is_copied_put_back_and_indexed_anew(demo_folder):
+def test_a_database_is_backed_up_restored_and_reindexed(demo_folder):
     store = open_store(Config(database="clinic.db"))
     change = Change(method="POST", type="Patient", resource={"resourceType": "Patient"})
     store.apply([change], FullAccess(), clock=lambda: 0)
@@ -102,29 +102,31 @@ def test_a_database_is_copied_put_back_and_indexed_anew(demo_folder):
         f"copy.db: {Path('copy.db').stat().st_size} bytes written\n",
     )
     store.close()
-    said = "database restored from copy.db\n"
-    assert call("restore", "copy.db", "--database", "back.db") == (0, "", said)
+    message = "database restored from copy.db\n"
+    assert call("restore", "copy.db", "--database", "back.db") == (0, "", message)
     assert call("reindex", "--database", "back.db") == (0, "", "1 resources indexed\n")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"no database" * 1000, "cannot be opened as a SQLite database"),
         (None, "was written by a newer version of fhir-b12: use that version"),
         ("CREATE TABLE other (a)", "is a database of another program: name another file"),
     ],
 )
-def test_what_is_no_database_of_ours_is_told_and_left_alone(demo_folder, content, said):
-    path = Path("odd.db")
+def test_a_file_that_is_not_a_database_of_the_project_is_rejected_and_unchanged(
+    demo_folder, content, message
+):
+    path = Path("other.db")
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(content or "PRAGMA user_version = 99; CREATE TABLE a (b);")
     before = path.read_bytes()
-    code, _, err = call("reindex", "--database", "odd.db")
-    assert (code, said in err, path.read_bytes()) == (2, True, before)
+    code, _, err = call("reindex", "--database", "other.db")
+    assert (code, message in err, path.read_bytes()) == (2, True, before)
 
 
 def test_a_client_is_registered_listed_and_removed(demo_folder):
@@ -157,7 +159,7 @@ def test_a_client_is_registered_listed_and_removed(demo_folder):
     )
 
 
-def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(demo_folder, monkeypatch):
+def test_keys_may_be_at_a_url_of_an_allowed_host(demo_folder, monkeypatch):
     add = ("clients", "add", "ehr", "--jwks", "https://ehr.test/jwks", "--scope", "system/*.rs")
     code, _, err = call(*add)
     assert (code, "FHIR_B12_JWKS_HOSTS" in err) == (2, True)
@@ -166,7 +168,7 @@ def test_a_client_may_keep_its_keys_where_the_site_trusts_the_host(demo_folder, 
     assert call("clients", "list") == (0, "ehr\tsystem/*.rs\n", "")
 
 
-def test_the_paper_on_authorization_leads_to_a_token(demo_folder):
+def test_the_steps_of_docs_authorization_lead_to_an_access_token(demo_folder):
     text = (Path(__file__).parents[2] / "docs" / "authorization.md").read_text("utf-8")
     shell = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
     for line in shell.splitlines():
@@ -175,15 +177,15 @@ def test_the_paper_on_authorization_leads_to_a_token(demo_folder):
         assert code == 0
         if target:
             Path(target).write_text(out, "utf-8")
-    found = {}
+    namespace = {}
     snippet = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
-    exec(compile(snippet, "authorization.md", "exec"), found)
+    exec(compile(snippet, "authorization.md", "exec"), namespace)
     config = Config(public_url="https://fhir.clinic.test")
     store = open_store(config)
     client = create_app(config, store).test_client()
     url = client.get("/.well-known/smart-configuration").json["token_endpoint"]
-    signed = found["assertion"]("ehr", url, Path("private-key.json").read_text("utf-8"))
-    answer = client.post("/auth/token", data=found["form"] | {"client_assertion": signed})
+    signed = namespace["assertion"]("ehr", url, Path("private-key.json").read_text("utf-8"))
+    answer = client.post("/auth/token", data=namespace["form"] | {"client_assertion": signed})
     assert (answer.status_code, answer.json["scope"]) == (200, "system/Observation.rs")
     headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
     assert client.get("/fhir/Observation", headers=headers).status_code == 200
