@@ -454,6 +454,17 @@ def test_a_clean_coding_is_validated_again_in_a_resource_with_another_language()
     assert described(findings) == ["error display wrong-display"]
 
 
+def test_a_display_that_is_right_in_english_is_not_remembered_for_other_languages():
+    english = {"code": "red", "designation": [{"language": "en", "value": "Scarlet"}]}
+    services = ValidationServices(Definitions({**COLOURS, "concept": [english]}))
+    coding = {**RED, "display": "Scarlet"}
+    findings = []
+    for language in ({}, {"language": "de"}):
+        context = ResourceContext({"resourceType": "Basic", **language}, services)
+        check_coding(coding, context, findings)
+    assert described(findings) == ["error display display-of-none"]
+
+
 @pytest.mark.parametrize(
     ("check", "value"),
     [

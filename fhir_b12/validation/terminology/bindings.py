@@ -315,11 +315,7 @@ def _is_member(coding: Json, value_set: str, context: ResourceContext) -> bool |
     if code is None:
         return False
     terminology: Terminology = context.validator.terminology
-    is_member = terminology.contains(value_set, coding["system"], code)
-    version = coding.get("version")
-    if version and is_member is not False and terminology.system(coding["system"]) is not None:
-        return is_member if terminology.system(coding["system"], version) is not None else None
-    return is_member
+    return terminology.contains(value_set, coding["system"], code)
 
 
 # --- bindings of a CodeableConcept

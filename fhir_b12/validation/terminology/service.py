@@ -128,12 +128,18 @@ class Terminology:
             return None, Unchecked(canonical, "the value set is not here")
         try:
             if value_set.contains(system, code):
-                trusted = (each for each in value_set.trusted if system in {None, each})
+                trusted = (
+                    candidate for candidate in value_set.trusted if system in {None, candidate}
+                )
                 grammar = next(trusted, None)
                 return True, Unchecked(grammar, GRAMMARS[grammar].reason) if grammar else None
             systems = [system] if system is not None else list(_expanded_codes(value_set))
-            spellings = [(each, self._code_in_right_case(each, code)) for each in systems]
-            return any(right and value_set.contains(each, right) for each, right in spellings), None
+            spellings = [
+                (candidate, self._code_in_right_case(candidate, code)) for candidate in systems
+            ]
+            return any(
+                right and value_set.contains(candidate, right) for candidate, right in spellings
+            ), None
         except Undecided as reason:
             return None, Unchecked(canonical, str(reason))
 
