@@ -5,10 +5,10 @@ import json
 import tarfile
 
 from fhir_b12.definitions.packages import (
-    Folders,
+    PackageFolders,
 )
 
-NOWHERE = Folders()
+NOWHERE = PackageFolders()
 TYPES = "http://hl7.org/fhir/StructureDefinition/"
 
 

@@ -39,7 +39,7 @@ def generate_snapshot(*definitions, publisher=False):
     """Return the elements of the snapshot of the last definition, by id."""
     known = Canonicals([of_resources("test", definitions)])
     if publisher:
-        whole = snapshots.with_snapshot(definitions[-1], known.structure, publisher=True)
+        whole = snapshots.generate_snapshot(definitions[-1], known.structure, publisher=True)
     else:
         whole = known.structure(definitions[-1]["url"])
     return {item["id"]: item for item in whole["snapshot"]["element"]}

@@ -116,7 +116,7 @@ def test_a_bomb_is_refused_before_it_costs_much(tmp_path):
 
 
 def test_more_files_than_a_package_has_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(package_files, "ENTRIES", 100)
+    monkeypatch.setattr(package_files, "MAX_FILES", 100)
     files = {f"package/x{number}": b"" for number in range(101)}
     with pytest.raises(PackageError, match="more than 100 files"):
         open_package(archive(tmp_path / "many.tgz", files), NOWHERE)
@@ -137,7 +137,7 @@ def test_a_million_entries_are_refused_in_seconds(tmp_path):
 
 
 def test_one_broken_file_is_a_problem_and_not_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(package_files, "FILE", 1000)
+    monkeypatch.setattr(package_files, "MAX_FILE_SIZE", 1000)
     files = good() | {
         "package/broken.json": b'{"resourceType": "ValueSet", ',
         "package/latin.json": '{"resourceType": "ValueSet", "url": "ü"}'.encode("latin-1"),

@@ -5,7 +5,7 @@ import sys
 
 from fhir_b12 import data
 from fhir_b12.definitions import R4, core
-from fhir_b12.definitions.canonicals import Canonicals, fits
+from fhir_b12.definitions.canonicals import Canonicals, version_matches
 from fhir_b12.definitions.packages import (
     of_resources,
 )
@@ -28,8 +28,8 @@ def test_a_canonical_may_name_a_version_and_else_means_the_newest():
         None,
     ]
     assert (known.find(url, "CodeSystem"), known.find(""), known.find("|1")) == (None, None, None)
-    assert fits("2021-02-03", "2021-02-03")
-    assert not fits("2021-02-03", "2021-02-04")
+    assert version_matches("2021-02-03", "2021-02-03")
+    assert not version_matches("2021-02-03", "2021-02-04")
 
 
 def test_a_package_may_bring_newer_value_sets_of_r4_but_never_other_types():

@@ -8,15 +8,15 @@ from decimal import Decimal
 import pytest
 
 from fhir_b12.definitions import package_cache, package_files, packages
-from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
+from fhir_b12.definitions.archive import Archive, ArchiveError, ArchiveSource, pack
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.errors import DefinitionError, PackageError
 from fhir_b12.definitions.packages import (
-    Folders,
     Package,
-    as_number,
+    PackageFolders,
     of_resources,
     open_package,
+    version_key,
     with_dependencies,
 )
 from tests.packing import NOWHERE, archive, folder, good, urls, value_set
@@ -56,7 +56,7 @@ def test_a_name_is_looked_for_where_fhir_tools_keep_packages(tmp_path):
     root = tmp_path / "packages"
     for version in ("1.9.0", "1.10.0", "1.10.0-ballot", "2.0.0"):
         folder(root / f"test.one#{version}", good(version=version))
-    folders = Folders(root, None)
+    folders = PackageFolders(root, None)
     found = {
         name: str(open_package(name, folders))
         for name in ("test.one", "test.one#1.9.0", "test.one#1.10.x", "test.one#latest")
@@ -75,15 +75,20 @@ def test_a_name_is_looked_for_where_fhir_tools_keep_packages(tmp_path):
 def test_what_is_nowhere_is_an_error_that_says_so(tmp_path, name, monkeypatch):
     monkeypatch.chdir(folder(tmp_path / "empty", {}))
     folder(tmp_path / "packages" / "test.one#1.0.0", good())
-    folders = Folders(tmp_path / "packages", None)
+    folders = PackageFolders(tmp_path / "packages", None)
     with pytest.raises(PackageError, match=r"there is no such|is called so|none is given|holds no"):
         open_package(name, folders)
 
 
 def test_versions_are_ordered_as_people_read_them():
     ordered = ["", "current", "1.0.0-ballot", "1.0.0", "1.2.0", "1.10.0", "2021-02-03", "4.0.1"]
-    assert len({as_number(each) for each in ordered}) == len(ordered)
-    assert as_number("1.0.0-ballot") < as_number("1.0.0") < as_number("1.2") < as_number("1.10.0")
+    assert len({version_key(each) for each in ordered}) == len(ordered)
+    assert (
+        version_key("1.0.0-ballot")
+        < version_key("1.0.0")
+        < version_key("1.2")
+        < version_key("1.10.0")
+    )
 
 
 def test_definitions_at_hand_make_a_package():
@@ -102,7 +107,7 @@ def test_dependencies_lie_beside_or_in_the_usual_folder_and_the_missing_are_name
     archive(tmp_path / "one.tgz", good(dependencies=needs))
     archive(tmp_path / "test.two-1.0.0.tgz", good("test.two", dependencies={"test.no": "1"}))
     folder(tmp_path / "packages" / "test.three#2.1.0", good("test.three", "2.1.0"))
-    folders = Folders(tmp_path / "packages", None)
+    folders = PackageFolders(tmp_path / "packages", None)
     known = Canonicals([open_package(tmp_path / "one.tgz", folders)])
     assert [str(each) for each in known.packages] == [
         "test.one#1.0.0",
@@ -136,7 +141,7 @@ def unread(*_):
 
 
 def test_a_package_is_read_once_and_then_comes_from_the_cache(tmp_path, monkeypatch):
-    folders = Folders(None, tmp_path / "cache")
+    folders = PackageFolders(None, tmp_path / "cache")
     places = [archive(tmp_path / "one.tgz", good()), folder(tmp_path / "one", good())]
     first = [open_package(each, folders) for each in places]
     monkeypatch.setattr(package_files, "from_archive", unread)
@@ -149,7 +154,7 @@ def test_a_package_is_read_once_and_then_comes_from_the_cache(tmp_path, monkeypa
 
 
 def test_a_folder_that_was_edited_is_read_again(tmp_path):
-    folders = Folders(None, tmp_path / "cache")
+    folders = PackageFolders(None, tmp_path / "cache")
     place = folder(tmp_path / "mine", {"a.json": value_set("a")})
     assert urls(open_package(place, folders)) == ["a"]
     (place / "a.json").write_text(json.dumps(value_set("bb")))
@@ -174,7 +179,7 @@ def spoiled_ways():
 
 @pytest.mark.parametrize("way", spoiled_ways())
 def test_a_spoiled_cache_is_as_good_as_none(tmp_path, way):
-    folders = Folders(None, tmp_path / "cache")
+    folders = PackageFolders(None, tmp_path / "cache")
     path = archive(tmp_path / "one.tgz", good())
     open_package(path, folders)
     kept_one = next((tmp_path / "cache").glob("*.gz"))
@@ -186,7 +191,7 @@ def test_a_spoiled_cache_is_as_good_as_none(tmp_path, way):
 
 
 def test_a_cache_that_others_can_write_is_not_trusted(tmp_path, monkeypatch):
-    folders = Folders(None, tmp_path / "cache")
+    folders = PackageFolders(None, tmp_path / "cache")
     path = archive(tmp_path / "one.tgz", good())
     open_package(path, folders)
     kept_one = next((tmp_path / "cache").glob("*.gz"))
@@ -203,11 +208,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "file").write_bytes(b"in the way")
     path = archive(tmp_path / "one.tgz", good())
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert urls(open_package(path, Folders(None, place))) == ["a"]
+        assert urls(open_package(path, PackageFolders(None, place))) == ["a"]
 
 
 def test_the_cache_keeps_only_so_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(package_cache, "KEPT", 3)
+    monkeypatch.setattr(package_cache, "MAX_PACKAGES", 3)
     for number in range(6):
         package_cache.write(tmp_path / "cache", f"key{number}", pack([]))
         os.utime(tmp_path / "cache" / f"key{number}{package_cache.SUFFIX}", (number, number))
@@ -215,7 +220,9 @@ def test_the_cache_keeps_only_so_many(tmp_path, monkeypatch):
 
 
 def test_an_archive_is_the_same_bytes_each_time_and_never_unpacks_more_than_it_says():
-    rows = [Source("ValueSet", f"http://x/{n}", "1", b"{" + b" " * n + b"}") for n in range(50)]
+    rows = [
+        ArchiveSource("ValueSet", f"http://x/{n}", "1", b"{" + b" " * n + b"}") for n in range(50)
+    ]
     packed = pack(rows, chunk=100)
     assert packed == pack(rows, chunk=100)
     read = Archive(packed, verify=True)
@@ -236,7 +243,7 @@ def test_an_archive_is_the_same_bytes_each_time_and_never_unpacks_more_than_it_s
 def test_a_definition_spoiled_in_the_cache_is_an_error_with_its_url():
     packed = of_resources("mine", [value_set("a")])
     broken = pack(
-        [Source("ValueSet", "http://example.org/ValueSet/a", "1", b"{broken")],
+        [ArchiveSource("ValueSet", "http://example.org/ValueSet/a", "1", b"{broken")],
         about=packed.archive.about(packages._About),
     )
     known = Canonicals([Package(Archive(broken), None, NOWHERE)])
@@ -284,7 +291,7 @@ def test_every_definition_of_the_guides_can_be_read(fixtures):
 
 def test_us_core_from_the_cache_gives_the_same_profile(fixtures, tmp_path):
     path = guide(fixtures, "hl7.fhir.us.core-6.1.0")
-    folders = Folders(None, tmp_path)
+    folders = PackageFolders(None, tmp_path)
     url = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab"
     first = Canonicals([open_package(path, folders)]).structure(url)
     assert first

@@ -8,7 +8,7 @@ import pytest
 from fhir_b12.definitions import snapshots
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.errors import DefinitionError
-from fhir_b12.definitions.packages import Folders, open_package
+from fhir_b12.definitions.packages import PackageFolders, open_package
 from tests.conftest import fixtures_root
 from tests.requirements import EXAMPLES, missing
 
@@ -22,7 +22,7 @@ class Regenerated:
     """The profiles of the guides, with snapshots generated in publisher mode."""
 
     def __init__(self, paths):
-        self.published = Canonicals([open_package(path, Folders()) for path in paths])
+        self.published = Canonicals([open_package(path, PackageFolders()) for path in paths])
         self.own = {
             entry.url for package in self.published.packages for entry in package.archive.entries
         }
@@ -35,7 +35,7 @@ class Regenerated:
         if url not in self.generated:
             definition = self.published.find(url, "StructureDefinition")
             bare = {key: value for key, value in definition.items() if key != "snapshot"}
-            self.generated[url] = snapshots.with_snapshot(bare, self, publisher=True)
+            self.generated[url] = snapshots.generate_snapshot(bare, self, publisher=True)
         return self.generated[url]
 
 
@@ -45,7 +45,7 @@ def paths():
 
 
 def profiles():
-    packages = [open_package(path, Folders()) for path in paths()]
+    packages = [open_package(path, PackageFolders()) for path in paths()]
     urls = [
         entry.url for package in packages for entry in package.archive.entries if is_profile(entry)
     ]

@@ -26,7 +26,7 @@ def canonicals(package: Package) -> bytes:
     """Return the archive of structures, code systems and value sets."""
     shared: dict[str, Json] = {}
     rows = [
-        archive.Source(resource_type, url, item.get("version", ""), compact(distil(item)))
+        archive.ArchiveSource(resource_type, url, item.get("version", ""), compact(distil(item)))
         for resource_type, distil in (
             ("StructureDefinition", lambda definition: structure(definition, package, shared)),
             ("CodeSystem", code_system),
@@ -35,7 +35,7 @@ def canonicals(package: Package) -> bytes:
         for url, item in sorted(package[resource_type].items())
     ]
     return archive.pack(
-        [archive.Source("Constraints", "", "", compact(shared)), *rows], chunk=CHUNK
+        [archive.ArchiveSource("Constraints", "", "", compact(shared)), *rows], chunk=CHUNK
     )
 
 

@@ -23,7 +23,7 @@ class ArchiveError(ValueError):
     """The file is not what `pack` wrote."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class ArchiveEntry(msgspec.Struct, frozen=True, array_like=True):
     """One resource and where it stands."""
 
     kind: str  #: "StructureDefinition"
@@ -36,14 +36,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Index(msgspec.Struct, frozen=True):
-    entries: tuple[Entry, ...]
+    entries: tuple[ArchiveEntry, ...]
     sizes: tuple[int, ...]  #: packed bytes of each member
     lengths: tuple[int, ...]  #: the same, unpacked
     digest: str  #: SHA-256 of all that follows the index
     about: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Source(msgspec.Struct, frozen=True):
+class ArchiveSource(msgspec.Struct, frozen=True):
     """A resource to be packed: its JSON text, and what it is found by."""
 
     kind: str
@@ -53,19 +53,23 @@ class Source(msgspec.Struct, frozen=True):
     place: str = ""
 
 
-def pack(sources: Iterable[Source], *, about: Any = None, chunk: int = 0, level: int = 9) -> bytes:
+def pack(
+    sources: Iterable[ArchiveSource], *, about: Any = None, chunk: int = 0, level: int = 9
+) -> bytes:
     """The file of these resources: the same bytes each time.
 
     Small resources share a member of about `chunk` bytes, for together they take less room.
     """
-    entries: list[Entry] = []
+    entries: list[ArchiveEntry] = []
     members: list[bytes] = []
     lengths: list[int] = []
     for group in _grouped(sources, chunk):
         start = 0
         for each in group:
             end = start + len(each.text)
-            row = Entry(each.kind, each.url, each.version, each.place, len(members), start, end)
+            row = ArchiveEntry(
+                each.kind, each.url, each.version, each.place, len(members), start, end
+            )
             entries.append(row)
             start = end
         text = b"".join(each.text for each in group)
@@ -82,8 +86,8 @@ def pack(sources: Iterable[Source], *, about: Any = None, chunk: int = 0, level:
     return gzip.compress(msgspec.json.encode(index), compresslevel=level, mtime=0) + body
 
 
-def _grouped(sources: Iterable[Source], chunk: int) -> Iterator[list[Source]]:
-    group: list[Source] = []
+def _grouped(sources: Iterable[ArchiveSource], chunk: int) -> Iterator[list[ArchiveSource]]:
+    group: list[ArchiveSource] = []
     size = 0
     for each in sources:
         group.append(each)
@@ -128,7 +132,7 @@ class Archive:
         except msgspec.MsgspecError as error:
             raise ArchiveError(f"what the index says of the whole: {error}") from error
 
-    def text(self, entry: Entry) -> bytes:
+    def text(self, entry: ArchiveEntry) -> bytes:
         """The JSON text of one resource."""
         try:
             return self._member(entry.member)[entry.start : entry.end]

@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 
 from fhir_b12.definitions import core, snapshots
-from fhir_b12.definitions.archive import ArchiveError, Entry
-from fhir_b12.definitions.element_trees import checked
+from fhir_b12.definitions.archive import ArchiveEntry, ArchiveError
+from fhir_b12.definitions.element_trees import check_elements
 from fhir_b12.definitions.errors import DefinitionError
-from fhir_b12.definitions.packages import Package, as_number, with_dependencies
+from fhir_b12.definitions.packages import Package, version_key, with_dependencies
 
 Json = dict[str, Any]
 
 STRUCTURE = "StructureDefinition"
-NESTED = 40  #: definitions that build on each other; published ones are fewer than ten
+MAX_NESTED = 40  #: definitions that build on each other; published ones are fewer than ten
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -48,11 +48,11 @@ class Canonicals:
         self.packages = loaded.packages  #: those given, then those they depend on
         self.missing = loaded.missing  #: depended on and not here: ("hl7.terminology.r4#5.0.0",)
         self.problems = loaded.problems  #: files of packages that cannot be read, and why
-        self._known: dict[str, list[tuple[Package, Entry]]] = {}
+        self._known: dict[str, list[tuple[Package, ArchiveEntry]]] = {}
         for package in self.packages:
             for entry in package.archive.entries:
                 self._known.setdefault(entry.url, []).append((package, entry))
-        self._decoded: dict[tuple[int, Entry], Json] = {}
+        self._decoded: dict[tuple[int, ArchiveEntry], Json] = {}
         self._found: dict[tuple[str, str | None], Json] = {}
         self._structures: dict[str, Json | DefinitionError | None] = {}
         self._making: list[str] = []  # the snapshots being made just now
@@ -115,12 +115,12 @@ class Canonicals:
         rows = [
             (package, entry)
             for package, entry in self._known.get(url, ())
-            if kind in {None, entry.kind} and fits(entry.version, version)
+            if kind in {None, entry.kind} and version_matches(entry.version, version)
         ]
         if not rows or (own is not None and own[0] == STRUCTURE and core.is_type(url)):
             return None if own is None else core.resource(own[0], url)
-        package, entry = max(rows, key=lambda row: as_number(row[1].version))
-        if own is not None and as_number(own[1].version) > as_number(entry.version):
+        package, entry = max(rows, key=lambda row: version_key(row[1].version))
+        if own is not None and version_key(own[1].version) > version_key(entry.version):
             return core.resource(own[0], url)
         return self._read(package, entry)
 
@@ -130,7 +130,7 @@ class Canonicals:
             for entry in package.archive.entries:
                 self._known.setdefault(entry.url, []).append((package, entry))
 
-    def _read(self, package: Package, entry: Entry) -> Json:
+    def _read(self, package: Package, entry: ArchiveEntry) -> Json:
         key = (id(package), entry)
         if key not in self._decoded:
             try:
@@ -148,31 +148,31 @@ class Canonicals:
             return found
         if url in self._making:
             raise snapshots.CircleError(f"{url}: its snapshot needs itself")
-        if len(self._making) >= NESTED:
-            raise DefinitionError(f"{url}: more than {NESTED} definitions build on each other")
+        if len(self._making) >= MAX_NESTED:
+            raise DefinitionError(f"{url}: more than {MAX_NESTED} definitions build on each other")
         self._making.append(url)
         try:
-            return snapshots.with_snapshot(found, self.structure)
+            return snapshots.generate_snapshot(found, self.structure)
         finally:
             self._making.pop()
 
 
 def _is_whole(definition: Json) -> bool:
     """True of a definition with a snapshot, which is looked at."""
-    return bool(definition.get("snapshot")) and bool(checked(definition, "snapshot"))
+    return bool(definition.get("snapshot")) and bool(check_elements(definition, "snapshot"))
 
 
-def _of_core(url: str, version: str, kind: str | None) -> tuple[str, Entry] | None:
+def _of_core(url: str, version: str, kind: str | None) -> tuple[str, ArchiveEntry] | None:
     """R4's own definition of that url: its type and where it stands."""
     kinds = core.entries() if kind is None else (kind,)
     for each in kinds:
         entry = core.entries().get(each, {}).get(url)
-        if entry is not None and fits(entry.version, version):
+        if entry is not None and version_matches(entry.version, version):
             return each, entry
     return None
 
 
-def fits(version: str, wanted: str) -> bool:
+def version_matches(version: str, wanted: str) -> bool:
     """True of the version wanted, any where none is, and another patch of it: 4.0.0 for 4.0.1."""
     if not wanted or version == wanted:
         return True

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import data
-from fhir_b12.definitions.archive import Archive, Entry
+from fhir_b12.definitions.archive import Archive, ArchiveEntry
 
 Json = dict[str, Any]
 
@@ -22,9 +22,9 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @cache
-def entries() -> dict[str, dict[str, Entry]]:
+def entries() -> dict[str, dict[str, ArchiveEntry]]:
     """Where each resource stands: type -> url -> place."""
-    found: dict[str, dict[str, Entry]] = {}
+    found: dict[str, dict[str, ArchiveEntry]] = {}
     for each in _archive().entries:
         if each.url:
             found.setdefault(each.kind, {})[each.url] = each

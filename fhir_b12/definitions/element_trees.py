@@ -17,11 +17,11 @@ from fhir_b12.definitions.errors import DefinitionError
 Json = dict[str, Any]
 Step = tuple[str, str]  #: name below the parent, slice ("" where it is none)
 
-ELEMENTS = 50_000  #: the largest published snapshot has a tenth of that
-DEPTH = 40  #: steps of a path
+MAX_ELEMENTS = 50_000  #: the largest published snapshot has a tenth of that
+MAX_DEPTH = 40  #: steps of a path
 
 
-class Node:
+class ElementNode:
     """An element of a snapshot, with what stands below it and the slices it is cut into."""
 
     __slots__ = ("children", "element", "name", "slice", "slices")
@@ -32,8 +32,8 @@ class Node:
         element: Json,
         *,
         slice_name: str = "",
-        children: "Sequence[Node]" = (),
-        slices: "Sequence[Node]" = (),
+        children: "Sequence[ElementNode]" = (),
+        slices: "Sequence[ElementNode]" = (),
     ) -> None:
         """`children` of nodes are shared, so a node is never changed once it is made."""
         self.name = name  #: "value[x]"
@@ -43,7 +43,7 @@ class Node:
         self.slices = slices
 
 
-class Change:
+class DifferentialElement:
     """What a differential says of one element; `element` is None where it only leads below."""
 
     __slots__ = ("children", "element", "is_implied", "is_short", "name", "path", "slice")
@@ -53,7 +53,7 @@ class Change:
         self.slice = slice_name
         self.path = path  #: as the differential names it, for those who read of it
         self.element: Json | None = None
-        self.children: dict[Step, Change] = {}
+        self.children: dict[Step, DifferentialElement] = {}
         self.is_short = False  #: was named `valueQuantity`, for `value[x]` of that type
         self.is_implied = False  #: only what stands below it is spoken of
 
@@ -119,7 +119,7 @@ class _Element(msgspec.Struct):
     base: _Base = msgspec.field(default_factory=_Base)
 
 
-def checked(definition: Json, view: str) -> list[Json]:
+def check_elements(definition: Json, view: str) -> list[Json]:
     """The elements of a snapshot or differential, of which each part is of the kind it must be.
 
     Raises:
@@ -131,8 +131,8 @@ def checked(definition: Json, view: str) -> list[Json]:
     elements = rows.get("element") if isinstance(rows, dict) else None
     if not isinstance(elements, list) or not elements:
         raise DefinitionError(f"{name}: has no {view} with elements")
-    if len(elements) > ELEMENTS:
-        raise DefinitionError(f"{name}: has more than {ELEMENTS:,} elements")
+    if len(elements) > MAX_ELEMENTS:
+        raise DefinitionError(f"{name}: has more than {MAX_ELEMENTS:,} elements")
     try:
         parsed = msgspec.convert(
             elements, known_to_msgspec(list[_Element]), builtin_types=(Decimal,)
@@ -141,7 +141,7 @@ def checked(definition: Json, view: str) -> list[Json]:
         raise DefinitionError(f"{name}: {view}: {error}") from error
     for each in parsed:
         steps = each.path.count(".") + 1
-        if steps > DEPTH or "" in each.path.split("."):
+        if steps > MAX_DEPTH or "" in each.path.split("."):
             raise DefinitionError(f"{name}: {view}: an element's path is empty, broken or too long")
         if each.max != "*" and not (each.max.isdecimal() and len(each.max) < 10):
             raise DefinitionError(f"{name}: {view}: {each.path}: max must be * or a number")
@@ -151,15 +151,15 @@ def checked(definition: Json, view: str) -> list[Json]:
 # --- snapshots
 
 
-def tree(definition: Json) -> Node:
+def parse_snapshot(definition: Json) -> ElementNode:
     """The elements of a snapshot below its root.
 
     Raises:
         DefinitionError: they do not hang together.
 
     """
-    elements = checked(definition, "snapshot")
-    stack: list[_Growing] = []
+    elements = check_elements(definition, "snapshot")
+    stack: list[_NodeBuilder] = []
     for element in elements:
         path = element["path"]
         depth = path.count(".")
@@ -168,16 +168,16 @@ def tree(definition: Json) -> Node:
             raise DefinitionError(
                 f"{definition.get('url')}: snapshot: {path} stands below nothing: name its parent"
             )
-        node = _Growing(path, element)
+        node = _NodeBuilder(path, element)
         if stack:
             stack[-1].add(node)
         stack.append(node)
         if depth == 0 and element is not elements[0]:
             raise DefinitionError(f"{definition.get('url')}: snapshot: has two roots")
-    return stack[0].grown()
+    return stack[0].build()
 
 
-class _Growing:
+class _NodeBuilder:
     """A node to which children are still added."""
 
     __slots__ = ("children", "element", "last", "path", "slices")
@@ -185,40 +185,40 @@ class _Growing:
     def __init__(self, path: str, element: Json) -> None:
         self.path = path
         self.element = element
-        self.children: list[_Growing] = []
-        self.last: dict[str, _Growing] = {}  #: the child of that name that may be sliced
-        self.slices: dict[str, _Growing] = {}
+        self.children: list[_NodeBuilder] = []
+        self.last: dict[str, _NodeBuilder] = {}  #: the child of that name that may be sliced
+        self.slices: dict[str, _NodeBuilder] = {}
 
-    def add(self, node: "_Growing") -> None:
+    def add(self, node: "_NodeBuilder") -> None:
         name = node.element.get("sliceName", "")
         sliced = self.last.get(node.path) if name else None
         if sliced is None:
             self.children.append(node)
             self.last[node.path] = node
             return
-        whole, _, part = name.rpartition("/")
-        owner = sliced.slices.get(whole) if part and whole else None
+        merge_differential, _, part = name.rpartition("/")
+        owner = sliced.slices.get(merge_differential) if part and merge_differential else None
         if owner is not None:
             owner.slices[name] = node
         sliced.slices[name] = node
 
-    def grown(self) -> Node:
+    def build(self) -> ElementNode:
         own = self.element.get("sliceName", "")
         slices = [
-            each.grown()
+            each.build()
             for name, each in self.slices.items()
             if name.rpartition("/")[0] == own or name.rpartition("/")[0] not in self.slices
         ]
-        return Node(
+        return ElementNode(
             self.path.rpartition(".")[2],
             self.element,
             slice_name=own,
-            children=[each.grown() for each in self.children],
+            children=[each.build() for each in self.children],
             slices=slices,
         )
 
 
-def listed(root: Node) -> Iterator[Json]:
+def list_elements(root: ElementNode) -> Iterator[Json]:
     """The elements of a tree in a snapshot's order, with the ids and paths they have there."""
     ahead = [(root, "", "")]
     while ahead:
@@ -239,7 +239,7 @@ def listed(root: Node) -> Iterator[Json]:
 # --- differentials
 
 
-def changes(definition: Json) -> Change:
+def parse_differential(definition: Json) -> DifferentialElement:
     """What a differential changes, below its root.
 
     Its elements may leave out those above them. Where their ids say which slice they stand in, that
@@ -249,9 +249,9 @@ def changes(definition: Json) -> Change:
         DefinitionError: two elements have different roots.
 
     """
-    elements = checked(definition, "differential")
+    elements = check_elements(definition, "differential")
     first = elements[0]["path"].partition(".")[0]
-    root = Change(first, "", first)
+    root = DifferentialElement(first, "", first)
     before: list[Step] = []
     for element in elements:
         steps = _steps(element, before)
@@ -262,7 +262,7 @@ def changes(definition: Json) -> Change:
         here = root
         for step in steps[1:]:
             if step not in here.children:
-                here.children[step] = Change(*step, f"{here.path}.{step[0]}")
+                here.children[step] = DifferentialElement(*step, f"{here.path}.{step[0]}")
             here = here.children[step]
         here.element = element if here.element is None else here.element | element
         before = steps
@@ -273,7 +273,7 @@ def _steps(element: Json, before: list[Step]) -> list[Step]:
     """The way from the root to the element, with the slices on it."""
     names = element["path"].split(".")
     own = element.get("sliceName", "")
-    told = _told(element.get("id", ""), names)
+    told = _steps_from_id(element.get("id", ""), names)
     if told:
         name, last = told[-1]
         return [*told[:-1], (name, own or last)]
@@ -285,7 +285,7 @@ def _steps(element: Json, before: list[Step]) -> list[Step]:
     return [*steps, (names[-1], own)]
 
 
-def _told(name: str, names: list[str]) -> list[Step]:
+def _steps_from_id(name: str, names: list[str]) -> list[Step]:
     """What an id says of the slices; nothing where it does not go with the path."""
     steps = [part.partition(":")[::2] for part in name.split(".")]
     if len(steps) != len(names):

@@ -20,7 +20,7 @@ _MOST = 300_000  #: elements of a definition
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class _Node:
+class _XmlElement:
     """An XML element of FHIR's namespace; others keep their place and lose their content."""
 
     __slots__ = ("attributes", "children", "name")
@@ -28,24 +28,24 @@ class _Node:
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name = name
         self.attributes = attributes
-        self.children: list[_Node] = []
+        self.children: list[_XmlElement] = []
 
 
-def as_json(text: bytes) -> bytes | None:
+def xml_to_json(text: bytes) -> bytes | None:
     """The JSON text of a definition in XML; None of any other XML.
 
     Raises:
         ValueError: it is not well formed, has a document type, or holds what R4 does not know.
 
     """
-    root = _parsed(text)
+    root = _parse_xml(text)
     if root.name.startswith("{") or R4.element(f"{root.name}.url") is None:
         return None
     return _encode(_resource(root))
 
 
-def _parsed(text: bytes) -> _Node:
-    top = _Node("", {})
+def _parse_xml(text: bytes) -> _XmlElement:
+    top = _XmlElement("", {})
     stack = [top]
     count = 0
 
@@ -57,7 +57,7 @@ def _parsed(text: bytes) -> _Node:
         if len(stack) > _DEEPEST:
             raise ValueError(f"more than {_DEEPEST} elements stand in one another")
         space, _, local = name.rpartition(" ")
-        node = _Node(local if space == _FHIR else "{" + name, attributes)
+        node = _XmlElement(local if space == _FHIR else "{" + name, attributes)
         stack[-1].children.append(node)
         stack.append(node)
 
@@ -75,11 +75,11 @@ def _parsed(text: bytes) -> _Node:
     return top.children[0]
 
 
-def _resource(node: _Node) -> Json:
+def _resource(node: _XmlElement) -> Json:
     return {"resourceType": node.name} | _members(node, node.name)
 
 
-def _members(node: _Node, path: str) -> Json:
+def _members(node: _XmlElement, path: str) -> Json:
     """What stands in an element, by its JSON names."""
     found: Json = {}
     for name in ("id", "url"):
@@ -95,14 +95,14 @@ def _members(node: _Node, path: str) -> Json:
     return found
 
 
-def _by_name(node: _Node) -> Iterator[tuple[str, list[_Node]]]:
-    together: dict[str, list[_Node]] = {}
+def _by_name(node: _XmlElement) -> Iterator[tuple[str, list[_XmlElement]]]:
+    together: dict[str, list[_XmlElement]] = {}
     for each in node.children:
         together.setdefault(each.name, []).append(each)
     yield from together.items()
 
 
-def _values(name: str, nodes: list[_Node], facts: Element) -> Json:
+def _values(name: str, nodes: list[_XmlElement], facts: Element) -> Json:
     """The values of one name, and their companions where they are primitive."""
     kind = facts.types[0] if facts.types else ""
     if R4.is_primitive(kind):
@@ -120,7 +120,7 @@ def _values(name: str, nodes: list[_Node], facts: Element) -> Json:
     return {key: rows[0] if facts.max == 1 else rows for key, rows in kept.items()}
 
 
-def _primitive(node: _Node, kind: str, path: str) -> Any:
+def _primitive(node: _XmlElement, kind: str, path: str) -> Any:
     value = node.attributes.get("value")
     if value is None:
         return None

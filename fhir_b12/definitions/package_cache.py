@@ -13,7 +13,7 @@ from pathlib import Path
 from fhir_b12.definitions.archive import Archive, ArchiveError
 
 SUFFIX = ".json.gz"
-KEPT = 64  #: packages, the last used
+MAX_PACKAGES = 64  #: packages, the last used
 _CAP = 512 << 20  #: bytes of one file
 
 
@@ -50,7 +50,7 @@ def write(folder: Path | None, key: str, content: bytes) -> None:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
-        _forget(folder)
+        _remove_oldest(folder)
 
 
 def _is_ours(facts: os.stat_result) -> bool:
@@ -60,8 +60,8 @@ def _is_ours(facts: os.stat_result) -> bool:
     return facts.st_uid == os.getuid() and not facts.st_mode & 0o022
 
 
-def _forget(folder: Path) -> None:
+def _remove_oldest(folder: Path) -> None:
     """Remove what was not used for longest, and what a killed run left behind."""
     kept = sorted(folder.glob("*" + SUFFIX), key=lambda each: each.stat().st_mtime, reverse=True)
-    for path in kept[KEPT:]:
+    for path in kept[MAX_PACKAGES:]:
         path.unlink(missing_ok=True)

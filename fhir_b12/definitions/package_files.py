@@ -15,11 +15,11 @@ from typing import BinaryIO
 
 from fhir_b12.definitions.errors import PackageError
 
-KINDS = (".json", ".xml")
-ENTRIES = 100_000  #: more files than any published package has
-TOTAL = 2 << 30  #: unpacked bytes of a package
-FILE = 64 << 20  #: bytes of one file
-RATIO = 100  #: unpacked to packed; those of published packages are below 20
+SUFFIXES = (".json", ".xml")
+MAX_FILES = 100_000  #: more files than any published package has
+MAX_TOTAL_SIZE = 2 << 30  #: unpacked bytes of a package
+MAX_FILE_SIZE = 64 << 20  #: bytes of one file
+MAX_RATIO = 100  #: unpacked to packed; those of published packages are below 20
 _ENDS = 8  #: times the end is met, else a file that says it is endless is looked for that long
 _RATIO_FROM = 64 << 20  #: unpacked bytes up to which the ratio says nothing
 
@@ -38,7 +38,7 @@ def from_archive(path: Path, problems: list[str]) -> Iterator[File]:
     """
     try:
         with path.open("rb") as packed, gzip.GzipFile(fileobj=packed) as unpacked:
-            reader = _Bounded(path, packed, unpacked)
+            reader = _BoundedReader(path, packed, unpacked)
             # each part is known to be broken only when it is reached
             with tarfile.open(fileobj=reader, mode="r|", bufsize=1 << 18) as archive:  # type: ignore[call-overload]
                 yield from _members(path, archive, problems)
@@ -52,11 +52,11 @@ def from_archive(path: Path, problems: list[str]) -> Iterator[File]:
         raise PackageError(f"{path.name}: cannot be read: {error.strerror or error}") from error
 
 
-class _Bounded:
+class _BoundedReader:
     """The unpacked bytes of a file, up to what a package may hold."""
 
     def __init__(self, path: Path, packed: BinaryIO, unpacked: gzip.GzipFile) -> None:
-        self._path, self._packed, self._unpacked = path, packed, unpacked
+        self._path, self._pack_definitions, self._unpacked = path, packed, unpacked
         self._total = 0
         self._ends = 0
 
@@ -66,11 +66,11 @@ class _Bounded:
         self._ends += not found
         if self._ends > _ENDS:
             raise EOFError("it ends before its last file does")
-        if self._total > TOTAL:
-            raise PackageError(f"{self._path.name}: holds more than {TOTAL >> 30} GB")
-        if self._total > max(_RATIO_FROM, RATIO * self._packed.tell()):
+        if self._total > MAX_TOTAL_SIZE:
+            raise PackageError(f"{self._path.name}: holds more than {MAX_TOTAL_SIZE >> 30} GB")
+        if self._total > max(_RATIO_FROM, MAX_RATIO * self._pack_definitions.tell()):
             raise PackageError(
-                f"{self._path.name}: unpacks to {RATIO} times its size, as no package does"
+                f"{self._path.name}: unpacks to {MAX_RATIO} times its size, as no package does"
             )
         return found
 
@@ -78,8 +78,8 @@ class _Bounded:
 def _members(path: Path, archive: tarfile.TarFile, problems: list[str]) -> Iterator[File]:
     for number, member in enumerate(archive):
         archive.members = []  # type: ignore[attr-defined]  # else it keeps each of them
-        if number >= ENTRIES:
-            raise PackageError(f"{path.name}: holds more than {ENTRIES:,} files")
+        if number >= MAX_FILES:
+            raise PackageError(f"{path.name}: holds more than {MAX_FILES:,} files")
         name = PurePosixPath(member.name)
         if name.is_absolute() or ".." in name.parts or "\\" in member.name:
             raise PackageError(
@@ -90,18 +90,18 @@ def _members(path: Path, archive: tarfile.TarFile, problems: list[str]) -> Itera
         parts = [part for part in name.parts if part != "."]
         if not member.isfile() or len(parts) != 2 or parts[0] != "package":
             continue
-        if not parts[1].endswith(KINDS):
+        if not parts[1].endswith(SUFFIXES):
             continue
-        if member.size > FILE:
-            problems.append(f"{parts[1]}: larger than {FILE >> 20} MB, left out")
+        if member.size > MAX_FILE_SIZE:
+            problems.append(f"{parts[1]}: larger than {MAX_FILE_SIZE >> 20} MB, left out")
         elif content := archive.extractfile(member):
-            yield parts[1], content.read(FILE)
+            yield parts[1], content.read(MAX_FILE_SIZE)
 
 
 # --- folders
 
 
-def in_folder(folder: Path) -> list[Path]:
+def list_folder(folder: Path) -> list[Path]:
     """The JSON and XML files of a package's folder, or of any folder of definitions.
 
     A package has a `package.json`, beside its definitions or one `package/` above; of other
@@ -122,10 +122,10 @@ def _listed(folder: Path, *, deep: bool) -> list[Path]:
     entries = 0
     for root, folders, names in os.walk(folder):
         entries += len(names) + len(folders)
-        if entries > ENTRIES:
-            raise PackageError(f"{folder.name}: holds more than {ENTRIES:,} files")
+        if entries > MAX_FILES:
+            raise PackageError(f"{folder.name}: holds more than {MAX_FILES:,} files")
         folders[:] = sorted(each for each in folders if deep and each[0] != ".")
-        wanted = (each for each in sorted(names) if each.endswith(KINDS))
+        wanted = (each for each in sorted(names) if each.endswith(SUFFIXES))
         found.extend(Path(root, each) for each in wanted if each[0] != ".")
     return found
 
@@ -149,14 +149,14 @@ def from_files(paths: list[Path], problems: list[str]) -> Iterator[File]:
     for path in paths:
         try:
             size = path.stat().st_size
-            content = path.read_bytes() if size <= FILE else b""
+            content = path.read_bytes() if size <= MAX_FILE_SIZE else b""
         except OSError as error:
             problems.append(f"{path.name}: cannot be read: {error.strerror or error}")
             continue
-        if size > FILE:
-            problems.append(f"{path.name}: larger than {FILE >> 20} MB, left out")
+        if size > MAX_FILE_SIZE:
+            problems.append(f"{path.name}: larger than {MAX_FILE_SIZE >> 20} MB, left out")
             continue
         total += size
-        if total > TOTAL:
-            raise PackageError(f"{path.parent.name}: holds more than {TOTAL >> 30} GB")
+        if total > MAX_TOTAL_SIZE:
+            raise PackageError(f"{path.parent.name}: holds more than {MAX_TOTAL_SIZE >> 30} GB")
         yield path.name, content

@@ -15,7 +15,7 @@ import msgspec
 
 from fhir_b12.caching import known_to_msgspec
 from fhir_b12.definitions import from_xml, package_cache, package_files
-from fhir_b12.definitions.archive import Archive, ArchiveError, Source, pack
+from fhir_b12.definitions.archive import Archive, ArchiveError, ArchiveSource, pack
 from fhir_b12.definitions.errors import PackageError
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -25,21 +25,21 @@ _FORMAT = "2"  #: changes when what is kept in the cache does
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:#(?P<version>[\w.+-]+))?", re.ASCII)
 
 
-class Folders(msgspec.Struct, frozen=True):
+class PackageFolders(msgspec.Struct, frozen=True):
     """Where packages are looked for, and where they are kept once read; None: nowhere."""
 
     packages: Path | None = None
     cache: Path | None = None
 
 
-def user_folders() -> Folders:
+def default_folders() -> PackageFolders:
     """`~/.fhir/packages`, and `fhir-b12/packages` in the user's cache folder."""
     try:
         home = Path.home()
     except RuntimeError:
-        return Folders()
+        return PackageFolders()
     caches = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return Folders(home / ".fhir" / "packages", caches / "fhir-b12" / "packages")
+    return PackageFolders(home / ".fhir" / "packages", caches / "fhir-b12" / "packages")
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class _About(msgspec.Struct, frozen=True):
 class Package:
     """An opened package: what it is called, what it needs, and its archive of definitions."""
 
-    def __init__(self, archive: Archive, place: Path | None, folders: Folders) -> None:
+    def __init__(self, archive: Archive, place: Path | None, folders: PackageFolders) -> None:
         """`place` is the folder beside it, where its dependencies may lie."""
         about: _About = archive.about(_About)
         self.archive = archive
@@ -78,7 +78,7 @@ class Package:
         return f"{self.name}#{self.version}" if self.version else self.name
 
 
-def open_package(source: str | Path, folders: Folders | None = None) -> Package:
+def open_package(source: str | Path, folders: PackageFolders | None = None) -> Package:
     """A package from a `.tgz`, a folder, one definition's file, or by its `name#version` or name.
 
     A bare name is its newest version. `folders` are the user's own unless given.
@@ -87,7 +87,7 @@ def open_package(source: str | Path, folders: Folders | None = None) -> Package:
         PackageError: there is none, or it cannot be read; the message says why.
 
     """
-    folders = user_folders() if folders is None else folders
+    folders = default_folders() if folders is None else folders
     path = Path(source)
     if not str(source):
         raise PackageError("a package needs a name; none is given")
@@ -96,7 +96,7 @@ def open_package(source: str | Path, folders: Folders | None = None) -> Package:
     except (OSError, ValueError) as error:
         raise PackageError(f"no package is called so: {error}") from error
     if not (is_folder or is_file):
-        path = _named(str(source), folders)
+        path = _find_by_name(str(source), folders)
         is_folder = path.is_dir()
     read = _from_folder if is_folder else _from_file
     return read(path, folders)
@@ -111,21 +111,21 @@ def of_resources(name: str, resources: Iterable[Mapping[str, Any]]) -> Package:
     """
     problems: list[str] = []
     files = ((f"resource {number}", _encode(each)) for number, each in enumerate(resources))
-    content = _packed("", name, files, problems)
+    content = _pack_definitions("", name, files, problems)
     if problems:
         raise PackageError(f"{name}: " + "; ".join(problems))
-    return Package(Archive(content), None, Folders())
+    return Package(Archive(content), None, PackageFolders())
 
 
 # --- by name
 
 
-def _named(source: str, folders: Folders) -> Path:
+def _find_by_name(source: str, folders: PackageFolders) -> Path:
     """Where the package of that name lies."""
     parts = _NAME.fullmatch(source)
     if parts is None:
         raise PackageError(f"{source}: there is no such file or folder")
-    found = located(parts["name"], parts["version"] or "", (folders.packages,))
+    found = find_package(parts["name"], parts["version"] or "", (folders.packages,))
     if found is None:
         where = (
             f"in {folders.packages}" if folders.packages else "for there is no folder of packages"
@@ -136,7 +136,7 @@ def _named(source: str, folders: Folders) -> Path:
     return found
 
 
-def located(name: str, version: str, places: Iterable[Path | None]) -> Path | None:
+def find_package(name: str, version: str, places: Iterable[Path | None]) -> Path | None:
     """The newest package of that name and version; of `6.1.x` and `` the newest that fits.
 
     It is a folder `name#version`, or an archive `name#version.tgz` or `name-version.tgz`.
@@ -146,9 +146,9 @@ def located(name: str, version: str, places: Iterable[Path | None]) -> Path | No
     found: dict[str, Path] = {}
     for place in filter(None, places):
         for path, here in _versions(name, place):
-            if _satisfies(here, version):
+            if _version_satisfies(here, version):
                 found.setdefault(here, path)
-    return found[max(found, key=as_number)] if found else None
+    return found[max(found, key=version_key)] if found else None
 
 
 def _versions(name: str, place: Path) -> Iterator[tuple[Path, str]]:
@@ -164,14 +164,14 @@ def _versions(name: str, place: Path) -> Iterator[tuple[Path, str]]:
             yield path, rest.removesuffix(".tgz")
 
 
-def _satisfies(version: str, wanted: str) -> bool:
+def _version_satisfies(version: str, wanted: str) -> bool:
     if wanted in {"", "latest", "*"}:
         return True
     stem, _, last = wanted.rpartition(".")
     return version == wanted or (last in {"x", "*"} and version.startswith(stem + "."))
 
 
-def as_number(version: str) -> tuple[tuple[int, str], ...]:
+def version_key(version: str) -> tuple[tuple[int, str], ...]:
     """A version by which newer ones are greater: 6.1.0 > 6.1.0-ballot > 6.0.10 > 6.0.9."""
     release, _, label = version.partition("-")
     parts = [(int(each), "") if each.isdecimal() else (-1, each) for each in release.split(".")]
@@ -181,7 +181,7 @@ def as_number(version: str) -> tuple[tuple[int, str], ...]:
 # --- opening
 
 
-def _from_file(path: Path, folders: Folders) -> Package:
+def _from_file(path: Path, folders: PackageFolders) -> Package:
     """A `.tgz`, or the JSON file of one definition."""
     try:
         with path.open("rb") as file:
@@ -190,25 +190,29 @@ def _from_file(path: Path, folders: Folders) -> Package:
         raise PackageError(f"{path.name}: cannot be read: {error.strerror or error}") from error
     problems: list[str] = []
     if path.suffix in {".json", ".xml"}:
-        content = _packed(key, path.name, package_files.from_files([path], problems), problems)
+        content = _pack_definitions(
+            key, path.name, package_files.from_files([path], problems), problems
+        )
         return _not_empty(Package(Archive(content), path.parent, folders), problems)
-    if (known := _kept(key, path.parent, folders)) is not None:
+    if (known := _read_cached(key, path.parent, folders)) is not None:
         return known
-    content = _packed(key, "", package_files.from_archive(path, problems), problems, path.name)
+    content = _pack_definitions(
+        key, "", package_files.from_archive(path, problems), problems, path.name
+    )
     package_cache.write(folders.cache, key, content)
     return Package(Archive(content), path.parent, folders)
 
 
-def _from_folder(path: Path, folders: Folders) -> Package:
-    paths = package_files.in_folder(path)
+def _from_folder(path: Path, folders: PackageFolders) -> Package:
+    paths = package_files.list_folder(path)
     signs = [f"{each}\0{(facts := each.stat()).st_size}\0{facts.st_mtime_ns}" for each in paths]
     root = path.resolve()
     key = _key("\0".join([str(root), *signs]))
     place = root.parent
-    if (known := _kept(key, place, folders)) is not None:
+    if (known := _read_cached(key, place, folders)) is not None:
         return known
     problems: list[str] = []
-    content = _packed(key, root.name, package_files.from_files(paths, problems), problems)
+    content = _pack_definitions(key, root.name, package_files.from_files(paths, problems), problems)
     package_cache.write(folders.cache, key, content)
     package = Package(Archive(content), place, folders)
     return package if package.version else _not_empty(package, problems)
@@ -225,7 +229,7 @@ def _key(sign: str) -> str:
     return hashlib.sha256(f"{_FORMAT}\0{sign}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _kept(key: str, place: Path, folders: Folders) -> Package | None:
+def _read_cached(key: str, place: Path, folders: PackageFolders) -> Package | None:
     """The package as the cache has it."""
     archive = package_cache.read(folders.cache, key)
     try:
@@ -236,7 +240,7 @@ def _kept(key: str, place: Path, folders: Folders) -> Package | None:
     return Package(archive, place, folders)
 
 
-class _Head(msgspec.Struct):
+class _DefinitionHead(msgspec.Struct):
     """What a definition is found by."""
 
     kind: str = msgspec.field(name="resourceType", default="")
@@ -244,12 +248,12 @@ class _Head(msgspec.Struct):
     version: str = ""
 
 
-def _packed(
+def _pack_definitions(
     key: str, name: str, files: Iterable[package_files.File], problems: list[str], archive: str = ""
 ) -> bytes:
     """The archive of a package's definitions; a package in an archive must say its name."""
     manifest: Manifest | None = None
-    sources: list[Source] = []
+    sources: list[ArchiveSource] = []
     for place, text in files:
         if place == "package.json":
             manifest = _manifest(archive or name, text)
@@ -273,25 +277,25 @@ def _manifest(name: str, text: bytes) -> Manifest:
         raise PackageError(f"{name}: package.json cannot be read: {error}") from error
 
 
-def _source(place: str, text: bytes, problems: list[str]) -> Source | None:
+def _source(place: str, text: bytes, problems: list[str]) -> ArchiveSource | None:
     """A definition as it is packed; None of what is none, told where that is a fault."""
     text = text.removeprefix(b"\xef\xbb\xbf")
     try:
         if place.endswith(".xml"):
-            text = from_xml.as_json(text) or b"{}"
-        head = msgspec.json.decode(text, type=known_to_msgspec(_Head))
+            text = from_xml.xml_to_json(text) or b"{}"
+        head = msgspec.json.decode(text, type=known_to_msgspec(_DefinitionHead))
     except (ValueError, RecursionError) as error:  # that of msgspec is one
         problems.append(f"{place}: cannot be read: {error}")
         return None
     if not (head.kind and head.url):
         return None
-    return Source(head.kind, head.url, head.version, text, place)
+    return ArchiveSource(head.kind, head.url, head.version, text, place)
 
 
 # --- dependencies
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class ResolvedPackages(msgspec.Struct, frozen=True):
     """Packages with those they depend on."""
 
     packages: tuple[Package, ...]
@@ -299,7 +303,7 @@ class Loaded(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-def with_dependencies(packages: Iterable[Package]) -> Loaded:
+def with_dependencies(packages: Iterable[Package]) -> ResolvedPackages:
     """The packages, then those they depend on as far as they lie beside or in the usual folder."""
     found = list(packages)
     names = {each.name for each in found} | {CORE}
@@ -311,7 +315,7 @@ def with_dependencies(packages: Iterable[Package]) -> Loaded:
                 continue
             names.add(name)
             places = (package.place, package.folders.packages)
-            path = located(name, version, places)
+            path = find_package(name, version, places)
             if path is None:
                 missing[f"{name}#{version}"] = None
                 continue
@@ -321,4 +325,4 @@ def with_dependencies(packages: Iterable[Package]) -> Loaded:
             except PackageError as error:
                 missing[f"{name}#{version}"] = None
                 problems.append(str(error))
-    return Loaded(tuple(found), tuple(missing), tuple(problems))
+    return ResolvedPackages(tuple(found), tuple(missing), tuple(problems))

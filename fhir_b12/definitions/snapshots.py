@@ -13,7 +13,14 @@ constraints along, and slices take nothing over from what stands below the eleme
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from fhir_b12.definitions.element_trees import ELEMENTS, Change, Node, changes, listed, tree
+from fhir_b12.definitions.element_trees import (
+    MAX_ELEMENTS,
+    DifferentialElement,
+    ElementNode,
+    list_elements,
+    parse_differential,
+    parse_snapshot,
+)
 from fhir_b12.definitions.errors import DefinitionError
 
 Json = dict[str, Any]
@@ -43,7 +50,7 @@ class CircleError(DefinitionError):
     """A definition is asked for while its own snapshot is being made."""
 
 
-def with_snapshot(definition: Json, known: Known, *, publisher: bool = False) -> Json:
+def generate_snapshot(definition: Json, known: Known, *, publisher: bool = False) -> Json:
     """The definition with the snapshot that its differential makes of its base.
 
     `publisher` asks for the publisher's kind.
@@ -67,47 +74,51 @@ def with_snapshot(definition: Json, known: Known, *, publisher: bool = False) ->
         raise DefinitionError(
             f"{url}: its baseDefinition {canonical} is not known; add its package"
         )
-    merge = _Merge(url, base, known, publisher=publisher)
+    merge = _SnapshotGenerator(url, base, known, publisher=publisher)
     elements: list[Json] = []
-    for element in merge.listed(merge.whole(definition)):
-        if len(elements) >= ELEMENTS:
-            raise DefinitionError(f"{url}: its snapshot would have more than {ELEMENTS:,} elements")
+    for element in merge.list_elements(merge.merge_differential(definition)):
+        if len(elements) >= MAX_ELEMENTS:
+            raise DefinitionError(
+                f"{url}: its snapshot would have more than {MAX_ELEMENTS:,} elements"
+            )
         elements.append(element)
     return definition | {"snapshot": {"element": elements}}
 
 
-class _Merge:
+class _SnapshotGenerator:
     """One differential on its base."""
 
     def __init__(self, url: str, base: Json, known: Known, *, publisher: bool) -> None:
         self._url = url
         self._publisher = publisher
         self._known = known
-        self._base = tree(base)
-        self._trees: dict[str, Node | None] = {}
+        self._base = parse_snapshot(base)
+        self._trees: dict[str, ElementNode | None] = {}
 
-    def whole(self, definition: Json) -> Node:
+    def merge_differential(self, definition: Json) -> ElementNode:
         if definition.get("differential") in (None, {}, {"element": []}):
             return self._base
-        change = changes(definition)
+        change = parse_differential(definition)
         if change.name != self._base.name:
-            raise self._fault(change.path, f"its base is a {self._base.name}")
-        return self._node(self._base, change, sliced=False)
+            raise self._error(change.path, f"its base is a {self._base.name}")
+        return self._merge_element(self._base, change, sliced=False)
 
-    def listed(self, root: Node) -> Iterator[Json]:
+    def list_elements(self, root: ElementNode) -> Iterator[Json]:
         """The elements in order; a content reference names the type whose element it means."""
-        for element in listed(root):
+        for element in list_elements(root):
             reference = element.get("contentReference", "")
             if reference.startswith("#"):
                 element["contentReference"] = f"{TYPES}{reference[1:].partition('.')[0]}{reference}"
             yield element
 
-    def _fault(self, path: str, reason: str) -> DefinitionError:
+    def _error(self, path: str, reason: str) -> DefinitionError:
         return DefinitionError(f"{self._url}: differential: {path}: {reason}")
 
     # --- one element
 
-    def _node(self, base: Node, change: Change, *, sliced: bool) -> Node:
+    def _merge_element(
+        self, base: ElementNode, change: DifferentialElement, *, sliced: bool
+    ) -> ElementNode:
         """The element as changed; `sliced` says that it stands in a slice of this differential."""
         element = base.element
         if change.element is not None:
@@ -115,12 +126,12 @@ class _Merge:
         children = base.children
         if change.children:
             if not children:
-                element, children = self._spelled_out(element, change)
+                element, children = self._expand_children(element, change)
                 sliced = False
             elif not _are_among(change, children):
-                children = _joined(children, self._of_type(element))
+                children = _merge_children(children, self._children_of_type(element))
             children = self._children(children, change, sliced=sliced)
-        return Node(
+        return ElementNode(
             base.name, element, slice_name=base.slice, children=children, slices=base.slices
         )
 
@@ -136,7 +147,10 @@ class _Merge:
         element["base"] = origin
         if "constraint" in change:
             have = element.get("constraint", [])
-            element["constraint"] = [*have, *_new(have, change["constraint"], self._url)]
+            element["constraint"] = [
+                *have,
+                *_new_constraints(have, change["constraint"], self._url),
+            ]
         if "condition" in change:
             element["condition"] = list(
                 dict.fromkeys([*element.get("condition", ()), *change["condition"]])
@@ -162,7 +176,7 @@ class _Merge:
         if types[0]["code"] != "Extension":
             own |= {key: base[key] for key in ("min", "max") if key in base}
         have = own.get("constraint", [])
-        constraints = [*have, *_new(have, base.get("constraint", ()), "")]
+        constraints = [*have, *_new_constraints(have, base.get("constraint", ()), "")]
         return base | own | ({"constraint": constraints} if constraints else {})
 
     def _begins_as_profile(self, code: str) -> bool:
@@ -170,21 +184,23 @@ class _Merge:
 
     # --- below it
 
-    def _spelled_out(self, element: Json, change: Change) -> tuple[Json, Sequence[Node]]:
+    def _expand_children(
+        self, element: Json, change: DifferentialElement
+    ) -> tuple[Json, Sequence[ElementNode]]:
         """The element, and what its type or content reference says of what stands below."""
         reference = element.get("contentReference", "")
         if reference:
-            repeated = self._repeated(reference)
+            repeated = self._resolve_content_reference(reference)
             if repeated is None:
-                raise self._fault(change.path, f"what it repeats, {reference}, is not known")
+                raise self._error(change.path, f"what it repeats, {reference}, is not known")
             taken = {"type": repeated.element["type"]} if "type" in repeated.element else {}
             return _without(element, "contentReference") | taken, repeated.children
-        below = self._of_type(element)
+        below = self._children_of_type(element)
         if not below:
-            raise self._fault(change.path, "nothing is known of what stands below it")
+            raise self._error(change.path, "nothing is known of what stands below it")
         return element, below
 
-    def _of_type(self, element: Json) -> Sequence[Node]:
+    def _children_of_type(self, element: Json) -> Sequence[ElementNode]:
         """What an element's profile or type says of what stands below."""
         for canonical in _types_below(element):
             root = self._tree(canonical)
@@ -192,7 +208,7 @@ class _Merge:
                 return root.children
         return ()
 
-    def _repeated(self, reference: str) -> Node | None:
+    def _resolve_content_reference(self, reference: str) -> ElementNode | None:
         """What a content reference repeats: `#Observation.referenceRange`, with or without url."""
         first, *rest = reference.rpartition("#")[2].split(".")
         node = self._base if first == self._base.name else self._tree(first)
@@ -201,34 +217,38 @@ class _Merge:
             node = next((each for each in below if each.name == name), None)
         return node
 
-    def _tree(self, canonical: str) -> Node | None:
+    def _tree(self, canonical: str) -> ElementNode | None:
         """The snapshot of a type or profile; None where it is unknown, or being made just now."""
         if canonical not in self._trees:
             try:
                 found = self._known(canonical)
             except CircleError:
                 found = None
-            self._trees[canonical] = None if found is None else tree(found)
+            self._trees[canonical] = None if found is None else parse_snapshot(found)
         return self._trees[canonical]
 
-    def _children(self, below: Sequence[Node], change: Change, *, sliced: bool) -> list[Node]:
+    def _children(
+        self, below: Sequence[ElementNode], change: DifferentialElement, *, sliced: bool
+    ) -> list[ElementNode]:
         groups = self._groups(below, change, sliced=sliced)
         return [
-            self._sliced(each, *groups[each.name], sliced=sliced) if each.name in groups else each
+            self._merge_slices(each, *groups[each.name], sliced=sliced)
+            if each.name in groups
+            else each
             for each in below
         ]
 
     def _groups(
-        self, below: Sequence[Node], change: Change, *, sliced: bool
-    ) -> dict[str, tuple[Change | None, list[Change]]]:
+        self, below: Sequence[ElementNode], change: DifferentialElement, *, sliced: bool
+    ) -> dict[str, tuple[DifferentialElement | None, list[DifferentialElement]]]:
         """What is changed below, by name: the element itself and its slices."""
         names = {each.name: each for each in below}
         choices = {each.name[:-3]: each for each in below if each.name.endswith("[x]")}
-        found: dict[str, tuple[Change | None, list[Change]]] = {}
+        found: dict[str, tuple[DifferentialElement | None, list[DifferentialElement]]] = {}
         for (name, part), each in change.children.items():
             one = each
             if name not in names:
-                one = self._of_choice(each, choices, alone=sliced)
+                one = self._slice_of_choice(each, choices, alone=sliced)
                 name, part = one.name, one.slice  # noqa: PLW2901 (the choice's own)
             plain, slices = found.get(name, (None, []))
             if part:
@@ -236,40 +256,47 @@ class _Merge:
             elif plain is None:
                 found[name] = (one, slices)
             else:
-                raise self._fault(each.path, "is changed twice, under two names")
+                raise self._error(each.path, "is changed twice, under two names")
         return found
 
-    def _of_choice(self, change: Change, choices: dict[str, Node], *, alone: bool) -> Change:
+    def _slice_of_choice(
+        self, change: DifferentialElement, choices: dict[str, ElementNode], *, alone: bool
+    ) -> DifferentialElement:
         """`valueQuantity` as the slice of `value[x]` it means; within slices, as all of it."""
         for stem, node in choices.items():
             rest = change.name.removeprefix(stem)
             for kind in node.element.get("type", ()):
                 code = kind["code"]
                 if rest != change.name and rest == code[:1].upper() + code[1:]:
-                    one = Change(node.name, "" if alone else change.name, change.path)
+                    one = DifferentialElement(node.name, "" if alone else change.name, change.path)
                     one.children = change.children
                     one.element = {"type": [_without(kind, "extension")]} | (change.element or {})
                     one.is_short = change.element is not None
                     one.is_implied = change.element is None
                     return one
-        raise self._fault(change.path, "its base has no such element")
+        raise self._error(change.path, "its base has no such element")
 
     # --- slices
 
-    def _sliced(
-        self, base: Node, plain: Change | None, slices: Sequence[Change], *, sliced: bool
-    ) -> Node:
+    def _merge_slices(
+        self,
+        base: ElementNode,
+        plain: DifferentialElement | None,
+        slices: Sequence[DifferentialElement],
+        *,
+        sliced: bool,
+    ) -> ElementNode:
         """An element with its slices as changed."""
-        node = base if plain is None else self._node(base, plain, sliced=sliced)
+        node = base if plain is None else self._merge_element(base, plain, sliced=sliced)
         if not slices:
             return node
         if len(slices) == 1 and _is_only_named(node, slices[0]):
-            named = Change(node.name, "", slices[0].path)
+            named = DifferentialElement(node.name, "", slices[0].path)
             named.element, named.children = slices[0].element, slices[0].children
-            return self._node(node, named, sliced=sliced)
+            return self._merge_element(node, named, sliced=sliced)
         origin = node if not self._publisher else base
         made = {each.slice: each for each in base.slices}
-        inner: dict[str, list[Change]] = {}
+        inner: dict[str, list[DifferentialElement]] = {}
         outer = {*made, *(each.slice for each in slices)}
         for change in slices:
             owner = change.slice.rpartition("/")[0]
@@ -279,15 +306,21 @@ class _Merge:
             here = made.get(change.slice) or _new_slice(
                 base, origin.children, change, alone=len(slices) == 1
             )
-            made[change.slice] = self._node(here, change, sliced=True)
+            made[change.slice] = self._merge_element(here, change, sliced=True)
         for owner, changed in inner.items():
-            made[owner] = self._sliced(made[owner], None, changed, sliced=True)
+            made[owner] = self._merge_slices(made[owner], None, changed, sliced=True)
         parts = list(made.values())
         element = self._slicing(node, parts, slices, plain)
-        return Node(node.name, element, slice_name=node.slice, children=node.children, slices=parts)
+        return ElementNode(
+            node.name, element, slice_name=node.slice, children=node.children, slices=parts
+        )
 
     def _slicing(
-        self, node: Node, parts: Sequence[Node], slices: Sequence[Change], plain: Change | None
+        self,
+        node: ElementNode,
+        parts: Sequence[ElementNode],
+        slices: Sequence[DifferentialElement],
+        plain: DifferentialElement | None,
     ) -> Json:
         """The sliced element, which says by what it is sliced."""
         if node.name.endswith("[x]") and not _is_by_value(node.element):
@@ -295,7 +328,7 @@ class _Merge:
         element = node.element
         if "slicing" not in element:
             if node.name not in {"extension", "modifierExtension"}:
-                raise self._fault(
+                raise self._error(
                     slices[0].path, "is a slice, and nothing says what it is sliced by"
                 )
             element = element | {"slicing": _BY_URL}
@@ -305,7 +338,11 @@ class _Merge:
         return element
 
     def _by_type(
-        self, node: Node, parts: Sequence[Node], slices: Sequence[Change], plain: Change | None
+        self,
+        node: ElementNode,
+        parts: Sequence[ElementNode],
+        slices: Sequence[DifferentialElement],
+        plain: DifferentialElement | None,
     ) -> Json:
         """A choice that is sliced by type; closed where the slices leave no other.
 
@@ -347,20 +384,24 @@ def _types_below(element: Json) -> list[str]:
     return [*profiles, *codes]
 
 
-def _are_among(change: Change, below: Sequence[Node]) -> bool:
+def _are_among(change: DifferentialElement, below: Sequence[ElementNode]) -> bool:
     """True where all that is changed below an element is listed there."""
     names = {each.name for each in below}
     stems = tuple(name[:-3] for name in names if name.endswith("[x]"))
     return all(name in names or name.startswith(stems) for name, _ in change.children)
 
 
-def _joined(below: Sequence[Node], whole: Sequence[Node]) -> list[Node]:
+def _merge_children(
+    below: Sequence[ElementNode], merge_differential: Sequence[ElementNode]
+) -> list[ElementNode]:
     """What is listed below an element, with what its type adds."""
     have = {each.name: each for each in below}
-    return [have.pop(each.name, each) for each in whole] + list(have.values())
+    return [have.pop(each.name, each) for each in merge_differential] + list(have.values())
 
 
-def _new_slice(base: Node, children: Sequence[Node], change: Change, *, alone: bool) -> Node:
+def _new_slice(
+    base: ElementNode, children: Sequence[ElementNode], change: DifferentialElement, *, alone: bool
+) -> ElementNode:
     """A slice before anything is said of it: as the element, and not required.
 
     Of a choice, the one type that is spoken of is required where the choice is.
@@ -368,10 +409,10 @@ def _new_slice(base: Node, children: Sequence[Node], change: Change, *, alone: b
     element = _without(base.element, *_OF_SLICED)
     if not (alone and base.name.endswith("[x]")):
         element["min"] = 0
-    return Node(base.name, element, slice_name=change.slice, children=children)
+    return ElementNode(base.name, element, slice_name=change.slice, children=children)
 
 
-def _is_only_named(node: Node, change: Change) -> bool:
+def _is_only_named(node: ElementNode, change: DifferentialElement) -> bool:
     """True of an element that gets a name although nothing slices it."""
     return not (
         node.slices
@@ -395,7 +436,7 @@ def _bindable(element: Json) -> Json:
     return element
 
 
-def _new(have: Iterable[Json], constraints: Iterable[Json], source: str) -> list[Json]:
+def _new_constraints(have: Iterable[Json], constraints: Iterable[Json], source: str) -> list[Json]:
     """Those constraints that are not there yet, with the url of where they are from."""
     keys = {each["key"] for each in have}
     origin = {"source": source} if source else {}
