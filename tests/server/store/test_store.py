@@ -354,6 +354,11 @@ def test_the_changes_of_a_transaction_are_applied_in_the_order_of_their_methods(
     assert [version.outcome for version in results] == ["updated", "updated", "created", "missing"]
 
 
+def test_creates_of_a_transaction_are_stored_before_its_updates(store):
+    results = store.apply([put("z", patient()), post(patient())], ALL, clock=at(0))
+    assert names(store) == [results[1].version.id, "z"]
+
+
 def test_history_since_and_at(store):
     for number in range(4):
         store.apply([put("a", patient(multipleBirthInteger=number))], ALL, clock=at(number * 10))
