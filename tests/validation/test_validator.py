@@ -15,6 +15,7 @@ NEEDS_NAME = profile("needs-name", "Patient", element("Patient.name", min=1))
 NEEDS_GENDER = profile("needs-gender", "Patient", element("Patient.gender", min=1))
 PACKAGES = [of_resources("test", [NEEDS_NAME, NEEDS_GENDER])]
 BASE = "http://clinic.example/fhir"
+UUID = "c757873d-ec9a-4326-a141-556f43239529"
 HEART_RATE = "8867-4"
 OBSERVATION = {
     "resourceType": "Observation",
@@ -327,3 +328,31 @@ def test_two_types_of_one_choice_are_an_error_although_each_value_is_cached(vali
         assert findings(validator.validate(extended(**values))) == []
     both = extended(valueString="x", valueUri="urn:x")
     assert findings(validator.validate(both)) == [("second-choice", "/extension/0/valueUri")]
+
+
+def test_entries_that_are_only_reachable_backwards_are_a_warning(validator):
+    composition = {
+        "resourceType": "Composition",
+        "id": "c",
+        "status": "final",
+        "type": {"text": "a"},
+        "date": "2020",
+        "author": [{"display": "x"}],
+        "title": "t",
+    }
+    document = bundle(
+        composition,
+        {
+            **OBSERVATION,
+            "focus": [{"reference": "Composition/c"}],
+            "subject": {"reference": "Patient/1"},
+        },
+        {"resourceType": "Patient", "id": "1"},
+        bundle_type="document",
+        identifier={"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{UUID}"},
+        timestamp="2020-01-01T10:00:00Z",
+    )
+    assert findings(validator.validate(document)) == [
+        ("document-reverse", "/entry/1"),
+        ("document-reverse", "/entry/2"),
+    ]
