@@ -69,7 +69,7 @@ _FIELDS = Plan("", TherapyRecord)
 
 
 def _is_known(node: Any, step: Plan) -> bool:
-    """True where every field is one that a record has."""
+    """Return True if every field is one that a record has."""
     if step.whole:
         return True
     if isinstance(node, list):
@@ -127,7 +127,7 @@ _KINDS = {
 
 
 def _asked(part: dict[str, Any]) -> str:
-    """What a part of the schema asks for, in words."""
+    """Describe what a part of the schema requires."""
     if "pattern" in part:
         return str(part["description"])
     kinds = part.get("anyOf", [part])
@@ -152,7 +152,7 @@ def _validator() -> Draft202012Validator:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a therapy record as plain JSON."""
+    """Return the JSON Schema (draft 2020-12) of a therapy record as plain JSON."""
     (root,), parts = msgspec.json.schema_components(
         [TherapyRecord], schema_hook=_hook, ref_template="#/$defs/{name}"
     )

@@ -114,7 +114,7 @@ def _sum(left: Powers, right: Powers) -> Powers:
 
 @lru_cache(maxsize=1024)
 def parse(code: str) -> Unit:
-    """What a UCUM code means.  https://ucum.org/ucum#section-Syntax-Rules
+    """Return the meaning of a UCUM code.  https://ucum.org/ucum#section-Syntax-Rules
 
     Raises:
         UnitError: it is no UCUM, or has a unit that is not in mappings/units.toml.
@@ -129,7 +129,7 @@ def parse(code: str) -> Unit:
 
 
 def _term(code: str, start: int) -> tuple[Unit, int]:
-    """A component and all that are joined to it, and where they end."""
+    """Parse a component and those joined to it; return where they end too."""
     return _product(code, *_component(code, start))
 
 
@@ -160,7 +160,7 @@ def _component(code: str, start: int) -> tuple[Unit, int]:
 
 
 def _simple(symbol: str) -> Unit:
-    """An atom, or a prefix and a metric atom: `min` is a minute, `mm` a millimetre."""
+    """Look up an atom, or a prefix and a metric atom: `min` is a minute, `mm` a millimetre."""
     atoms, prefixes = (data.toml("units.toml")[name] for name in ("atoms", "prefixes"))
     if symbol in atoms:
         return _atom(symbol)
@@ -338,7 +338,7 @@ def _crossed(result: Observed, changed: Observed, at: str) -> Iterator[Issue]:
 
 
 def code_of(unit: str) -> str:
-    """The UCUM code that a text stands for: `ug` for `mcg`; else the text itself."""
+    """Return the UCUM code of a spelling: `ug` for `mcg`; else the text itself."""
     return aliases.units().get(unit, unit)
 
 
@@ -371,7 +371,7 @@ def _target(to: str) -> Unit:
 
 
 def _unit(quantity: Quantity) -> Unit:
-    """What the quantity's code means, or what is meant by a code that is only a known text."""
+    """Return the unit of a quantity, by its code or by a known spelling."""
     if quantity.system not in {None, aliases.UCUM}:
         what = "the unit is of another system than UCUM: give its UCUM code"
         raise _Refusal("code-invalid", "system", what)
@@ -388,7 +388,7 @@ def _unit(quantity: Quantity) -> Unit:
 
 
 def _apart(source: Unit, target: Unit) -> Powers:
-    """The dimensions that keep two units apart.
+    """Return the dimensions in which two units differ.
 
     What is counted may be named on one side only: `{beats}/min` are `/min`.
     """
@@ -402,7 +402,7 @@ def _apart(source: Unit, target: Unit) -> Powers:
 
 
 def _factor(source: Unit, target: Unit, analyte: str | None) -> Fraction:
-    """What a value in the one unit is multiplied by to be in the other."""
+    """Return the factor from one unit to the other."""
     factor, apart = source.factor / target.factor, _apart(source, target)
     ratios = {**source.cancelled, **target.cancelled}
     if apart and apart.keys() <= {"amount", *_FACTS} and not sum(apart.values()) and not ratios:
@@ -453,7 +453,7 @@ def _figures(value: Decimal | None) -> int:
 
 
 def _scaled(value: Decimal, factor: Fraction, figures: int) -> Decimal:
-    """The value times a factor, rounded to so many figures."""
+    """Return the value times a factor, rounded to so many figures."""
     if not value:
         return value
     exact = Fraction(value) * factor
@@ -463,7 +463,7 @@ def _scaled(value: Decimal, factor: Fraction, figures: int) -> Decimal:
 
 
 def _reading(value: Decimal, source: Unit, target: Unit) -> Decimal:
-    """What another temperature scale reads, to the decimal places of this one."""
+    """Convert a temperature to another scale, to the decimal places of this one."""
     exponent = value.as_tuple().exponent
     kelvin = Fraction(value) * source.factor + source.offset
     steps = (kelvin - target.offset) / target.factor / Fraction(10) ** int(exponent)

@@ -1,5 +1,6 @@
 """The rules of the code base: layers, imports, sources of codes, and what the documents must contain."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -74,6 +75,41 @@ def test_imports_are_absolute_and_at_the_top():
     relative = [name for name, node, _ in statements if getattr(node, "level", 0)]
     late = [name for name, _, in_function in statements if in_function and name not in LAZY]
     assert (relative, late) == ([], [])
+
+
+#: functions whose exceptions do not leave them
+CAUGHT = {"fhir_b12.definitions.package_cache.write"}
+
+
+def public_functions(module):
+    """Yield (qualified name, node) of the public functions and methods of a module."""
+    for node in ast.parse(MODULES[module].read_text("utf-8")).body:
+        members = node.body if isinstance(node, ast.ClassDef) else [node]
+        owner = f"{module}.{node.name}" if isinstance(node, ast.ClassDef) else module
+        for member in members:
+            is_function = isinstance(member, ast.FunctionDef)
+            if is_function and "._" not in f"{owner}.{member.name}":
+                yield f"{owner}.{member.name}", member
+
+
+def raises(node):
+    """True if a function raises an exception itself, not one of a function within it."""
+    if isinstance(node, ast.Raise):
+        return node.exc is not None
+    inner = ast.FunctionDef | ast.Lambda
+    return any(
+        raises(child) for child in ast.iter_child_nodes(node) if not isinstance(child, inner)
+    )
+
+
+def test_a_public_function_documents_that_it_raises():
+    undocumented = {
+        name
+        for module in MODULES
+        for name, node in public_functions(module)
+        if raises(node) and "Raises:" not in (ast.get_docstring(node) or "")
+    }
+    assert sorted(undocumented - CAUGHT) == []
 
 
 def test_every_package_ships():

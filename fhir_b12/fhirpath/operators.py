@@ -41,6 +41,10 @@ def to_boolean_operand(items: Items) -> bool | None:
     """Convert an operand to True, False or None; a single item of another type is True.
 
     http://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
+
+    Raises:
+        FhirPathError: the operand has several items.
+
     """
     if not items:
         return None

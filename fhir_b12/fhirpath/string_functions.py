@@ -102,6 +102,10 @@ def matches(text: str, evaluation: Evaluation, pattern: str) -> bool:
     """Return True if some part of the text matches; ^ and $ require all of it.
 
     http://hl7.org/fhirpath/N1/#matchesregex-string-boolean
+
+    Raises:
+        FhirPathError: the pattern is invalid or not supported.
+
     """
     try:
         return _compile(pattern, text, evaluation).search(text)

@@ -85,7 +85,7 @@ def _constraints_of(package: Package, canonicals: Canonicals) -> Iterator[Profil
 
 
 def _inherits(profile: str, defined: set[str], canonicals: Canonicals) -> bool:
-    """True if a base of a profile defines the constraint too."""
+    """Return True if a base of a profile defines the constraint too."""
     visited: set[str] = set()
     url: str | None = profile
     while url is not None and url not in visited:

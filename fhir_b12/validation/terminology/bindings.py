@@ -178,7 +178,7 @@ def _validate_coding(
 
 
 def _is_invalid(coding: Json, context: ResourceContext) -> bool:
-    """True if a coding cannot be in any value set; a wrong display does not matter here."""
+    """Return True if a coding cannot be in any value set; ignore a wrong display."""
     return _validate_coding(coding, context, display=False).is_invalid
 
 
