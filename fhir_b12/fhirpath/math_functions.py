@@ -24,7 +24,12 @@ _SHORTER = Context(prec=DECIMAL_CONTEXT.prec - 6)
 
 @function("abs")
 def absolute(items: Items, _evaluation: Evaluation) -> Items:
-    """Return the absolute value of a number or quantity."""
+    """Return the absolute value of a number or quantity.
+
+    Raises:
+        FhirPathError: the item is neither a number nor a quantity.
+
+    """
     value = single_value(items)
     if value is None:
         return []
@@ -52,7 +57,12 @@ _register_rounding("truncate", ROUND_DOWN)
 
 @function("round", "integer", focus="number", min_arguments=0)
 def rounded(value: Number, _evaluation: Evaluation, locate: int = 0) -> Items:
-    """Round to a number of decimal places, half away from zero."""
+    """Round to a number of decimal places, half away from zero.
+
+    Raises:
+        FhirPathError: the number of places is negative.
+
+    """
     if locate < 0:
         raise FhirPathError("round() requires a number of decimal places that is not negative")
     number = Decimal(value)

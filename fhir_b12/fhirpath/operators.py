@@ -59,7 +59,12 @@ def to_boolean_operand(items: Items) -> bool | None:
 
 
 def single_value(items: Items) -> Item:
-    """Return the single item of a collection as a FHIRPath value, None if empty."""
+    """Return the single item of a collection as a FHIRPath value, None if empty.
+
+    Raises:
+        FhirPathError: the collection has several items.
+
+    """
     if not items:
         return None
     if len(items) > 1:
@@ -253,7 +258,12 @@ def compare(left: Items, right: Items, test: Callable[[int], bool]) -> bool | No
 
 
 def order(one: Item, other: Item) -> int | None:
-    """Return -1, 0 or 1 for two values, None if their order cannot be decided."""
+    """Return -1, 0 or 1 for two values, None if their order cannot be decided.
+
+    Raises:
+        FhirPathError: the types have no order in common.
+
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         raise _not_ordered(one, other)
     if isinstance(one, Decimal | int) and isinstance(other, Decimal | int):
@@ -301,7 +311,12 @@ def _are_numbers(one: Item, other: Item) -> bool:
 
 
 def calculate(sign: str, left: Items, right: Items) -> Items:
-    """Evaluate `+ - * / div mod`; empty for empty operands, overflow and division by zero."""
+    """Evaluate `+ - * / div mod`; empty for empty operands, overflow and division by zero.
+
+    Raises:
+        FhirPathError: the operator is not defined for the types of the operands.
+
+    """
     one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return []
@@ -326,7 +341,12 @@ def calculate(sign: str, left: Items, right: Items) -> Items:
 
 
 def concatenate(one: str, other: str) -> str:
-    """Return two texts joined."""
+    """Return two texts joined.
+
+    Raises:
+        FhirPathError: the result is too long.
+
+    """
     if len(one) + len(other) > MAX_TEXT_LENGTH:
         raise FhirPathError(f"the result has more than {MAX_TEXT_LENGTH} characters")
     return one + other

@@ -87,7 +87,12 @@ def split(text: str, evaluation: Evaluation, sign: str) -> Items:
 
 @function("join", "text", min_arguments=0)
 def join(items: Items, evaluation: Evaluation, sign: str = "") -> Items:
-    """Join the texts with a separator."""
+    """Join the texts with a separator.
+
+    Raises:
+        FhirPathError: an item is no string, or the result is too long.
+
+    """
     evaluation.spend(len(items))
     texts = [each for each in map(system, items) if each is not None]
     if not all(isinstance(each, str) for each in texts):
@@ -115,7 +120,12 @@ def matches(text: str, evaluation: Evaluation, pattern: str) -> bool:
 
 @function("matchesFull", "text", focus="text", returns_boolean=True)
 def matches_full(text: str, evaluation: Evaluation, pattern: str) -> bool:
-    """Return True if the whole text matches."""
+    """Return True if the whole text matches.
+
+    Raises:
+        FhirPathError: the pattern is invalid or not supported.
+
+    """
     try:
         return _compile(pattern, text, evaluation).fullmatch(text)
     except PatternError as error:
@@ -124,7 +134,12 @@ def matches_full(text: str, evaluation: Evaluation, pattern: str) -> bool:
 
 @function("replace", "text", "text", focus="text")
 def replace(text: str, _evaluation: Evaluation, part: str, other: str) -> Items:
-    """Replace each occurrence; an empty part occurs around every character."""
+    """Replace each occurrence; an empty part occurs around every character.
+
+    Raises:
+        FhirPathError: the result is too long.
+
+    """
     if len(text) + (text.count(part) * len(other)) > MAX_TEXT_LENGTH:
         raise FhirPathError(f"the result has more than {MAX_TEXT_LENGTH} characters")
     return [text.replace(part, other)]
@@ -132,7 +147,12 @@ def replace(text: str, _evaluation: Evaluation, part: str, other: str) -> Items:
 
 @function("replaceMatches", "text", "text", focus="text")
 def replace_matches(text: str, evaluation: Evaluation, pattern: str, other: str) -> Items:
-    """Replace each match; $1 is the pattern's first group."""
+    """Replace each match; $1 is the pattern's first group.
+
+    Raises:
+        FhirPathError: the pattern is invalid, or the result is too long.
+
+    """
     try:
         compiled = _compile(pattern, text, evaluation)
         return [compiled.replace(text, other, evaluation.spend, MAX_TEXT_LENGTH)]
