@@ -1,8 +1,8 @@
-"""Many definitions in one gzip file, each read without unpacking the others.
+"""Archive of many definitions in one gzip file, each readable without unpacking the others.
 
-The file is a row of gzip members. The first is the index: what the others hold, and where. Each of
-the others is the JSON text of one or more resources. So R4's own definitions travel in the wheel,
-and packages lie in the cache: nothing in it is executed, and whatever is damaged is told.
+The file is a sequence of gzip members. The first is the index of the others, each of which has the
+JSON text of one or more resources. R4's own definitions in the wheel and packages in the cache have
+this format: nothing in it is executed, and damage is reported.
 """
 
 import gzip
@@ -20,11 +20,11 @@ _INDEX_CAP = 64 << 20  #: bytes of an unpacked index
 
 
 class ArchiveError(ValueError):
-    """The file is not what `pack` wrote."""
+    """A file that `pack` did not write, or that was changed since."""
 
 
 class ArchiveEntry(msgspec.Struct, frozen=True, array_like=True):
-    """One resource and where it stands."""
+    """Index entry of one resource: what it is and its position."""
 
     kind: str  #: "StructureDefinition"
     url: str
@@ -44,7 +44,7 @@ class _Index(msgspec.Struct, frozen=True):
 
 
 class ArchiveSource(msgspec.Struct, frozen=True):
-    """A resource to be packed: its JSON text, and what it is found by."""
+    """A resource to pack: its JSON text, type, url and version."""
 
     kind: str
     url: str
@@ -56,9 +56,9 @@ class ArchiveSource(msgspec.Struct, frozen=True):
 def pack(
     sources: Iterable[ArchiveSource], *, about: Any = None, chunk: int = 0, level: int = 9
 ) -> bytes:
-    """The file of these resources: the same bytes each time.
+    """Pack resources into an archive; the same resources give the same bytes.
 
-    Small resources share a member of about `chunk` bytes, for together they take less room.
+    Small resources share a member of about `chunk` bytes, which compresses better.
     """
     entries: list[ArchiveEntry] = []
     members: list[bytes] = []
@@ -100,15 +100,15 @@ def _grouped(sources: Iterable[ArchiveSource], chunk: int) -> Iterator[list[Arch
 
 
 class Archive:
-    """A file that `pack` wrote.
+    """An archive written by `pack`.
 
     Raises:
-        ArchiveError: it is another file, or with `verify` one that was changed or cut.
+        ArchiveError: it is another file, or with `verify` one that was changed or truncated.
 
     """
 
     def __init__(self, content: bytes, *, verify: bool = False) -> None:
-        """Read the index; with `verify`, look whether all the rest is as it was written."""
+        """Read the index; with `verify`, check the digest of all other content."""
         inflate = zlib.decompressobj(_GZIP)
         try:
             text = inflate.decompress(content, _INDEX_CAP)
@@ -126,14 +126,24 @@ class Archive:
         self._last: tuple[int, bytes] = (-1, b"")
 
     def about(self, kind: Any) -> Any:
-        """What `pack` was told of the whole, read as that type."""
+        """Return the `about` value given to `pack`, decoded as a type.
+
+        Raises:
+            ArchiveError: the value is not of that type.
+
+        """
         try:
             return msgspec.json.decode(self._index.about, type=known_to_msgspec(kind))
         except msgspec.MsgspecError as error:
             raise ArchiveError(f"what the index says of the whole: {error}") from error
 
     def text(self, entry: ArchiveEntry) -> bytes:
-        """The JSON text of one resource."""
+        """Return the JSON text of one resource.
+
+        Raises:
+            ArchiveError: the content is damaged.
+
+        """
         try:
             return self._member(entry.member)[entry.start : entry.end]
         except (zlib.error, IndexError) as error:

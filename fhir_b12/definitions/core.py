@@ -1,7 +1,7 @@
-"""R4's own canonicals, as they travel in the wheel.  https://hl7.org/fhir/R4/downloads.html
+"""R4's own definitions by canonical url, as shipped in the wheel.  https://hl7.org/fhir/R4/downloads.html
 
-Made by `tools/distil_canonicals.py`: without prose, and the snapshots of types folded, which is
-undone here.
+Written by `tools/distil_canonicals.py` without prose and with abbreviated snapshots, which are
+expanded here.
 """
 
 from decimal import Decimal
@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 @cache
 def entries() -> dict[str, dict[str, ArchiveEntry]]:
-    """Where each resource stands: type -> url -> place."""
+    """Return the index of all resources: type -> url -> archive entry."""
     found: dict[str, dict[str, ArchiveEntry]] = {}
     for each in _archive().entries:
         if each.url:
@@ -33,7 +33,7 @@ def entries() -> dict[str, dict[str, ArchiveEntry]]:
 
 @cache
 def resource(kind: str, url: str) -> Json | None:
-    """The resource of that type and url, None where R4 has none; it must not be changed."""
+    """Return a resource by type and url, None if unknown; it is shared and must not be changed."""
     entry = entries().get(kind, {}).get(url)
     if entry is None:
         return None
@@ -44,7 +44,7 @@ def resource(kind: str, url: str) -> Json | None:
 
 
 def is_type(url: str) -> bool:
-    """True of the url of a resource or data type, not of a profile."""
+    """Return True for the url of a resource type or data type, not of a profile."""
     found = resource("StructureDefinition", url)
     return found is not None and found.get("derivation") != "constraint"
 
@@ -62,7 +62,7 @@ def _constraints() -> dict[str, Json]:
 
 
 def _unfolded(element: Json) -> Json:
-    """An ElementDefinition as R4 has it, from one that says only what cannot be told."""
+    """Return a full ElementDefinition from one without values that can be derived."""
     path = element["path"]
     whole = {"id": path, "min": 0, "max": "1"} | element
     own = {"path": path, "min": whole["min"], "max": whole["max"]}

@@ -1,4 +1,4 @@
-"""What is wrong with definitions, as exceptions: they are the user's tools, not the data."""
+"""Errors in definitions and packages, which are the user's tools and not the data."""
 
 
 class DefinitionError(ValueError):

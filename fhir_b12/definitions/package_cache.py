@@ -1,7 +1,7 @@
-"""Packages on disk as they were last read, so that the next run opens them at once.
+"""Cache of opened packages on disk, so that the next run opens them quickly.
 
-The cache is data, never code: an archive of JSON texts, named after the content it was made of. One
-that was cut, changed, renamed or written by someone else is as good as none; so is a folder that
+The cache holds data, never code: archives of JSON texts, named by a hash of their source. A file
+that was truncated, changed, renamed or written by another user is ignored; so is a folder that
 cannot be written.
 """
 
@@ -18,7 +18,7 @@ _CAP = 512 << 20  #: bytes of one file
 
 
 def read(folder: Path | None, key: str) -> Archive | None:
-    """What was kept under that key; None where nothing is, or nothing one can trust."""
+    """Return the archive stored under a key, None if it is missing or not trustworthy."""
     if folder is None:
         return None
     path = folder / (key + SUFFIX)
@@ -37,7 +37,7 @@ def read(folder: Path | None, key: str) -> Archive | None:
 
 
 def write(folder: Path | None, key: str, content: bytes) -> None:
-    """Keep it; where that cannot be, all is as before."""
+    """Store an archive under a key; do nothing if the folder cannot be written."""
     if folder is None or len(content) > _CAP:
         return
     with contextlib.suppress(OSError):
@@ -54,14 +54,14 @@ def write(folder: Path | None, key: str, content: bytes) -> None:
 
 
 def _is_ours(facts: os.stat_result) -> bool:
-    """True of a file that nobody but its owner, who is this user, could have written."""
+    """Return True for a file that only this user could have written."""
     if not hasattr(os, "getuid"):
         return True
     return facts.st_uid == os.getuid() and not facts.st_mode & 0o022
 
 
 def _remove_oldest(folder: Path) -> None:
-    """Remove what was not used for longest, and what a killed run left behind."""
+    """Remove the least recently used archives."""
     kept = sorted(folder.glob("*" + SUFFIX), key=lambda each: each.stat().st_mtime, reverse=True)
     for path in kept[MAX_PACKAGES:]:
         path.unlink(missing_ok=True)
