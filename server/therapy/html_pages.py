@@ -1,4 +1,4 @@
-"""HTML pages that load nothing, held to that by their Content-Security-Policy.
+"""HTML pages that load nothing, which their Content-Security-Policy enforces.
 
 https://www.w3.org/TR/CSP3/
 """

@@ -82,10 +82,10 @@ def read_timeline(context: RequestContext, resource_id: str) -> Response:
 def timeline_events(records: Iterable[TherapyRecord]) -> list[TimelineEvent]:
     """Return the events of records, oldest first; those without a date come last."""
     events = [
-        _event(record, part, shown)
+        _event(record, part, display)
         for record in records
         for part in record
-        if (shown := BY_RECORD[type(part)].timeline) is not None
+        if (display := BY_RECORD[type(part)].timeline) is not None
     ]
     return sorted(
         events, key=lambda event: (event.date is None, event.date and date_start(event.date))
@@ -98,9 +98,9 @@ def date_start(text: str) -> Fraction:
     return DateTime(full if "T" in full else f"{full}T00:00:00Z").interval[0]
 
 
-def _event(record: TherapyRecord, part: Record, shown: Timeline) -> TimelineEvent:
+def _event(record: TherapyRecord, part: Record, display: Timeline) -> TimelineEvent:
     dated, when = next(
-        ((field, value) for field in shown.dates if (value := getattr(part, field)) is not None),
+        ((field, value) for field in display.dates if (value := getattr(part, field)) is not None),
         (None, None),
     )
     period = when if isinstance(when, Period) else Period(start=when)
@@ -112,18 +112,18 @@ def _event(record: TherapyRecord, part: Record, shown: Timeline) -> TimelineEven
         date=date.text if date else None,
         end=end.text if end else None,
         dated=dated.removesuffix("_period") if dated and date else None,
-        kind=shown.label,
+        kind=display.label,
         status=getattr(part, "status", None),
-        title=title or shown.label,
-        detail="; ".join(_details(part, shown)),
+        title=title or display.label,
+        detail="; ".join(_details(part, display)),
         resource=f"{_resource_types()[type(part)]}/{part.id}",
     )
 
 
-def _details(part: Record, shown: Timeline) -> Iterator[str]:
+def _details(part: Record, display: Timeline) -> Iterator[str]:
     if isinstance(part, Observed) and (result := summary.result(part)):
         yield result
-    for field, words in shown.details.items():
+    for field, words in display.details.items():
         if text := summary.whole(getattr(part, field)):
             yield f"{words} {text}".strip()
 
