@@ -77,6 +77,14 @@ def test_the_exact_path_is_matched_before_similar_paths(fake_folder):
     assert [path.rpartition("entry")[2][:3] for path in paths] == ["[0]", "[0]"]
 
 
+def test_a_finding_of_the_baseline_matches_one_similar_finding(fake_folder):
+    write_bundle("b.json", BAD)
+    call("validate", "b.json", *WRITE_BASELINE)
+    write_bundle("b.json", GOOD, BAD, BAD)
+    code, new = findings("b.json", "--baseline", "known.json")
+    assert (code, [rule for _, _, rule in new]) == (1, [STATUS, NOTE])
+
+
 def test_a_baseline_matches_only_its_own_file(fake_folder):
     call("validate", "bad.json", *WRITE_BASELINE)
     write_file("copy.json", dumps(BAD))
