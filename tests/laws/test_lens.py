@@ -9,17 +9,18 @@ Conservation: every leaf is in the ledger once.
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_b12 import records
 from fhir_b12.mapping.codecs import same
 from fhir_b12.mapping.lens import _by_record, from_fhir, to_fhir
 from fhir_b12.paths import at, leaves
+from tests.conftest import examples
 from tests.laws.strategies import choice_of, record
 
 EACH_RECORD = pytest.mark.parametrize("kind", records.RECORDS, ids=lambda kind: kind.__name__)
-few = settings(max_examples=60)
+few = examples(60)
 
 #: Data that no table knows, at the top of a resource.
 UNKNOWN = {"_odd": {"id": "s1"}, "text": {"status": "empty"}, "meta": {"versionId": "7"}}
