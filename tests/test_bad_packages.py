@@ -1,4 +1,4 @@
-"""Packages that nobody should send: each is refused with its reason, in a moment."""
+"""Broken and hostile packages: opening one raises an error with the reason, quickly."""
 
 import gzip
 import json
@@ -17,9 +17,9 @@ from fhir_b12.definitions.packages import (
 from tests.packing import NOWHERE, archive, folder, good, manifest, urls, value_set
 
 
-def link(name, target, kind=tarfile.SYMTYPE):
+def link(name, target, link_type=tarfile.SYMTYPE):
     member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
+    member.type, member.linkname = link_type, target
     return member
 
 
@@ -29,33 +29,42 @@ def sparse(name):
     return member
 
 
-HOSTILE = {
-    "climbs out": ({"package/../../evil.json": b"{}"}, "leads out of the package"),
-    "is absolute": ({"/etc/evil.json": b"{}"}, "leads out of the package"),
-    "climbs out on Windows": ({"package\\..\\evil.json": b"{}"}, "leads out of the package"),
-    "links": ({"package/a.json": link("package/a.json", "/etc/passwd")}, "is a link"),
-    "links hard": (
-        {"package/a.json": link("package/a.json", "package/b.json", tarfile.LNKTYPE)},
-        "is a link",
+INVALID = {
+    "path with ..": ({"package/../../evil.json": b"{}"}, "is outside the package: remove it"),
+    "absolute path": ({"/etc/evil.json": b"{}"}, "is outside the package: remove it"),
+    "path with .. on Windows": (
+        {"package\\..\\evil.json": b"{}"},
+        "is outside the package: remove it",
     ),
-    "has no package.json": ({"package/a.json": value_set("a")}, "no package/package.json"),
-    "has a broken package.json": ({"package/package.json": b"{"}, "package.json cannot be read"),
-    "has no name": ({"package/package.json": {}}, "package.json cannot be read"),
-    "has odd dependencies": (
+    "symbolic link": (
+        {"package/a.json": link("package/a.json", "/etc/passwd")},
+        "is a link: replace it with a file",
+    ),
+    "hard link": (
+        {"package/a.json": link("package/a.json", "package/b.json", tarfile.LNKTYPE)},
+        "is a link: replace it with a file",
+    ),
+    "no package.json": ({"package/a.json": value_set("a")}, "package/package.json is missing"),
+    "broken package.json": ({"package/package.json": b"{"}, "package.json cannot be read"),
+    "no name": ({"package/package.json": {}}, "package.json cannot be read"),
+    "dependencies as a list": (
         {"package/package.json": manifest(dependencies=["a"])},
         "package.json cannot be read",
     ),
-    "is nested too deep": (
+    "nested too deep": (
         {"package/package.json": b'{"name":' + b"[" * 100_000},
         "package.json cannot be read",
     ),
-    "says it is longer than it is": ({"package/a.json": sparse("package/a.json")}, "broken or cut"),
+    "member longer than the file": (
+        {"package/a.json": sparse("package/a.json")},
+        "broken or truncated",
+    ),
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_an_archive_that_is_no_package_is_refused_with_the_reason(tmp_path, case):
-    files, reason = HOSTILE[case]
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_package_raises_an_error_with_the_reason(tmp_path, case):
+    files, reason = INVALID[case]
     path = archive(tmp_path / "bad.tgz", files)
     with pytest.raises(PackageError, match=reason):
         open_package(path, NOWHERE)
@@ -64,22 +73,22 @@ def test_an_archive_that_is_no_package_is_refused_with_the_reason(tmp_path, case
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        pytest.param(b"", "no package/package.json|broken", id="nothing"),
+        pytest.param(b"", "package.json is missing|broken", id="empty file"),
         pytest.param(b"no archive at all", "not a .tgz", id="text"),
-        pytest.param(gzip.compress(b"no tar"), "broken or cut", id="short text, zipped"),
-        pytest.param(gzip.compress(b"x" * 5000), "broken or cut", id="long text, zipped"),
-        pytest.param(gzip.compress(bytes(5000)), "no package/package.json", id="zeros, zipped"),
-        pytest.param(b"PK\x03\x04 a zip", "not a .tgz", id="another kind of archive"),
+        pytest.param(gzip.compress(b"no tar"), "broken or truncated", id="short text, zipped"),
+        pytest.param(gzip.compress(b"x" * 5000), "broken or truncated", id="long text, zipped"),
+        pytest.param(gzip.compress(bytes(5000)), "package.json is missing", id="zeros, zipped"),
+        pytest.param(b"PK\x03\x04 a zip", "not a .tgz", id="zip archive"),
     ],
 )
-def test_what_is_no_archive_is_refused_with_the_reason(tmp_path, content, reason):
+def test_a_file_that_is_no_archive_raises_an_error_with_the_reason(tmp_path, content, reason):
     path = tmp_path / "bad.tgz"
     path.write_bytes(content)
     with pytest.raises(PackageError, match=reason):
         open_package(path, NOWHERE)
 
 
-def test_an_archive_cut_off_anywhere_is_refused(tmp_path):
+def test_a_truncated_archive_raises_an_error(tmp_path):
     whole = archive(tmp_path / "one.tgz", good()).read_bytes()
     path = tmp_path / "cut.tgz"
     for size in range(0, len(whole) - 1, 7):
@@ -88,34 +97,34 @@ def test_an_archive_cut_off_anywhere_is_refused(tmp_path):
             open_package(path, NOWHERE)
 
 
-def test_an_archive_with_any_bit_turned_is_read_or_refused(tmp_path):
+def test_an_archive_with_a_flipped_bit_is_read_or_raises_an_error(tmp_path):
     whole = archive(tmp_path / "one.tgz", good()).read_bytes()
-    path = tmp_path / "turned.tgz"
-    for place in range(0, len(whole), 3):
-        turned = bytearray(whole)
-        turned[place] ^= 1 << place % 8
-        path.write_bytes(turned)
+    path = tmp_path / "changed.tgz"
+    for position in range(0, len(whole), 3):
+        changed = bytearray(whole)
+        changed[position] ^= 1 << position % 8
+        path.write_bytes(changed)
         try:
             open_package(path, NOWHERE)
         except PackageError:
             continue
 
 
-def test_a_bomb_is_refused_before_it_costs_much(tmp_path):
+def test_a_decompression_bomb_is_refused_early(tmp_path):
     path = tmp_path / "bomb.tgz"
     member = tarfile.TarInfo("package/package.json")
     member.size = 1 << 30
-    with gzip.open(path, "wb", compresslevel=1) as written:
-        written.write(member.tobuf())
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(member.tobuf())
         for _ in range(160):
-            written.write(bytes(1 << 20))
+            file.write(bytes(1 << 20))
     started = time.thread_time()
-    with pytest.raises(PackageError, match="100 times its size"):
+    with pytest.raises(PackageError, match="more than 100 times its size"):
         open_package(path, NOWHERE)
     assert time.thread_time() - started < 5
 
 
-def test_more_files_than_a_package_has_are_refused(tmp_path, monkeypatch):
+def test_a_package_with_too_many_files_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(package_files, "MAX_FILES", 100)
     files = {f"package/x{number}": b"" for number in range(101)}
     with pytest.raises(PackageError, match="more than 100 files"):
@@ -127,16 +136,16 @@ def test_more_files_than_a_package_has_are_refused(tmp_path, monkeypatch):
 def test_a_million_entries_are_refused_in_seconds(tmp_path):
     path = tmp_path / "many.tgz"
     block = b"".join(tarfile.TarInfo(f"package/{number}").tobuf() for number in range(1000))
-    with gzip.open(path, "wb", compresslevel=1) as written:
+    with gzip.open(path, "wb", compresslevel=1) as file:
         for _ in range(1000):
-            written.write(block)
+            file.write(block)
     started = time.thread_time()
     with pytest.raises(PackageError, match=r"100 times its size|more than 100,000 files"):
         open_package(path, NOWHERE)
     assert time.thread_time() - started < 20
 
 
-def test_one_broken_file_is_a_problem_and_not_the_end(tmp_path, monkeypatch):
+def test_broken_files_are_problems_and_the_other_files_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(package_files, "MAX_FILE_SIZE", 1000)
     files = good() | {
         "package/broken.json": b'{"resourceType": "ValueSet", ',
@@ -148,11 +157,11 @@ def test_one_broken_file_is_a_problem_and_not_the_end(tmp_path, monkeypatch):
         "package/old.xml": b"<ValueSet>",
         "package/other.json": {"resourceType": "Patient"},
     }
-    for place in (archive(tmp_path / "one.tgz", files), folder(tmp_path / "one", files)):
-        package = open_package(place, NOWHERE)
+    for path in (archive(tmp_path / "one.tgz", files), folder(tmp_path / "one", files)):
+        package = open_package(path, NOWHERE)
         assert sorted(urls(package)) == ["a", "marked"]
-        told = sorted(each.split(": ")[1] for each in package.problems)
-        assert told == [
+        broken_files = sorted(problem.split(": ")[1] for problem in package.problems)
+        assert broken_files == [
             "broken.json",
             "deep.json",
             "huge.json",
@@ -163,18 +172,18 @@ def test_one_broken_file_is_a_problem_and_not_the_end(tmp_path, monkeypatch):
         assert Canonicals([package]).problems == package.problems
 
 
-def test_a_package_for_another_fhir_version_says_so(tmp_path):
+def test_a_package_for_another_fhir_version_has_a_problem(tmp_path):
     path = archive(tmp_path / "one.tgz", {"package/package.json": manifest(fhirVersions=["5.0.0"])})
     assert open_package(path, NOWHERE).problems == (
-        "test.one#1.0.0: is for FHIR 5.0.0, not for R4 (4.0.1)",
+        "test.one#1.0.0: is for FHIR 5.0.0, not for R4 (4.0.1): use the package for R4",
     )
 
 
-def test_a_folder_is_not_left_by_its_links(tmp_path):
+def test_links_out_of_a_folder_are_not_followed(tmp_path):
     outside = folder(tmp_path / "outside", {"b.json": value_set("b")})
-    place = folder(tmp_path / "mine", {"a.json": value_set("a")})
-    (place / "b.json").symlink_to(outside / "b.json")
-    (place / "out").symlink_to(outside)
-    (place / "loop.json").symlink_to(place / "loop.json")
-    os.mkfifo(place / "pipe.json")
-    assert urls(open_package(place, NOWHERE)) == ["a"]
+    path = folder(tmp_path / "mine", {"a.json": value_set("a")})
+    (path / "b.json").symlink_to(outside / "b.json")
+    (path / "out").symlink_to(outside)
+    (path / "loop.json").symlink_to(path / "loop.json")
+    os.mkfifo(path / "pipe.json")
+    assert urls(open_package(path, NOWHERE)) == ["a"]

@@ -98,8 +98,8 @@ ENTITIES = "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]>"
             "id may stand once only",
         ),
         (XML.replace("<p>", "<p>" * 200).replace("</p>", "</p>" * 200), "stand in one another"),
-        ("<other/>", "holds no definition"),
-        (XML.replace("StructureDefinition", "Patient"), "holds no definition"),
+        ("<other/>", "contains no definition"),
+        (XML.replace("StructureDefinition", "Patient"), "contains no definition"),
     ],
 )
 def test_xml_that_is_no_definition_is_refused_with_the_reason(tmp_path, text, reason):

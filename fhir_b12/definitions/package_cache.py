@@ -62,6 +62,6 @@ def _is_ours(facts: os.stat_result) -> bool:
 
 def _remove_oldest(folder: Path) -> None:
     """Remove the least recently used archives."""
-    kept = sorted(folder.glob("*" + SUFFIX), key=lambda each: each.stat().st_mtime, reverse=True)
-    for path in kept[MAX_PACKAGES:]:
+    paths = sorted(folder.glob("*" + SUFFIX), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in paths[MAX_PACKAGES:]:
         path.unlink(missing_ok=True)
