@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from fhir_b12 import codes, data, units
+from fhir_b12 import codes, data, ucum, units
 from fhir_b12.data import Slip, TableError
 from fhir_b12.datatypes import CodeableConcept, Quantity
 
@@ -109,8 +109,8 @@ def _check_unit(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _unit_fault(code: str) -> str | None:
     """Return why a text is not a UCUM unit, None if it is one."""
     try:
-        units.parse(code)
-    except units.UnitError as error:
+        ucum.parse(code)
+    except ucum.UnitError as error:
         return f"{code!r} is not a known UCUM unit: {error}"
     return None
 
@@ -191,9 +191,9 @@ def check_units() -> Iterator[Slip]:
     for name, code in table["kinds"].items():
         if (fault := _unit_fault(code)) is not None:
             yield Slip(_UNITS, "kinds", name, fault)
-        elif units.parse(code).kind != name:
+        elif ucum.parse(code).kind != name:
             yield Slip(
-                _UNITS, "kinds", name, f"{code!r} already has the name {units.parse(code).kind}"
+                _UNITS, "kinds", name, f"{code!r} already has the name {ucum.parse(code).kind}"
             )
     owners: dict[str, str] = {}
     for code, texts in table["spellings"].items():
@@ -208,7 +208,7 @@ def check_units() -> Iterator[Slip]:
                 )
             if text in _NOT_AS_UCUM or _unit_fault(text) is not None:
                 continue
-            if units.parse(text) != units.parse(code):
+            if ucum.parse(text) != ucum.parse(code):
                 message = f"{text!r} is another unit in UCUM; remove it"
                 yield Slip(_UNITS, "spellings", code, message)
 

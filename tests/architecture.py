@@ -34,7 +34,7 @@ LAYERS = (
     ),
     ("datatypes",),
     ("records", "references"),
-    ("units", "models"),
+    ("ucum", "units", "models"),
     ("codes", "code_checks", "definitions"),
     ("mapping", "fhirpath"),
     ("plain", "bundles", "explanation", "guide", "validation"),

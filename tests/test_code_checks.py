@@ -5,13 +5,13 @@ from importlib.resources import as_file
 
 import pytest
 
-from fhir_b12 import aliases, codes, data, units
+from fhir_b12 import aliases, codes, data, ucum
 from fhir_b12.data import Slip
 from fhir_b12.mapping import table_check
 
 CACHES = (
     data.toml, codes.table, codes.tables, codes._standard_systems, aliases.systems,
-    aliases.units, aliases.cased_units, units.parse, units._atom,
+    aliases.units, aliases.cased_units, ucum.parse, ucum._atom,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_b12 import codes, data, units
+from fhir_b12 import codes, data, ucum, units
 from fhir_b12.datatypes import CodeableConcept, Coding, Quantity
 from fhir_b12.definitions import R4
 from fhir_b12.paths import leaves
@@ -208,7 +208,7 @@ def test_a_concept_without_code_is_found_by_the_words_written_for_it(table):
 @every(TABLES)
 def test_every_unit_is_ucum(table):
     for unit in {entry.unit for entry in table if entry.unit}:
-        assert units.parse(unit)
+        assert ucum.parse(unit)
 
 
 def test_tests_of_one_analyte_convert_into_each_other():
@@ -255,8 +255,8 @@ def test_a_wrong_code_that_circulates_identifies_nothing_or_what_it_means(name, 
 
 @pytest.mark.parametrize("text", cases("traps.toml")["ucum"])
 def test_a_text_for_a_unit_is_no_unit(text):
-    with pytest.raises(units.UnitError):
-        units.parse(text)
+    with pytest.raises(ucum.UnitError):
+        ucum.parse(text)
 
 
 MECHANISMS = cases("mechanisms.toml")

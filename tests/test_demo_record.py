@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_b12 import codes, data, plain, references, units
+from fhir_b12 import codes, data, plain, references, ucum
 from fhir_b12.bundles import from_bundle, to_bundle
 from fhir_b12.datatypes import Coding
 from fhir_b12.jsonio import dumps, loads
@@ -215,7 +215,7 @@ def test_every_unit_is_ucum():
     }
     assert "ug" in result
     for unit in result:
-        assert units.parse(unit)
+        assert ucum.parse(unit)
 
 
 def test_every_clinical_code_is_in_a_code_table():

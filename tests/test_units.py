@@ -14,13 +14,13 @@ from fhir_b12 import aliases, data
 from fhir_b12.datatypes import CodeableConcept, Quantity, Range
 from fhir_b12.issues import Issue
 from fhir_b12.records import Component, LabResult, ReferenceRange, VitalSign
+from fhir_b12.ucum import parse
 from fhir_b12.units import (
     Converted,
     code_of,
     convert,
     convert_range,
     convert_result,
-    parse,
 )
 
 CASES = tomllib.loads((Path(__file__).parent / "data" / "ucum.toml").read_text("utf-8"))
@@ -252,10 +252,10 @@ def b12(**fields):
 
 CODE = Issue(
     "warning", "business-rule", "Observation.code",
-    "the code of a test may say mass or amount: give the one that fits the new unit",
+    "the code of the test may imply mass or amount: use one that fits the new unit",
 )  # fmt: skip
-NO_RANGE = "range is text: not converted, so read it in the unit it was written for"
-CROSSED = "rounding moves the value across this bound: judge it in the unit it came in"
+NO_RANGE = "the text of the range is not converted: read it in its original unit"
+CROSSED = "rounding moves the value across this bound: compare them in the original unit"
 
 
 def test_a_range_converts_with_both_bounds_or_one():
@@ -373,7 +373,7 @@ def test_a_result_converts_whole_or_not_at_all_and_all_errors_are_told():
 
 @pytest.mark.parametrize("told", [b12(), b12(value_string="<150"), b12(value_range=Range())])
 def test_a_result_without_quantity_does_not_convert(told):
-    what = "the result has no quantity, so nothing of it converts"
+    what = "the result has no quantity to convert: add a value"
     assert convert_result(told, "ng/L") == Converted(
         None, (Issue("error", "required", "Observation.valueQuantity", what),)
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import aliases, codes, data, plain, units
+from fhir_b12 import aliases, codes, data, plain, ucum, units
 from fhir_b12.cli.explain import describe_condition
 from fhir_b12.cli.streams import (
     IssuePrinter,
@@ -303,8 +303,8 @@ def _check_unit(unit: str) -> None:
 
     """
     try:
-        units.parse(units.code_of(unit))
-    except units.UnitError as error:
+        ucum.parse(units.code_of(unit))
+    except ucum.UnitError as error:
         known = aliases.units()
         near = closest(unit, [*known.values(), *known])
         hint = f"; did you mean {known.get(near, near)}?" if near else ": write a UCUM code"

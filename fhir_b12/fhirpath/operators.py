@@ -20,7 +20,7 @@ from fhir_b12.fhirpath.values import (
     system,
     type_name,
 )
-from fhir_b12.units import UnitError, parse
+from fhir_b12.ucum import UnitError, parse
 
 #: Precise enough for FHIR's decimals; results that do not fit overflow and are empty.
 DECIMAL_CONTEXT = Context(

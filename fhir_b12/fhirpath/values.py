@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fhir_b12 import aliases
 from fhir_b12.fhirpath.temporal import DURATIONS, Temporal, TemporalType, read
 from fhir_b12.fhirpath.types import TypeInfo
-from fhir_b12.units import Unit, UnitError, parse
+from fhir_b12.ucum import Unit, UnitError, parse
 
 MAX_INTEGER = 2**31 - 1
 UCUM = aliases.UCUM

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from fhir_b12 import dates, units
+from fhir_b12 import dates, ucum
 
 Parts = tuple[int, ...]
 
@@ -57,8 +57,8 @@ def _factor(quantity: dict[str, Any]) -> Decimal | None:
     if "unit" not in quantity or quantity.get("system") != _UCUM or not isinstance(code, str):
         return None
     try:
-        unit = units.parse(code)
-    except units.UnitError:
+        unit = ucum.parse(code)
+    except ucum.UnitError:
         return None
     if unit.offset:
         return None

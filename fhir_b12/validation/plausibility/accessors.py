@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fhir_b12 import aliases, codes, data, units
+from fhir_b12 import aliases, codes, data, ucum, units
 from fhir_b12.aliases import UCUM
 from fhir_b12.codes import CodeEntry
 from fhir_b12.datatypes import CodeableConcept, Quantity, convert
@@ -152,7 +152,7 @@ def value_in(quantity: JsonObject | None, unit: str, analyte: str | None = None)
 @lru_cache(maxsize=1024)
 def _conversion_factor(source: str, target: str, analyte: str | None) -> Decimal | None:
     """Return the factor from one unit to another, None if there is none."""
-    if any(units.parse(unit).offset for unit in (source, target) if _is_ucum(unit)):
+    if any(ucum.parse(unit).offset for unit in (source, target) if _is_ucum(unit)):
         return None
     one = Quantity(value=Decimal(1), system=UCUM, code=source)
     converted = units.convert(one, target, analyte, figures=_FACTOR_DIGITS).value
@@ -161,8 +161,8 @@ def _conversion_factor(source: str, target: str, analyte: str | None) -> Decimal
 
 def _is_ucum(unit: str) -> bool:
     try:
-        units.parse(unit)
-    except units.UnitError:
+        ucum.parse(unit)
+    except ucum.UnitError:
         return False
     return True
 

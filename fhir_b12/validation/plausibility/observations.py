@@ -9,9 +9,9 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from fhir_b12 import aliases, codes, data, units
+from fhir_b12 import aliases, codes, data, ucum
 from fhir_b12.codes import CodeEntry
-from fhir_b12.units import Unit
+from fhir_b12.ucum import Unit
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.plausibility.accessors import (
@@ -130,8 +130,8 @@ def _ucum_code_of(unit: str) -> str | None:
 
 def _parse_unit(unit: str) -> Unit | None:
     try:
-        return units.parse(unit)
-    except units.UnitError:
+        return ucum.parse(unit)
+    except ucum.UnitError:
         return None
 
 
@@ -143,11 +143,11 @@ def _find_unit_problem(test_key: str | None, unit: str) -> UnitProblem | None:
         return None
     test = None if test_key is None else codes.table("lab_tests")[test_key]
     if test is not None and test.unit is not None:
-        expected = units.parse(test.unit)
+        expected = ucum.parse(test.unit)
         if parsed is not None and _is_comparable(parsed, expected, test.analyte):
             return None
         # K/uL is kelvin to UCUM, but thousands to those who write it
-        intended = None if ucum_code is None else units.parse(ucum_code)
+        intended = None if ucum_code is None else ucum.parse(ucum_code)
         if intended is not None and not _is_comparable(intended, expected, test.analyte):
             return _find_mismatch(test, expected, intended)
         if intended is None and parsed is not None:
@@ -197,7 +197,7 @@ def _name_dimension(unit: Unit) -> str:
         ratio = "/".join(sorted(unit.cancelled))
         return f"a ratio of {ratio}" if ratio else "a plain number"
     for name, code in data.toml("units.toml")["kinds"].items():
-        if units.parse(code).dimension == dimension:
+        if ucum.parse(code).dimension == dimension:
             return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
     return "another kind of quantity"
 
@@ -207,7 +207,7 @@ def _find_sibling(test: CodeEntry, unit: Unit) -> str:
     for pair in rule_config("OBS-01").siblings:
         if test.key in pair:
             sibling = codes.table("lab_tests")[pair[0] if pair[1] == test.key else pair[1]]
-            if sibling.unit and _is_comparable(unit, units.parse(sibling.unit), None):
+            if sibling.unit and _is_comparable(unit, ucum.parse(sibling.unit), None):
                 return "LOINC " + ", ".join(str(coding.code) for coding in sibling.codings)
     return ""
 

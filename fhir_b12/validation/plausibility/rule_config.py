@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12 import codes, data, units
+from fhir_b12 import codes, data, ucum
 from fhir_b12.caching import known_to_msgspec
 from fhir_b12.data import TableError
 from fhir_b12.validation.context import ResourceContext
@@ -103,8 +103,8 @@ def _errors_of(config: RuleConfig) -> Iterator[str]:
         yield f"words_of: no {config.words_of!r} in codes/conditions.toml"
     if config.unit is not None:
         try:
-            units.parse(config.unit)
-        except units.UnitError as error:
+            ucum.parse(config.unit)
+        except ucum.UnitError as error:
             yield f"unit: {error}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from fhir_b12.aliases import UCUM
-from fhir_b12.units import UnitError, parse
+from fhir_b12.ucum import UnitError, parse
 
 #: https://www.rfc-editor.org/rfc/rfc5646#section-2.1
 _LANGUAGE = re.compile(

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from fhir_b12 import codes, data, units
+from fhir_b12 import codes, data, ucum
 from fhir_b12.server.search.criteria import Criterion, RangeMatch
 from fhir_b12.server.search.parameters import Parameter, Path
 from fhir_b12.server.search.text_values import clip, split_escaped, split_prefix, unescape
@@ -53,8 +53,8 @@ def base_units(code: str, molar_mass: str | None = None) -> tuple[BaseUnit, ...]
 
     """
     try:
-        unit = units.parse(code)
-    except units.UnitError:
+        unit = ucum.parse(code)
+    except ucum.UnitError:
         return ()
     if unit.offset or unit.cancelled:
         return ()
