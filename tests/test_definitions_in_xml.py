@@ -65,8 +65,8 @@ def test_a_definition_in_xml_is_the_json_it_also_is(tmp_path):
         },
     }
     for text in (XML, XML.replace("UTF-8", "UTF-16").encode("utf-16")):
-        found = Canonicals([from_text(tmp_path, text)]).find("http://example.org/x")
-        assert (found, str(found["extension"][0]["valueDecimal"])) == (expected, "1.50")
+        definition = Canonicals([from_text(tmp_path, text)]).find("http://example.org/x")
+        assert (definition, str(definition["extension"][0]["valueDecimal"])) == (expected, "1.50")
 
 
 ENTITIES = "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]>"
@@ -86,22 +86,28 @@ ENTITIES = "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]>"
         ),
         (
             XML.replace("name>", "nam>").replace("<name", "<nam"),
-            "StructureDefinition has no element nam",
+            "unknown element nam in StructureDefinition: remove it",
         ),
-        (XML.replace('<min value="1"/>', '<min value="one"/>'), "element.min is no unsignedInt"),
+        (
+            XML.replace('<min value="1"/>', '<min value="one"/>'),
+            "element.min must be of type unsignedInt",
+        ),
         (
             XML.replace('<abstract value="false"/>', '<abstract value="no"/>'),
-            "abstract is no boolean",
+            "abstract must be of type boolean",
         ),
         (
             XML.replace('<id value="x"/>', '<id value="x"/><id value="y"/>'),
-            "id may stand once only",
+            "id may occur only once",
         ),
-        (XML.replace("<p>", "<p>" * 200).replace("</p>", "</p>" * 200), "stand in one another"),
+        (
+            XML.replace("<p>", "<p>" * 200).replace("</p>", "</p>" * 200),
+            "nested more than 100 deep",
+        ),
         ("<other/>", "contains no definition"),
         (XML.replace("StructureDefinition", "Patient"), "contains no definition"),
     ],
 )
-def test_xml_that_is_no_definition_is_refused_with_the_reason(tmp_path, text, reason):
+def test_invalid_xml_raises_an_error_with_the_reason(tmp_path, text, reason):
     with pytest.raises(PackageError, match=reason):
         from_text(tmp_path, text)

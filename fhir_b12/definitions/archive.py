@@ -29,7 +29,7 @@ class ArchiveEntry(msgspec.Struct, frozen=True, array_like=True):
     kind: str  #: "StructureDefinition"
     url: str
     version: str
-    place: str  #: the file it came from, "" where that says nothing
+    file_name: str  #: name of its file in the package, "" if it has none
     member: int
     start: int
     end: int
@@ -50,7 +50,7 @@ class ArchiveSource(msgspec.Struct, frozen=True):
     url: str
     version: str
     text: bytes
-    place: str = ""
+    file_name: str = ""
 
 
 def pack(
@@ -65,14 +65,14 @@ def pack(
     lengths: list[int] = []
     for group in _grouped(sources, chunk):
         start = 0
-        for each in group:
-            end = start + len(each.text)
+        for source in group:
+            end = start + len(source.text)
             row = ArchiveEntry(
-                each.kind, each.url, each.version, each.place, len(members), start, end
+                source.kind, source.url, source.version, source.file_name, len(members), start, end
             )
             entries.append(row)
             start = end
-        text = b"".join(each.text for each in group)
+        text = b"".join(source.text for source in group)
         members.append(gzip.compress(text, compresslevel=level, mtime=0))
         lengths.append(len(text))
     body = b"".join(members)
@@ -89,9 +89,9 @@ def pack(
 def _grouped(sources: Iterable[ArchiveSource], chunk: int) -> Iterator[list[ArchiveSource]]:
     group: list[ArchiveSource] = []
     size = 0
-    for each in sources:
-        group.append(each)
-        size += len(each.text)
+    for source in sources:
+        group.append(source)
+        size += len(source.text)
         if size >= chunk:
             yield group
             group, size = [], 0

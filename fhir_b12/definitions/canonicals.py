@@ -1,8 +1,8 @@
 """Definitions by their canonical url: R4's own and those of packages.  https://hl7.org/fhir/R4/references.html#canonical
 
-R4's own travel in the wheel without their prose (`tools/distil_canonicals.py`); a package is what
-`packages.open_package` gives. Nothing is read before it is asked for. What is given out is shared:
-it must not be changed.
+R4's own definitions are part of the wheel, without their prose (`tools/distil_canonicals.py`);
+packages are opened by `packages.open_package`. A definition is decoded on first use. Returned
+definitions are shared and must not be changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,17 +21,17 @@ from fhir_b12.definitions.packages import Package, version_key, with_dependencie
 Json = dict[str, Any]
 
 STRUCTURE = "StructureDefinition"
-MAX_NESTED = 40  #: definitions that build on each other; published ones are fewer than ten
+MAX_NESTED = 40  #: nested base definitions; published profiles have fewer than ten
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
-_MOST_FOUND = 10_000  #: urls with versions that are remembered
+_MAX_CACHED = 10_000  #: canonicals whose definition is remembered
 
 
 class Canonicals:
-    """Everything that is defined, by `url` or `url|version`.
+    """All known definitions by `url` or `url|version`.
 
-    Without a version it is the newest that is found by that url; R4's own types are always R4's.
+    A url without version finds the newest version; R4's own types cannot be replaced by packages.
     """
 
     def __init__(
@@ -39,15 +39,21 @@ class Canonicals:
         packages: Iterable[Package] = (),
         late: Mapping[str, Callable[[], Package]] = MappingProxyType({}),
     ) -> None:
-        """R4's own definitions, the packages' and those of the packages they depend on.
+        """Index R4's own definitions, those of the packages and of their dependencies.
 
-        `late` makes a package when a url that begins so is first asked for, and nobody else has it.
+        Args:
+            packages: The packages to index.
+            late: Url prefix -> function that builds a package; called when an otherwise unknown
+                url with this prefix is first needed.
+
         """
         self._late = dict(late)
         loaded = with_dependencies(packages)
-        self.packages = loaded.packages  #: those given, then those they depend on
-        self.missing = loaded.missing  #: depended on and not here: ("hl7.terminology.r4#5.0.0",)
-        self.problems = loaded.problems  #: files of packages that cannot be read, and why
+        self.packages = loaded.packages  #: the given packages, then their dependencies
+        self.missing = (
+            loaded.missing
+        )  #: dependencies that are missing: ("hl7.terminology.r4#5.0.0",)
+        self.problems = loaded.problems  #: problems of packages, e.g. files that cannot be read
         self._known: dict[str, list[tuple[Package, ArchiveEntry]]] = {}
         for package in self.packages:
             for entry in package.archive.entries:
@@ -55,67 +61,74 @@ class Canonicals:
         self._decoded: dict[tuple[int, ArchiveEntry], Json] = {}
         self._found: dict[tuple[str, str | None], Json] = {}
         self._structures: dict[str, Json | DefinitionError | None] = {}
-        self._making: list[str] = []  # the snapshots being made just now
+        self._generating: list[str] = []  # urls whose snapshots are being generated
 
-    def find(self, canonical: str, kind: str | None = None) -> Json | None:
-        """The resource of that url, and of that type where one is asked for; None if unknown.
+    def find(self, canonical: str, resource_type: str | None = None) -> Json | None:
+        """Return the definition of a canonical url, None if unknown.
+
+        Args:
+            canonical: `url` or `url|version`.
+            resource_type: Type of the definition, any if None.
 
         Raises:
-            DefinitionError: it is known and cannot be read.
+            DefinitionError: The definition cannot be read.
 
         """
-        known = self._found.get((canonical, kind))
+        known = self._found.get((canonical, resource_type))
         if known is None:
             url, _, version = canonical.partition("|")
-            known = self._find(url, version, kind)
-            if known is not None and len(self._found) < _MOST_FOUND:
-                self._found[canonical, kind] = known
+            known = self._find(url, version, resource_type)
+            if known is not None and len(self._found) < _MAX_CACHED:
+                self._found[canonical, resource_type] = known
         return known
 
     def structure(self, canonical: str) -> Json | None:
-        """The StructureDefinition of that url, with a snapshot; None if unknown.
+        """Return the StructureDefinition of a canonical url with its snapshot, None if unknown.
 
-        R4's own types answer to their names too: `structure("Quantity")`.
+        R4's own types can also be found by name: `structure("Quantity")`.
 
         Raises:
-            DefinitionError: it is known and has no snapshot, and none can be made.
+            DefinitionError: The definition has no snapshot and none can be generated.
 
         """
         if canonical not in self._structures:
             try:
                 self._structures[canonical] = self._with_snapshot(canonical)
-            except snapshots.CircleError:  # true of this moment only
+            except snapshots.CircleError:  # depends on the caller, not to be remembered
                 raise
             except DefinitionError as error:
                 self._structures[canonical] = error
-        found = self._structures[canonical]
-        if isinstance(found, DefinitionError):
-            raise found
-        return found
+        result = self._structures[canonical]
+        if isinstance(result, DefinitionError):
+            raise result
+        return result
 
     def value_set(self, canonical: str) -> Json | None:
-        """The ValueSet of that url; None if unknown."""
+        """Return the ValueSet of a canonical url, None if unknown."""
         return self.find(canonical, "ValueSet")
 
     def code_system(self, canonical: str) -> Json | None:
-        """The CodeSystem of that url; None if unknown."""
+        """Return the CodeSystem of a canonical url, None if unknown."""
         return self.find(canonical, "CodeSystem")
 
-    def urls(self, kind: str) -> tuple[str, ...]:
-        """The urls of all definitions of a type: first those of the packages, then R4's own."""
+    def urls(self, resource_type: str) -> tuple[str, ...]:
+        """Return the urls of all definitions of a type: those of the packages, then R4's own."""
         packaged = [
-            row[1].url for rows in self._known.values() for row in rows if row[1].kind == kind
+            entry.url
+            for rows in self._known.values()
+            for _, entry in rows
+            if entry.kind == resource_type
         ]
-        return tuple(dict.fromkeys([*packaged, *core.entries().get(kind, {})]))
+        return tuple(dict.fromkeys([*packaged, *core.entries().get(resource_type, {})]))
 
-    def _find(self, url: str, version: str, kind: str | None) -> Json | None:
+    def _find(self, url: str, version: str, resource_type: str | None) -> Json | None:
         if self._late and url not in self._known:
-            self._fetch(url)
-        own = _of_core(url, version, kind)
+            self._add_late_packages(url)
+        own = _find_in_core(url, version, resource_type)
         rows = [
             (package, entry)
             for package, entry in self._known.get(url, ())
-            if kind in {None, entry.kind} and version_matches(entry.version, version)
+            if resource_type in {None, entry.kind} and version_matches(entry.version, version)
         ]
         if not rows or (own is not None and own[0] == STRUCTURE and core.is_type(url)):
             return None if own is None else core.resource(own[0], url)
@@ -124,9 +137,9 @@ class Canonicals:
             return core.resource(own[0], url)
         return self._read(package, entry)
 
-    def _fetch(self, url: str) -> None:
-        for start in [each for each in self._late if url.startswith(each)]:
-            package = self._late.pop(start)()
+    def _add_late_packages(self, url: str) -> None:
+        for prefix in [prefix for prefix in self._late if url.startswith(prefix)]:
+            package = self._late.pop(prefix)()
             for entry in package.archive.entries:
                 self._known.setdefault(entry.url, []).append((package, entry))
 
@@ -143,39 +156,45 @@ class Canonicals:
         url, _, version = canonical.partition("|")
         if "/" not in url and ":" not in url:
             url = core.TYPES + url
-        found = self._find(url, version, STRUCTURE)
-        if found is None or _is_whole(found):
-            return found
-        if url in self._making:
-            raise snapshots.CircleError(f"{url}: its snapshot needs itself")
-        if len(self._making) >= MAX_NESTED:
-            raise DefinitionError(f"{url}: more than {MAX_NESTED} definitions build on each other")
-        self._making.append(url)
+        definition = self._find(url, version, STRUCTURE)
+        if definition is None or _has_snapshot(definition):
+            return definition
+        if url in self._generating:
+            raise snapshots.CircleError(f"{url}: circular snapshot")
+        if len(self._generating) >= MAX_NESTED:
+            raise DefinitionError(f"{url}: more than {MAX_NESTED} nested base definitions (limit)")
+        self._generating.append(url)
         try:
-            return snapshots.generate_snapshot(found, self.structure)
+            return snapshots.generate_snapshot(definition, self.structure)
         finally:
-            self._making.pop()
+            self._generating.pop()
 
 
-def _is_whole(definition: Json) -> bool:
-    """True of a definition with a snapshot, which is looked at."""
+def _has_snapshot(definition: Json) -> bool:
+    """Return True for a definition with a snapshot, after checking the snapshot's elements."""
     return bool(definition.get("snapshot")) and bool(check_elements(definition, "snapshot"))
 
 
-def _of_core(url: str, version: str, kind: str | None) -> tuple[str, ArchiveEntry] | None:
-    """R4's own definition of that url: its type and where it stands."""
-    kinds = core.entries() if kind is None else (kind,)
-    for each in kinds:
-        entry = core.entries().get(each, {}).get(url)
+def _find_in_core(
+    url: str, version: str, resource_type: str | None
+) -> tuple[str, ArchiveEntry] | None:
+    """Return type and archive entry of R4's own definition of a url, None if unknown."""
+    resource_types = core.entries() if resource_type is None else (resource_type,)
+    for name in resource_types:
+        entry = core.entries().get(name, {}).get(url)
         if entry is not None and version_matches(entry.version, version):
-            return each, entry
+            return name, entry
     return None
 
 
-def version_matches(version: str, wanted: str) -> bool:
-    """True of the version wanted, any where none is, and another patch of it: 4.0.0 for 4.0.1."""
-    if not wanted or version == wanted:
+def version_matches(version: str, required: str) -> bool:
+    """Return True for the required version or another patch of it (4.0.0 for 4.0.1).
+
+    Any version matches if `required` is "".
+    """
+    if not required or version == required:
         return True
-    here, there = version.split("."), wanted.split(".")
-    numbers = all(part.isdecimal() for part in (*here[:2], *there[:2]))
-    return numbers and min(len(here), len(there)) > 1 and here[:2] == there[:2]
+    parts, required_parts = version.split("."), required.split(".")
+    are_numbers = all(part.isdecimal() for part in (*parts[:2], *required_parts[:2]))
+    is_long_enough = min(len(parts), len(required_parts)) > 1
+    return are_numbers and is_long_enough and parts[:2] == required_parts[:2]

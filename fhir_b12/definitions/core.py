@@ -24,29 +24,30 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 @cache
 def entries() -> dict[str, dict[str, ArchiveEntry]]:
     """Return the index of all resources: type -> url -> archive entry."""
-    found: dict[str, dict[str, ArchiveEntry]] = {}
-    for each in _archive().entries:
-        if each.url:
-            found.setdefault(each.kind, {})[each.url] = each
-    return found
+    index: dict[str, dict[str, ArchiveEntry]] = {}
+    for entry in _archive().entries:
+        if entry.url:
+            index.setdefault(entry.kind, {})[entry.url] = entry
+    return index
 
 
 @cache
-def resource(kind: str, url: str) -> Json | None:
+def resource(resource_type: str, url: str) -> Json | None:
     """Return a resource by type and url, None if unknown; it is shared and must not be changed."""
-    entry = entries().get(kind, {}).get(url)
+    entry = entries().get(resource_type, {}).get(url)
     if entry is None:
         return None
-    found: Json = _decode(_archive().text(entry))
-    if "snapshot" in found:
-        found["snapshot"]["element"] = [_unfolded(each) for each in found["snapshot"]["element"]]
-    return found
+    definition: Json = _decode(_archive().text(entry))
+    if "snapshot" in definition:
+        snapshot = definition["snapshot"]
+        snapshot["element"] = [_expand_element(element) for element in snapshot["element"]]
+    return definition
 
 
 def is_type(url: str) -> bool:
     """Return True for the url of a resource type or data type, not of a profile."""
-    found = resource("StructureDefinition", url)
-    return found is not None and found.get("derivation") != "constraint"
+    definition = resource("StructureDefinition", url)
+    return definition is not None and definition.get("derivation") != "constraint"
 
 
 @cache
@@ -56,17 +57,17 @@ def _archive() -> Archive:
 
 @cache
 def _constraints() -> dict[str, Json]:
-    shared = next(each for each in _archive().entries if not each.url)
-    found: dict[str, Json] = _decode(_archive().text(shared))
-    return found
+    shared = next(entry for entry in _archive().entries if not entry.url)
+    constraints: dict[str, Json] = _decode(_archive().text(shared))
+    return constraints
 
 
-def _unfolded(element: Json) -> Json:
+def _expand_element(element: Json) -> Json:
     """Return a full ElementDefinition from one without values that can be derived."""
     path = element["path"]
-    whole = {"id": path, "min": 0, "max": "1"} | element
-    own = {"path": path, "min": whole["min"], "max": whole["max"]}
-    whole.setdefault("base", own)
+    expanded = {"id": path, "min": 0, "max": "1"} | element
+    own = {"path": path, "min": expanded["min"], "max": expanded["max"]}
+    expanded.setdefault("base", own)
     if "constraint" in element:
-        whole["constraint"] = [_constraints()[name] for name in element["constraint"]]
-    return whole
+        expanded["constraint"] = [_constraints()[name] for name in element["constraint"]]
+    return expanded

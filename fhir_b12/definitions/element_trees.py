@@ -1,8 +1,7 @@
-"""The elements of a snapshot or a differential as a tree.  https://hl7.org/fhir/R4/elementdefinition.html#interpretation
+"""Trees of the elements of a snapshot or differential.  https://hl7.org/fhir/R4/elementdefinition.html#interpretation
 
-A StructureDefinition lists its elements; what hangs together is told by their paths, and the slices
-of an element by their names: `component:systolic` slices `component`, `component:systolic/left`
-slices that slice.
+A StructureDefinition lists its elements. Their paths define parents and children, their slice names
+the slices: `component:systolic` slices `component`, `component:systolic/left` slices that slice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,14 +14,14 @@ from fhir_b12.caching import known_to_msgspec
 from fhir_b12.definitions.errors import DefinitionError
 
 Json = dict[str, Any]
-Step = tuple[str, str]  #: name below the parent, slice ("" where it is none)
+Step = tuple[str, str]  #: name below the parent, slice name ("" if not a slice)
 
 MAX_ELEMENTS = 50_000  #: the largest published snapshot has a tenth of that
 MAX_DEPTH = 40  #: steps of a path
 
 
 class ElementNode:
-    """An element of a snapshot, with what stands below it and the slices it is cut into."""
+    """An element of a snapshot, with its children and slices."""
 
     __slots__ = ("children", "element", "name", "slice", "slices")
 
@@ -35,7 +34,7 @@ class ElementNode:
         children: "Sequence[ElementNode]" = (),
         slices: "Sequence[ElementNode]" = (),
     ) -> None:
-        """`children` of nodes are shared, so a node is never changed once it is made."""
+        """Create a node; nodes share their children, so a node is never changed."""
         self.name = name  #: "value[x]"
         self.slice = slice_name
         self.element = element
@@ -44,21 +43,21 @@ class ElementNode:
 
 
 class DifferentialElement:
-    """What a differential says of one element; `element` is None where it only leads below."""
+    """Change of one element; `element` is None if the differential lists only its children."""
 
     __slots__ = ("children", "element", "is_implied", "is_short", "name", "path", "slice")
 
     def __init__(self, name: str, slice_name: str, path: str) -> None:
         self.name = name
         self.slice = slice_name
-        self.path = path  #: as the differential names it, for those who read of it
+        self.path = path  #: as in the differential, for messages
         self.element: Json | None = None
         self.children: dict[Step, DifferentialElement] = {}
-        self.is_short = False  #: was named `valueQuantity`, for `value[x]` of that type
-        self.is_implied = False  #: only what stands below it is spoken of
+        self.is_short = False  #: `value[x]` of one type, named `valueQuantity`
+        self.is_implied = False  #: only its children are changed
 
 
-# --- what may stand in an element
+# --- fields of an element
 
 
 class _Type(msgspec.Struct):
@@ -100,7 +99,7 @@ class _Base(msgspec.Struct):
 
 
 class _Element(msgspec.Struct):
-    """Those parts of an ElementDefinition on which something rests; none may be null."""
+    """Fields of an ElementDefinition whose types are checked; null is an error."""
 
     path: str
     id: str = ""
@@ -120,31 +119,37 @@ class _Element(msgspec.Struct):
 
 
 def check_elements(definition: Json, view: str) -> list[Json]:
-    """The elements of a snapshot or differential, of which each part is of the kind it must be.
+    """Return the elements of a snapshot or differential after checking their fields.
+
+    Args:
+        definition: The StructureDefinition.
+        view: "snapshot" or "differential".
 
     Raises:
-        DefinitionError: one is not, there are none, or too many.
+        DefinitionError: An element is invalid, or there are no elements or too many.
 
     """
     name = definition.get("url", "a definition without url")
     rows = definition.get(view)
     elements = rows.get("element") if isinstance(rows, dict) else None
     if not isinstance(elements, list) or not elements:
-        raise DefinitionError(f"{name}: has no {view} with elements")
+        raise DefinitionError(f"{name}: {view}.element is missing or empty: add it")
     if len(elements) > MAX_ELEMENTS:
-        raise DefinitionError(f"{name}: has more than {MAX_ELEMENTS:,} elements")
+        raise DefinitionError(f"{name}: {view}: more than {MAX_ELEMENTS:,} elements (limit)")
     try:
         parsed = msgspec.convert(
             elements, known_to_msgspec(list[_Element]), builtin_types=(Decimal,)
         )
     except (msgspec.ValidationError, RecursionError) as error:
         raise DefinitionError(f"{name}: {view}: {error}") from error
-    for each in parsed:
-        steps = each.path.count(".") + 1
-        if steps > MAX_DEPTH or "" in each.path.split("."):
-            raise DefinitionError(f"{name}: {view}: an element's path is empty, broken or too long")
-        if each.max != "*" and not (each.max.isdecimal() and len(each.max) < 10):
-            raise DefinitionError(f"{name}: {view}: {each.path}: max must be * or a number")
+    for element in parsed:
+        steps = element.path.count(".") + 1
+        if steps > MAX_DEPTH or "" in element.path.split("."):
+            raise DefinitionError(
+                f"{name}: {view}: path of an element is empty, invalid or deeper than {MAX_DEPTH}"
+            )
+        if element.max != "*" and not (element.max.isdecimal() and len(element.max) < 10):
+            raise DefinitionError(f"{name}: {view}: {element.path}: max must be '*' or a number")
     return elements
 
 
@@ -152,10 +157,10 @@ def check_elements(definition: Json, view: str) -> list[Json]:
 
 
 def parse_snapshot(definition: Json) -> ElementNode:
-    """The elements of a snapshot below its root.
+    """Return the root of a snapshot's tree.
 
     Raises:
-        DefinitionError: they do not hang together.
+        DefinitionError: An element has no parent, or there are two roots.
 
     """
     elements = check_elements(definition, "snapshot")
@@ -166,19 +171,21 @@ def parse_snapshot(definition: Json) -> ElementNode:
         del stack[max(depth, 0) :]
         if len(stack) != depth or (stack and not path.startswith(stack[-1].path + ".")):
             raise DefinitionError(
-                f"{definition.get('url')}: snapshot: {path} stands below nothing: name its parent"
+                f"{definition.get('url')}: snapshot: {path} has no parent: add it"
             )
         node = _NodeBuilder(path, element)
         if stack:
             stack[-1].add(node)
         stack.append(node)
         if depth == 0 and element is not elements[0]:
-            raise DefinitionError(f"{definition.get('url')}: snapshot: has two roots")
+            raise DefinitionError(
+                f"{definition.get('url')}: snapshot: {path} is a second root: remove it"
+            )
     return stack[0].build()
 
 
 class _NodeBuilder:
-    """A node to which children are still added."""
+    """Builder of a node to which children are still added."""
 
     __slots__ = ("children", "element", "last", "path", "slices")
 
@@ -196,8 +203,8 @@ class _NodeBuilder:
             self.children.append(node)
             self.last[node.path] = node
             return
-        merge_differential, _, part = name.rpartition("/")
-        owner = sliced.slices.get(merge_differential) if part and merge_differential else None
+        outer, _, part = name.rpartition("/")
+        owner = sliced.slices.get(outer) if part and outer else None
         if owner is not None:
             owner.slices[name] = node
         sliced.slices[name] = node
@@ -205,93 +212,94 @@ class _NodeBuilder:
     def build(self) -> ElementNode:
         own = self.element.get("sliceName", "")
         slices = [
-            each.build()
-            for name, each in self.slices.items()
+            part.build()
+            for name, part in self.slices.items()
             if name.rpartition("/")[0] == own or name.rpartition("/")[0] not in self.slices
         ]
         return ElementNode(
             self.path.rpartition(".")[2],
             self.element,
             slice_name=own,
-            children=[each.build() for each in self.children],
+            children=[child.build() for child in self.children],
             slices=slices,
         )
 
 
 def list_elements(root: ElementNode) -> Iterator[Json]:
-    """The elements of a tree in a snapshot's order, with the ids and paths they have there."""
-    ahead = [(root, "", "")]
-    while ahead:
-        node, above, path = ahead.pop()
-        here = f"{path}.{node.name}" if path else node.name
-        name = f"{above}.{node.name}" if above else node.name
+    """Yield the elements of a tree in the order of a snapshot, with their ids and paths."""
+    stack = [(root, "", "")]
+    while stack:
+        node, parent_id, parent_path = stack.pop()
+        path = f"{parent_path}.{node.name}" if parent_path else node.name
+        element_id = f"{parent_id}.{node.name}" if parent_id else node.name
         element = node.element
         if node.slice:
-            name += f":{node.slice}"
+            element_id += f":{node.slice}"
             element = element | {"sliceName": node.slice}
-        yield {"id": name, "path": here} | {
+        yield {"id": element_id, "path": path} | {
             key: value for key, value in element.items() if key not in {"id", "path"}
         }
-        ahead.extend((each, above, path) for each in reversed(node.slices))
-        ahead.extend((each, name, here) for each in reversed(node.children))
+        stack.extend((part, parent_id, parent_path) for part in reversed(node.slices))
+        stack.extend((child, element_id, path) for child in reversed(node.children))
 
 
 # --- differentials
 
 
 def parse_differential(definition: Json) -> DifferentialElement:
-    """What a differential changes, below its root.
+    """Return the root of a differential's tree.
 
-    Its elements may leave out those above them. Where their ids say which slice they stand in, that
-    counts; else it is the one last named.
+    A differential may omit the parents of an element. The slice of an element is that of its id; if
+    the id has none, the last slice before it.
 
     Raises:
-        DefinitionError: two elements have different roots.
+        DefinitionError: Two elements have different roots.
 
     """
     elements = check_elements(definition, "differential")
     first = elements[0]["path"].partition(".")[0]
     root = DifferentialElement(first, "", first)
-    before: list[Step] = []
+    previous: list[Step] = []
     for element in elements:
-        steps = _steps(element, before)
+        steps = _parse_steps(element, previous)
         if steps[0][0] != first:
             raise DefinitionError(
-                f"{definition.get('url')}: differential: {element['path']} is of another type"
+                f"{definition.get('url')}: differential: {element['path']}: path must begin with "
+                f"{first}: correct it"
             )
-        here = root
+        node = root
         for step in steps[1:]:
-            if step not in here.children:
-                here.children[step] = DifferentialElement(*step, f"{here.path}.{step[0]}")
-            here = here.children[step]
-        here.element = element if here.element is None else here.element | element
-        before = steps
+            if step not in node.children:
+                node.children[step] = DifferentialElement(*step, f"{node.path}.{step[0]}")
+            node = node.children[step]
+        node.element = element if node.element is None else node.element | element
+        previous = steps
     return root
 
 
-def _steps(element: Json, before: list[Step]) -> list[Step]:
-    """The way from the root to the element, with the slices on it."""
+def _parse_steps(element: Json, previous: list[Step]) -> list[Step]:
+    """Return the steps from the root to an element; `previous` are those of the element before."""
     names = element["path"].split(".")
     own = element.get("sliceName", "")
-    told = _steps_from_id(element.get("id", ""), names)
-    if told:
-        name, last = told[-1]
-        return [*told[:-1], (name, own or last)]
+    from_id = _parse_id(element.get("id", ""), names)
+    if from_id:
+        name, last = from_id[-1]
+        return [*from_id[:-1], (name, own or last)]
     steps: list[Step] = []
-    together = True
+    is_shared = True
     for number, name in enumerate(names[:-1]):
-        together = together and number < len(before) and before[number][0] == name
-        steps.append(before[number] if together else (name, ""))
+        is_shared = is_shared and number < len(previous) and previous[number][0] == name
+        steps.append(previous[number] if is_shared else (name, ""))
     return [*steps, (names[-1], own)]
 
 
-def _steps_from_id(name: str, names: list[str]) -> list[Step]:
-    """What an id says of the slices; nothing where it does not go with the path."""
-    steps = [part.partition(":")[::2] for part in name.split(".")]
+def _parse_id(element_id: str, names: list[str]) -> list[Step]:
+    """Return the steps of an element's id; [] if the id does not match the path."""
+    steps = [part.partition(":")[::2] for part in element_id.split(".")]
     if len(steps) != len(names):
         return []
-    fitting = all(
-        step[0] == each or (step[0].endswith("[x]") and each.startswith(step[0][:-3]))
-        for step, each in zip(steps, names, strict=True)
+    matches = all(
+        step[0] == name or (step[0].endswith("[x]") and name.startswith(step[0][:-3]))
+        for step, name in zip(steps, names, strict=True)
     )
-    return [(step[0], step[1]) for step in steps] if fitting else []
+    return [(step[0], step[1]) for step in steps] if matches else []

@@ -1,6 +1,6 @@
-"""Definitions in XML as the JSON they also are.  https://hl7.org/fhir/R4/xml.html
+"""Conversion of definitions from XML to JSON.  https://hl7.org/fhir/R4/xml.html
 
-Only for profiles and the like, which people still hand around in XML. Their narrative is left out.
+Only for profiles and other definitions, which are still published in XML. Narrative is omitted.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from fhir_b12.definitions import R4, Element
 Json = dict[str, Any]
 
 _FHIR = "http://hl7.org/fhir"
-_DEEPEST = 100  #: elements in one another
-_MOST = 300_000  #: elements of a definition
+_MAX_DEPTH = 100  #: nested elements
+_MAX_ELEMENTS = 300_000  #: elements of a definition
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class _XmlElement:
-    """An XML element of FHIR's namespace; others keep their place and lose their content."""
+    """An XML element; elements outside FHIR's namespace have a name that begins with `{`."""
 
     __slots__ = ("attributes", "children", "name")
 
@@ -32,19 +32,26 @@ class _XmlElement:
 
 
 def xml_to_json(text: bytes) -> bytes | None:
-    """The JSON text of a definition in XML; None of any other XML.
+    """Return the JSON text of a definition in XML, None for any other XML.
 
     Raises:
-        ValueError: it is not well formed, has a document type, or holds what R4 does not know.
+        ValueError: The XML is not well-formed, declares a document type, exceeds a limit, or has
+            an element that R4 does not define.
 
     """
     root = _parse_xml(text)
     if root.name.startswith("{") or R4.element(f"{root.name}.url") is None:
         return None
-    return _encode(_resource(root))
+    return _encode(_convert_resource(root))
 
 
 def _parse_xml(text: bytes) -> _XmlElement:
+    """Return the root element.
+
+    Raises:
+        ValueError: The XML is not well-formed, declares a document type or exceeds a limit.
+
+    """
     top = _XmlElement("", {})
     stack = [top]
     count = 0
@@ -52,17 +59,17 @@ def _parse_xml(text: bytes) -> _XmlElement:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal count
         count += 1
-        if count > _MOST:
-            raise ValueError(f"holds more than {_MOST:,} elements")
-        if len(stack) > _DEEPEST:
-            raise ValueError(f"more than {_DEEPEST} elements stand in one another")
+        if count > _MAX_ELEMENTS:
+            raise ValueError(f"more than {_MAX_ELEMENTS:,} elements (limit)")
+        if len(stack) > _MAX_DEPTH:
+            raise ValueError(f"elements are nested more than {_MAX_DEPTH} deep (limit)")
         space, _, local = name.rpartition(" ")
         node = _XmlElement(local if space == _FHIR else "{" + name, attributes)
         stack[-1].children.append(node)
         stack.append(node)
 
     def refuse(*_: Any) -> None:
-        raise ValueError("a document type is not allowed")
+        raise ValueError("a document type is not allowed: remove <!DOCTYPE>")
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = start
@@ -75,60 +82,76 @@ def _parse_xml(text: bytes) -> _XmlElement:
     return top.children[0]
 
 
-def _resource(node: _XmlElement) -> Json:
-    return {"resourceType": node.name} | _members(node, node.name)
+def _convert_resource(node: _XmlElement) -> Json:
+    return {"resourceType": node.name} | _convert_children(node, node.name)
 
 
-def _members(node: _XmlElement, path: str) -> Json:
-    """What stands in an element, by its JSON names."""
-    found: Json = {}
+def _convert_children(node: _XmlElement, path: str) -> Json:
+    """Return the attributes and children of an element as a JSON object.
+
+    Raises:
+        ValueError: R4 does not define a child.
+
+    """
+    members: Json = {}
     for name in ("id", "url"):
         if name in node.attributes:
-            found[name] = node.attributes[name]
-    for name, same in _by_name(node):
+            members[name] = node.attributes[name]
+    for name, nodes in _group_by_name(node):
         if name == "text" and path == node.name:
             continue
         facts = R4.element(f"{path}.{name}")
         if facts is None:
-            raise ValueError(f"{path} has no element {name}")
-        found |= _values(name, same, facts)
-    return found
+            raise ValueError(f"unknown element {name} in {path}: remove it or correct its name")
+        members |= _convert_values(name, nodes, facts)
+    return members
 
 
-def _by_name(node: _XmlElement) -> Iterator[tuple[str, list[_XmlElement]]]:
-    together: dict[str, list[_XmlElement]] = {}
-    for each in node.children:
-        together.setdefault(each.name, []).append(each)
-    yield from together.items()
+def _group_by_name(node: _XmlElement) -> Iterator[tuple[str, list[_XmlElement]]]:
+    groups: dict[str, list[_XmlElement]] = {}
+    for child in node.children:
+        groups.setdefault(child.name, []).append(child)
+    yield from groups.items()
 
 
-def _values(name: str, nodes: list[_XmlElement], facts: Element) -> Json:
-    """The values of one name, and their companions where they are primitive."""
-    kind = facts.types[0] if facts.types else ""
-    if R4.is_primitive(kind):
-        values = [_primitive(each, kind, facts.path) for each in nodes]
+def _convert_values(name: str, nodes: list[_XmlElement], facts: Element) -> Json:
+    """Return the values of one element, and for primitives its `_name` with ids and extensions.
+
+    Raises:
+        ValueError: An element that may occur once is repeated.
+
+    """
+    type_name = facts.types[0] if facts.types else ""
+    if R4.is_primitive(type_name):
+        values = [_convert_primitive(node, type_name, facts.path) for node in nodes]
         parent, _, last = facts.path.rpartition(".")
-        beside = [_members(each, f"{parent}._{last}") or None for each in nodes]
-        found = {name: values, f"_{name}": beside}
-    elif kind == "Resource":
-        found = {name: [_resource(inner) for each in nodes for inner in each.children]}
+        extras = [_convert_children(node, f"{parent}._{last}") or None for node in nodes]
+        members = {name: values, f"_{name}": extras}
+    elif type_name == "Resource":
+        members = {name: [_convert_resource(child) for node in nodes for child in node.children]}
     else:
-        found = {name: [_members(each, facts.path) for each in nodes]}
+        members = {name: [_convert_children(node, facts.path) for node in nodes]}
     if facts.max == 1 and len(nodes) > 1:
-        raise ValueError(f"{facts.path} may stand once only")
-    kept = {key: rows for key, rows in found.items() if any(row is not None for row in rows)}
-    return {key: rows[0] if facts.max == 1 else rows for key, rows in kept.items()}
+        raise ValueError(f"{facts.path} may occur only once: remove the others")
+    present = {key: rows for key, rows in members.items() if any(row is not None for row in rows)}
+    return {key: rows[0] if facts.max == 1 else rows for key, rows in present.items()}
 
 
-def _primitive(node: _XmlElement, kind: str, path: str) -> Any:
+def _convert_primitive(node: _XmlElement, type_name: str, path: str) -> Any:
+    """Return the JSON value of a primitive, None if it has no value.
+
+    Raises:
+        ValueError: The value is not of the type.
+
+    """
     value = node.attributes.get("value")
     if value is None:
         return None
     try:
-        if kind == "boolean":
+        if type_name == "boolean":
             return {"true": True, "false": False}[value]
-        if kind in {"integer", "unsignedInt", "positiveInt"}:
+        if type_name in {"integer", "unsignedInt", "positiveInt"}:
             return int(value[:20])
-        return Decimal(value) if kind == "decimal" else value
+        return Decimal(value) if type_name == "decimal" else value
     except (KeyError, ValueError, InvalidOperation) as error:
-        raise ValueError(f"{path} is no {kind}") from error
+        raise ValueError(f"{path} must be of type {type_name}: correct its value") from error

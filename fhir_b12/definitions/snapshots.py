@@ -1,18 +1,30 @@
-"""Snapshots from differentials.  https://hl7.org/fhir/R4/profiling.html#snapshot
+"""Generation of snapshots from differentials.  https://hl7.org/fhir/R4/profiling.html#snapshot
 
-A differential is laid over the snapshot of what it constrains, element by element. Where it speaks
-of what stands below an element, the element is first spelled out: as its type has it, or the
-profile on its type, or what its content reference repeats.
+A differential is merged into the snapshot of its base, element by element. If it changes children
+that the base does not list, the children are first copied from the element's type, from the profile
+on its type, or from the target of its content reference.
 
-HL7's own tools make two kinds of snapshots. We make those of its validator of today, unless those
-of the publisher are asked for, which the guides of 2022 and 2023 carry. The publisher's differ so:
-`valueQuantity` for `value[x]` leaves the other types open, a profile on a type brings its root's
-constraints along, and slices take nothing over from what stands below the element they slice.
+HL7's tools generate two kinds of snapshots. The default is that of HL7's current validator; the
+other is that of the IG publisher, found in the guides of 2022 and 2023. The publisher's differ in
+three points: `valueQuantity` for `value[x]` leaves the other types open, a profile on a type adds
+the constraints of its root, and slices do not inherit changed children of the element they slice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from fhir_b12.definitions.element_rules import (
+    NOT_INHERITED,
+    add_missing,
+    are_children_listed,
+    canonicals_of_types,
+    drop_binding,
+    is_by_value,
+    is_only_named,
+    new_constraints,
+    new_slice,
+    without,
+)
 from fhir_b12.definitions.element_trees import (
     MAX_ELEMENTS,
     DifferentialElement,
@@ -24,7 +36,7 @@ from fhir_b12.definitions.element_trees import (
 from fhir_b12.definitions.errors import DefinitionError
 
 Json = dict[str, Any]
-Known = Callable[[str], Json | None]  #: canonical -> StructureDefinition with its snapshot
+Resolver = Callable[[str], Json | None]  #: canonical -> StructureDefinition with its snapshot
 
 TYPES = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -38,73 +50,85 @@ _BY_URL = {
     "ordered": False,
     "rules": "open",
 }
-#: types that hold codes
-_CODED = {"code", "Coding", "CodeableConcept", "Quantity", "string", "uri", "Duration", "Age"}
-#: what a slice does not take over from the element it slices
-_OF_SLICED = {"slicing", "sliceName", "sliceIsConstraining"}
-#: what a differential adds to, or has of its own
+#: names that are merged one by one instead of being replaced
 _SPECIAL = {"id", "path", "sliceName", "base", "constraint", "condition", "binding", "extension"}
 
 
 class CircleError(DefinitionError):
-    """A definition is asked for while its own snapshot is being made."""
+    """Error for a definition that is needed to generate its own snapshot."""
 
 
-def generate_snapshot(definition: Json, known: Known, *, publisher: bool = False) -> Json:
-    """The definition with the snapshot that its differential makes of its base.
+def generate_snapshot(definition: Json, resolve: Resolver, *, publisher: bool = False) -> Json:
+    """Return a copy of a profile with a snapshot generated from its differential.
 
-    `publisher` asks for the publisher's kind.
+    Args:
+        definition: The StructureDefinition.
+        resolve: Function that returns the StructureDefinition of a canonical url with its
+            snapshot, None if it is unknown.
+        publisher: Generate the snapshot that the IG publisher would generate.
+
+    Returns:
+        A copy of the definition with `snapshot`.
 
     Raises:
-        DefinitionError: it has neither, its base is unknown, or the differential does not fit it.
+        DefinitionError: The definition is a new type or has no baseDefinition, its base is unknown
+            or circular, or the differential does not match the base.
 
     """
     url = definition.get("url", "a definition without url")
     own = str(definition.get("baseDefinition", "")).rpartition("/")[2] != definition.get("type")
     if own and definition.get("derivation", "constraint") != "constraint":
-        raise DefinitionError(f"{url}: a new type needs a snapshot; only profiles can do without")
+        raise DefinitionError(f"{url}: snapshot is required for a new type: add it")
     canonical = definition.get("baseDefinition")
     if not isinstance(canonical, str):
-        raise DefinitionError(f"{url}: has neither a snapshot nor a baseDefinition to make it from")
+        raise DefinitionError(f"{url}: snapshot and baseDefinition are missing: add one of them")
     try:
-        base = known(canonical)
+        base = resolve(canonical)
     except CircleError as error:
-        raise DefinitionError(f"{url}: its baseDefinition leads back to itself") from error
-    if base is None:
         raise DefinitionError(
-            f"{url}: its baseDefinition {canonical} is not known; add its package"
-        )
-    merge = _SnapshotGenerator(url, base, known, publisher=publisher)
+            f"{url}: circular baseDefinition {canonical}: name a base that is not built on this"
+        ) from error
+    if base is None:
+        raise DefinitionError(f"{url}: unknown baseDefinition {canonical}: add its package")
+    generator = _SnapshotGenerator(url, base, resolve, publisher=publisher)
     elements: list[Json] = []
-    for element in merge.list_elements(merge.merge_differential(definition)):
+    for element in generator.list_elements(generator.merge_differential(definition)):
         if len(elements) >= MAX_ELEMENTS:
             raise DefinitionError(
-                f"{url}: its snapshot would have more than {MAX_ELEMENTS:,} elements"
+                f"{url}: snapshot would have more than {MAX_ELEMENTS:,} elements (limit)"
             )
         elements.append(element)
     return definition | {"snapshot": {"element": elements}}
 
 
 class _SnapshotGenerator:
-    """One differential on its base."""
+    """Merger of one differential into the snapshot of its base."""
 
-    def __init__(self, url: str, base: Json, known: Known, *, publisher: bool) -> None:
+    def __init__(self, url: str, base: Json, resolve: Resolver, *, publisher: bool) -> None:
         self._url = url
         self._publisher = publisher
-        self._known = known
+        self._resolve = resolve
         self._base = parse_snapshot(base)
         self._trees: dict[str, ElementNode | None] = {}
 
     def merge_differential(self, definition: Json) -> ElementNode:
+        """Return the root of the snapshot's tree.
+
+        Raises:
+            DefinitionError: The differential does not match the base.
+
+        """
         if definition.get("differential") in (None, {}, {"element": []}):
             return self._base
         change = parse_differential(definition)
         if change.name != self._base.name:
-            raise self._error(change.path, f"its base is a {self._base.name}")
+            raise self._error(
+                change.path, f"must begin with {self._base.name}, the type of the base: correct it"
+            )
         return self._merge_element(self._base, change, sliced=False)
 
     def list_elements(self, root: ElementNode) -> Iterator[Json]:
-        """The elements in order; a content reference names the type whose element it means."""
+        """Yield the elements in order; content references get the url of their type."""
         for element in list_elements(root):
             reference = element.get("contentReference", "")
             if reference.startswith("#"):
@@ -119,7 +143,7 @@ class _SnapshotGenerator:
     def _merge_element(
         self, base: ElementNode, change: DifferentialElement, *, sliced: bool
     ) -> ElementNode:
-        """The element as changed; `sliced` says that it stands in a slice of this differential."""
+        """Merge one change; `sliced` is True within a slice of this differential."""
         element = base.element
         if change.element is not None:
             element = self._element(element, change.element)
@@ -128,15 +152,15 @@ class _SnapshotGenerator:
             if not children:
                 element, children = self._expand_children(element, change)
                 sliced = False
-            elif not _are_among(change, children):
-                children = _merge_children(children, self._children_of_type(element))
-            children = self._children(children, change, sliced=sliced)
+            elif not are_children_listed(change, children):
+                children = add_missing(children, self._children_of_type(element))
+            children = self._merge_children(children, change, sliced=sliced)
         return ElementNode(
             base.name, element, slice_name=base.slice, children=children, slices=base.slices
         )
 
     def _element(self, base: Json, change: Json) -> Json:
-        """An ElementDefinition with what a differential says of it."""
+        """Merge the ElementDefinition of a differential into that of the base."""
         origin = base.get("base") or {
             key: base[key] for key in ("path", "min", "max") if key in base
         }
@@ -149,299 +173,253 @@ class _SnapshotGenerator:
             have = element.get("constraint", [])
             element["constraint"] = [
                 *have,
-                *_new_constraints(have, change["constraint"], self._url),
+                *new_constraints(have, change["constraint"], self._url),
             ]
         if "condition" in change:
             element["condition"] = list(
                 dict.fromkeys([*element.get("condition", ()), *change["condition"]])
             )
         if "binding" in change:
-            element["binding"] = _without(element.get("binding", {}), "extension", "description")
+            element["binding"] = without(element.get("binding", {}), "extension", "description")
             element["binding"] |= change["binding"]
         if "extension" in change:
             element["extension"] = [*element.get("extension", ()), *change["extension"]]
-        return _bindable(element) if "type" in change else element
+        return drop_binding(element) if "type" in change else element
 
     def _from_profile(self, base: Json, change: Json) -> Json:
-        """The element, beginning as the one profile that the differential puts on its type."""
+        """Return a copy of the element, first merged with the profile on its type if it has one."""
         types = change.get("type", ())
         profiles = types[0].get("profile", ()) if len(types) == 1 else ()
-        if not profiles or not self._begins_as_profile(types[0]["code"]):
+        if not profiles or not self._merges_profile(types[0]["code"]):
             return dict(base)
         root = self._tree(profiles[0])
         if root is None:
             return dict(base)
-        own = _without(root.element, "id", "path", "base", *_OF_SLICED)
+        own = without(root.element, "id", "path", "base", *NOT_INHERITED)
         own |= {key: True for key in ("isModifier", "isSummary") if base.get(key)}
         if types[0]["code"] != "Extension":
             own |= {key: base[key] for key in ("min", "max") if key in base}
         have = own.get("constraint", [])
-        constraints = [*have, *_new_constraints(have, base.get("constraint", ()), "")]
+        constraints = [*have, *new_constraints(have, base.get("constraint", ()), "")]
         return base | own | ({"constraint": constraints} if constraints else {})
 
-    def _begins_as_profile(self, code: str) -> bool:
+    def _merges_profile(self, code: str) -> bool:
         return code == "Extension" or (self._publisher and code not in {"Reference", "canonical"})
 
-    # --- below it
+    # --- children
 
     def _expand_children(
         self, element: Json, change: DifferentialElement
     ) -> tuple[Json, Sequence[ElementNode]]:
-        """The element, and what its type or content reference says of what stands below."""
+        """Return an element and the children of its type or content reference.
+
+        Raises:
+            DefinitionError: The children are unknown.
+
+        """
         reference = element.get("contentReference", "")
         if reference:
-            repeated = self._resolve_content_reference(reference)
-            if repeated is None:
-                raise self._error(change.path, f"what it repeats, {reference}, is not known")
-            taken = {"type": repeated.element["type"]} if "type" in repeated.element else {}
-            return _without(element, "contentReference") | taken, repeated.children
-        below = self._children_of_type(element)
-        if not below:
-            raise self._error(change.path, "nothing is known of what stands below it")
-        return element, below
+            target = self._resolve_content_reference(reference)
+            if target is None:
+                raise self._error(
+                    change.path, f"unknown contentReference {reference}: correct it in the base"
+                )
+            types = {"type": target.element["type"]} if "type" in target.element else {}
+            return without(element, "contentReference") | types, target.children
+        children = self._children_of_type(element)
+        if not children:
+            raise self._error(
+                change.path, "child elements are unknown: add the package of its type or profile"
+            )
+        return element, children
 
     def _children_of_type(self, element: Json) -> Sequence[ElementNode]:
-        """What an element's profile or type says of what stands below."""
-        for canonical in _types_below(element):
+        """Return the children of an element's profile or type, () if unknown."""
+        for canonical in canonicals_of_types(element):
             root = self._tree(canonical)
             if root is not None and root.children:
                 return root.children
         return ()
 
     def _resolve_content_reference(self, reference: str) -> ElementNode | None:
-        """What a content reference repeats: `#Observation.referenceRange`, with or without url."""
+        """Return the target of `#Observation.referenceRange` or `url#path`, None if unknown."""
         first, *rest = reference.rpartition("#")[2].split(".")
         node = self._base if first == self._base.name else self._tree(first)
         for name in rest:
-            below = node.children if node else ()
-            node = next((each for each in below if each.name == name), None)
+            children = node.children if node else ()
+            node = next((child for child in children if child.name == name), None)
         return node
 
     def _tree(self, canonical: str) -> ElementNode | None:
-        """The snapshot of a type or profile; None where it is unknown, or being made just now."""
+        """Return the snapshot of a type or profile; None if it is unknown or being generated."""
         if canonical not in self._trees:
             try:
-                found = self._known(canonical)
+                definition = self._resolve(canonical)
             except CircleError:
-                found = None
-            self._trees[canonical] = None if found is None else parse_snapshot(found)
+                definition = None
+            self._trees[canonical] = None if definition is None else parse_snapshot(definition)
         return self._trees[canonical]
 
-    def _children(
-        self, below: Sequence[ElementNode], change: DifferentialElement, *, sliced: bool
+    def _merge_children(
+        self, children: Sequence[ElementNode], change: DifferentialElement, *, sliced: bool
     ) -> list[ElementNode]:
-        groups = self._groups(below, change, sliced=sliced)
+        groups = self._group_changes(children, change, sliced=sliced)
         return [
-            self._merge_slices(each, *groups[each.name], sliced=sliced)
-            if each.name in groups
-            else each
-            for each in below
+            self._merge_slices(child, *groups[child.name], sliced=sliced)
+            if child.name in groups
+            else child
+            for child in children
         ]
 
-    def _groups(
-        self, below: Sequence[ElementNode], change: DifferentialElement, *, sliced: bool
+    def _group_changes(
+        self, children: Sequence[ElementNode], change: DifferentialElement, *, sliced: bool
     ) -> dict[str, tuple[DifferentialElement | None, list[DifferentialElement]]]:
-        """What is changed below, by name: the element itself and its slices."""
-        names = {each.name: each for each in below}
-        choices = {each.name[:-3]: each for each in below if each.name.endswith("[x]")}
-        found: dict[str, tuple[DifferentialElement | None, list[DifferentialElement]]] = {}
-        for (name, part), each in change.children.items():
-            one = each
+        """Group the changed children by name: the change of the element itself, and of its slices.
+
+        Raises:
+            DefinitionError: An element is changed twice, e.g. as `value[x]` and `valueQuantity`.
+
+        """
+        names = {child.name for child in children}
+        choices = {child.name[:-3]: child for child in children if child.name.endswith("[x]")}
+        groups: dict[str, tuple[DifferentialElement | None, list[DifferentialElement]]] = {}
+        for (step, slice_name), listed in change.children.items():
+            child, name, part = listed, step, slice_name
             if name not in names:
-                one = self._slice_of_choice(each, choices, alone=sliced)
-                name, part = one.name, one.slice  # noqa: PLW2901 (the choice's own)
-            plain, slices = found.get(name, (None, []))
+                child = self._slice_of_choice(listed, choices, alone=sliced)
+                name, part = child.name, child.slice
+            own, slices = groups.get(name, (None, []))
             if part:
-                found[name] = (plain, [*slices, one])
-            elif plain is None:
-                found[name] = (one, slices)
+                groups[name] = (own, [*slices, child])
+            elif own is None:
+                groups[name] = (child, slices)
             else:
-                raise self._error(each.path, "is changed twice, under two names")
-        return found
+                raise self._error(
+                    listed.path, "changed twice, under two names: merge the two elements"
+                )
+        return groups
 
     def _slice_of_choice(
         self, change: DifferentialElement, choices: dict[str, ElementNode], *, alone: bool
     ) -> DifferentialElement:
-        """`valueQuantity` as the slice of `value[x]` it means; within slices, as all of it."""
+        """Return `valueQuantity` as a slice of `value[x]`; within slices, as `value[x]` itself.
+
+        Raises:
+            DefinitionError: The base has no element of this name.
+
+        """
         for stem, node in choices.items():
             rest = change.name.removeprefix(stem)
-            for kind in node.element.get("type", ()):
-                code = kind["code"]
+            for row in node.element.get("type", ()):
+                code = row["code"]
                 if rest != change.name and rest == code[:1].upper() + code[1:]:
-                    one = DifferentialElement(node.name, "" if alone else change.name, change.path)
-                    one.children = change.children
-                    one.element = {"type": [_without(kind, "extension")]} | (change.element or {})
-                    one.is_short = change.element is not None
-                    one.is_implied = change.element is None
-                    return one
-        raise self._error(change.path, "its base has no such element")
+                    slice_name = "" if alone else change.name
+                    choice = DifferentialElement(node.name, slice_name, change.path)
+                    choice.children = change.children
+                    choice.element = {"type": [without(row, "extension")]} | (change.element or {})
+                    choice.is_short = change.element is not None
+                    choice.is_implied = change.element is None
+                    return choice
+        raise self._error(change.path, "not an element of the base: correct the path")
 
     # --- slices
 
     def _merge_slices(
         self,
         base: ElementNode,
-        plain: DifferentialElement | None,
+        own: DifferentialElement | None,
         slices: Sequence[DifferentialElement],
         *,
         sliced: bool,
     ) -> ElementNode:
-        """An element with its slices as changed."""
-        node = base if plain is None else self._merge_element(base, plain, sliced=sliced)
+        """Merge the change of an element itself (`own`) and the changes of its slices."""
+        node = base if own is None else self._merge_element(base, own, sliced=sliced)
         if not slices:
             return node
-        if len(slices) == 1 and _is_only_named(node, slices[0]):
+        if len(slices) == 1 and is_only_named(node, slices[0]):
             named = DifferentialElement(node.name, "", slices[0].path)
             named.element, named.children = slices[0].element, slices[0].children
             return self._merge_element(node, named, sliced=sliced)
         origin = node if not self._publisher else base
-        made = {each.slice: each for each in base.slices}
+        merged = {part.slice: part for part in base.slices}
         inner: dict[str, list[DifferentialElement]] = {}
-        outer = {*made, *(each.slice for each in slices)}
+        outer = {*merged, *(change.slice for change in slices)}
         for change in slices:
             owner = change.slice.rpartition("/")[0]
             if owner in outer:
                 inner.setdefault(owner, []).append(change)
                 continue
-            here = made.get(change.slice) or _new_slice(
+            part = merged.get(change.slice) or new_slice(
                 base, origin.children, change, alone=len(slices) == 1
             )
-            made[change.slice] = self._merge_element(here, change, sliced=True)
-        for owner, changed in inner.items():
-            made[owner] = self._merge_slices(made[owner], None, changed, sliced=True)
-        parts = list(made.values())
-        element = self._slicing(node, parts, slices, plain)
+            merged[change.slice] = self._merge_element(part, change, sliced=True)
+        for owner, changes in inner.items():
+            merged[owner] = self._merge_slices(merged[owner], None, changes, sliced=True)
+        parts = list(merged.values())
+        element = self._add_slicing(node, parts, slices, own)
         return ElementNode(
             node.name, element, slice_name=node.slice, children=node.children, slices=parts
         )
 
-    def _slicing(
+    def _add_slicing(
         self,
         node: ElementNode,
         parts: Sequence[ElementNode],
         slices: Sequence[DifferentialElement],
-        plain: DifferentialElement | None,
+        own: DifferentialElement | None,
     ) -> Json:
-        """The sliced element, which says by what it is sliced."""
-        if node.name.endswith("[x]") and not _is_by_value(node.element):
-            return self._by_type(node, parts, slices, plain)
+        """Return the sliced element with `slicing` and a `min` that its slices require.
+
+        Raises:
+            DefinitionError: Neither the base nor the differential has `slicing`.
+
+        """
+        if node.name.endswith("[x]") and not is_by_value(node.element):
+            return self._slice_by_type(node, parts, slices, own)
         element = node.element
         if "slicing" not in element:
             if node.name not in {"extension", "modifierExtension"}:
                 raise self._error(
-                    slices[0].path, "is a slice, and nothing says what it is sliced by"
+                    slices[0].path, "slicing is missing: add slicing with a discriminator"
                 )
             element = element | {"slicing": _BY_URL}
-        if plain is None and element.get("base", element).get("max") != "1":
-            needed = sum(each.element.get("min", 0) for each in parts)
-            element = element | {"min": max(element.get("min", 0), needed)}
+        if own is None and element.get("base", element).get("max") != "1":
+            required = sum(part.element.get("min", 0) for part in parts)
+            element = element | {"min": max(element.get("min", 0), required)}
         return element
 
-    def _by_type(
+    def _slice_by_type(
         self,
         node: ElementNode,
         parts: Sequence[ElementNode],
         slices: Sequence[DifferentialElement],
-        plain: DifferentialElement | None,
+        own: DifferentialElement | None,
     ) -> Json:
-        """A choice that is sliced by type; closed where the slices leave no other.
+        """Return a choice with `slicing` by type; closed if the slices exclude all other types.
 
-        Where only short names speak of it (`valueQuantity`) other types are not meant to be there,
-        nor where a slice is required.
+        Other types are removed if the differential uses only short names (`valueQuantity`), and if
+        a slice is required.
         """
-        said = (plain and plain.element) or {}
-        is_short = any(each.is_short for each in slices)
+        own_element = (own and own.element) or {}
+        is_short = any(change.is_short for change in slices)
         is_of_extension = node.element.get("base", {}).get("path") == "Extension.value[x]"
-        named = {kind["code"] for each in parts for kind in each.element.get("type", ())}
+        sliced_codes = {row["code"] for part in parts for row in part.element.get("type", ())}
         types = node.element.get("type", [])
-        kept = {each["code"] for each in types}
-        least = node.element.get("min", 0)
-        if is_short and "type" not in said and (is_of_extension or not self._publisher):
-            kept = named
-        required = {each.slice for each in slices if each.element and each.element.get("min")}
-        if required and (is_short or "slicing" in said):
-            needed = [each.element.get("type", ()) for each in parts if each.slice in required]
-            kept = {kind["code"] for kind in needed[-1]}
-            least = max(least, 1)
-        types = [each for each in types if each["code"] in kept]
-        is_closed = kept <= named or not (
-            said
+        allowed = {row["code"] for row in types}
+        minimum = node.element.get("min", 0)
+        if is_short and "type" not in own_element and (is_of_extension or not self._publisher):
+            allowed = sliced_codes
+        required = {change.slice for change in slices if (change.element or {}).get("min")}
+        if required and (is_short or "slicing" in own_element):
+            rows = [part.element.get("type", ()) for part in parts if part.slice in required]
+            allowed = {row["code"] for row in rows[-1]}
+            minimum = max(minimum, 1)
+        types = [row for row in types if row["code"] in allowed]
+        is_closed = allowed <= sliced_codes or not (
+            own_element
             or "slicing" in node.element
             or self._publisher
-            or any(each.is_implied for each in slices)
+            or any(change.is_implied for change in slices)
         )
         slicing = _BY_TYPE | ({"rules": "closed"} if is_closed else {})
-        return _bindable(node.element | {"type": types, "min": least, "slicing": slicing})
-
-
-def _types_below(element: Json) -> list[str]:
-    """The canonicals of what may say what stands below an element, the nearest first."""
-    types = element.get("type", ())
-    codes = {each["code"] for each in types}
-    if len(codes) != 1:
-        return ["Element"] if codes else []
-    profiles = types[0].get("profile", ())[:1] if len(types) == 1 else ()
-    return [*profiles, *codes]
-
-
-def _are_among(change: DifferentialElement, below: Sequence[ElementNode]) -> bool:
-    """True where all that is changed below an element is listed there."""
-    names = {each.name for each in below}
-    stems = tuple(name[:-3] for name in names if name.endswith("[x]"))
-    return all(name in names or name.startswith(stems) for name, _ in change.children)
-
-
-def _merge_children(
-    below: Sequence[ElementNode], merge_differential: Sequence[ElementNode]
-) -> list[ElementNode]:
-    """What is listed below an element, with what its type adds."""
-    have = {each.name: each for each in below}
-    return [have.pop(each.name, each) for each in merge_differential] + list(have.values())
-
-
-def _new_slice(
-    base: ElementNode, children: Sequence[ElementNode], change: DifferentialElement, *, alone: bool
-) -> ElementNode:
-    """A slice before anything is said of it: as the element, and not required.
-
-    Of a choice, the one type that is spoken of is required where the choice is.
-    """
-    element = _without(base.element, *_OF_SLICED)
-    if not (alone and base.name.endswith("[x]")):
-        element["min"] = 0
-    return ElementNode(base.name, element, slice_name=change.slice, children=children)
-
-
-def _is_only_named(node: ElementNode, change: DifferentialElement) -> bool:
-    """True of an element that gets a name although nothing slices it."""
-    return not (
-        node.slices
-        or "slicing" in node.element
-        or node.name.endswith("[x]")
-        or node.name in {"extension", "modifierExtension"}
-        or "/" in change.slice
-    )
-
-
-def _is_by_value(element: Json) -> bool:
-    """True of a choice that is sliced by something else than its type."""
-    by = element.get("slicing", {}).get("discriminator", ())
-    return any(each["type"] != "type" or each["path"] != "$this" for each in by)
-
-
-def _bindable(element: Json) -> Json:
-    """An element without a binding where its types hold no codes."""
-    if "binding" in element and not any(each["code"] in _CODED for each in element.get("type", ())):
-        return _without(element, "binding")
-    return element
-
-
-def _new_constraints(have: Iterable[Json], constraints: Iterable[Json], source: str) -> list[Json]:
-    """Those constraints that are not there yet, with the url of where they are from."""
-    keys = {each["key"] for each in have}
-    origin = {"source": source} if source else {}
-    return [origin | each for each in constraints if each["key"] not in keys]
-
-
-def _without(facts: Json, *names: str) -> Json:
-    return {key: value for key, value in facts.items() if key not in names}
+        return drop_binding(node.element | {"type": types, "min": minimum, "slicing": slicing})
