@@ -231,8 +231,8 @@ def check_vital_sign_profiles() -> Iterator[Slip]:
 
 def check_all() -> list[Slip]:
     """Return every fault of the code tables, the units and the vital sign profiles, each once."""
-    found = (*check_units(), *check_code_tables(), *check_vital_sign_profiles())
-    return list(dict.fromkeys(found))
+    faults = (*check_units(), *check_code_tables(), *check_vital_sign_profiles())
+    return list(dict.fromkeys(faults))
 
 
 __all__ = [

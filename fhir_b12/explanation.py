@@ -14,7 +14,9 @@ from fhir_b12.mapping.lens import Reading
 from fhir_b12.paths import at
 
 INDEX = re.compile(r"\[\d+\]")
-_PLACE = re.compile(r"entry\[\d+\]\.resource|\[\d+\]")  #: of a resource in a Bundle or a list
+_RESOURCE_PATH = re.compile(
+    r"entry\[\d+\]\.resource|\[\d+\]"
+)  #: of a resource in a Bundle or a list
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -41,32 +43,32 @@ def explain(reading: BundleReading | Reading) -> Iterator[Leaf]:
 
     """
     if isinstance(reading, Reading):
-        yield from (_leaf(entry, entry.path, reading) for entry in reading.ledger)
+        yield from (_explain_leaf(entry, entry.path, reading) for entry in reading.ledger)
         return
-    for entry, path, found in leaves_by_resource(reading):
-        if found is None:
+    for entry, path, resource_reading in leaves_by_resource(reading):
+        if resource_reading is None:
             yield Leaf(entry.path, entry.kind, why=entry.says)
         else:
-            yield _leaf(entry, path, found)
+            yield _explain_leaf(entry, path, resource_reading)
 
 
 def leaves_by_resource(reading: BundleReading) -> Iterator[tuple[LedgerEntry, str, Reading | None]]:
     """Yield each leaf, its path below its resource, and the reading of that resource."""
     readings = {entry.path: entry.reading for entry in reading.entries}
     for entry in reading.ledger:
-        match = _PLACE.match(entry.path)
+        match = _RESOURCE_PATH.match(entry.path)
         where = match[0] if match is not None and match[0] in readings else ""
         yield entry, entry.path.removeprefix(where).removeprefix("."), readings.get(where)
 
 
-def _leaf(entry: LedgerEntry, path: str, reading: Reading) -> Leaf:
+def _explain_leaf(entry: LedgerEntry, path: str, reading: Reading) -> Leaf:
     """Return a leaf explained by the table of its resource, or of a linked resource."""
     mapped, field = entry.kind == "mapped", entry.says
-    for name, place, found in reading.linked:
-        if path.startswith(f"{place}."):
-            path, reading = path.removeprefix(f"{place}."), found
+    for name, location, linked_reading in reading.linked:
+        if path.startswith(f"{location}."):
+            path, reading = path.removeprefix(f"{location}."), linked_reading
             field = field.removeprefix(f"{name}.")
-    row, way = _row(path, field, reading) or (None, None)
+    row, way = _find_row(path, field, reading) or (None, None)
     return Leaf(
         path=entry.path,
         kind=entry.kind,
@@ -74,12 +76,12 @@ def _leaf(entry: LedgerEntry, path: str, reading: Reading) -> Leaf:
         row=way.element if way is not None else None,
         field=entry.says if mapped else None,
         codec=way.codec if way is not None and mapped else None,
-        codes=_meaning(row, way, reading) if row and way and mapped else None,
+        codes=_code_meaning(row, way, reading) if row and way and mapped else None,
         why=None if mapped else entry.says,
     )
 
 
-def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Way] | None:
+def _find_row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Way] | None:
     """Return the row that maps an element; of several, the row of the leaf's field."""
     if reading.lens is None:
         return None
@@ -94,16 +96,16 @@ def _row(path: str, field: str, reading: Reading) -> tuple[tables.Row, tables.Wa
     return max(named, key=lambda pair: len(pair[1].element), default=None)
 
 
-def _meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
+def _code_meaning(row: tables.Row, way: tables.Way, reading: Reading) -> str | None:
     """Return the row's code table and the keys of the concepts; `?` for an unknown concept."""
     if row.codes is None:
         return None
-    held = at(reading.resource, way.path)
+    concepts = at(reading.resource, way.path)
     keys = []
-    for concept in held if isinstance(held, list) else [held]:
+    for concept in concepts if isinstance(concepts, list) else [concepts]:
         try:
-            found = codes.table(row.codes).find(convert(concept, CodeableConcept))
+            code_entry = codes.table(row.codes).find(convert(concept, CodeableConcept))
         except msgspec.ValidationError:
-            found = None
-        keys.append(found.key if found else "?")
+            code_entry = None
+        keys.append(code_entry.key if code_entry else "?")
     return f"{row.codes}: {', '.join(keys)}"

@@ -40,7 +40,7 @@ from fhir_b12.jsonscan import (
     MAX_DIGITS,
     MAX_EXPONENT,
     Path,
-    Place,
+    Position,
     Scan,
     expression,
     number_fault,
@@ -50,7 +50,7 @@ MAX_BYTES = 64 * 1024**2  #: one text; far above the largest patient record of S
 MAX_LINE_BYTES = 16 * 1024**2  #: one line of NDJSON, that is one resource
 MAX_STREAM_BYTES = 4 * 1024**3  #: what a compressed stream may unfold to
 
-_UNPROVEN = object()
+_UNVERIFIED = object()
 # Narrower than the limits by a margin for leading zeros and digits of the exponent: a number near
 # them raises a signal here, and the second reader decides.
 _NARROW = Context(
@@ -61,7 +61,7 @@ _NARROW = Context(
 )
 _decode = msgspec.json.Decoder(float_hook=_NARROW.create_decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_DOUBTFUL = (b"null", b"NaN", b"Infinity")
+_SUSPECT_TEXTS = (b"null", b"NaN", b"Infinity")
 _LARGE_EXPONENT = re.compile(rb"E[-+][0-9]{5}")
 _DIGITS_AS_ZEROS = bytes(ord("0") if chr(code) in "0123456789." else 32 for code in range(256))
 _LONG_NUMBER = b"0" * (MAX_DIGITS - 100)
@@ -105,25 +105,25 @@ def loads(
 
     """
     if len(data) > max_bytes:
-        raise _too_long(max_bytes)
+        raise _too_long_error(max_bytes)
     try:
         raw = data.encode() if isinstance(data, str) else bytes(data)
     except UnicodeEncodeError:
         raise JsonError(Scan(str(data), max_depth).issues()) from None
     if len(raw) > max_bytes:
-        raise _too_long(max_bytes)
-    value = _proven(raw, max_depth)
-    if value is _UNPROVEN:
-        value = _plain(raw, max_depth)
+        raise _too_long_error(max_bytes)
+    value = _read_verified(raw, max_depth)
+    if value is _UNVERIFIED:
+        value = _read_with_json(raw, max_depth)
     return value
 
 
-def _too_long(max_bytes: int, line: int = 1) -> JsonError:
+def _too_long_error(max_bytes: int, line: int = 1) -> JsonError:
     message = f"the text is larger than {max_bytes} bytes; split it or raise the limit"
     return JsonError([Issue("fatal", "too-long", "$this", message, line=line, column=1)])
 
 
-def _proven(raw: bytes, max_depth: int) -> Any:
+def _read_verified(raw: bytes, max_depth: int) -> Any:
     """Return the value if writing it gives the same text except for white space, else `_UNPROVEN`.
 
     Equal bytes prove that no key and no digit was lost.
@@ -132,15 +132,15 @@ def _proven(raw: bytes, max_depth: int) -> Any:
         value = _decode(raw)
         written = _encode(value)
         if written != msgspec.json.format(raw, indent=-1):
-            return _UNPROVEN
+            return _UNVERIFIED
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
-        return _UNPROVEN
+        return _UNVERIFIED
     if b"\\" in written and b"\\u0000" in written:
-        return _UNPROVEN
-    return _UNPROVEN if _deep(written, max_depth) else value
+        return _UNVERIFIED
+    return _UNVERIFIED if _is_too_deep(written, max_depth) else value
 
 
-def _plain(raw: bytes, max_depth: int) -> Any:
+def _read_with_json(raw: bytes, max_depth: int) -> Any:
     """Return the value as the standard library reads it.
 
     Raises:
@@ -150,14 +150,14 @@ def _plain(raw: bytes, max_depth: int) -> Any:
     problem: Exception
     try:
         value = _read_strictly(raw.decode())
-        if b"\\u0000" not in _encode(value) and not _deep(raw, max_depth):
+        if b"\\u0000" not in _encode(value) and not _is_too_deep(raw, max_depth):
             return value
         problem = ValueError()
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
-        problem, value = error, _UNPROVEN
+        problem, value = error, _UNVERIFIED
     if issues := Scan(raw.decode("utf-8", "surrogateescape"), max_depth).issues():
         raise JsonError(issues) from None
-    if value is _UNPROVEN:  # the text is right; Python has no room, e.g. deep in a recursion
+    if value is _UNVERIFIED:  # the text is right; Python has no room, e.g. deep in a recursion
         raise problem
     return value
 
@@ -187,7 +187,7 @@ _read_strictly = json.JSONDecoder(
 ).decode
 
 
-def _deep(raw: bytes, max_depth: int) -> bool:
+def _is_too_deep(raw: bytes, max_depth: int) -> bool:
     """Return whether arrays and objects are nested deeper than `max_depth` in valid JSON."""
     if raw.count(b"[") + raw.count(b"{") <= max_depth:
         return False
@@ -203,7 +203,7 @@ def _deep(raw: bytes, max_depth: int) -> bool:
     return True
 
 
-def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Place]:
+def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Position]:
     """Return line and column of each value in a JSON text by its path.
 
     `{("component", 0, "code"): (3, 17)}`; both count from 1, in characters; the root is `()`.
@@ -213,12 +213,12 @@ def positions(data: bytes | bytearray | memoryview | str) -> dict[Path, Place]:
 
     """
     if len(data) > MAX_BYTES:
-        raise _too_long(MAX_BYTES)
+        raise _too_long_error(MAX_BYTES)
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
-    scan = Scan(text, keep_spots=True)
+    scan = Scan(text, record_offsets=True)
     if scan.faults:
         raise JsonError(scan.issues())
-    return {path: scan.place(at) for path, at in (scan.spots or {}).items()}
+    return {path: scan.position(at) for path, at in (scan.offsets or {}).items()}
 
 
 def dumps(value: Any, *, indent: int | None = None) -> bytes:
@@ -247,14 +247,14 @@ def dumps(value: Any, *, indent: int | None = None) -> bytes:
         raise
     crowded = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
     # Only numbers can be too long or too large, and msgspec writes float("nan") as null.
-    if (crowded or _doubtful(raw)) and (issues := _unwritable(value)):
+    if (crowded or _needs_inspection(raw)) and (issues := _unwritable(value)):
         raise JsonError(issues)
     return raw if indent is None else msgspec.json.format(raw, indent=indent)
 
 
-def _doubtful(raw: bytes) -> bool:
+def _needs_inspection(raw: bytes) -> bool:
     """Return whether the value must be inspected; False for nearly every text."""
-    if any(mark in raw for mark in _DOUBTFUL) or (b"\\" in raw and b"\\u0000" in raw):
+    if any(mark in raw for mark in _SUSPECT_TEXTS) or (b"\\" in raw and b"\\u0000" in raw):
         return True
     if _LARGE_EXPONENT.search(raw):
         return True
@@ -265,21 +265,21 @@ def _unwritable(value: Any) -> list[Issue]:
     """Return an issue for everything in a value that JSON or FHIR cannot represent."""
     plain = msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True)
     root = plain.get("resourceType") if isinstance(plain, dict) else None
-    found: list[tuple[Path, str]] = []
-    left: list[tuple[Path, Any]] = [((), plain)]
-    while left:
-        path, node = left.pop()
+    faults: list[tuple[Path, str]] = []
+    pending: list[tuple[Path, Any]] = [((), plain)]
+    while pending:
+        path, node = pending.pop()
         if isinstance(node, dict | list | tuple):
             if len(path) >= MAX_DEPTH:
-                found.append((path, f"nested deeper than {MAX_DEPTH} levels; flatten the value"))
+                faults.append((path, f"nested deeper than {MAX_DEPTH} levels; flatten the value"))
                 continue
             members = list(node.items() if isinstance(node, dict) else enumerate(node))
-            found += [((*path, key), fault) for key, _ in members if (fault := _fault_of(key))]
-            left += [((*path, key), member) for key, member in reversed(members)]
+            faults += [((*path, key), fault) for key, _ in members if (fault := _fault_of(key))]
+            pending += [((*path, key), member) for key, member in reversed(members)]
         elif fault := _fault_of(node):
-            found.append((path, fault))
+            faults.append((path, fault))
     name = root if isinstance(root, str) and root.isidentifier() else "$this"
-    return [Issue("error", "value", expression(name, path), fault) for path, fault in found]
+    return [Issue("error", "value", expression(name, path), fault) for path, fault in faults]
 
 
 def _fault_of(scalar: Any) -> str | None:
@@ -354,19 +354,19 @@ def open_stream(
     else:
         inner = sys.stdin.buffer if isinstance(source, str | FilePath) else source
     head = inner.read(3)
-    raw: BinaryIO = io.BufferedReader(_Source(head, inner, close=opened))
+    raw: BinaryIO = io.BufferedReader(_PrefixedStream(head, inner, close=opened))
     if head[:2] == b"\x1f\x8b":
-        return _unpacked(gzip.GzipFile(fileobj=raw), raw, max_bytes)
+        return _decompress(gzip.GzipFile(fileobj=raw), raw, max_bytes)
     if head == b"BZh":
-        return _unpacked(bz2.BZ2File(raw), raw, max_bytes)
+        return _decompress(bz2.BZ2File(raw), raw, max_bytes)
     return raw
 
 
-def _unpacked(stream: Any, packed: BinaryIO, max_bytes: int) -> BinaryIO:
-    return io.BufferedReader(_Unpacked(stream, packed, max_bytes))
+def _decompress(stream: Any, packed: BinaryIO, max_bytes: int) -> BinaryIO:
+    return io.BufferedReader(_DecompressedStream(stream, packed, max_bytes))
 
 
-class _Source(io.RawIOBase):
+class _PrefixedStream(io.RawIOBase):
     """A stream with the first bytes, already read to detect the format, put back."""
 
     def __init__(self, head: bytes, inner: BinaryIO, *, close: bool) -> None:
@@ -389,7 +389,7 @@ class _Source(io.RawIOBase):
         super().close()
 
 
-class _Unpacked(io.RawIOBase):
+class _DecompressedStream(io.RawIOBase):
     """A decompressed stream of limited size, whose faults are raised as JsonError."""
 
     def __init__(self, stream: Any, packed: BinaryIO, max_bytes: int) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 from fhir_b12.issues import Issue, Severity
 
 Path: TypeAlias = tuple[str | int, ...]
-Place: TypeAlias = tuple[int, int]  #: line and column, from 1, in characters
+Position: TypeAlias = tuple[int, int]  #: line and column, from 1, in characters
 
 MAX_DEPTH = 100  #: arrays and objects within each other; the deepest R4 example has about 20
 MAX_DIGITS = 4300  #: digits of one number, as `sys.int_info.default_max_str_digits`
@@ -78,17 +78,21 @@ _Step: TypeAlias = Callable[[], "_Step | None"]
 
 
 class Scan:
-    """One scan of a text, which fills `faults` and `spots` (path -> offset)."""
+    """One scan of a text, which fills `faults` and `offsets` (path -> offset)."""
 
-    def __init__(self, text: str, max_depth: int = MAX_DEPTH, *, keep_spots: bool = False) -> None:
+    def __init__(
+        self, text: str, max_depth: int = MAX_DEPTH, *, record_offsets: bool = False
+    ) -> None:
         self.text = text
         self.faults: list[Fault] = []
-        self.spots: dict[Path, int] | None = {} if keep_spots else None
+        self.offsets: dict[Path, int] | None = {} if record_offsets else None
         self.root = "$this"
         self._max_depth = max_depth
         self._at = 0
         self._path: list[str | int] = []
-        self._seen: list[dict[str, int] | None] = []  # one for each open object, None for an array
+        self._open_keys: list[
+            dict[str, int] | None
+        ] = []  # one for each open object, None for an array
         self._line_starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
         with suppress(_StopError):
             self._walk()
@@ -97,13 +101,13 @@ class Scan:
         """Return all faults as issues, in the order of the text."""
         return tuple(self._issue(fault) for fault in self.faults)
 
-    def place(self, at: int) -> Place:
+    def position(self, at: int) -> Position:
         """Return line and column of an offset, both from 1."""
         line = bisect_right(self._line_starts, at)
         return line, at - self._line_starts[line - 1] + 1
 
     def _issue(self, fault: Fault) -> Issue:
-        line, column = self.place(fault.at)
+        line, column = self.position(fault.at)
         where = expression(self.root, fault.path)
         return Issue(fault.severity, fault.code, where, fault.message, line=line, column=column)
 
@@ -143,8 +147,8 @@ class Scan:
 
     def _value(self) -> _Step | None:
         opener = self._next()
-        if self.spots is not None:
-            self.spots[tuple(self._path)] = self._at
+        if self.offsets is not None:
+            self.offsets[tuple(self._path)] = self._at
         if opener == "[":
             return self._open(None, self._first_item)
         if opener == "{":
@@ -157,17 +161,17 @@ class Scan:
             self._word()
         return self._after
 
-    def _open(self, seen: dict[str, int] | None, then: _Step) -> _Step:
-        if len(self._seen) >= self._max_depth:
+    def _open(self, keys: dict[str, int] | None, next_step: _Step) -> _Step:
+        if len(self._open_keys) >= self._max_depth:
             message = f"nested deeper than {self._max_depth} levels; flatten the text"
             self._fault("fatal", "too-costly", message)
             raise _StopError
-        self._seen.append(seen)
+        self._open_keys.append(keys)
         self._at += 1
-        return then
+        return next_step
 
     def _close(self) -> _Step:
-        self._seen.pop()
+        self._open_keys.pop()
         self._at += 1
         return self._after
 
@@ -189,14 +193,14 @@ class Scan:
             raise self._stop("expected a key in double quotes")
         at = self._at
         key = _unescaped(self._string())
-        seen = self._seen[-1]
-        assert seen is not None
+        keys = self._open_keys[-1]
+        assert keys is not None
         self._path.append(key)
-        if key in seen:
-            line, column = self.place(seen[key])
+        if key in keys:
+            line, column = self.position(keys[key])
             message = f"duplicate key, first at line {line}, column {column}; remove one of them"
             self._fault("error", "structure", message, at)
-        seen.setdefault(key, at)
+        keys.setdefault(key, at)
         if self._next() != ":":
             raise self._stop("expected a colon after the key")
         self._at += 1
@@ -205,12 +209,12 @@ class Scan:
     def _after(self) -> _Step | None:
         """Read what follows a value: a comma, the end of its container, or the end of the text."""
         character = self._next()
-        if not self._seen:
+        if not self._open_keys:
             if character:
                 raise self._stop("text after the end of the JSON value; remove it")
             return None
         last = self._path.pop()
-        closer = "]" if self._seen[-1] is None else "}"
+        closer = "]" if self._open_keys[-1] is None else "}"
         if character == closer:
             return self._close()
         if character != ",":

@@ -59,9 +59,11 @@ def from_plain(data: Any) -> tuple[TherapyRecord | None, tuple[Issue, ...]]:
     else:
         if _is_known(data, _FIELDS):
             return record, ()
-    issues = list(_wrong(data))
-    told = {issue.expression for issue in issues}
-    issues += [fault for fault in faults(data, TherapyRecord, "$") if fault.expression not in told]
+    issues = list(_schema_issues(data))
+    reported = {issue.expression for issue in issues}
+    issues += [
+        fault for fault in faults(data, TherapyRecord, "$") if fault.expression not in reported
+    ]
     return None, tuple(issues)
 
 
@@ -82,17 +84,17 @@ def _is_known(node: Any, step: Plan) -> bool:
     return True
 
 
-def _wrong(data: Any) -> Iterator[Issue]:
+def _schema_issues(data: Any) -> Iterator[Issue]:
     for error in _validator().iter_errors(data):
-        yield from _leaves(error)
+        yield from _issues_of_error(error)
 
 
-def _leaves(error: Any) -> Iterator[Issue]:
+def _issues_of_error(error: Any) -> Iterator[Issue]:
     """One issue for an error; of alternatives, the errors of the one that is not null."""
     inner = [e for e in error.context or () if e.validator != "type" or e.path]
     if inner:
-        for each in inner:
-            yield from _leaves(each)
+        for cause in inner:
+            yield from _issues_of_error(cause)
         return
     path = tuple(error.absolute_path)
     if error.validator == "required":
@@ -105,18 +107,23 @@ def _leaves(error: Any) -> Iterator[Issue]:
         for name in error.instance:
             if name not in known:
                 yield Issue(
-                    "error", "structure", expression("$", (*path, name)), _near(name, known)
+                    "error",
+                    "structure",
+                    expression("$", (*path, name)),
+                    _unknown_field_message(name, known),
                 )
     else:
         code = "value" if error.validator == "pattern" else "structure"
-        yield Issue("error", code, expression("$", path), f"write {_asked(error.schema)}")
+        yield Issue(
+            "error", code, expression("$", path), f"write {_describe_expected(error.schema)}"
+        )
 
 
-def _near(name: str, known: dict[str, Any]) -> str:
+def _unknown_field_message(name: str, known: dict[str, Any]) -> str:
     return f"no such field{did_you_mean_or_list(name, known)}"
 
 
-_KINDS = {
+_TYPE_NAMES = {
     "object": "an object in braces",
     "array": "a list in brackets",
     "string": "a string in quotes",
@@ -126,15 +133,17 @@ _KINDS = {
 }
 
 
-def _asked(part: dict[str, Any]) -> str:
+def _describe_expected(part: dict[str, Any]) -> str:
     """Describe what a part of the schema requires."""
     if "pattern" in part:
         return str(part["description"])
-    kinds = part.get("anyOf", [part])
+    alternatives = part.get("anyOf", [part])
     words = [
-        _asked(kind) if "pattern" in kind else _KINDS[_kind(kind)]
-        for kind in kinds
-        if kind != _NULL
+        _describe_expected(alternative)
+        if "pattern" in alternative
+        else _TYPE_NAMES[_json_type(alternative)]
+        for alternative in alternatives
+        if alternative != _NULL
     ]
     return " or ".join(dict.fromkeys(words))
 
@@ -142,7 +151,7 @@ def _asked(part: dict[str, Any]) -> str:
 _NULL = {"type": "null"}
 
 
-def _kind(part: dict[str, Any]) -> str:
+def _json_type(part: dict[str, Any]) -> str:
     return str(part.get("type", "object"))  # what has no type refers to the schema of an object
 
 
@@ -154,7 +163,7 @@ def _validator() -> Draft202012Validator:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a therapy record as plain JSON."""
     (root,), parts = msgspec.json.schema_components(
-        [TherapyRecord], schema_hook=_hook, ref_template="#/$defs/{name}"
+        [TherapyRecord], schema_hook=_date_schema, ref_template="#/$defs/{name}"
     )
     for part in parts.values():
         if part.get("type") == "object":
@@ -162,8 +171,8 @@ def schema() -> dict[str, Any]:
                 part["description"] = part["description"].partition("\n\nAttributes:")[0]
             part["additionalProperties"] = False
             part["properties"].pop("modifierExtension", None)
-            for name, each in part["properties"].items():
-                part["properties"][name] = _number(each)
+            for name, definition in part["properties"].items():
+                part["properties"][name] = _as_json_number(definition)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://fhir-b12.org/therapy-record.schema.json",
@@ -175,16 +184,20 @@ def schema() -> dict[str, Any]:
 _DECIMAL = {"type": "string", "format": "decimal"}  # msgspec's word for it; ours are JSON numbers
 
 
-def _number(part: dict[str, Any]) -> dict[str, Any]:
-    kinds = part.get("anyOf", ())
-    if _DECIMAL not in kinds:
+def _as_json_number(part: dict[str, Any]) -> dict[str, Any]:
+    alternatives = part.get("anyOf", ())
+    if _DECIMAL not in alternatives:
         return part
-    others = [kind for kind in kinds if kind not in ({"type": "integer"}, _DECIMAL)]
+    others = [
+        alternative
+        for alternative in alternatives
+        if alternative not in ({"type": "integer"}, _DECIMAL)
+    ]
     return {**part, "anyOf": [{"type": "number"}, *others]}
 
 
-def _hook(kind: type) -> dict[str, Any]:
-    if issubclass(kind, DateTime):
-        said = f"a FHIR {kind.name}: {kind.forms}"
-        return {"type": "string", "pattern": _PATTERNS[kind], "description": said}
+def _date_schema(hint: type) -> dict[str, Any]:
+    if issubclass(hint, DateTime):
+        description = f"a FHIR {hint.name}: {hint.forms}"
+        return {"type": "string", "pattern": _PATTERNS[hint], "description": description}
     raise NotImplementedError

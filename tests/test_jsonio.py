@@ -115,9 +115,9 @@ def test_all_readers_agree_on_what_is_json(text):
     raw = text.encode()
     faults = Scan(text).issues()
     assert is_refused(text) == bool(faults)
-    if jsonio._proven(raw, 100) is not jsonio._UNPROVEN:
+    if jsonio._read_verified(raw, 100) is not jsonio._UNVERIFIED:
         assert faults == ()
-        assert exact(jsonio._proven(raw, 100)) == exact(jsonio._plain(raw, 100))
+        assert exact(jsonio._read_verified(raw, 100)) == exact(jsonio._read_with_json(raw, 100))
 
 
 @given(st.binary(max_size=30))

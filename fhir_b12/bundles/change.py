@@ -52,9 +52,9 @@ def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
 def _entries(bundle: Any, reading: BundleReading, new_records: list[Record]) -> Iterator[Any]:
     read = {entry.path: entry for entry in reading.entries if entry.record is not None}
     index = Index([(p.path, p.url, p.reading.resource) for p in reading.entries])
-    own = [p for p in read.values() if p.path not in reading.inlined]
-    changed, added = _pairs(own, new_records)
-    known = {name: _url(read[path]) for path, name in index.names.items() if path in read}
+    top_level = [p for p in read.values() if p.path not in reading.inlined]
+    changed, added = _match_entries(top_level, new_records)
+    known = {name: _entry_address(read[path]) for path, name in index.names.items() if path in read}
     urls = {name: url for name, url in known.items() if url is not None}
     for i, entry in enumerate(bundle.get("entry", ())):
         old = read.get(f"entry[{i}].resource")
@@ -67,12 +67,12 @@ def _entries(bundle: Any, reading: BundleReading, new_records: list[Record]) -> 
         if same(new, old.record):
             yield entry
             continue
-        back = references.replace(new, _addressed({**urls, **old.written}))
+        back = references.replace(new, _restore_addresses({**urls, **old.written}))
         resource = update(old.reading.resource, back, index.resolver(old.url))
         yield {**entry, "resource": resource}
     for record in added:
         _refuse_unread(record, index, read)
-        resource = to_fhir(references.replace(record, _addressed(urls)))
+        resource = to_fhir(references.replace(record, _restore_addresses(urls)))
         yield new_entry(record, resource, bundle.get("type"))
 
 
@@ -100,14 +100,14 @@ def _without_unused_parts(entries: list[Any], reading: BundleReading) -> list[An
     return [entry for i, entry in enumerate(entries) if f"entry[{i}].resource" not in gone]
 
 
-def _url(entry: EntryReading) -> str | None:
+def _entry_address(entry: EntryReading) -> str | None:
     """Return the address by which other entries refer to an entry, None if none."""
     resource = entry.reading.resource
     name = resource.get("id")
     return entry.url or (f"{resource['resourceType']}/{name}" if name else None)
 
 
-def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
+def _restore_addresses(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
     def restore(reference: Reference) -> Reference:
         name = references.identifier_key(reference)
         text = urls.get(name) if name is not None else None
@@ -116,49 +116,52 @@ def _addressed(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
     return restore
 
 
-def _pairs(
+def _match_entries(
     entries: list[EntryReading], new_records: list[Record]
 ) -> tuple[dict[str, Record], list[Record]]:
     """Return the new content of each entry by its path, and the records without an entry."""
     old: dict[str, Record] = {entry.path: entry.record for entry in entries if entry.record}
     new = dict(enumerate(new_records))
     changed: dict[str, Record] = {}
-    for signs in (_content, _identifiers, _id):
+    for keys_of in (_by_content, _by_identifiers, _by_id):
         free: dict[tuple[type, Any], list[int]] = {}
         for number, record in reversed(new.items()):
-            for sign in signs(record):
-                free.setdefault((type(record), sign), []).append(number)
+            for key in keys_of(record):
+                free.setdefault((type(record), key), []).append(number)
         for path, record in list(old.items()):
-            alike = [free.get((type(record), sign), []) for sign in signs(record)]
-            taken = next(
-                (n for n in (_first(numbers, new) for numbers in alike) if n is not None), None
+            candidates = [free.get((type(record), key), []) for key in keys_of(record)]
+            match = next(
+                (n for n in (_first_free(numbers, new) for numbers in candidates) if n is not None),
+                None,
             )
-            if taken is not None:
-                changed[path] = new.pop(taken)
+            if match is not None:
+                changed[path] = new.pop(match)
                 del old[path]
-    for kind in {type(record) for record in old.values()}:
-        paths = [path for path, record in old.items() if type(record) is kind]
-        left = [number for number, record in new.items() if type(record) is kind]
-        if len(paths) == len(left):
-            changed |= {path: new.pop(number) for path, number in zip(paths, left, strict=True)}
+    for record_class in {type(record) for record in old.values()}:
+        paths = [path for path, record in old.items() if type(record) is record_class]
+        unmatched = [number for number, record in new.items() if type(record) is record_class]
+        if len(paths) == len(unmatched):
+            changed |= {
+                path: new.pop(number) for path, number in zip(paths, unmatched, strict=True)
+            }
     return changed, list(new.values())
 
 
-def _first(numbers: list[int], new: dict[int, Record]) -> int | None:
+def _first_free(numbers: list[int], new: dict[int, Record]) -> int | None:
     """Return the first number that is still free; `numbers` is in reverse order."""
     while numbers and numbers[-1] not in new:
         numbers.pop()
     return numbers[-1] if numbers else None
 
 
-def _content(record: Record) -> Iterator[Any]:
+def _by_content(record: Record) -> Iterator[Any]:
     yield dump(record)
 
 
-def _identifiers(record: Record) -> Iterator[Any]:
+def _by_identifiers(record: Record) -> Iterator[Any]:
     return ((name.system, name.value) for name in names(record) if name.system and name.value)
 
 
-def _id(record: Record) -> Iterator[Any]:
+def _by_id(record: Record) -> Iterator[Any]:
     if record.id is not None:
         yield record.id

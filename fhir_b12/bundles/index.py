@@ -95,11 +95,13 @@ class Index:
             return self._find_by_search(text)
         if "://" in text or text.startswith("urn:"):
             return self._at.get(text)
-        alike = self._local.get(text, [])
+        candidates = self._local.get(text, [])
         if url is not None and url.startswith("http"):
             path = self._at.get(f"{url.rsplit('/', 2)[0]}/{text}")
-            alike = [path] if path else [other for other in alike if other not in self._based]
-        return alike[0] if len(alike) == 1 else None
+            candidates = (
+                [path] if path else [other for other in candidates if other not in self._based]
+            )
+        return candidates[0] if len(candidates) == 1 else None
 
     def named(self, name: Key, resource_type: str | None = None) -> str | None:
         """Return the path of the only resource with a business identifier, None if not unique."""

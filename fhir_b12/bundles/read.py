@@ -46,7 +46,7 @@ class BundleReading(msgspec.Struct, frozen=True):
     @property
     def ledger(self) -> Ledger:
         """The class of every leaf of the Bundle."""
-        return Ledger(tuple(_account(self)))
+        return Ledger(tuple(_bundle_rows(self)))
 
 
 def from_bundle(bundle: Any) -> BundleReading:
@@ -65,10 +65,10 @@ def from_bundle(bundle: Any) -> BundleReading:
     bundle = as_resource(bundle)
     located = list(resources_in(bundle))
     index = Index(located)
-    issues = [*_shape(bundle), *index.issues]
+    issues = [*_check_entries(bundle), *index.issues]
     inlined: set[str] = set()
     read = []
-    unread = dict(_unread(bundle))
+    unread = dict(_unreadable_entries(bundle))
     for path, url, resource in located:
         if path in unread:
             issues.append(unread[path])
@@ -79,18 +79,20 @@ def from_bundle(bundle: Any) -> BundleReading:
             if not target.startswith("contained"):
                 at = index.path(Reference(reference=target), url)
                 inlined |= {at} if at else set()
-        issues += [_below(issue, path) for issue in reading.issues if issue.code != "not-supported"]
+        issues += [
+            _with_path(issue, path) for issue in reading.issues if issue.code != "not-supported"
+        ]
         written: dict[Key, str] = {}
         record = reading.record
         if record is not None:
             record = references.replace(record, index.linker(url, path, written, issues))
         read.append(EntryReading(path, url, reading, record, written))
     entries, parts = tuple(read), frozenset(inlined)
-    records = tuple(_group(entries, parts, index))
+    records = tuple(_group_by_patient(entries, parts, index))
     return BundleReading(records, tuple(issues), bundle, entries, parts)
 
 
-def _shape(bundle: Any) -> Iterator[Issue]:
+def _check_entries(bundle: Any) -> Iterator[Issue]:
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         return
     entries = bundle.get("entry", [])
@@ -109,7 +111,7 @@ def _shape(bundle: Any) -> Iterator[Issue]:
             yield Issue("error", "structure", f"Bundle.entry[{i}]", what)
 
 
-def _unread(bundle: Any) -> Iterator[tuple[str, Issue]]:
+def _unreadable_entries(bundle: Any) -> Iterator[tuple[str, Issue]]:
     """Yield path and issue of each entry that is deleted, superseded, or changed in meaning."""
     if not isinstance(bundle, dict) or not isinstance(bundle.get("entry"), list):
         return
@@ -127,17 +129,17 @@ def _unread(bundle: Any) -> Iterator[tuple[str, Issue]]:
             yield path, Issue("error", "not-supported", expression_of(path), what)
         elif "modifierExtension" in entry:
             yield path, Issue("error", "extension", expression_of(path), MODIFIED)
-        elif history and (known := _identity(entry)) is not None and known in newest:
+        elif history and (known := _resource_identity(entry)) is not None and known in newest:
             what = "older version of an entry before it; only the newest version is read"
             yield path, Issue("information", "informational", expression_of(path), what)
         elif deleted:
             what = "deleted resource, which is not read"
             yield path, Issue("information", "deleted", expression_of(path), what)
         if history:
-            newest.add(_identity(entry))
+            newest.add(_resource_identity(entry))
 
 
-def _identity(entry: dict[str, Any]) -> str | None:
+def _resource_identity(entry: dict[str, Any]) -> str | None:
     """Return what the versions of one resource have in common; a history has the newest first.
 
     https://hl7.org/fhir/R4/http.html#history
@@ -150,14 +152,14 @@ def _identity(entry: dict[str, Any]) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _below(issue: Issue, path: str) -> Issue:
+def _with_path(issue: Issue, path: str) -> Issue:
     if not path:
         return issue
     inner = issue.expression.partition(".")[2]
     return msgspec.structs.replace(issue, expression=f"{expression_of(path)}.{inner}".rstrip("."))
 
 
-def _group(
+def _group_by_patient(
     entries: tuple[EntryReading, ...], inlined: frozenset[str], index: Index
 ) -> Iterator[TherapyRecord]:
     """Yield a therapy record for each patient.
@@ -167,7 +169,7 @@ def _group(
     """
     patients: dict[str, Patient] = {}
     groups: dict[str, list[Record]] = {}
-    loose: list[Record] = []
+    without_patient: list[Record] = []
     for entry in entries:
         record = entry.record
         if record is None or entry.path in inlined:
@@ -176,22 +178,24 @@ def _group(
             patients[entry.path] = record
             groups.setdefault(entry.path, [])
             continue
-        reference = _patient(record, entry, index)
+        reference = _patient_of(record, entry, index)
         if reference is None:
-            loose.append(record)
+            without_patient.append(record)
         else:
             owner = index.path(reference, entry.url, "Patient") or _outside_key(
                 reference, entry.path
             )
             groups.setdefault(owner, []).append(record)
-    users = _users(groups) if loose and len(groups) > 1 else {}
-    other = next(iter(groups)) if len(groups) == 1 else "unknown"
-    for record in loose:
+    owners_by_name = _patients_by_identifier(groups) if without_patient and len(groups) > 1 else {}
+    default_owner = next(iter(groups)) if len(groups) == 1 else "unknown"
+    for record in without_patient:
         name = name_of(record)
-        for owner in users.get(name, [other]) if name is not None else [other]:
+        for owner in (
+            owners_by_name.get(name, [default_owner]) if name is not None else [default_owner]
+        ):
             groups.setdefault(owner, []).append(record)
     for owner, records in groups.items():
-        yield _therapy(patients.get(owner), records)
+        yield _build_therapy_record(patients.get(owner), records)
 
 
 def _outside_key(reference: Reference, path: str) -> str:
@@ -203,7 +207,7 @@ def _outside_key(reference: Reference, path: str) -> str:
     return address if address and not address.startswith("#") else f"{path}: {address}"
 
 
-def _users(groups: dict[str, list[Record]]) -> dict[Key, list[str]]:
+def _patients_by_identifier(groups: dict[str, list[Record]]) -> dict[Key, list[str]]:
     """Return the patients whose records refer to a business identifier, e.g. of a Medication."""
     users: dict[Key, dict[str, None]] = {}
     for owner, records in groups.items():
@@ -215,7 +219,7 @@ def _users(groups: dict[str, list[Record]]) -> dict[Key, list[str]]:
     return {name: list(owners) for name, owners in users.items()}
 
 
-def _patient(record: Record, entry: EntryReading, index: Index) -> Reference | None:
+def _patient_of(record: Record, entry: EntryReading, index: Index) -> Reference | None:
     if isinstance(record, FollowUp):
         actors = [who.actor for who in record.participant if who.actor is not None]
         patients = [actor for actor in actors if _is_patient(actor, entry, index)]
@@ -233,14 +237,14 @@ def _is_patient(actor: Reference, entry: EntryReading, index: Index) -> bool:
     return actor.type == "Patient" or "Patient/" in (actor.reference or "")
 
 
-def _therapy(patient: Patient | None, records: Iterable[Record]) -> TherapyRecord:
+def _build_therapy_record(patient: Patient | None, records: Iterable[Record]) -> TherapyRecord:
     lists: dict[str, list[Record]] = {}
     for record in records:
         lists.setdefault(TherapyRecord.LISTS[type(record)], []).append(record)
     return TherapyRecord(patient=patient, **{name: tuple(items) for name, items in lists.items()})  # type: ignore[arg-type]
 
 
-def _account(reading: BundleReading) -> Iterator[Row]:
+def _bundle_rows(reading: BundleReading) -> Iterator[Row]:
     readings = {entry.path: entry.reading for entry in reading.entries}
     bundle = reading.bundle
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
@@ -254,10 +258,10 @@ def _account(reading: BundleReading) -> Iterator[Row]:
             yield from ((path, "derived", "the envelope") for path, _ in leaves(node, name))
             continue
         for i, entry in enumerate(node):
-            yield from _entry_account(f"entry[{i}]", entry, readings)
+            yield from _entry_rows(f"entry[{i}]", entry, readings)
 
 
-def _entry_account(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator[Row]:
+def _entry_rows(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator[Row]:
     if not isinstance(entry, dict) or not entry:
         yield from ((leaf, "residue", "not an entry") for leaf, _ in leaves(entry, path))
         return

@@ -30,10 +30,10 @@ def resources(record: TherapyRecord) -> list[dict[str, Any]]:
             has the path of its record.
 
     """
-    return [resource for _, resource in _written(record, lambda reference: reference)]
+    return [resource for _, resource in _write_records(record, lambda reference: reference)]
 
 
-def _written(
+def _write_records(
     record: TherapyRecord, link: Callable[[Reference], Reference]
 ) -> list[tuple[Record, dict[str, Any]]]:
     """Return each record with its resource; the errors of all records are raised together."""
@@ -42,13 +42,13 @@ def _written(
         try:
             written.append((part, to_fhir(references.replace(part, link))))
         except MappingError as error:
-            issues += [_at(path, issue) for issue in error.issues]
+            issues += [_with_record_path(path, issue) for issue in error.issues]
     if issues:
         raise MappingError(tuple(issues))
     return written
 
 
-def _at(path: str, issue: Issue) -> Issue:
+def _with_record_path(path: str, issue: Issue) -> Issue:
     what = f"{issue.expression}: {issue.message}"
     return msgspec.structs.replace(issue, expression=f"$.{path}", message=what)
 
@@ -69,10 +69,10 @@ def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
             has the path of its record.
 
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    resources_by_type: dict[str, list[dict[str, Any]]] = {}
     for resource in resources(record):
-        found.setdefault(resource["resourceType"], []).append(resource)
-    return found
+        resources_by_type.setdefault(resource["resourceType"], []).append(resource)
+    return resources_by_type
 
 
 def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, Any]:
@@ -103,12 +103,12 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
 
     shared = _shared(record)
     entries: dict[str, dict[str, Any]] = {}
-    for each, resource in _written(record, link):
-        made = entry(each, resource, kind, unique=(type(each), name_of(each)) not in shared)
-        url = made["fullUrl"]
-        while made["fullUrl"] in entries:  # equal records without a name of their own
-            url = made["fullUrl"] = f"urn:uuid:{uuid5(NAMESPACE, url)}"
-        entries[made["fullUrl"]] = made
+    for part, resource in _write_records(record, link):
+        new_entry = entry(part, resource, kind, unique=(type(part), name_of(part)) not in shared)
+        url = new_entry["fullUrl"]
+        while new_entry["fullUrl"] in entries:  # equal records without a name of their own
+            url = new_entry["fullUrl"] = f"urn:uuid:{uuid5(NAMESPACE, url)}"
+        entries[new_entry["fullUrl"]] = new_entry
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": kind}
     return bundle | ({"entry": list(entries.values())} if entries else {})
 
@@ -129,17 +129,17 @@ def entry(
 
     """
     name = name_of(record) if unique else None
-    made: dict[str, Any] = {"fullUrl": address(record, resource, name), "resource": resource}
+    new_entry: dict[str, Any] = {"fullUrl": address(record, resource, name), "resource": resource}
     if kind in ("transaction", "batch"):
-        made["request"] = {"method": "POST", "url": resource["resourceType"]}
-        if name is not None and resource["resourceType"] not in _NOT_FOUND_BY_IDENTIFIER:
-            made["request"]["ifNoneExist"] = f"identifier={quote('|'.join(name), safe='')}"
-    return made
+        new_entry["request"] = {"method": "POST", "url": resource["resourceType"]}
+        if name is not None and resource["resourceType"] not in _NO_IDENTIFIER_SEARCH:
+            new_entry["request"]["ifNoneExist"] = f"identifier={quote('|'.join(name), safe='')}"
+    return new_entry
 
 
 #: R4 has no search parameter `identifier` for these; a server that ignores what it does not know
 #: would take any for ours.  https://hl7.org/fhir/R4/adverseevent.html#search
-_NOT_FOUND_BY_IDENTIFIER = frozenset({"AdverseEvent"})
+_NO_IDENTIFIER_SEARCH = frozenset({"AdverseEvent"})
 
 
 def address(record: Record, resource: dict[str, Any], name: Key | None) -> str:
@@ -147,12 +147,12 @@ def address(record: Record, resource: dict[str, Any], name: Key | None) -> str:
 
     A UUID that is the record's id stays its address, so references to it remain valid.
     """
-    kind = type(record).__name__
+    record_class = type(record).__name__
     if name is not None:
-        return f"urn:uuid:{uuid5(NAMESPACE, f'{kind}|{name[0]}|{name[1]}')}"
+        return f"urn:uuid:{uuid5(NAMESPACE, f'{record_class}|{name[0]}|{name[1]}')}"
     if record.id is not None and _UUID.fullmatch(record.id):
         return f"urn:uuid:{record.id}"
-    return f"urn:uuid:{uuid5(NAMESPACE, f'{kind}|{dump(resource).decode()}')}"
+    return f"urn:uuid:{uuid5(NAMESPACE, f'{record_class}|{dump(resource).decode()}')}"
 
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -160,7 +160,7 @@ _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def _shared(record: TherapyRecord) -> set[tuple[type[Record], Key | None]]:
     """Return class and business identifier that several records share."""
-    names = Counter((type(each), name_of(each)) for each in record)
+    names = Counter((type(part), name_of(part)) for part in record)
     return {pair for pair, count in names.items() if count > 1 and pair[1] is not None}
 
 
@@ -174,13 +174,13 @@ def name_of(record: Record) -> Key | None:
 
 def _addresses(record: TherapyRecord) -> dict[Key, str]:
     """Return the address of each business identifier that only one record has."""
-    found: dict[Key, str] = {}
-    twice: set[Key] = set()
-    for each in record:
-        name = name_of(each)
+    addresses: dict[Key, str] = {}
+    shared: set[Key] = set()
+    for part in record:
+        name = name_of(part)
         if name is None:
             continue
-        if name in found:
-            twice.add(name)
-        found[name] = address(each, {}, name)
-    return {name: url for name, url in found.items() if name not in twice}
+        if name in addresses:
+            shared.add(name)
+        addresses[name] = address(part, {}, name)
+    return {name: url for name, url in addresses.items() if name not in shared}

@@ -39,8 +39,8 @@ def builtins(value: Any) -> Any:
 def pruned(value: Any) -> Any:
     """Return plain JSON without empty objects and lists, None if nothing is left."""
     if isinstance(value, dict):
-        kept = ((name, pruned(child)) for name, child in value.items())
-        return {name: child for name, child in kept if child is not None} or None
+        children = ((name, pruned(child)) for name, child in value.items())
+        return {name: child for name, child in children if child is not None} or None
     if isinstance(value, list):
         items = [(child, pruned(child)) for child in value]
         return [new for old, new in items if new is not None or old is None] or None
@@ -80,8 +80,8 @@ def result(text: Any) -> dict[str, Any] | None:
     if unit is not None and unit not in aliases.units():
         return None
     comparator = _COMPARATORS.get(match["comparator"], match["comparator"])
-    said = {"value": Decimal(match["value"]), "comparator": comparator, "unit": unit}
-    return {name: value for name, value in said.items() if value is not None}
+    quantity = {"value": Decimal(match["value"]), "comparator": comparator, "unit": unit}
+    return {name: value for name, value in quantity.items() if value is not None}
 
 
 _AMOUNT = frozenset({"value", "comparator", "unit", "system", "code"})
@@ -94,17 +94,17 @@ def per_one(ratio: Any) -> dict[str, Any] | None:
     """
     if ratio.__class__ is not dict or ratio.keys() != {"numerator", "denominator"}:
         return None
-    above, below = _coded(ratio["numerator"]), _coded(ratio["denominator"])
-    if above is None or below is None or "comparator" in ratio["denominator"]:
+    numerator, denominator = _ucum_code(ratio["numerator"]), _ucum_code(ratio["denominator"])
+    if numerator is None or denominator is None or "comparator" in ratio["denominator"]:
         return None
-    if str(ratio["denominator"].get("value")) != "1" or "/" in below:
+    if str(ratio["denominator"].get("value")) != "1" or "/" in denominator:
         return None
-    unit = f"{above}/{below}"
-    said = {**ratio["numerator"], "unit": unit, "system": aliases.UCUM, "code": unit}
-    return said if "value" in said else None
+    unit = f"{numerator}/{denominator}"
+    quantity = {**ratio["numerator"], "unit": unit, "system": aliases.UCUM, "code": unit}
+    return quantity if "value" in quantity else None
 
 
-def _coded(amount: Any) -> str | None:
+def _ucum_code(amount: Any) -> str | None:
     """Return the UCUM code of a Quantity that has only value and unit."""
     if amount.__class__ is not dict or not amount.keys() <= _AMOUNT:
         return None

@@ -52,13 +52,13 @@ def tree(table: Table) -> Tree:
             decode = None if way.codec is None else CODECS[way.codec].decode
             routes.setdefault(way.element, []).append(Route(keys(table)[row.field], decode))
     root: Tree = {}
-    for element, found in routes.items():
+    for element, element_routes in routes.items():
         *parents, name = element.split(".")
         node: Any = root
         for parent in parents:
             node = node.setdefault(parent, {})
         # a codec may decline a value, so those that take any come last
-        ordered = tuple(sorted(found, key=lambda route: route.decode is None))
+        ordered = tuple(sorted(element_routes, key=lambda route: route.decode is None))
         node[name] = ordered[0].key if ordered[0].decode is None else ordered
     return root
 
@@ -72,23 +72,23 @@ def gather(node: Json, elements: Tree, record: Json) -> Json:
         if step.__class__ is str:
             record[step] = value
         elif step.__class__ is tuple:
-            _decoded(value, step, record)
+            _add_decoded(value, step, record)
         elif value.__class__ is dict:
             gather(value, step, record)  # type: ignore[arg-type]  # the one kind left
     return record
 
 
-def _decoded(value: Any, routes: Any, record: Json) -> None:
-    for key, found in routed(value, routes):
-        record[key] = found
+def _add_decoded(value: Any, routes: Any, record: Json) -> None:
+    for key, decoded in routed(value, routes):
+        record[key] = decoded
 
 
 def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
     """Return key and value by the first route that accepts a value; empty if none does."""
     for route in routes:
-        found = value if route.decode is None else route.decode(value)
-        if found is not None:
-            return [(route.key, found)]
+        decoded = value if route.decode is None else route.decode(value)
+        if decoded is not None:
+            return [(route.key, decoded)]
     return []
 
 
@@ -104,15 +104,17 @@ def key_of(elements: Tree, path: tuple[str, ...], value: Any) -> str | None:
 
 def targets(table: Table) -> dict[str, str | tuple[Target, ...]]:
     """Return the element of each key, or several in order if they have codecs."""
-    found: dict[str, str | tuple[Target, ...]] = {}
+    elements: dict[str, str | tuple[Target, ...]] = {}
     for row in table.rows:
         ways = [way for way in row.ways if way.codec is None or CODECS[way.codec].encode]
         plain = ways[0].codec is None and len(ways[0].path) == 1
-        found[keys(table)[row.field]] = ways[0].element if plain else tuple(map(_target, ways))
-    return found
+        elements[keys(table)[row.field]] = (
+            ways[0].element if plain else tuple(map(_build_target, ways))
+        )
+    return elements
 
 
-def _target(way: Way) -> Target:
+def _build_target(way: Way) -> Target:
     *parents, name = way.element.split(".")
     encode = None if way.codec is None else CODECS[way.codec].encode
     return Target(tuple(parents), name, encode)
@@ -125,11 +127,11 @@ def scatter(record: Json, goes: dict[str, str | tuple[Target, ...]], resource: J
         if step.__class__ is str:
             resource[step] = value
         else:
-            _encoded(value, step, resource)
+            _add_encoded(value, step, resource)
     return resource
 
 
-def _encoded(value: Any, step: Any, resource: Json) -> None:
+def _add_encoded(value: Any, step: Any, resource: Json) -> None:
     for target in step:
         written = value if target.encode is None else target.encode(value)
         if written is not None:

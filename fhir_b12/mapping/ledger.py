@@ -74,46 +74,46 @@ class Plan(dict[str, "Plan"]):
             return None
         for field in msgspec.structs.fields(self.kind):
             if field.encode_name == name and name != "modifierExtension":
-                made = self[name] = Plan(f"{self.says}.{name}", _struct(field.type))
-                return made
+                child = self[name] = Plan(f"{self.says}.{name}", _struct_type(field.type))
+                return child
         return None
 
 
-def _struct(hint: Any) -> type[msgspec.Struct] | None:
+def _struct_type(hint: Any) -> type[msgspec.Struct] | None:
     """Return the struct type in a type hint, Coding of `tuple[Coding, ...]`; None if missing."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint
-    return next(filter(None, map(_struct, get_args(hint))), None)
+    return next(filter(None, map(_struct_type, get_args(hint))), None)
 
 
 def plan(table: Table) -> Plan:
     """Return where the elements of a table are mapped."""
     types = hints(table.record)
     fields = {key: field for field, key in compiled_table.keys(table).items()}
-    made = _branch(compiled_table.tree(table), types, fields)
-    made["contained"] = Plan("contained")
-    return made
+    root = _build_plan(compiled_table.tree(table), types, fields)
+    root["contained"] = Plan("contained")
+    return root
 
 
-def _branch(tree: compiled_table.Tree, types: dict[str, Any], fields: dict[str, str]) -> Plan:
-    made = Plan("")
-    made.whole = False
+def _build_plan(tree: compiled_table.Tree, types: dict[str, Any], fields: dict[str, str]) -> Plan:
+    plans = Plan("")
+    plans.whole = False
     for name, step in tree.items():
         if isinstance(step, str):
-            made[name] = Plan(fields[step], _struct(types[fields[step]]))
+            plans[name] = Plan(fields[step], _struct_type(types[fields[step]]))
         elif isinstance(step, dict):
-            made[name] = _branch(step, types, fields)
+            plans[name] = _build_plan(step, types, fields)
         else:
-            made[name] = Plan("")
-            made[name].routes = step
+            plans[name] = Plan("")
+            plans[name].routes = step
             for route in step:
-                kind = None if route.decode else _struct(types[fields[route.key]])
-                made[name][route.key] = Plan(fields[route.key], kind)
-    return made
+                kind = None if route.decode else _struct_type(types[fields[route.key]])
+                plans[name][route.key] = Plan(fields[route.key], kind)
+    return plans
 
 
 def account(
-    resource: dict[str, Any], root: Plan, held: dict[str, list[Row]], prefix: str
+    resource: dict[str, Any], root: Plan, contained_rows: dict[str, list[Row]], prefix: str
 ) -> list[Row]:
     """Return the ledger rows of a resource that was read.
 
@@ -124,54 +124,54 @@ def account(
     for name, node in resource.items():
         if name == "resourceType":
             out.append((f"{prefix}{name}", "constant", "the table's resource type"))
-        elif name == "contained" and held and node.__class__ is list:
+        elif name == "contained" and contained_rows and node.__class__ is list:
             for index, item in enumerate(node):
-                place = f"contained[{index}]"
-                if place in held:
-                    out += held[place]
+                location = f"contained[{index}]"
+                if location in contained_rows:
+                    out += contained_rows[location]
                 else:
-                    _element(item, root[name], f"{prefix}{place}", out)
+                    _add_element(item, root[name], f"{prefix}{location}", out)
         elif (step := root[name]) is None:
-            _left(node, prefix + name, _why(name), out)
+            _add_residue(node, prefix + name, _residue_reason(name), out)
         else:
-            _element(node, step, prefix + name, out)
+            _add_element(node, step, prefix + name, out)
     return out
 
 
-def unread(resource: Any, why: str, prefix: str) -> list[Row]:
+def unread_rows(resource: Any, why: str, prefix: str) -> list[Row]:
     """Return the ledger rows of a resource that was not read: all leaves are residue."""
     out: list[Row] = []
     if resource.__class__ is not dict or not resource:
-        _left(resource, prefix.rstrip("."), why, out)
+        _add_residue(resource, prefix.rstrip("."), why, out)
         return out
     for name, node in resource.items():
-        _left(node, prefix + name, why, out)
+        _add_residue(node, prefix + name, why, out)
     return out
 
 
-def _element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
+def _add_element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
     """Append the rows of an element, or of all items of a list."""
     if step.routes:
         routed = compiled_table.routed(node, step.routes)
         step = step[routed[0][0] if routed else step.routes[-1].key]
     if step.whole or not node:
-        _whole(node, step, where, out)
+        _add_whole(node, step, where, out)
     elif node.__class__ is dict:
         below = where + "."
         for name, child in node.items():
             inner = step[name]
             if inner is None:
-                _left(child, below + name, _why(name), out)
+                _add_residue(child, below + name, _residue_reason(name), out)
             elif child.__class__ is str and not inner.routes:
                 out.append((below + name, "mapped", inner.says))
             else:
-                _element(child, inner, below + name, out)
+                _add_element(child, inner, below + name, out)
     else:
         for index, item in enumerate(node):
-            _element(item, step, f"{where}[{index}]", out)
+            _add_element(item, step, f"{where}[{index}]", out)
 
 
-def _whole(node: Any, step: Plan, where: str, out: list[Row]) -> None:
+def _add_whole(node: Any, step: Plan, where: str, out: list[Row]) -> None:
     """Append the rows of an element without children in the plan."""
     if node is None:
         out.append((where, "residue", "null says nothing"))
@@ -184,11 +184,11 @@ def _whole(node: Any, step: Plan, where: str, out: list[Row]) -> None:
         out += [(path, "mapped", says) for path, _ in leaves(node, where)]
 
 
-def _left(node: Any, where: str, why: str, out: list[Row]) -> None:
+def _add_residue(node: Any, where: str, why: str, out: list[Row]) -> None:
     out += [(path, "residue", why) for path, _ in leaves(node, where)]
 
 
-def _why(name: str) -> str:
+def _residue_reason(name: str) -> str:
     if name == "meta":
         return "metadata of the server it came from"
     if name == "text":

@@ -13,7 +13,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled_table, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.codecs import builtins, dump, load, pruned, same
-from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread
+from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread_rows
 from fhir_b12.mapping.links import Resolve, Resource
 from fhir_b12.mapping.table_check import hints
 from fhir_b12.mapping.type_errors import MODIFIED, faults
@@ -58,15 +58,18 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         """
         if self.lens is None or self.record is None:
             why = self.issues[0].message if self.issues else "not read"
-            return unread(self.resource, why, prefix)
-        held = {
-            place: [links.held_row(field, row) for row in found.account(f"{prefix}{place}.")]
-            for field, place, found in self.linked
-            if links.is_contained(place)
+            return unread_rows(self.resource, why, prefix)
+        contained_rows = {
+            location: [
+                links.linked_row(field, row)
+                for row in linked_reading.account(f"{prefix}{location}.")
+            ]
+            for field, location, linked_reading in self.linked
+            if links.is_contained(location)
         }
-        rows = account(self.resource, self.lens.plan, held, prefix)
+        rows = account(self.resource, self.lens.plan, contained_rows, prefix)
         for field, _, _ in self.linked:
-            (link,) = [each for each in self.lens.table.links if each.field == field]
+            (link,) = [candidate for candidate in self.lens.table.links if candidate.field == field]
             start = f"{prefix}{link.element}."
             rows = [links.link_row(link, row) if row[0].startswith(start) else row for row in rows]
         return rows
@@ -84,23 +87,23 @@ class Lens:
         self._elements = compiled_table.tree(source)
         self._targets = compiled_table.targets(source)
         parents = {way.path[:-1] for row in source.rows for way in row.ways} - {()}
-        self._choices = _spelled(source, ())
-        self._inner = [(parent, _spelled(source, parent)) for parent in sorted(parents)]
+        self._choices = _choice_names(source, ())
+        self._inner = [(parent, _choice_names(source, parent)) for parent in sorted(parents)]
         self._fields = {key: field for field, key in self._keys.items()}
         ways = [way for row in source.rows for way in row.ways]
         self._routed = sorted({way.path for way in ways if way.codec is not None})
-        self._filled = _filled(source, self._keys)
-        self._absent = {key: _nothing(value) for key, value in self._filled.items()}
+        self._defaults = _encode_defaults(source, self._keys)
+        self._absent = {key: _empty_value(value) for key, value in self._defaults.items()}
 
     def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
         """Read one resource; if it cannot be read, the issues say why."""
-        kind = resource.get("resourceType")
-        if kind != self.table.resource:
+        resource_type = resource.get("resourceType")
+        if resource_type != self.table.resource:
             what = f"{self.table.name} reads {self.table.resource}, not this type of resource"
             return Reading(None, (Issue("error", "structure", "resourceType", what),), resource)
         if not self.reads(resource):
             what = f"not what {self.table.name} reads: none of its `when` blocks holds"
-            return Reading(None, (Issue("error", "not-supported", kind, what),), resource)
+            return Reading(None, (Issue("error", "not-supported", resource_type, what),), resource)
         return self.read(resource, resolve)
 
     def read(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
@@ -115,7 +118,7 @@ class Lens:
             else:
                 reading = Reading(record, (), resource, self)
                 return self._follow(reading, resolve) if self.table.links else reading
-        return Reading(None, (*issues, *self._faults(resource)), resource, self)
+        return Reading(None, (*issues, *self._type_issues(resource)), resource, self)
 
     def to_fhir(self, record: Record) -> Resource:
         """Return the resource of a record.
@@ -133,14 +136,14 @@ class Lens:
 
     def _check(self, resource: Resource, record: Record) -> None:
         """Raise MappingError if a resource would not be read back as its record."""
-        issues = [*self._twice(resource), *self._misread(resource, record)]
+        issues = [*self._choice_issues(resource), *self._misread_issues(resource, record)]
         reader = lens_for(resource)
         if reader is not self:
             instead = f"{reader.table.name}.toml reads it" if reader else "no table reads it"
             what = f"{instead} instead of {self.table.name}.toml: give it what its `when` asks for"
             issues.append(Issue("error", "business-rule", self.table.resource, what))
         for link in self.table.links:
-            issues += links.ambiguous(record, link, self.table.resource)
+            issues += links.check_linked(record, link, self.table.resource)
         if issues:
             raise MappingError(tuple(issues))
 
@@ -148,9 +151,11 @@ class Lens:
         """Return the resource of a record, without the check that it reads back."""
         resource = self._alone(record)
         for link in self.table.links:
-            held = getattr(record, link.field)
-            if held is not None:
-                links.contain(resource, link, held, lens(link.table).create(held))
+            linked_record = getattr(record, link.field)
+            if linked_record is not None:
+                links.add_contained(
+                    resource, link, linked_record, lens(link.table).create(linked_record)
+                )
         return resource
 
     def _alone(self, record: Record) -> Resource:
@@ -161,7 +166,7 @@ class Lens:
         except msgspec.DecodeError:
             what = "a number of the record is none, or infinite: leave it out"
             raise MappingError((Issue("error", "value", self.table.resource, what),)) from None
-        for key, value in self._filled.items():
+        for key, value in self._defaults.items():
             if key not in values:
                 values[key] = load(value)
             elif values[key] is None:
@@ -190,7 +195,7 @@ class Lens:
         changed = dict(resource)
         moved = [link for link in self.table.links if _is_moved(link, reading.record, record)]
         for link in moved:
-            links.lift(changed, _place(link, reading))
+            links.remove_contained(changed, _linked_location(link, reading))
         for row in self.table.rows:
             if not same(getattr(reading.record, row.field), getattr(record, row.field)):
                 self._change(changed, row, before, after)
@@ -201,15 +206,17 @@ class Lens:
 
     def _obstacles(self, resource: Resource) -> list[Issue]:
         """Return the issues that forbid reading, whatever the values of the elements are."""
-        issues = self._twice(resource)
-        kind = self.table.resource
+        issues = self._choice_issues(resource)
+        resource_type = self.table.resource
         if "implicitRules" in resource:
             what = "implicit rules change the meaning of the resource, so it is not read"
-            issues.append(Issue("error", "not-supported", f"{kind}.implicitRules", what))
+            issues.append(Issue("error", "not-supported", f"{resource_type}.implicitRules", what))
         if "modifierExtension" in resource:
-            issues.append(Issue("error", "extension", f"{kind}.modifierExtension", MODIFIED))
+            issues.append(
+                Issue("error", "extension", f"{resource_type}.modifierExtension", MODIFIED)
+            )
         for parent, _ in self._inner:
-            node, where = at(resource, parent), ".".join((kind, *parent))
+            node, where = at(resource, parent), ".".join((resource_type, *parent))
             if node is not None and node.__class__ is not dict:
                 issues.append(Issue("error", "structure", where, "write one JSON object"))
             elif node is not None and "modifierExtension" in node:
@@ -217,19 +224,19 @@ class Lens:
         refused = self.refused(resource)
         if refused is not None:
             what = "this value withdraws the resource, so it is not read; handle it by its id"
-            issues.append(Issue("error", "business-rule", f"{kind}.{refused}", what))
+            issues.append(Issue("error", "business-rule", f"{resource_type}.{refused}", what))
         return issues
 
-    def _twice(self, resource: Resource) -> list[Issue]:
+    def _choice_issues(self, resource: Resource) -> list[Issue]:
         """Return an issue for each choice with two values.  https://hl7.org/fhir/R4/formats.html#choice"""
-        issues = _more_than_one(resource, self._choices)
+        issues = _repeated_choices(resource, self._choices)
         for parent, choices in self._inner:
             node = at(resource, parent)
             if node.__class__ is dict:
-                issues += _more_than_one(node, choices)
+                issues += _repeated_choices(node, choices)
         return issues
 
-    def _misread(self, resource: Resource, record: Record) -> Iterator[Issue]:
+    def _misread_issues(self, resource: Resource, record: Record) -> Iterator[Issue]:
         """Yield an issue for each value that a codec would read as another field."""
         for path in self._routed:
             value = at(resource, path)
@@ -240,16 +247,16 @@ class Lens:
                 what = f"this would be read as {field}: give it there"
                 yield Issue("error", "business-rule", where, what)
 
-    def _faults(self, resource: Resource) -> Iterator[Issue]:
+    def _type_issues(self, resource: Resource) -> Iterator[Issue]:
         types = hints(self.table.record)
         for row in self.table.rows:
-            found = [
+            values = [
                 (way, value) for way in row.ways if (value := at(resource, way.path)) is not None
             ]
-            if row.required and not found:
+            if row.required and not values:
                 path = f"{self.table.resource}.{row.ways[0].element}"
                 yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
-            for way, value in found:
+            for way, value in values:
                 key = compiled_table.key_of(self._elements, way.path, value)
                 if way.codec is None and key == self._keys[row.field]:
                     path = f"{self.table.resource}.{way.element}"
@@ -262,17 +269,18 @@ class Lens:
             reference = getattr(record, link.instead_of)
             if reference is None or reference.reference is None:
                 continue
-            place, target = links.target(reading.resource, reference, resolve)
+            location, target = links.target(reading.resource, reference, resolve)
             inner = lens(link.table)
             if target is None or target.get("resourceType") != inner.table.resource:
                 continue
-            found = inner.from_fhir(target)
-            linked.append((link.field, place, found))
+            linked_reading = inner.from_fhir(target)
+            linked.append((link.field, location, linked_reading))
             issues += [
-                links.inside(issue, f"{self.table.resource}.{place}") for issue in found.issues
+                links.with_location(issue, f"{self.table.resource}.{location}")
+                for issue in linked_reading.issues
             ]
-            if found.record is not None:
-                record = links.hold(record, link, place, found.record)
+            if linked_reading.record is not None:
+                record = links.replace_reference(record, link, location, linked_reading.record)
         good = record if not any(issue.is_error for issue in issues) else None
         return Reading(good, tuple(issues), reading.resource, self, tuple(linked))
 
@@ -285,24 +293,24 @@ class Lens:
             if new is not None:
                 known = old is not None and current is not None
                 merge.put(changed, way.path, merge.merge(current, old, new) if known else new)
-                merge.companion(changed, way.path, current if old is None else old, new)
+                merge.move_extensions(changed, way.path, current if old is None else old, new)
             elif current is not None:
                 key = compiled_table.key_of(self._elements, way.path, current)
                 if key == self._keys[row.field]:
                     merge.put(changed, way.path, None)
-                    merge.companion(changed, way.path, current, None)
+                    merge.move_extensions(changed, way.path, current, None)
 
 
-def _more_than_one(node: Resource, choices: dict[str, str]) -> list[Issue]:
-    made = [choices[name] for name in node if name in choices]
-    if len(made) == len(set(made)):
+def _repeated_choices(node: Resource, choices: dict[str, str]) -> list[Issue]:
+    present = [choices[name] for name in node if name in choices]
+    if len(present) == len(set(present)):
         return []
     what = "one of its types may stand here and there are more: keep one"
-    twice = sorted({choice for choice in made if made.count(choice) > 1})
-    return [Issue("error", "structure", choice, what) for choice in twice]
+    repeated = sorted({choice for choice in present if present.count(choice) > 1})
+    return [Issue("error", "structure", choice, what) for choice in repeated]
 
 
-def _nothing(value: bytes) -> Any:
+def _empty_value(value: bytes) -> Any:
     """Return the empty value that stands for a default that the resource does not have."""
     return [] if value.startswith(b"[") else None
 
@@ -313,41 +321,47 @@ def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
     return not all(same(getattr(old, field), getattr(new, field)) for field in fields)
 
 
-def _place(link: tables.Link, reading: Reading) -> str:
+def _linked_location(link: tables.Link, reading: Reading) -> str:
     """Return where the linked resource is, "" if there is none."""
-    return next((place for field, place, _ in reading.linked if field == link.field), "")
+    return next((location for field, location, _ in reading.linked if field == link.field), "")
 
 
 def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
     """Write the linked resource of a record, keeping what is unknown in it."""
-    held: Record | None = getattr(record, link.field)
-    old = next((found for field, _, found in reading.linked if field == link.field), None)
-    if held is None:
+    linked_record: Record | None = getattr(record, link.field)
+    old = next(
+        (linked_reading for field, _, linked_reading in reading.linked if field == link.field), None
+    )
+    if linked_record is None:
         if old is not None and getattr(record, link.instead_of) is None:
             merge.put(changed, (link.element,), None)
-        issues = tuple(links.dangling(changed, old.resource, _place(link, reading)) if old else ())
+        issues = tuple(
+            links.dangling_references(changed, old.resource, _linked_location(link, reading))
+            if old
+            else ()
+        )
         if issues:
             raise MappingError(issues)
     elif old is None:
-        links.contain(changed, link, held, lens(link.table).create(held))
-    elif links.is_contained(_place(link, reading)) or not same(held, old.record):
-        written = lens(link.table).update(old.resource, held)
-        links.contain(changed, link, held, written, _place(link, reading))
+        links.add_contained(changed, link, linked_record, lens(link.table).create(linked_record))
+    elif links.is_contained(_linked_location(link, reading)) or not same(linked_record, old.record):
+        written = lens(link.table).update(old.resource, linked_record)
+        links.add_contained(changed, link, linked_record, written, _linked_location(link, reading))
 
 
-def _spelled(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
+def _choice_names(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
     """Return the JSON names of the choices below an element, each with the path of its choice."""
     above = ".".join((source.resource, *parent))
-    found = {}
+    names = {}
     for name in R4.children(above):
         defined = R4.element(f"{above}.{name}")
         if defined is not None and defined.defined.endswith("[x]"):
             choice = defined.defined.rpartition(".")[2]
-            found[name] = f"{above}.{choice}"
-    return found
+            names[name] = f"{above}.{choice}"
+    return names
 
 
-def _filled(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
+def _encode_defaults(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
     """Return the defaults of a record by key, e.g. the category of a laboratory result."""
     return {
         keys[field.name]: dump(field.default)
@@ -364,11 +378,11 @@ def lens(name: str) -> Lens:
 
 @cache
 def _by_resource() -> dict[str, tuple[Lens, ...]]:
-    found: dict[str, tuple[Lens, ...]] = {}
+    lenses: dict[str, tuple[Lens, ...]] = {}
     for name in tables.ORDER:
-        each = lens(name)
-        found[each.table.resource] = (*found.get(each.table.resource, ()), each)
-    return found
+        compiled = lens(name)
+        lenses[compiled.table.resource] = (*lenses.get(compiled.table.resource, ()), compiled)
+    return lenses
 
 
 @cache
@@ -378,11 +392,11 @@ def _by_record() -> dict[type[Record], Lens]:
 
 def lens_for(resource: Resource) -> Lens | None:
     """Return the lens of the first table that reads a resource, None if no table does."""
-    kind = resource.get("resourceType")
-    known = _by_resource().get(kind, ()) if kind.__class__ is str else ()
-    for each in known:
-        if each.reads(resource):
-            return each
+    resource_type = resource.get("resourceType")
+    known = _by_resource().get(resource_type, ()) if resource_type.__class__ is str else ()
+    for candidate in known:
+        if candidate.reads(resource):
+            return candidate
     return None
 
 
@@ -417,9 +431,9 @@ def from_fhir(resource: Any, resolve: Resolve | None = None) -> Reading:
     if resource.__class__ is not dict:
         what = "a FHIR resource is a JSON object: give one"
         return Reading(None, (Issue("error", "structure", "$this", what),), resource)
-    found = lens_for(resource)
-    if found is not None:
-        return found.read(resource, resolve)
+    reader = lens_for(resource)
+    if reader is not None:
+        return reader.read(resource, resolve)
     if resource.get("resourceType").__class__ is not str:
         issue = Issue("error", "structure", "$this", "resourceType is missing: name the type")
     else:

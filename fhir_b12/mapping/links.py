@@ -21,7 +21,7 @@ from fhir_b12.references import walk_references
 Resource = dict[str, Any]
 Resolve = Callable[[Reference], Resource | None]
 
-_INLINE = "medication"  #: id of a contained resource whose record has none
+_DEFAULT_ID = "medication"  #: id of a contained resource whose record has none
 
 
 def target(
@@ -38,33 +38,33 @@ def target(
     return address, None
 
 
-def is_contained(place: str) -> bool:
+def is_contained(location: str) -> bool:
     """Return whether a location is in the resource itself."""
-    return place.startswith("contained[")
+    return location.startswith("contained[")
 
 
-def hold(record: Record, link: Link, place: str, found: Record) -> Record:
+def replace_reference(record: Record, link: Link, location: str, target_record: Record) -> Record:
     """Return the record with the target of a reference in place of the reference."""
-    changes: dict[str, Any] = {link.field: found, link.instead_of: None}
-    if is_contained(place):
-        index = _index(place)
+    changes: dict[str, Any] = {link.field: target_record, link.instead_of: None}
+    if is_contained(location):
+        index = _index(location)
         changes["contained"] = record.contained[:index] + record.contained[index + 1 :]
-        if found.id == _INLINE:
-            changes[link.field] = msgspec.structs.replace(found, id=None)
+        if target_record.id == _DEFAULT_ID:
+            changes[link.field] = msgspec.structs.replace(target_record, id=None)
     return msgspec.structs.replace(record, **changes)
 
 
-def lift(resource: Resource, place: str) -> None:
+def remove_contained(resource: Resource, location: str) -> None:
     """Remove a linked resource from `contained`."""
-    if is_contained(place):
+    if is_contained(location):
         contained = resource["contained"]
-        kept = [item for index, item in enumerate(contained) if index != _index(place)]
-        put(resource, ("contained",), kept or None)
+        others = [item for index, item in enumerate(contained) if index != _index(location)]
+        put(resource, ("contained",), others or None)
 
 
-def dangling(resource: Resource, old: Resource, place: str) -> Iterator[Issue]:
+def dangling_references(resource: Resource, old: Resource, location: str) -> Iterator[Issue]:
     """Yield an issue for each other reference to a contained resource that is to be removed."""
-    if is_contained(place):
+    if is_contained(location):
         name = f"#{old.get('id')}"
         for path, node in walk_references(resource):
             if node["reference"] == name:
@@ -73,34 +73,34 @@ def dangling(resource: Resource, old: Resource, place: str) -> Iterator[Issue]:
                 yield Issue("error", "conflict", where, what)
 
 
-def contain(
-    resource: Resource, link: Link, held: Record, written: Resource, place: str = ""
+def add_contained(
+    resource: Resource, link: Link, target_record: Record, written: Resource, location: str = ""
 ) -> None:
     """Put a linked resource into `contained`, at its old place or behind the others."""
     reference = resource.get(link.element) or {}
-    put(resource, (link.element,), {**reference, "reference": f"#{_id(held)}"})
+    put(resource, (link.element,), {**reference, "reference": f"#{_contained_id(target_record)}"})
     contained = list(resource.get("contained", ()))
-    index = _index(place) if is_contained(place) else len(contained)
-    contained.insert(index, {**written, "id": _id(held)})
+    index = _index(location) if is_contained(location) else len(contained)
+    contained.insert(index, {**written, "id": _contained_id(target_record)})
     put(resource, ("contained",), contained)
 
 
-def _id(held: Record) -> str:
-    return _INLINE if held.id is None else held.id
+def _contained_id(record: Record) -> str:
+    return _DEFAULT_ID if record.id is None else record.id
 
 
-def _index(place: str) -> int:
-    return int(place[len("contained[") : -1])
+def _index(location: str) -> int:
+    return int(location[len("contained[") : -1])
 
 
-def ambiguous(record: Record, link: Link, kind: str) -> Iterator[Issue]:
+def check_linked(record: Record, link: Link, resource_type: str) -> Iterator[Issue]:
     """Yield an issue for everything that keeps a linked resource from being read back."""
-    held, reference = getattr(record, link.field), getattr(record, link.instead_of)
-    where = f"{kind}.{link.element}"
-    if held is None:
+    target_record, reference = getattr(record, link.field), getattr(record, link.instead_of)
+    where = f"{resource_type}.{link.element}"
+    if target_record is None:
         address = (reference.reference or "") if reference is not None else ""
-        inside = [item.get("id") for item in record.contained if isinstance(item, dict)]
-        if address.startswith("#") and address[1:] in inside:
+        contained_ids = [item.get("id") for item in record.contained if isinstance(item, dict)]
+        if address.startswith("#") and address[1:] in contained_ids:
             what = f"{link.instead_of} refers to a contained resource: set {link.field} instead"
             yield Issue("error", "business-rule", where, what)
         return
@@ -108,36 +108,36 @@ def ambiguous(record: Record, link: Link, kind: str) -> Iterator[Issue]:
         what = f"{link.field} and {link.instead_of} exclude each other: remove one"
         yield Issue("error", "business-rule", where, what)
     taken = [item.get("id") for item in record.contained if isinstance(item, dict)]
-    if _id(held) in taken:
+    if _contained_id(target_record) in taken:
         what = f"the id of {link.field} is that of another contained resource: change it"
         yield Issue("error", "duplicate", where, what)
-    if held.id == _INLINE:
-        what = f"{_INLINE!r} is reserved for a {link.field} without id: remove the id"
+    if target_record.id == _DEFAULT_ID:
+        what = f"{_DEFAULT_ID!r} is reserved for a {link.field} without id: remove the id"
         yield Issue("error", "business-rule", where, what)
-    if held.contained:
+    if target_record.contained:
         what = (
             f"{link.field} has contained resources, which FHIR forbids: contain them in the record"
         )
         yield Issue("error", "structure", where, what)
 
 
-def held_row(field: str, row: Row) -> Row:
+def linked_row(field: str, row: Row) -> Row:
     """Return a ledger row of a linked resource as a row of its record."""
-    path, kind, says = row
-    return (path, kind, f"{field}.{says}") if kind == "mapped" else row
+    path, ledger_class, reason = row
+    return (path, ledger_class, f"{field}.{reason}") if ledger_class == "mapped" else row
 
 
 def link_row(link: Link, row: Row) -> Row:
     """Return the ledger row of a reference whose target is part of the record."""
-    path, kind, _ = row
+    path, ledger_class, _ = row
     if path.endswith(f"{link.element}.reference"):
         return path, "derived", f"leads to what {link.field} holds"
-    if kind == "mapped":
+    if ledger_class == "mapped":
         return path, "residue", f"said of the reference; {link.field} holds what it leads to"
     return row
 
 
-def inside(issue: Issue, place: str) -> Issue:
+def with_location(issue: Issue, location: str) -> Issue:
     """Return an issue of a linked resource with its location."""
-    expression = issue.expression.partition(".")[2]
-    return msgspec.structs.replace(issue, expression=f"{place}.{expression}".rstrip("."))
+    inner = issue.expression.partition(".")[2]
+    return msgspec.structs.replace(issue, expression=f"{location}.{inner}".rstrip("."))

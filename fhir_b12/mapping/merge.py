@@ -33,57 +33,59 @@ def merge(current: Any, old: Any, new: Any) -> Any:
     if same(old, new):
         return current
     if isinstance(current, dict) and isinstance(old, dict) and isinstance(new, dict):
-        return _object(current, old, new)
+        return _merge_object(current, old, new)
     if isinstance(current, list) and isinstance(old, list) and isinstance(new, list):
-        return _array(current, old, new)
+        return _merge_array(current, old, new)
     return deepcopy(new)
 
 
-def companion(resource: dict[str, Any], path: tuple[str, ...], old: Any, new: Any) -> None:
+def move_extensions(resource: dict[str, Any], path: tuple[str, ...], old: Any, new: Any) -> None:
     """Move the extensions of a primitive with its value; see `_beside`."""
     name = f"_{path[-1]}"
     parent = at(resource, path[:-1])
-    held = parent.get(name) if isinstance(parent, dict) else None
-    if held is not None:
-        put(resource, (*path[:-1], name), _beside(held, old, new))
+    current = parent.get(name) if isinstance(parent, dict) else None
+    if current is not None:
+        put(resource, (*path[:-1], name), _merge_companion(current, old, new))
 
 
-def _beside(held: Any, old: Any, new: Any) -> Any:
+def _merge_companion(current: Any, old: Any, new: Any) -> Any:
     """Return the value of `_name` when `name` changes from old to new, None to remove it.
 
     Extensions of a missing or removed value are not extensions of another value.
     https://hl7.org/fhir/R4/json.html#primitive
     """
     if old is None or new is None:
-        return held if old is new else None
-    if isinstance(held, list) and isinstance(old, list) and isinstance(new, list):
-        by_index = dict(enumerate(held))
+        return current if old is new else None
+    if isinstance(current, list) and isinstance(old, list) and isinstance(new, list):
+        by_index = dict(enumerate(current))
         moved = [None if i is None else by_index.get(i) for i in _origins(old, new)]
         return moved if any(moved) else None
-    return held
+    return current
 
 
-def _object(current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _merge_object(
+    current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]
+) -> dict[str, Any]:
     result = {}
     for name, value in current.items():
         if name in new:
-            result[name] = _member(value, old.get(name), new[name])
+            result[name] = _merge_member(value, old.get(name), new[name])
         elif name[:1] == "_" and name not in old:
-            beside = _beside(value, old.get(name[1:]), new.get(name[1:]))
+            beside = _merge_companion(value, old.get(name[1:]), new.get(name[1:]))
             result |= {} if beside is None else {name: beside}
         elif name not in old:
             result[name] = value
     return result | {name: deepcopy(new[name]) for name in new if name not in result}
 
 
-def _member(current: Any, old: Any, new: Any) -> Any:
+def _merge_member(current: Any, old: Any, new: Any) -> Any:
     """Merge a member; a scalar that was read differently is replaced, e.g. a unit with its code."""
     if not isinstance(current, dict | list) and not same(current, old):
         return deepcopy(new)
     return merge(current, old, new)
 
 
-def _array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
+def _merge_array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
     """Merge a list; items that stay or change in place keep their unknown data."""
     if len(current) != len(old):
         return deepcopy(new)
@@ -102,42 +104,45 @@ def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
     free: dict[bytes, list[int]] = {}
     for i, item in enumerate(old):
         free.setdefault(dump(item), []).append(i)
-    found: list[int | None] = []
+    origins: list[int | None] = []
     for j, item in enumerate(new):
         equal = free.get(dump(item))
-        found.append(equal.pop(equal.index(j) if j in equal else 0) if equal else None)
-    taken = {i for i in found if i is not None}
-    added = {j for j, i in enumerate(found) if i is None}
+        origins.append(equal.pop(equal.index(j) if j in equal else 0) if equal else None)
+    taken = {i for i in origins if i is not None}
+    added = {j for j, i in enumerate(origins) if i is None}
     for start in sorted(j for j in added if j - 1 not in added):
-        end = next((j for j in range(start, len(new)) if found[j] is not None), len(new))
-        left, right = found[start - 1] if start else -1, found[end] if end < len(new) else len(old)
+        end = next((j for j in range(start, len(new)) if origins[j] is not None), len(new))
+        left, right = (
+            origins[start - 1] if start else -1,
+            origins[end] if end < len(new) else len(old),
+        )
         assert left is not None
         assert right is not None
         between = [i for i in range(left + 1, right) if i not in taken]
-        for i, j in _alike(old, new, between, list(range(start, end))):
-            found[j] = i
-    return found
+        for i, j in _pair_similar(old, new, between, list(range(start, end))):
+            origins[j] = i
+    return origins
 
 
-_MANY = 30  #: changed items in one place beyond which they are not compared
+_MOST_COMPARED = 30  #: changed items in one place beyond which they are not compared
 
 
-def _alike(
-    old: list[Any], new: list[Any], gone: list[int], come: list[int]
+def _pair_similar(
+    old: list[Any], new: list[Any], removed: list[int], added: list[int]
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of an old and a new item, the most similar first."""
-    if max(len(gone), len(come)) <= _MANY:
-        scored = [(-_likeness(old[i], new[j]), abs(i - j), i, j) for i in gone for j in come]
+    if max(len(removed), len(added)) <= _MOST_COMPARED:
+        scored = [(-_similarity(old[i], new[j]), abs(i - j), i, j) for i in removed for j in added]
         for score, _, i, j in sorted(scored):
-            if score and i in gone and j in come:
-                gone.remove(i)
-                come.remove(j)
+            if score and i in removed and j in added:
+                removed.remove(i)
+                added.remove(j)
                 yield i, j
-    if len(gone) == len(come):
-        yield from zip(gone, come, strict=True)
+    if len(removed) == len(added):
+        yield from zip(removed, added, strict=True)
 
 
-def _likeness(old: Any, new: Any) -> int:
+def _similarity(old: Any, new: Any) -> int:
     """Return how many members two objects have in common."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return 0

@@ -33,13 +33,13 @@ def check_all() -> list[Slip]:
     The rules of `plausibility.toml` are checked by the validator that uses them.
     """
     tables = registry.TABLES
-    found = [slip for name in tables for slip in _check_file(name, tables)]
+    faults = [slip for name in tables for slip in _check_file(name, tables)]
     for file in sorted(file.name for file in data.mappings().iterdir()):
         name = file.removesuffix(".toml")
         if file.endswith(".toml") and file not in _OTHER_FILES and name not in tables:
             message = "no record type has this table; add its class to fhir_b12/records/"
-            found.append(Slip(file, "", "", message))
-    return list(dict.fromkeys([*found, *code_checks.check_all()]))
+            faults.append(Slip(file, "", "", message))
+    return list(dict.fromkeys([*faults, *code_checks.check_all()]))
 
 
 def _check_file(name: str, tables: tuple[str, ...]) -> Iterator[Slip]:
@@ -80,8 +80,8 @@ def slips(file: str, source: Source, tables: tuple[str, ...]) -> Iterator[Slip]:
 
 
 def _faults(source: Source, tables: tuple[str, ...]) -> Iterator[Fault]:
-    wrong = list(_shape(source))
-    yield from wrong
+    shape_faults = list(_check_shape(source))
+    yield from shape_faults
     resource, record = source.get("resource"), record_of(source.get("record"))
     if isinstance(resource, str) and not R4.is_resource(resource):
         near = R4.suggest(resource)
@@ -92,14 +92,14 @@ def _faults(source: Source, tables: tuple[str, ...]) -> Iterator[Fault]:
         yield "record", "", f"unknown record {source['record']}; known records: {known}"
     if record is None or not isinstance(resource, str) or not R4.is_resource(resource):
         return
-    sound = _well_formed_parts(source)
-    yield from _fields(sound, record, complete=not wrong)
-    yield from _paths(sound)
-    yield from _types(sound, record)
-    yield from _codecs(sound)
-    yield from _links(sound, record, tables)
-    yield from _refused(sound)
-    yield from _names(sound)
+    valid_parts = _well_formed_parts(source)
+    yield from _check_fields(valid_parts, record, complete=not shape_faults)
+    yield from _check_paths(valid_parts)
+    yield from _check_types(valid_parts, record)
+    yield from _check_codecs(valid_parts)
+    yield from _check_links(valid_parts, record, tables)
+    yield from _check_refused(valid_parts)
+    yield from _check_names(valid_parts)
 
 
 def record_of(name: Any) -> RecordClass | None:
@@ -121,7 +121,7 @@ def _schema() -> Source:
     return schema
 
 
-def _shape(source: Source) -> Iterator[Fault]:
+def _check_shape(source: Source) -> Iterator[Fault]:
     """Yield every violation of mapping.schema.json."""
     for error in Draft202012Validator(_schema()).iter_errors(source):
         path = [*map(str, error.absolute_path)]
@@ -162,7 +162,7 @@ def _has_shape(definition: str, part: Any) -> bool:
 # --- fields and elements
 
 
-def _fields(source: Source, record: RecordClass, *, complete: bool) -> Iterator[Fault]:
+def _check_fields(source: Source, record: RecordClass, *, complete: bool) -> Iterator[Fault]:
     """Yield every field that is unknown, mapped twice, or (if `complete`) not mapped."""
     fields = set(record.__struct_fields__)
     used: dict[str, str] = {}
@@ -188,14 +188,14 @@ def _ways(source: Source) -> Iterator[tuple[str, str, str | None, str]]:
             yield element, way["element"], way.get("as"), row["field"]
 
 
-def _paths(source: Source) -> Iterator[Fault]:
+def _check_paths(source: Source) -> Iterator[Fault]:
     """Yield every element that R4 does not have, or that is read more than once."""
     resource = source["resource"]
     plain: dict[str, str] = {}
     ways: set[tuple[str, str | None]] = set()
     for row, path, codec, _ in _ways(source):
         key = "" if path == row else "also"
-        yield from _path(resource, row, key, path)
+        yield from _check_path(resource, row, key, path)
         if (path, codec) in ways and plain.get(path, row) == row:
             yield row, key, f"{path} is listed twice; remove one"
         ways.add((path, codec))
@@ -206,15 +206,15 @@ def _paths(source: Source) -> Iterator[Fault]:
             if path.startswith(f"{other}."):
                 yield path, "", f"row {other} already reads the whole of {other}; keep one"
     for path in source["refuse"]:
-        yield from _path(resource, "refuse", path, path)
+        yield from _check_path(resource, "refuse", path, path)
     for block in source["when"]:
         for path in block:
-            yield from _path(resource, "when", path, path)
+            yield from _check_path(resource, "when", path, path)
     for field, link in source["links"].items():
-        yield from _path(resource, "links", field, link["element"])
+        yield from _check_path(resource, "links", field, link["element"])
 
 
-def _path(resource: str, row: str, key: str, path: str) -> Iterator[Fault]:
+def _check_path(resource: str, row: str, key: str, path: str) -> Iterator[Fault]:
     if R4.element(f"{resource}.{path}") is None:
         near = R4.suggest(f"{resource}.{path}")
         hint = f"; did you mean {near}?" if near else ""
@@ -238,7 +238,7 @@ _QUANTITIES = {"Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQ
 _AS_JSON = {"Extension", "Resource"}  #: types that a record holds as JSON
 
 
-def _types(source: Source, record: RecordClass) -> Iterator[Fault]:
+def _check_types(source: Source, record: RecordClass) -> Iterator[Fault]:
     """Yield every element whose type or cardinality is not that of its field."""
     fields = hints(record)
     for row, path, codec, field in _ways(source):
@@ -288,7 +288,7 @@ def _has_type(element: Element, item: Any) -> bool:
 # --- codecs, links, refused values
 
 
-def _codecs(source: Source) -> Iterator[Fault]:
+def _check_codecs(source: Source) -> Iterator[Fault]:
     """Yield every codec that is unknown, reads another type, or cannot write."""
     for row, path, name, _ in _ways(source):
         if name is None:
@@ -305,7 +305,7 @@ def _codecs(source: Source) -> Iterator[Fault]:
             yield row, key, f"codec {name!r} only reads; move it to `also` of the row that writes"
 
 
-def _links(source: Source, record: RecordClass, tables: tuple[str, ...]) -> Iterator[Fault]:
+def _check_links(source: Source, record: RecordClass, tables: tuple[str, ...]) -> Iterator[Fault]:
     """Yield every link whose reference, table or field does not fit."""
     for field, link in source["links"].items():
         element, name = link["element"], link["table"]
@@ -325,7 +325,7 @@ def _links(source: Source, record: RecordClass, tables: tuple[str, ...]) -> Iter
 _WITHDRAWN = "entered-in-error"
 
 
-def _refused(source: Source) -> Iterator[Fault]:
+def _check_refused(source: Source) -> Iterator[Fault]:
     """Yield every refused value that R4 does not have, and every withdrawal that is not refused."""
     for path, values in source["refuse"].items():
         known = R4.codes(f"{source['resource']}.{path}")
@@ -360,7 +360,7 @@ def _code_tables(source: Source) -> dict[str, tuple[str, str]]:
     return named
 
 
-def _names(source: Source) -> Iterator[Fault]:
+def _check_names(source: Source) -> Iterator[Fault]:
     """Yield every code table, row of one, and code system that does not exist."""
     for row, value in source["elements"].items():
         element = R4.element(f"{source['resource']}.{row}")

@@ -12,17 +12,17 @@ from fhir_b12.issues import Issue
 MODIFIED = "a modifier extension changes the meaning of its element, which is not read: remove it"
 
 
-def faults(node: Any, kind: Any, path: str) -> Iterator[Issue]:
+def faults(node: Any, hint: Any, path: str) -> Iterator[Issue]:
     """Yield an issue for each innermost element that does not convert."""
     try:
-        convert(node, kind)
+        convert(node, hint)
     except msgspec.ValidationError as error:
-        inner = [issue for child in _children(node, kind, path) for issue in faults(*child)]
+        inner = [issue for child in _children(node, hint, path) for issue in faults(*child)]
         yield from inner or [_issue(path, error)]
 
 
-def _children(node: Any, kind: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
-    options = [kind, *getattr(kind, "__args__", ())]
+def _children(node: Any, hint: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    options = [hint, *getattr(hint, "__args__", ())]
     if isinstance(node, dict):
         for option in options:
             if isinstance(option, type) and issubclass(option, msgspec.Struct):
@@ -40,7 +40,7 @@ def _children(node: Any, kind: Any, path: str) -> Iterator[tuple[Any, Any, str]]
 
 
 _EXPECTED = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
-_KINDS = {
+_TYPE_NAMES = {
     "str": "a string",
     "int": "a whole number",
     "decimal": "a number",
@@ -58,9 +58,14 @@ def _issue(path: str, error: msgspec.ValidationError) -> Issue:
     match = _EXPECTED.fullmatch(what)
     if match is None:
         return Issue("error", "value", path, what.replace("`", ""))
-    kinds = match[1].replace("int | decimal", "decimal").replace(" | null", "")
-    return Issue("error", "structure", path, f"write {_words(kinds)} here, not {_words(match[2])}")
+    expected = match[1].replace("int | decimal", "decimal").replace(" | null", "")
+    return Issue(
+        "error",
+        "structure",
+        path,
+        f"write {_describe_type(expected)} here, not {_describe_type(match[2])}",
+    )
 
 
-def _words(kind: str) -> str:
-    return _KINDS.get(kind, kind)
+def _describe_type(name: str) -> str:
+    return _TYPE_NAMES.get(name, name)

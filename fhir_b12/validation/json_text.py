@@ -45,8 +45,8 @@ def parse_leniently(raw: bytes) -> Any:
 
 def locate_values(raw: bytes) -> Mapping[Path, tuple[int, int]]:
     """Return line and column of each value by its path, also for a text with faults."""
-    scan = Scan(raw.decode("utf-8", "surrogateescape"), keep_spots=True)
-    return {path: scan.place(at) for path, at in (scan.spots or {}).items()}
+    scan = Scan(raw.decode("utf-8", "surrogateescape"), record_offsets=True)
+    return {path: scan.position(at) for path, at in (scan.offsets or {}).items()}
 
 
 def _build_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
