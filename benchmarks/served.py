@@ -59,10 +59,10 @@ def stored(number):
 def transaction(resources):
     """Return the JSON of a transaction: updates of resources with an id, creates of the others."""
     entries = []
-    for each in resources:
-        method, url = ("PUT", "/" + each["id"]) if "id" in each else ("POST", "")
+    for resource in resources:
+        method, url = ("PUT", "/" + resource["id"]) if "id" in resource else ("POST", "")
         entries.append(
-            {"resource": each, "request": {"method": method, "url": each["resourceType"] + url}}
+            {"resource": resource, "request": {"method": method, "url": resource["resourceType"] + url}}
         )
     return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 
@@ -70,9 +70,9 @@ def transaction(resources):
 def fill(store, number):
     """Store so many results."""
     changes = []
-    for each in stored(number):
-        kind, name = each["resourceType"], each["id"]
-        changes.append(Change(method="PUT", type=kind, id=name, resource=each))
+    for resource in stored(number):
+        kind, name = resource["resourceType"], resource["id"]
+        changes.append(Change(method="PUT", type=kind, id=name, resource=resource))
         if len(changes) == 500:
             store.apply(changes, FullAccess(), clock=lambda: 0)
             changes = []

@@ -192,7 +192,7 @@ def test_codes_are_found_by_key_code_and_text():
 
 
 def test_a_wider_code_is_found_and_marked_as_wider():
-    entry = next(each for each in codes.table("conditions") if each.wider)
+    entry = next(code for code in codes.table("conditions") if code.wider)
     wider = f"{entry.wider[0].system}|{entry.wider[0].code}"
     found = rows(call("codes", "--code", wider, "--table", "conditions")[1])
     assert [row[3] for row in found if row[1] == entry.key] == ["wider code"]

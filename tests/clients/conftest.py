@@ -18,6 +18,6 @@ def base(request, tmp_path_factory):
         process, port = serve(f"http://127.0.0.1:{port}/fhir", local=folder / "own.db")
         processes.append(process)
     yield f"http://127.0.0.1:{port}/fhir"
-    for each in reversed(processes):
-        each.terminate()
-        assert each.wait(30) == 0
+    for process in reversed(processes):
+        process.terminate()
+        assert process.wait(30) == 0

@@ -33,15 +33,15 @@ class Browser:
         self._in, inner_out = os.pipe()
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         command = [CHROMIUM, *flags, f"--user-data-dir={self._folder.name}"]
-        ends = [fcntl(each, F_DUPFD, 10) for each in (inner_in, inner_out)]
+        ends = [fcntl(descriptor, F_DUPFD, 10) for descriptor in (inner_in, inner_out)]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _BEGIN, *map(str, ends), *command],
             pass_fds=ends,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for each in (inner_in, inner_out, *ends):
-            os.close(each)
+        for descriptor in (inner_in, inner_out, *ends):
+            os.close(descriptor)
         self._rest, self._number, self._session, self.faults = b"", 0, None, []
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)[

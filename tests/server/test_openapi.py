@@ -74,8 +74,8 @@ def test_each_operation_answers_the_demo_as_documented():
     patients = [row["resource"] for row in kept["resources"] if "Patient/" in row["resource"]]
     known = {"id": patients[0].partition("/")[2]}
     statuses = {}
-    for each in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations():
-        operation = each.ok()
+    for result in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations():
+        operation = result.ok()
         given = {"path_parameters": known} if "{id}" in operation.path else {}
         if takes := operation.definition.raw.get("requestBody"):
             schema = takes["content"]["application/json"]["schema"]["$ref"]

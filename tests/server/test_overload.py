@@ -100,10 +100,10 @@ def test_a_full_database_refuses_concurrent_writes(tmp_path):
         full.append(True)
 
     threads = [threading.Thread(target=writes, args=(first * 1000,)) for first in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert (len(full), len(ids_on_page(Client(app).get("Patient?_count=1000")))) == (4, len(kept))
     store._do(lambda writer: writer.execute("PRAGMA max_page_count = 100000").fetchall())
     assert write(9000)[0] == 201
@@ -163,10 +163,10 @@ def at_once(number, job):
         given.append(job(index))
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(number)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return given
 
 

@@ -108,7 +108,7 @@ def test_a_patient_that_cannot_be_mapped_is_listed_with_its_issues(client):
     changed = {"resourceType": "Patient", "modifierExtension": [{"url": "urn:x", "valueCode": "y"}]}
     post(client, "/fhir/Patient", changed)
     (row,) = client.get("/therapy/patients").json["patients"]
-    assert (row["patient"], [each["code"] for each in row["issues"]]) == (None, ["extension"])
+    assert (row["patient"], [issue["code"] for issue in row["issues"]]) == (None, ["extension"])
     shown = page(client, row["timeline"].removeprefix("https://fhir.clinic.test")).text
     assert "Data that could not be read" in shown
 
@@ -133,10 +133,10 @@ def test_an_invalid_search_returns_problem_details(client, query, faults):
 def test_a_timeline_has_all_records_except_drugs_and_the_patient(client):
     told = loads(client.get(keep(client, COURSE)).data)
     assert schema("Timeline").is_valid({**told, "patient": None})
-    number = sum(len(each) for each in COURSE.values() if isinstance(each, list))
+    number = sum(len(records) for records in COURSE.values() if isinstance(records, list))
     assert len(told["entries"]) == number - len(COURSE["medications"])
     assert (told["issues"], told["patient"]["birthDate"]) == ([], "1958-07")
-    first = next(each for each in told["entries"] if each["kind"] == "laboratory")
+    first = next(event for event in told["entries"] if event["kind"] == "laboratory")
     kind, _, name = first.pop("resource").partition("/")
     assert client.get(f"/fhir/{kind}/{name}").status_code == 200
     assert first == {
@@ -155,7 +155,7 @@ def test_events_are_sorted_by_date_and_keep_their_precision(client):
         {"code": {"text": "Fatigue"}, "onsetString": "after the war", "patient": COURSE["labResults"][0]["patient"]},
     ])  # fmt: skip
     told = client.get(keep(client, record)).json["entries"]
-    assert [each["date"] for each in told] == [
+    assert [event["date"] for event in told] == [
         "1999-12-31", "2026", "2026-03", "2026-03-09T00:30:00+02:00",
         "2026-03-08T23:00:00Z", "2026-03-09", "2026-03-09T00:00:00-01:00", None,
     ]  # fmt: skip
@@ -166,10 +166,10 @@ def test_an_event_that_did_not_happen_is_marked(client):
     path = keep(client, COURSE)
     told = client.get(path).json["entries"]
     (fever,) = (
-        each for each in told if each["kind"] == "infusion" and each["status"] != "completed"
+        event for event in told if event["kind"] == "infusion" and event["status"] != "completed"
     )
     assert (fever["status"], "because: Fever" in fever["detail"]) == ("not-done", True)
-    number = sum(each["status"] == "not-done" for each in told)
+    number = sum(event["status"] == "not-done" for event in told)
     assert page(client, path).text.count('class="bad">not-done<') == number
 
 
@@ -184,7 +184,7 @@ def test_an_order_not_to_perform_says_so(client):
 def test_digits_are_shown_as_recorded(client, digits):
     path = keep(client, of(lab("2026-01-01", digits), lab("2026-02-01", f"<{digits}")))
     shown = page(client, path).text
-    details = [each["detail"] for each in client.get(path).json["entries"]]
+    details = [event["detail"] for event in client.get(path).json["entries"]]
     assert details == [f"{digits} pg/mL", f"<{digits} pg/mL"]
     assert f"</small> {digits}</li>" in shown
     assert f"</small> &lt;{digits}</li>" in shown
@@ -244,8 +244,8 @@ def test_a_page_loads_nothing_and_runs_only_its_own_script(client):
     assert tried.headers["Content-Security-Policy"] == (
         f"{policy}; script-src 'sha256-{hash_of(script)}'; connect-src 'self'"
     )
-    for each in (shown, tried):
-        assert not re.search(r"\bsrc=|\bstyle=|\bon\w+=|<link|@import|url\(", each.text)
+    for response in (shown, tried):
+        assert not re.search(r"\bsrc=|\bstyle=|\bon\w+=|<link|@import|url\(", response.text)
 
 
 # --- who may see
@@ -277,15 +277,15 @@ def test_the_page_lists_all_operations_and_parameters(client):
     forms = set(re.findall(r'data-method="(\w+)" data-path="([^"]+)"', shown))
     told = client.get("/openapi.json").json["paths"]
     assert forms == {(way.upper(), path) for path, each in told.items() for way in each}
-    names = {each["name"] for each in told["/therapy/patients"]["get"]["parameters"]}
+    names = {parameter["name"] for parameter in told["/therapy/patients"]["get"]["parameters"]}
     assert {"family", "identifier", "birthdate", "_count", "_page"} <= names
     assert names <= set(re.findall(r'<input name="([^"]+)"', shown))
 
 
 def test_the_examples_are_accepted(client):
-    for path, each in openapi_document("https://fhir.clinic.test")["paths"].items():
-        if "post" in each:
-            content = each["post"]["requestBody"]["content"]["application/json"]
+    for path, methods in openapi_document("https://fhir.clinic.test")["paths"].items():
+        if "post" in methods:
+            content = methods["post"]["requestBody"]["content"]["application/json"]
             answer = post(client, path, dumps(content["example"]))
             assert answer.status_code in {200, 201}, answer.data
             value = json.loads(dumps(content["example"]))

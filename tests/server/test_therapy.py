@@ -41,7 +41,7 @@ def nameless(value):
     """Without the ids that the server gave."""
     if isinstance(value, list):
         return sorted(
-            (nameless(each) for each in value), key=lambda each: json.dumps(each, default=str)
+            (nameless(item) for item in value), key=lambda each: json.dumps(each, default=str)
         )
     if isinstance(value, dict):
         return {key: nameless(each) for key, each in value.items() if key != "id"}
@@ -68,7 +68,7 @@ def test_a_stored_record_is_read_back_unchanged(client):
 def test_a_provenance_lists_the_mapped_resources(client):
     answer = post(client, "/therapy/records", COURSE)
     kept = client.get("/fhir/Provenance").json["entry"][0]["resource"]
-    named = {each["reference"] for each in kept["target"]}
+    named = {reference["reference"] for reference in kept["target"]}
     assert named == {
         row["resource"] for row in answer.json["resources"] if "Provenance" not in row["resource"]
     }
@@ -99,7 +99,7 @@ def test_the_residue_lists_what_is_in_no_record(client):
     value = {"resourceType": "Patient", "gender": "female", "photo": [{"title": "x"}]}
     told = post(client, "/therapy/from-fhir", value).json
     reading = from_bundle(value)
-    assert told["residue"] == [each.path for each in reading.ledger if each.kind == "residue"]
+    assert told["residue"] == [entry.path for entry in reading.ledger if entry.kind == "residue"]
 
 
 @pytest.mark.parametrize("place", ["/therapy/records", "/therapy/to-fhir"])
@@ -114,7 +114,7 @@ def test_issues_of_mapped_resources_are_located_in_the_record(client, place):
         "labResults": [{**result, "note": []}, result],
     }
     answer = post(client, place, value)
-    pointers = {each["pointer"] for each in answer.json["errors"]}
+    pointers = {error["pointer"] for error in answer.json["errors"]}
     assert (answer.status_code, pointers) == (422, {
         "/patient/identifier/1", "/patient/identifier/1/system", "/labResults/0/referenceRange/high",
         "/labResults/1/note/1/text", "/labResults/1/referenceRange/high",

@@ -39,7 +39,7 @@ def base(port):
 
 def at_once(count, job):
     with ThreadPoolExecutor(count) as pool:
-        return [each.result() for each in [pool.submit(job) for _ in range(count)]]
+        return [future.result() for future in [pool.submit(job) for _ in range(count)]]
 
 
 def test_64_concurrent_increments_with_if_match_are_all_applied(base):

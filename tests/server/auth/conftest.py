@@ -60,8 +60,8 @@ class Server:
         self.store = kept(self.config)
         self.shift = 0
         changes = [
-            Change(method="PUT", type=each["resourceType"], id=each["id"], resource=each)
-            for each in RESOURCES
+            Change(method="PUT", type=resource["resourceType"], id=resource["id"], resource=resource)
+            for resource in RESOURCES
         ]
         self.store.apply(changes, FullAccess(), clock=lambda: 0)
         for name, (scope, patient) in CLIENTS.items():

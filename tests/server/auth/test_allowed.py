@@ -138,5 +138,5 @@ def test_the_log_has_no_tokens_and_no_patient_data(fresh, capsys):
     written = "".join(capsys.readouterr())
     assert token not in written
     assert "Zebedee" not in written
-    kept = b"".join(json.dumps(each).encode() for each in fresh.store.clients())
+    kept = b"".join(json.dumps(client).encode() for client in fresh.store.clients())
     assert token.encode() not in kept

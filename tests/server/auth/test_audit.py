@@ -30,12 +30,12 @@ def events(server):
     found = []
     for version in server.store.search(query, FullAccess()).matches:
         event = loads(version.body)
-        assert [str(each) for each in VALIDATOR.validate(event) if each.is_error] == []
+        assert [str(issue) for issue in VALIDATOR.validate(event) if issue.is_error] == []
         follows_its_pattern(event)
         names = [
-            each["what"]["reference"]
-            for each in event["entity"]
-            if "reference" in each.get("what", ())
+            entity["what"]["reference"]
+            for entity in event["entity"]
+            if "reference" in entity.get("what", ())
         ]
         client = event["agent"][0]["who"]["identifier"]["value"]
         found.append((event["action"], event["subtype"][0]["code"], client, names))
@@ -59,14 +59,14 @@ def follows_its_pattern(event):
     expected = PATTERNS.get(event["subtype"][0]["code"])
     if expected is None:
         return
-    codings = [each["type"]["coding"][0] for each in event["agent"]]
-    objects = [each for each in event["entity"] if each["type"]["code"] == "2"]
-    parts = tuple((each["system"], each["code"]) for each in codings)
-    assert (event["action"], parts, *(each["role"]["code"] for each in objects)) == expected
-    assert all({"who", "network"} <= each.keys() for each in event["agent"])
+    codings = [agent["type"]["coding"][0] for agent in event["agent"]]
+    objects = [entity for entity in event["entity"] if entity["type"]["code"] == "2"]
+    parts = tuple((coding["system"], coding["code"]) for coding in codings)
+    assert (event["action"], parts, *(entity["role"]["code"] for entity in objects)) == expected
+    assert all({"who", "network"} <= agent.keys() for agent in event["agent"])
     assert "detail" not in objects[0]
     assert ("what" in objects[0]) != ("query" in objects[0])
-    assert [each for each in event["entity"] if each["type"]["code"] == "XrequestId"] != []
+    assert [entity for entity in event["entity"] if entity["type"]["code"] == "XrequestId"] != []
 
 
 def test_reads_searches_and_writes_have_events(audited):
@@ -125,9 +125,9 @@ def test_an_event_has_the_query_and_the_request_id(audited, capsys, asked, heade
     audited.as_("all")(*asked, **headers, X_Request_Id="asked-1")
     query = parse_query("AuditEvent", [], strict=True, base="")
     event = loads(audited.store.search(query, FullAccess()).matches[0].body)
-    query = next(each["query"] for each in event["entity"] if "query" in each)
+    query = next(entity["query"] for entity in event["entity"] if "query" in entity)
     assert base64.b64decode(query) == noted
-    names = [each["what"].get("identifier") for each in event["entity"] if "what" in each]
+    names = [entity["what"].get("identifier") for entity in event["entity"] if "what" in entity]
     assert {"value": "asked-1"} in names
     assert "Zebedee" not in "".join(capsys.readouterr())
 
@@ -150,7 +150,7 @@ def test_a_transaction_has_an_event_for_each_of_its_changes(audited):
         "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry}
     )
     assert answer.status_code == 200
-    assert [each[:3] for each in events(audited)] == [("C", "create", "all")] * 2
+    assert [event[:3] for event in events(audited)] == [("C", "create", "all")] * 2
 
 
 def test_events_can_be_searched_by_patient_and_not_changed(audited):

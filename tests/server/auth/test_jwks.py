@@ -113,13 +113,13 @@ def test_a_client_with_a_jwks_url_gets_a_token(site):
 
 def test_an_unknown_key_is_fetched_at_most_once_a_minute(site, clock):
     found = jwks.JwksCache((site.netloc,), clock)
-    assert [each["kid"] for each in found.keys(site.url, "one")] == ["one", "two"]
+    assert [key["kid"] for key in found.keys(site.url, "one")] == ["one", "two"]
     site.told = (200, {}, json.dumps({"keys": [OTHER.as_dict(private=False)]}).encode())
     for _ in range(20):
         found.keys(site.url, "other")
     assert len(site.asked) == 1
     clock.now += 61
-    assert [each["kid"] for each in found.keys(site.url, "other")] == ["other"]
+    assert [key["kid"] for key in found.keys(site.url, "other")] == ["other"]
     assert (found.keys(site.url, "one"), len(site.asked)) == (found.keys(site.url, "other"), 2)
 
 
@@ -137,10 +137,10 @@ def test_keys_are_cached_for_ten_minutes_even_if_the_url_fails(site, clock):
 def test_concurrent_requests_fetch_the_keys_once(site):
     found = jwks.JwksCache((site.netloc,))
     threads = [threading.Thread(target=found.keys, args=(site.url, "one")) for _ in range(16)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(site.asked) == 1
 
 

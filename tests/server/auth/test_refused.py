@@ -306,7 +306,7 @@ def versions(server):
         for name in ("Patient", "Observation", "Organization")
     ]
     resources = [entry["resource"] for page in pages for entry in page.get("entry", ())]
-    return {f"{each['resourceType']}/{each['id']}": each["meta"]["versionId"] for each in resources}
+    return {f"{resource['resourceType']}/{resource['id']}": resource["meta"]["versionId"] for resource in resources}
 
 
 def test_an_update_needs_the_create_action_if_the_id_is_new(fresh):
@@ -420,7 +420,7 @@ def test_each_entry_of_a_batch_is_authorized(fresh):
     answer = fresh.as_("of-one")(
         "POST", "", {"resourceType": "Bundle", "type": "batch", "entry": entry}
     )
-    statuses = [each["response"]["status"][:3] for each in answer.json["entry"]]
+    statuses = [entry["response"]["status"][:3] for entry in answer.json["entry"]]
     assert statuses == ["200", "404", "403", "200"]
     assert answer.json["entry"][3]["resource"].get("entry", []) == []
 
@@ -428,13 +428,13 @@ def test_each_entry_of_a_batch_is_authorized(fresh):
 def test_included_resources_are_authorized(fresh):
     asked = fresh.as_("results")
     assert {
-        each["search"]["mode"] for each in asked("GET", "Observation?_include=*").json["entry"]
+        entry["search"]["mode"] for entry in asked("GET", "Observation?_include=*").json["entry"]
     } == {"match"}
     asked = fresh.as_("of-one")
     page = asked(
         "GET", "Patient?_include=Patient:organization&_revinclude=Observation:subject"
     ).json["entry"]
-    assert {each["resource"]["id"] for each in page} == {"one", "lab1", "vital1"}
+    assert {entry["resource"]["id"] for entry in page} == {"one", "lab1", "vital1"}
 
 
 def test_a_chain_obeys_the_restrictions_of_its_target(fresh):
@@ -454,8 +454,8 @@ def test_an_export_has_only_readable_resources(fresh):
         time.sleep(0.02)
     ids = [
         json.loads(line)["id"]
-        for each in answer.json["output"]
-        for line in asked("GET", each["url"]).data.splitlines()
+        for file in answer.json["output"]
+        for line in asked("GET", file["url"]).data.splitlines()
     ]
     assert sorted(ids) == ["lab1", "one", "vital1"]
 

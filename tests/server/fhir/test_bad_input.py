@@ -237,8 +237,8 @@ def member(number, others):
 
 def given(client, resources):
     entries = [
-        {"resource": each, "request": {"method": "PUT", "url": f"Observation/{each['id']}"}}
-        for each in resources
+        {"resource": resource, "request": {"method": "PUT", "url": f"Observation/{resource['id']}"}}
+        for resource in resources
     ]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     assert client.post("", bundle).status_code == 200

@@ -16,7 +16,7 @@ def by_type(statement):
 
 
 def codes(row):
-    return {each["code"] for each in row["interaction"]}
+    return {interaction["code"] for interaction in row["interaction"]}
 
 
 def test_the_capability_statement_is_valid(client):

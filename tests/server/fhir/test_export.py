@@ -49,13 +49,13 @@ def exported(client, path):
     """The ids by type of all that an export holds, with the manifest."""
     manifest = finished(client, client.get(path, **ASYNC)).json
     found = {}
-    for each in manifest["output"]:
-        answer = client.get(each["url"])
+    for file in manifest["output"]:
+        answer = client.get(file["url"])
         assert answer.mimetype == "application/fhir+ndjson"
         lines = [loads(line) for line in answer.data.splitlines()]
-        assert len(lines) == each["count"]
-        assert {line["resourceType"] for line in lines} == {each["type"]}
-        found[each["type"]] = [line["id"] for line in lines]
+        assert len(lines) == file["count"]
+        assert {line["resourceType"] for line in lines} == {file["type"]}
+        found[file["type"]] = [line["id"] for line in lines]
     return found
 
 

@@ -29,7 +29,7 @@ def severities(answer):
 def outputs(answer):
     """The parameters by name; every one is valid FHIR."""
     assert answer.status_code == 200, answer.data
-    assert [str(each) for each in _validator.validate(loads(answer.data)) if each.is_error] == []
+    assert [str(issue) for issue in _validator.validate(loads(answer.data)) if issue.is_error] == []
     values = {}
     for part in answer.json["parameter"]:
         value = part.get("part") or next(v for k, v in part.items() if k != "name")
@@ -49,7 +49,7 @@ def test_all_errors_are_reported_with_their_location(client):
     text = '{"resourceType": "Observation",\n "status": "done",\n "code": {}, "colour": 1}'
     answer = client.post("Observation/$validate", text)
     told = {
-        issue["expression"][0]: [each["valueInteger"] for each in issue["extension"]]
+        issue["expression"][0]: [extension["valueInteger"] for extension in issue["extension"]]
         for issue in answer.json["issue"]
         if issue["severity"] == "error"
     }
@@ -66,10 +66,10 @@ def test_a_profile_is_named_in_the_url_or_in_parameters(client):
     bare = observation()
     in_url = client.post(f"Observation/$validate?profile={LAB}", bare)
     in_body = client.post("Observation/$validate", parameters(resource=bare, profile=LAB))
-    assert {each[0] for each in severities(in_url)} >= {"error"}
-    assert {each[1] for each in severities(in_url)} == {each[1] for each in severities(in_body)}
+    assert {row[0] for row in severities(in_url)} >= {"error"}
+    assert {row[1] for row in severities(in_url)} == {each[1] for each in severities(in_body)}
     assert "error" not in {
-        each[0] for each in severities(client.post("Observation/$validate", bare))
+        row[0] for row in severities(client.post("Observation/$validate", bare))
     }
 
 
@@ -119,7 +119,7 @@ def test_types_that_are_not_stored_are_validated_too(client):
             {"fullUrl": "urn:uuid:a0a0a0a0-0000-4000-8000-000000000001", "resource": PATIENT}
         ],
     }
-    assert "error" not in {each[0] for each in severities(client.post("Bundle/$validate", bundle))}
+    assert "error" not in {row[0] for row in severities(client.post("Bundle/$validate", bundle))}
     own = {"resourceType": "Parameters", "parameter": [{"name": "a", "valueString": "b"}]}
     assert severities(client.post("Parameters/$validate", own)) == [("information", "")]
 
@@ -133,17 +133,17 @@ def test_a_value_set_is_expanded_by_url_and_by_id(client):
     by_post = client.post("ValueSet/$expand", parameters(url=ROUTES))
     assert by_url.json["expansion"]["contains"] == by_id.json["expansion"]["contains"]
     assert by_url.json["expansion"]["contains"] == by_post.json["expansion"]["contains"]
-    assert {each["code"] for each in by_url.json["expansion"]["contains"]} == {
+    assert {concept["code"] for concept in by_url.json["expansion"]["contains"]} == {
         "47625008", "78421000", "34206005", "26643006",
     }  # fmt: skip
     assert "compose" not in by_url.json
     report = _validator.validate(loads(by_url.data))
-    assert [str(each) for each in report if each.is_error] == []
+    assert [str(issue) for issue in report if issue.is_error] == []
 
 
 def test_an_expansion_is_filtered_and_paged(client):
     words = client.get("ValueSet/routes/$expand?filter=INTRA%20route").json["expansion"]
-    assert (words["total"], [each["code"] for each in words["contains"]]) == (
+    assert (words["total"], [concept["code"] for concept in words["contains"]]) == (
         2, ["47625008", "78421000"],
     )  # fmt: skip
     part = client.get("ValueSet/routes/$expand?offset=1&count=2").json["expansion"]
@@ -154,7 +154,7 @@ def test_an_expansion_is_filtered_and_paged(client):
 def test_value_sets_of_r4_are_expanded(client):
     url = "http://hl7.org/fhir/ValueSet/observation-status"
     codes = client.get(f"ValueSet/$expand?url={url}").json["expansion"]["contains"]
-    assert {each["code"] for each in codes} >= {"final", "amended", "entered-in-error"}
+    assert {concept["code"] for concept in codes} >= {"final", "amended", "entered-in-error"}
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_malformed_parameters_are_refused(client, body):
 def test_the_capability_statement_lists_the_operations(client):
     rows = {row["type"]: row for row in client.get("metadata").json["rest"][0]["resource"]}
     named = {
-        kind: {each["name"] for each in rows[kind].get("operation", [])}
+        kind: {operation["name"] for operation in rows[kind].get("operation", [])}
         for kind in ("Observation", "ValueSet", "CodeSystem", "ConceptMap")
     }
     assert named == {

@@ -25,7 +25,7 @@ def test_too_many_requests_are_429_with_retry_after(serving):
 def test_a_batch_counts_as_one_request(serving):
     client = serving(rate=2)
     entries = client.post("", BATCH).json["entry"]
-    assert [each["response"]["status"][:3] for each in entries] == ["200"] * 9
+    assert [entry["response"]["status"][:3] for entry in entries] == ["200"] * 9
     assert client.get("Patient").status_code == 200
     assert client.get("Patient").status_code == 429
 

@@ -116,7 +116,7 @@ def test_all_errors_of_a_transaction_are_reported_with_their_location(client):
         issue["expression"][0] for issue in answer.json["issue"] if issue["severity"] == "error"
     }
     assert answer.status_code == 422
-    assert {each.partition(".resource")[0] for each in places} == {
+    assert {location.partition(".resource")[0] for location in places} == {
         "Bundle.entry[0]",
         "Bundle.entry[2]",
     }

@@ -20,7 +20,7 @@ ODD = observation(
 
 def statuses(client):
     return [
-        client.post(each["resourceType"], each).status_code for each in (INVALID, UNPROFILED, ODD)
+        client.post(resource["resourceType"], resource).status_code for resource in (INVALID, UNPROFILED, ODD)
     ]
 
 

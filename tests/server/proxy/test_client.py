@@ -23,7 +23,7 @@ SEARCH = f"{BASE}/Patient"
 
 
 def bundle(*resources, **more):
-    entry = [{"resource": each, "search": {"mode": "match"}} for each in resources]
+    entry = [{"resource": resource, "search": {"mode": "match"}} for resource in resources]
     return {"resourceType": "Bundle", "type": "searchset", "entry": entry} | more
 
 

@@ -11,7 +11,7 @@ from tests.server.search.test_search import *  # noqa: F403
 def client():
     store = ProxyWithUpstream(CONFIG)
     client = Client(create_app(CONFIG, store))
-    for each in RESOURCES:
-        assert client.put(f"{each['resourceType']}/{each['id']}", each).status_code == 201
+    for resource in RESOURCES:
+        assert client.put(f"{resource['resourceType']}/{resource['id']}", resource).status_code == 201
     yield client
     store.close()

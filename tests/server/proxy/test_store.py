@@ -74,7 +74,7 @@ def test_a_second_delete_is_not_sent(store):
     store.apply([put("a", patient())], ALL, clock=at(0))
     delete = Change(method="DELETE", type="Patient", id="a")
     first, again = (store.apply([delete], ALL, clock=at(0))[0] for _ in range(2))
-    assert [(each.outcome, each.version.version_id) for each in (first, again)] == [
+    assert [(result.outcome, result.version.version_id) for result in (first, again)] == [
         ("deleted", 2), ("missing", 2),
     ]  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_a_scan_follows_pages_and_applies_since_and_limits(store):
     store.upstream_server.store.apply([put("p9", patient())], ALL, clock=at(9_000_000))
 
     def scanned(since, limits=()):
-        return [each.id for each in store.scan(["Patient"], since=since, access=ALL, limits=limits)]
+        return [version.id for version in store.scan(["Patient"], since=since, access=ALL, limits=limits)]
 
     assert scanned(None) == ["p0", "p1", "p2", "p3", "p4", "p9"]
     assert scanned(5_000_000) == ["p9"]
@@ -222,8 +222,8 @@ def test_a_search_is_403_if_the_upstream_server_ignores_the_restriction(store):
 
         def limits(self, resource_type, action):
             return tuple(
-                replace_criteria(each, query("_id=two").criteria[0])
-                for each in super().limits(resource_type, action)
+                replace_criteria(limit, query("_id=two").criteria[0])
+                for limit in super().limits(resource_type, action)
             )
 
     assert store.read("Patient", "one", Ignored("one")) is None
@@ -244,8 +244,8 @@ def test_a_change_without_a_stored_audit_event_is_507(fresh):
     )  # a full disk
     own = {"resourceType": "Organization", "name": "x" * 2000}
     answers = [asked("POST", "Organization", own) for _ in range(20)]
-    assert {each.status_code for each in answers} == {201, 507}
-    assert all("the change is stored" in each.text for each in answers if each.status_code == 507)
+    assert {response.status_code for response in answers} == {201, 507}
+    assert all("the change is stored" in response.text for response in answers if response.status_code == 507)
     assert len(names(fresh.store, "Organization")) == 21
 
 

@@ -55,9 +55,9 @@ def test_walking_element_names_finds_the_values_of_fhirpath(resources):
                 resource, resource_type, fhirpath.StandaloneEnvironment(resource)
             )
             slow = sorted(
-                json.dumps(each.value, default=str, sort_keys=True)
-                for each in places
-                if each.value is not None
+                json.dumps(location.value, default=str, sort_keys=True)
+                for location in places
+                if location.value is not None
             )
             quick = sorted(
                 json.dumps(value, default=str, sort_keys=True)
@@ -93,7 +93,7 @@ def test_every_supported_parameter_of_r4_is_indexed():
     }
     for resource_type in STORED:
         assert set(R4.search_parameters(resource_type)) - set(parameters(resource_type)) <= left
-        assert [each.code for each in parameters(resource_type).values() if not each.paths] == []
+        assert [parameter.code for parameter in parameters(resource_type).values() if not parameter.paths] == []
 
 
 def test_example_resources_have_rows(resources):

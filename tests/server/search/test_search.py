@@ -17,8 +17,8 @@ ALL = [(kind, query, ids) for kind, cases in CASES.items() for query, ids in cas
 def client():
     store = Temporary(CONFIG)
     client = Client(create_app(CONFIG, store))
-    for each in RESOURCES:
-        answer = client.put(f"{each['resourceType']}/{each['id']}", each)
+    for resource in RESOURCES:
+        answer = client.put(f"{resource['resourceType']}/{resource['id']}", resource)
         assert answer.status_code == 201, answer.data
     yield client
     store.close()
@@ -126,7 +126,7 @@ def test_every_invalid_value_is_reported_without_repeating_it(client, query, num
     answer = client.get(query)
     assert status_and_codes(answer)[0] == 400
     assert len(answer.json["issue"]) == number
-    assert not any(each in answer.text for each in ("yesterday", "much", "many", "perhaps"))
+    assert not any(value in answer.text for value in ("yesterday", "much", "many", "perhaps"))
 
 
 @pytest.mark.parametrize(

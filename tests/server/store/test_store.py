@@ -409,8 +409,8 @@ def test_a_scan_yields_every_resource_once(store):
     for number in range(1203):
         store.apply([put(f"p{number}", patient())], ALL, clock=at(number))
     scanned = [
-        each.id
-        for each in store.scan(["Patient", "Observation"], since=None, access=ALL, limits=())
+        version.id
+        for version in store.scan(["Patient", "Observation"], since=None, access=ALL, limits=())
     ]
     assert scanned == [f"p{number}" for number in range(1203)]
     later = [version.id for version in store.scan(["Patient"], since=1200, access=ALL, limits=())]
@@ -506,8 +506,8 @@ def test_reindexing_rebuilds_the_same_index(store):
 
     def tables():
         return [
-            store._rows(Sql(f"SELECT * FROM {each} ORDER BY 1, 2, 3, 4"))
-            for each in ("text_index", "range_index")
+            store._rows(Sql(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4"))
+            for table in ("text_index", "range_index")
         ]
 
     before = tables()
@@ -551,7 +551,7 @@ class StoreModel(RuleBasedStateMachine):
     def store_equals_dict(self):
         rows = self.store.search(query("_count=100"), ALL).matches
         assert {
-            each.id: int(loads(each.body)["multipleBirthInteger"]) for each in rows
+            row.id: int(loads(row.body)["multipleBirthInteger"]) for row in rows
         } == self.known
         for name, last in self.count.items():
             page = self.store.history(
