@@ -62,7 +62,10 @@ def transaction(resources):
     for resource in resources:
         method, url = ("PUT", "/" + resource["id"]) if "id" in resource else ("POST", "")
         entries.append(
-            {"resource": resource, "request": {"method": method, "url": resource["resourceType"] + url}}
+            {
+                "resource": resource,
+                "request": {"method": method, "url": resource["resourceType"] + url},
+            }
         )
     return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 

@@ -60,5 +60,7 @@ def faults(text):
     value = loads(text)
     excused = {} if value["resourceType"] in MADE else UNCHECKED
     excused = excused | (IN_PART if b"SUBSETTED" in text else {})
-    found = [each for each in _validator.validate(value) if each.is_error and is_base_rule(each)]
-    return [str(each) for each in found if each.rule not in excused]
+    found = [
+        issue for issue in _validator.validate(value) if issue.is_error and is_base_rule(issue)
+    ]
+    return [str(issue) for issue in found if issue.rule not in excused]

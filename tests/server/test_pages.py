@@ -34,7 +34,7 @@ def client():
 
 
 @pytest.fixture(scope="module")
-def guarded():
+def authorized_server():
     server = Server()
     yield server
     server.store.close()
@@ -59,7 +59,7 @@ def lab(collected, value, unit="pg/mL", **more):
     amount = {"value": loads(value.lstrip("<").encode()), "unit": unit}
     found["value"] = amount | ({"comparator": "<"} if value[0] == "<" else {})
     found.pop("referenceRange", None)
-    return {name: each for name, each in found.items() if each is not None}
+    return {name: element for name, element in found.items() if element is not None}
 
 
 def of(*labs, **more):
@@ -251,11 +251,11 @@ def test_a_page_loads_nothing_and_runs_only_its_own_script(client):
 # --- who may see
 
 
-def test_patients_and_timelines_require_a_token_that_allows_them(guarded):
-    client = guarded.app.test_client()
+def test_patients_and_timelines_require_a_token_that_allows_them(authorized_server):
+    client = authorized_server.app.test_client()
 
     def asked(path, name=None):
-        shown = {"Authorization": f"Bearer {guarded.token(name)}"} if name else {}
+        shown = {"Authorization": f"Bearer {authorized_server.token(name)}"} if name else {}
         return client.get(path, headers=shown | {"Accept": BROWSER})
 
     for path in ("/therapy/patients", "/therapy/patients/one/timeline"):
@@ -276,7 +276,7 @@ def test_the_page_lists_all_operations_and_parameters(client):
     shown = page(client, "/therapy").text
     forms = set(re.findall(r'data-method="(\w+)" data-path="([^"]+)"', shown))
     told = client.get("/openapi.json").json["paths"]
-    assert forms == {(way.upper(), path) for path, each in told.items() for way in each}
+    assert forms == {(method.upper(), path) for path, methods in told.items() for method in methods}
     names = {parameter["name"] for parameter in told["/therapy/patients"]["get"]["parameters"]}
     assert {"family", "identifier", "birthdate", "_count", "_page"} <= names
     assert names <= set(re.findall(r'<input name="([^"]+)"', shown))
@@ -338,9 +338,9 @@ def test_a_browser_shows_the_timeline(browser, client, width):
 
 
 @pytest.mark.slow
-def test_a_record_can_be_read_with_a_token_by_keyboard_only(browser, guarded):
-    answer = "[...document.querySelectorAll('.status')].map((each) => each.value).join('')"
-    with served(guarded.app) as root:
+def test_a_record_can_be_read_with_a_token_by_keyboard_only(browser, authorized_server):
+    answer = "[...document.querySelectorAll('.status')].map((output) => output.value).join('')"
+    with served(authorized_server.app) as root:
         browser.open(f"{root}/therapy", 400)
         assert browser.run(FITS)
         find = "document.querySelector('[aria-labelledby=read_record] input').focus()"
@@ -350,7 +350,7 @@ def test_a_record_can_be_read_with_a_token_by_keyboard_only(browser, guarded):
         browser.wait(f"{answer}.startsWith('401')")
         browser.faults.clear()  # the browser tells of a 401 on its console
         browser.run("document.querySelector('#token').focus()")
-        browser.type(guarded.token("of-one"))
+        browser.type(authorized_server.token("of-one"))
         browser.run(find)
         browser.press("Enter", 13)
         browser.wait(f"{answer}.startsWith('200')")

@@ -122,7 +122,9 @@ def answers():
     yield "without a token", client.get("Patient").data
     query = parse_query("AuditEvent", [("_count", "1000")], strict=True, base="")
     events = [version.body for version in server.store.search(query, FullAccess()).matches]
-    yield from {f"AuditEvent {loads(event)['subtype'][0]['code']}": event for event in events}.items()
+    yield from {
+        f"AuditEvent {loads(event)['subtype'][0]['code']}": event for event in events
+    }.items()
     server.store.close()
 
 

@@ -125,7 +125,9 @@ def test_a_chunked_body_is_limited_too(port):
 def test_stalled_uploads_block_no_other_request(port):
     stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(90)]
     for connection in stalled:
-        connection.sendall(b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Content-Length: 500\r\n\r\n{")
+        connection.sendall(
+            b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Content-Length: 500\r\n\r\n{"
+        )
     for _ in range(3):  # who waits for a thread waits for ever
         assert asked(port, "GET", "/fhir/metadata", timeout=3)[0] == 200
         assert goes_on(port)

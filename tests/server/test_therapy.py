@@ -41,10 +41,10 @@ def nameless(value):
     """Without the ids that the server gave."""
     if isinstance(value, list):
         return sorted(
-            (nameless(item) for item in value), key=lambda each: json.dumps(each, default=str)
+            (nameless(item) for item in value), key=lambda item: json.dumps(item, default=str)
         )
     if isinstance(value, dict):
-        return {key: nameless(each) for key, each in value.items() if key != "id"}
+        return {key: nameless(item) for key, item in value.items() if key != "id"}
     return value
 
 
@@ -193,7 +193,9 @@ def test_the_document_has_every_route_and_valid_schemas(client):
         if rule.rule.startswith("/therapy/")
         for method in rule.methods - {"OPTIONS", "HEAD"}
     }
-    assert {(path, method) for path, each in told["paths"].items() for method in each} == rules
+    assert {
+        (path, method) for path, methods in told["paths"].items() for method in methods
+    } == rules
     for name in told["components"]["schemas"]:
         Draft202012Validator.check_schema(told["components"]["schemas"][name])
     assert schema("TherapyRecord").is_valid(json.loads(json.dumps(COURSE, default=float)))

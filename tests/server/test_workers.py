@@ -11,8 +11,7 @@ from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config
 from fhir_b12.server.open_store import open_store
 from tests.requirements import skipif_missing
-from tests.server.auth.conftest import JWKS, claims, signed
-from tests.server.auth.conftest import form as filled
+from tests.server.auth.conftest import JWKS, claims, sign, token_form
 from tests.server.durability import kill, serve
 from tests.server.temporary import POSTGRES, database
 from tests.server.test_serving import HEAD, SMUGGLED, is_outcome, raw
@@ -128,7 +127,7 @@ def test_an_assertion_sent_concurrently_gets_one_token(tmp_path):
     store.close()
     process, port = serve(place, workers=4, is_open=False)
     url = f"http://127.0.0.1:{port}/auth/token"
-    form = filled("reader", assertion=signed(claims("reader", aud=url)))
+    form = token_form("reader", assertion=sign(claims("reader", aud=url)))
     told = at_once(32, lambda: requests.post(url, data=form, timeout=10).status_code)
     assert sorted(told) == [200] + [401] * 31
     kill(process)

@@ -55,12 +55,14 @@ CLIENTS = {
 class Server:
     """An application, its store, and a clock that a test may shift."""
 
-    def __init__(self, kept=Temporary):
+    def __init__(self, create_store=Temporary):
         self.config = Config(public_url=ROOT, audit=False, validation="off")
-        self.store = kept(self.config)
+        self.store = create_store(self.config)
         self.shift = 0
         changes = [
-            Change(method="PUT", type=resource["resourceType"], id=resource["id"], resource=resource)
+            Change(
+                method="PUT", type=resource["resourceType"], id=resource["id"], resource=resource
+            )
             for resource in RESOURCES
         ]
         self.store.apply(changes, FullAccess(), clock=lambda: 0)
@@ -76,54 +78,54 @@ class Server:
     def clock(self):
         return (self.seconds() + self.shift) * 1_000_000
 
-    def ask(self, **form):
-        """Response of the token endpoint."""
+    def request_token(self, **form):
+        """Return the response of the token endpoint."""
         return self.app.test_client().post("/auth/token", data=form)
 
     def token(self, name, scope=None):
-        answer = self.ask(**form(name, scope=scope or CLIENTS[name][0]))
-        assert answer.status_code == 200, answer.data
-        return answer.json["access_token"]
+        response = self.request_token(**token_form(name, scope=scope or CLIENTS[name][0]))
+        assert response.status_code == 200, response.data
+        return response.json["access_token"]
 
-    def as_(self, name, scope=None):
+    def client_as(self, name, scope=None):
         """Return a function that sends requests with a client's token."""
         headers = {"Authorization": f"Bearer {self.token(name, scope)}"}
 
-        def asked(method, path, body=None, **more):
+        def send_request(method, path, body=None, **more):
             return self.client(method, path, body, **headers, **more)
 
-        return asked
+        return send_request
 
 
 @pytest.fixture(scope="module")
 def server():
-    found = Server()
-    yield found
-    found.store.close()
+    server = Server()
+    yield server
+    server.store.close()
 
 
 @pytest.fixture
-def fresh():
-    found = Server()
-    yield found
-    found.store.close()
+def new_server():
+    server = Server()
+    yield server
+    server.store.close()
 
 
 def claims(name, **more):
     now = int(time.time())
-    told = {"iss": name, "sub": name, "aud": TOKEN, "exp": now + 240, "jti": f"j{next(_jti)}"}
-    return {key: value for key, value in (told | more).items() if value is not None}
+    required = {"iss": name, "sub": name, "aud": TOKEN, "exp": now + 240, "jti": f"j{next(_jti)}"}
+    return {key: value for key, value in (required | more).items() if value is not None}
 
 
-def signed(told, key=KEY, alg="ES384", **header):
-    return jwt.encode({"alg": alg, "kid": "one"} | header, told, key, algorithms=[alg])
+def sign(payload, key=KEY, alg="ES384", **header):
+    return jwt.encode({"alg": alg, "kid": "one"} | header, payload, key, algorithms=[alg])
 
 
-def form(name, scope="system/*.rs", assertion=None, **more):
+def token_form(name, scope="system/*.rs", assertion=None, **more):
     return {
         "grant_type": "client_credentials", "scope": scope,
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": assertion or signed(claims(name)),
+        "client_assertion": assertion or sign(claims(name)),
     } | more  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Keys fetched from a URL: from a real https server, and from no other place."""
+"""Keys are fetched from an allowed https URL only, tested with a real https server."""
 
 import datetime as dt
 import ipaddress
@@ -17,18 +17,18 @@ from fhir_b12.server.app import create_app
 from fhir_b12.server.auth import jwks
 from fhir_b12.server.auth.clients import build_client
 from fhir_b12.server.config import Config, ConfigError
-from tests.server.auth.conftest import JWKS, KEY, ROOT, claims, form, signed
+from tests.server.auth.conftest import JWKS, KEY, ROOT, claims, sign, token_form
 from tests.server.temporary import Temporary
 
 OTHER = ECKey.generate_key("P-384", {"kid": "other"})
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers what the test says, and counts."""
+    """Sends the response that the test sets, and records the requested paths."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
-        status, headers, body = self.server.told
+        self.server.paths.append(self.path)
+        status, headers, body = self.server.response
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -39,14 +39,14 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def certificate(folder):
-    """One for 127.0.0.1, signed by itself."""
+def write_certificate(folder):
+    """Write a self-signed certificate for 127.0.0.1 and its key; return the path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
     day = dt.timedelta(days=1)
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -59,22 +59,22 @@ def certificate(folder):
         .sign(key, hashes.SHA256())
     )
     plain = serialization.NoEncryption()
-    form = serialization.PrivateFormat.PKCS8
-    private = key.private_bytes(serialization.Encoding.PEM, form, plain)
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
     path = folder / "both.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     return path
 
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """An https server whose certificate is trusted, on an address taken for a public one."""
+    """Start an https server with a trusted certificate, at an address regarded as public."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    path = certificate(tmp_path)
+    path = write_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.asked, server.told = [], (200, {}, json.dumps(JWKS).encode())
+    server.paths, server.response = [], (200, {}, json.dumps(JWKS).encode())
     server.netloc = f"127.0.0.1:{server.server_port}"
     server.url = f"https://{server.netloc}/jwks.json"
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -102,79 +102,83 @@ def test_a_client_with_a_jwks_url_gets_a_token(site):
     store.put_client(build_client("far", "system/*.rs", site.url, None))
     client = create_app(config, store).test_client()
 
-    def ask(**header):
-        assertion = signed(claims("far"), header.pop("key", KEY), **header)
-        return client.post("/auth/token", data=form("far", assertion=assertion)).status_code
+    def request_token(**header):
+        assertion = sign(claims("far"), header.pop("key", KEY), **header)
+        return client.post("/auth/token", data=token_form("far", assertion=assertion)).status_code
 
-    assert [ask(), ask(), len(site.asked)] == [200, 200, 1]
-    assert [ask(key=OTHER), ask(key=OTHER, kid="other"), len(site.asked)] == [401, 401, 1]
+    assert [request_token(), request_token(), len(site.paths)] == [200, 200, 1]
+    assert [request_token(key=OTHER), request_token(key=OTHER, kid="other"), len(site.paths)] == [
+        401,
+        401,
+        1,
+    ]
     store.close()
 
 
 def test_an_unknown_key_is_fetched_at_most_once_a_minute(site, clock):
-    found = jwks.JwksCache((site.netloc,), clock)
-    assert [key["kid"] for key in found.keys(site.url, "one")] == ["one", "two"]
-    site.told = (200, {}, json.dumps({"keys": [OTHER.as_dict(private=False)]}).encode())
+    cache = jwks.JwksCache((site.netloc,), clock)
+    assert [key["kid"] for key in cache.keys(site.url, "one")] == ["one", "two"]
+    site.response = (200, {}, json.dumps({"keys": [OTHER.as_dict(private=False)]}).encode())
     for _ in range(20):
-        found.keys(site.url, "other")
-    assert len(site.asked) == 1
+        cache.keys(site.url, "other")
+    assert len(site.paths) == 1
     clock.now += 61
-    assert [key["kid"] for key in found.keys(site.url, "other")] == ["other"]
-    assert (found.keys(site.url, "one"), len(site.asked)) == (found.keys(site.url, "other"), 2)
+    assert [key["kid"] for key in cache.keys(site.url, "other")] == ["other"]
+    assert (cache.keys(site.url, "one"), len(site.paths)) == (cache.keys(site.url, "other"), 2)
 
 
 def test_keys_are_cached_for_ten_minutes_even_if_the_url_fails(site, clock):
-    found = jwks.JwksCache((site.netloc,), clock)
-    assert found.keys(site.url, "one")
-    site.told = (503, {}, b"")
+    cache = jwks.JwksCache((site.netloc,), clock)
+    assert cache.keys(site.url, "one")
+    site.response = (503, {}, b"")
     clock.now += 300
-    assert [len(found.keys(site.url, "other")), len(site.asked)] == [2, 2]
-    assert found.keys(site.url, "one")
+    assert [len(cache.keys(site.url, "other")), len(site.paths)] == [2, 2]
+    assert cache.keys(site.url, "one")
     clock.now += 301
-    assert [found.keys(site.url, "one"), len(site.asked)] == [[], 3]
+    assert [cache.keys(site.url, "one"), len(site.paths)] == [[], 3]
 
 
 def test_concurrent_requests_fetch_the_keys_once(site):
-    found = jwks.JwksCache((site.netloc,))
-    threads = [threading.Thread(target=found.keys, args=(site.url, "one")) for _ in range(16)]
+    cache = jwks.JwksCache((site.netloc,))
+    threads = [threading.Thread(target=cache.keys, args=(site.url, "one")) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(site.asked) == 1
+    assert len(site.paths) == 1
 
 
-ANSWERS = {
+INVALID_RESPONSES = {
     "a redirect": (302, {"Location": "/elsewhere"}, b""),
-    "a page": (200, {}, b"<html></html>"),
-    "nothing": (200, {}, b""),
+    "an HTML page": (200, {}, b"<html></html>"),
+    "an empty body": (200, {}, b""),
     "an error": (500, {}, json.dumps(JWKS).encode()),
     "no keys": (200, {}, b'{"keys": []}'),
     "a private key": (200, {}, json.dumps({"keys": [KEY.as_dict(private=True)]}).encode()),
     "keys without names": (200, {}, json.dumps({"keys": [KEY.as_dict(private=False) | {"kid": None}]}).encode()),
-    "too much": (200, {}, json.dumps(JWKS).encode() + b" " * 100_000),
-    "other bytes than its header says": (200, {"Content-Encoding": "gzip"}, json.dumps(JWKS).encode()),
-    "half": (200, {"Content-Length": "9999"}, json.dumps(JWKS).encode()),
+    "a body that is too long": (200, {}, json.dumps(JWKS).encode() + b" " * 100_000),
+    "an encoding that does not match its header": (200, {"Content-Encoding": "gzip"}, json.dumps(JWKS).encode()),
+    "a truncated body": (200, {"Content-Length": "9999"}, json.dumps(JWKS).encode()),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", INVALID_RESPONSES)
 def test_no_keys_are_accepted_from(site, name):
-    site.told = ANSWERS[name]
+    site.response = INVALID_RESPONSES[name]
     assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
-    assert site.asked == ["/jwks.json"]
+    assert site.paths == ["/jwks.json"]
 
 
-def test_an_untrusted_certificate_is_refused(site, monkeypatch):
+def test_an_untrusted_certificateis_refused(site, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
-    assert site.asked == []
+    assert site.paths == []
 
 
 def test_a_private_address_is_not_fetched(site, monkeypatch):
     monkeypatch.undo()
     assert jwks.JwksCache((site.netloc,)).keys(site.url, "one") == []
-    assert site.asked == []
+    assert site.paths == []
 
 
 @pytest.mark.parametrize("address", [

@@ -1,4 +1,4 @@
-"""Requests that must be refused: each would succeed if its guard were removed."""
+"""Requests that must be refused: each would succeed if its check were removed."""
 
 import base64
 import hmac
@@ -22,9 +22,9 @@ from tests.server.auth.conftest import (
     TOKEN,
     Server,
     claims,
-    form,
     observation,
-    signed,
+    sign,
+    token_form,
 )
 from tests.server.fhir.conftest import ids_on_page, status_and_codes
 
@@ -33,99 +33,99 @@ def now():
     return int(time.time())
 
 
-def encoded(value):
+def encode(value):
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-def unsigned(header, signature=""):
-    return f"{encoded(header)}.{encoded(claims('reader'))}.{signature}"
+def build_unsigned(header, signature=""):
+    return f"{encode(header)}.{encode(claims('reader'))}.{signature}"
 
 
-def with_secret(secret):
-    """An assertion signed by HS256 with a secret that everybody knows."""
-    text = f"{encoded({'alg': 'HS256', 'kid': 'one'})}.{encoded(claims('reader'))}"
+def sign_with_secret(secret):
+    """Return an assertion signed by HS256 with a publicly known secret."""
+    text = f"{encode({'alg': 'HS256', 'kid': 'one'})}.{encode(claims('reader'))}"
     mac = hmac.new(secret, text.encode(), "sha256").digest()
     return f"{text}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def signed_by_hand(header):
-    """An assertion with any header and a valid ES384 signature."""
-    text = f"{encoded(header)}.{encoded(claims('reader'))}".encode()
+def sign_by_hand(header):
+    """Return an assertion with a header and a valid ES384 signature."""
+    text = f"{encode(header)}.{encode(claims('reader'))}".encode()
     der = KEY.raw_value.sign(text, ec.ECDSA(hashes.SHA384()))
     signature = b"".join(number.to_bytes(48) for number in decode_dss_signature(der))
     return f"{text.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 def test_an_assertion_signed_by_hand_gets_a_token(server):
-    assertion = signed_by_hand({"alg": "ES384", "kid": "one"})
-    assert server.ask(**form("reader", assertion=assertion)).status_code == 200
+    assertion = sign_by_hand({"alg": "ES384", "kid": "one"})
+    assert server.request_token(**token_form("reader", assertion=assertion)).status_code == 200
 
 
 #: functions, because an assertion expires within minutes
 ASSERTIONS = {
-    "alg none": lambda: unsigned({"alg": "none", "kid": "one"}),
-    "alg None in capitals": lambda: unsigned({"alg": "None", "kid": "one"}),
-    "alg none with a signature": lambda: unsigned({"alg": "none", "kid": "one"}, "AAAA"),
-    "alg missing": lambda: unsigned({"kid": "one"}, "AAAA"),
-    "no signature": lambda: unsigned({"alg": "ES384", "kid": "one"}),
-    "a signature of zeros": lambda: unsigned({"alg": "ES384", "kid": "one"}, "A" * 128),
-    "HS256 with the public key for secret": lambda: with_secret(json.dumps(KEY.as_dict(private=False)).encode()),
-    "HS256 with the PEM for secret": lambda: with_secret(KEY.as_pem(private=False)),
-    "a stranger's key under a known kid": lambda: signed(claims("reader"), STRANGER),
-    "an unknown kid": lambda: signed(claims("reader"), kid="three"),
-    "no kid": lambda: signed(claims("reader"), kid=""),
-    "a kid that is a path": lambda: signed(claims("reader"), kid="../../etc/passwd"),
-    "a kid that is SQL": lambda: signed(claims("reader"), kid="one' OR '1'='1"),
-    "RS384 announced for an EC key": lambda: unsigned({"alg": "RS384", "kid": "one"}, "AAAA"),
-    "ES384 announced for an RSA key": lambda: signed(claims("reader"), KEY, kid="two"),
-    "RS256 by the right key": lambda: signed(claims("reader"), RSA, "RS256", kid="two"),
-    "PS384 by the right key": lambda: signed(claims("reader"), RSA, "PS384", kid="two"),
-    "a jku of the sender's": lambda: signed(claims("reader"), STRANGER, jku="https://evil.test/jwks"),
-    "an x5u of the sender's": lambda: signed(claims("reader"), STRANGER, x5u="https://evil.test/cert"),
-    "a jwk of the sender's": lambda: signed(claims("reader"), STRANGER, jwk=STRANGER.as_dict(private=False)),
-    "RS384 announced with a signature of the EC key": lambda: signed_by_hand({"alg": "RS384", "kid": "one"}),
-    "crit": lambda: signed_by_hand({"alg": "ES384", "kid": "one", "crit": ["b64"], "b64": True}),
-    "an unknown client": lambda: signed(claims("nobody")),
-    "no issuer": lambda: signed(claims("reader", iss=None)),
-    "no subject": lambda: signed(claims("reader", sub=None)),
-    "another subject": lambda: signed(claims("reader", sub="all")),
-    "another issuer's name": lambda: signed(claims("all", sub="reader")),
-    "an issuer that is a list": lambda: signed(claims("reader") | {"iss": ["reader"]}),
-    "no audience": lambda: signed(claims("reader", aud=None)),
-    "another audience": lambda: signed(claims("reader", aud="https://other.test/auth/token")),
-    "the FHIR base for audience": lambda: signed(claims("reader", aud="https://fhir.clinic.test/fhir")),
-    "an audience among others": lambda: signed(claims("reader", aud=[TOKEN, "https://other.test"])),
-    "an audience with a slash behind": lambda: signed(claims("reader", aud=f"{TOKEN}/")),
-    "no expiry": lambda: signed(claims("reader", exp=None)),
-    "expired": lambda: signed(claims("reader", exp=now() - 60)),
-    "expiry in an hour": lambda: signed(claims("reader", exp=now() + 3600)),
-    "expiry as text": lambda: signed(claims("reader") | {"exp": "soon"}),
-    "expiry that is true": lambda: signed(claims("reader") | {"exp": True}),
-    "an iat that is true": lambda: signed(claims("reader") | {"iat": True}),
-    "an nbf that is text": lambda: signed(claims("reader") | {"nbf": "1"}),
-    "an iat before 1970": lambda: signed(claims("reader", iat=-1)),
-    "not yet valid": lambda: signed(claims("reader", nbf=now() + 200)),
-    "issued in the future": lambda: signed(claims("reader", iat=now() + 200)),
-    "no jti": lambda: signed(claims("reader", jti=None)),
-    "an empty jti": lambda: signed(claims("reader", jti="")),
-    "a jti that is a number": lambda: signed(claims("reader") | {"jti": 7}),
-    "a jti of a megabyte": lambda: signed(claims("reader", jti="x" * 300)),
+    "alg none": lambda: build_unsigned({"alg": "none", "kid": "one"}),
+    "alg None in capitals": lambda: build_unsigned({"alg": "None", "kid": "one"}),
+    "alg none with a signature": lambda: build_unsigned({"alg": "none", "kid": "one"}, "AAAA"),
+    "alg missing": lambda: build_unsigned({"kid": "one"}, "AAAA"),
+    "no signature": lambda: build_unsigned({"alg": "ES384", "kid": "one"}),
+    "a signature of zeros": lambda: build_unsigned({"alg": "ES384", "kid": "one"}, "A" * 128),
+    "HS256 with the public key for secret": lambda: sign_with_secret(json.dumps(KEY.as_dict(private=False)).encode()),
+    "HS256 with the PEM for secret": lambda: sign_with_secret(KEY.as_pem(private=False)),
+    "a stranger's key under a known kid": lambda: sign(claims("reader"), STRANGER),
+    "an unknown kid": lambda: sign(claims("reader"), kid="three"),
+    "no kid": lambda: sign(claims("reader"), kid=""),
+    "a kid that is a path": lambda: sign(claims("reader"), kid="../../etc/passwd"),
+    "a kid that is SQL": lambda: sign(claims("reader"), kid="one' OR '1'='1"),
+    "RS384 announced for an EC key": lambda: build_unsigned({"alg": "RS384", "kid": "one"}, "AAAA"),
+    "ES384 announced for an RSA key": lambda: sign(claims("reader"), KEY, kid="two"),
+    "RS256 by the right key": lambda: sign(claims("reader"), RSA, "RS256", kid="two"),
+    "PS384 by the right key": lambda: sign(claims("reader"), RSA, "PS384", kid="two"),
+    "a jku of the sender": lambda: sign(claims("reader"), STRANGER, jku="https://evil.test/jwks"),
+    "an x5u of the sender": lambda: sign(claims("reader"), STRANGER, x5u="https://evil.test/cert"),
+    "a jwk of the sender": lambda: sign(claims("reader"), STRANGER, jwk=STRANGER.as_dict(private=False)),
+    "RS384 announced with a signature of the EC key": lambda: sign_by_hand({"alg": "RS384", "kid": "one"}),
+    "crit": lambda: sign_by_hand({"alg": "ES384", "kid": "one", "crit": ["b64"], "b64": True}),
+    "an unknown client": lambda: sign(claims("nobody")),
+    "no issuer": lambda: sign(claims("reader", iss=None)),
+    "no subject": lambda: sign(claims("reader", sub=None)),
+    "another subject": lambda: sign(claims("reader", sub="all")),
+    "the name of another issuer": lambda: sign(claims("all", sub="reader")),
+    "an issuer that is a list": lambda: sign(claims("reader") | {"iss": ["reader"]}),
+    "no audience": lambda: sign(claims("reader", aud=None)),
+    "another audience": lambda: sign(claims("reader", aud="https://other.test/auth/token")),
+    "the FHIR base for audience": lambda: sign(claims("reader", aud="https://fhir.clinic.test/fhir")),
+    "an audience among others": lambda: sign(claims("reader", aud=[TOKEN, "https://other.test"])),
+    "an audience with a trailing slash": lambda: sign(claims("reader", aud=f"{TOKEN}/")),
+    "no expiry": lambda: sign(claims("reader", exp=None)),
+    "expired": lambda: sign(claims("reader", exp=now() - 60)),
+    "expiry in an hour": lambda: sign(claims("reader", exp=now() + 3600)),
+    "expiry as text": lambda: sign(claims("reader") | {"exp": "soon"}),
+    "expiry that is true": lambda: sign(claims("reader") | {"exp": True}),
+    "an iat that is true": lambda: sign(claims("reader") | {"iat": True}),
+    "an nbf that is text": lambda: sign(claims("reader") | {"nbf": "1"}),
+    "an iat before 1970": lambda: sign(claims("reader", iat=-1)),
+    "not yet valid": lambda: sign(claims("reader", nbf=now() + 200)),
+    "issued in the future": lambda: sign(claims("reader", iat=now() + 200)),
+    "no jti": lambda: sign(claims("reader", jti=None)),
+    "an empty jti": lambda: sign(claims("reader", jti="")),
+    "a jti that is a number": lambda: sign(claims("reader") | {"jti": 7}),
+    "a jti of a megabyte": lambda: sign(claims("reader", jti="x" * 300)),
     "not a JWT": lambda: "nonsense",
     "two parts": lambda: "a.b",
     "parts that are no base64": lambda: "!.!.!",
     "parts that are no JSON": lambda: "YWJj.YWJj.YWJj",
-    "parts that are lists": lambda: f"{encoded([])}.{encoded([])}.AAAA",
-    "nested without end": lambda: f"{base64.urlsafe_b64encode(b'[' * 3000).decode()}.e30.AAAA",
-    "of a hundred thousand letters": lambda: "a" * 100_000,
-    "letters of another script": lambda: "а.b.c",
+    "parts that are lists": lambda: f"{encode([])}.{encode([])}.AAAA",
+    "3,000 nested lists": lambda: f"{base64.urlsafe_b64encode(b'[' * 3000).decode()}.e30.AAAA",
+    "a hundred thousand letters": lambda: "a" * 100_000,
+    "Cyrillic letters": lambda: "а.b.c",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ASSERTIONS)
 def test_no_token_for_an_assertion_with(server, name):
-    answer = server.ask(**form("reader", assertion=ASSERTIONS[name]()))
-    assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
-    assert answer.json["error_description"] == (
+    response = server.request_token(**token_form("reader", assertion=ASSERTIONS[name]()))
+    assert (response.status_code, response.json["error"]) == (401, "invalid_client")
+    assert response.json["error_description"] == (
         "client unknown, or its assertion is invalid, expired, used or for another audience"
     )
 
@@ -146,38 +146,38 @@ def test_no_token_for_an_assertion_with(server, name):
     ],
 )
 def test_no_token_for_a_request_with(server, more, error):
-    answer = server.ask(**form("reader", **more))
-    assert (answer.status_code, answer.json["error"]) == (400, error)
+    response = server.request_token(**token_form("reader", **more))
+    assert (response.status_code, response.json["error"]) == (400, error)
 
 
-def test_no_token_for_a_used_assertion(fresh):
-    assertion = signed(claims("reader"))
-    assert server_says(fresh, assertion) == 200
-    assert server_says(fresh, assertion) == 401
+def test_no_token_for_a_used_assertion(new_server):
+    assertion = sign(claims("reader"))
+    assert token_status(new_server, assertion) == 200
+    assert token_status(new_server, assertion) == 401
 
 
-def server_says(server, assertion):
-    return server.ask(**form("reader", assertion=assertion)).status_code
+def token_status(server, assertion):
+    return server.request_token(**token_form("reader", assertion=assertion)).status_code
 
 
-def test_no_token_in_another_process_for_a_used_assertion(fresh):
-    """Another application over the same database."""
+def test_no_token_in_another_process_for_a_used_assertion(new_server):
+    """Use another application with the same database."""
     other = Server.__new__(Server)
-    other.__dict__.update(fresh.__dict__)
-    other.app = create_app(fresh.config, fresh.store, clock=fresh.clock)
-    assertion = signed(claims("reader"))
-    assert (server_says(fresh, assertion), server_says(other, assertion)) == (200, 401)
+    other.__dict__.update(new_server.__dict__)
+    other.app = create_app(new_server.config, new_server.store, clock=new_server.clock)
+    assertion = sign(claims("reader"))
+    assert (token_status(new_server, assertion), token_status(other, assertion)) == (200, 401)
 
 
 def test_no_token_for_parameters_in_the_url_twice_or_as_json(server):
     post = server.app.test_client().post
-    given = form("reader")
-    assert post("/auth/token", query_string=given).status_code == 400
-    assert post("/auth/token?scope=system/*.cruds", data=given).status_code == 400
-    twice = [*given.items(), ("scope", "system/*.cruds")]
+    parameters = token_form("reader")
+    assert post("/auth/token", query_string=parameters).status_code == 400
+    assert post("/auth/token?scope=system/*.cruds", data=parameters).status_code == 400
+    twice = [*parameters.items(), ("scope", "system/*.cruds")]
     kind = "application/x-www-form-urlencoded"
     assert post("/auth/token", data=urlencode(twice), content_type=kind).status_code == 400
-    assert post("/auth/token", json=given).status_code == 400
+    assert post("/auth/token", json=parameters).status_code == 400
     assert server.app.test_client().get("/auth/token").status_code == 405
 
 
@@ -192,7 +192,7 @@ AUTHORIZATIONS = {
     "the token twice": "Bearer TOKEN, Bearer TOKEN",
     "the token and more": "Bearer TOKEN x",
     "the token without a space": "BearerTOKEN",
-    "an assertion instead of a token": f"Bearer {signed(claims('reader'))}",
+    "an assertion instead of a token": f"Bearer {sign(claims('reader'))}",
     "SQL": "Bearer ' OR '1'='1' --------------",
     "a token of 30,000 characters": f"Bearer {'a' * 30_000}",
 }
@@ -228,12 +228,12 @@ def test_a_token_in_the_url_or_the_body_is_401(server):
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(299, 200), (300, 401), (301, 401)])
-def test_a_token_expires_after_its_lifetime(fresh, monkeypatch, seconds, status):
+def test_a_token_expires_after_its_lifetime(new_server, monkeypatch, seconds, status):
     begin = now()
-    monkeypatch.setattr(fresh, "seconds", lambda: begin)
-    request = fresh.as_("reader")
+    monkeypatch.setattr(new_server, "seconds", lambda: begin)
+    request = new_server.client_as("reader")
     assert request("GET", "Patient/one").status_code == 200
-    fresh.shift = seconds
+    new_server.shift = seconds
     response = request("GET", "Patient/one")
     assert response.status_code == status
     if status == 401:
@@ -241,19 +241,19 @@ def test_a_token_expires_after_its_lifetime(fresh, monkeypatch, seconds, status)
         assert "invalid_token" in response.headers["WWW-Authenticate"]
 
 
-def test_an_assertion_is_from_the_future_when_the_server_clock_is_set_back(fresh):
-    request = fresh.as_("reader")
-    fresh.shift = -3600
+def test_an_assertion_is_from_the_future_when_the_server_clock_is_set_back(new_server):
+    request = new_server.client_as("reader")
+    new_server.shift = -3600
     assert request("GET", "Patient/one").status_code == 200
-    assert server_says(fresh, signed(claims("reader"))) == 401
-    fresh.shift = 0
-    assert server_says(fresh, signed(claims("reader"))) == 200
+    assert token_status(new_server, sign(claims("reader"))) == 401
+    new_server.shift = 0
+    assert token_status(new_server, sign(claims("reader"))) == 200
 
 
-def test_a_token_of_a_removed_client_is_401(fresh):
-    asked = fresh.as_("reader")
-    fresh.store.delete_client("reader")
-    assert status_and_codes(asked("GET", "Patient/one")) == (401, ["login"])
+def test_a_token_of_a_removed_client_is_401(new_server):
+    request = new_server.client_as("reader")
+    new_server.store.delete_client("reader")
+    assert status_and_codes(request("GET", "Patient/one")) == (401, ["login"])
 
 
 BODY = observation("x", "one", "laboratory")
@@ -265,9 +265,9 @@ FORBIDDEN = {
     "a reader of results reads a patient": ("results", "GET", "Patient/one", None),
     "a reader of results searches patients": ("results", "GET", "Patient", None),
     "a reader of results reads a patient's history": ("results", "GET", "Patient/one/_history", None),
-    "a reader of results asks for everything": ("results", "GET", "Patient/one/$everything", None),
-    "a reader of results looks through a chain": ("results", "GET", "Observation?subject.name=zeb", None),
-    "a reader of results looks through a reverse chain": (
+    "a reader of results calls $everything": ("results", "GET", "Patient/one/$everything", None),
+    "a reader of results searches by a chain": ("results", "GET", "Observation?subject.name=zeb", None),
+    "a reader of results searches by a reverse chain": (
         "first", "GET", "Observation?_has:Provenance:target:agent=a", None),
     "a writer reads": ("writer", "GET", "Observation/lab1", None),
     "a writer searches": ("writer", "GET", "Observation", None),
@@ -275,60 +275,63 @@ FORBIDDEN = {
     "a writer reads by a condition": ("writer", "PUT", "Observation?code=x", BODY),
     "a writer creates what the scope does not name": ("writer", "POST", "Organization", {"resourceType": "Organization"}),
     "a writer deletes what the scope lets it create and update": ("writer", "DELETE", "Patient/one", None),
-    "one of labs creates a vital sign": ("labs", "POST", "Observation", observation("x", "one", "vital-signs")),
-    "one of labs reads a patient": ("labs", "GET", "Patient/one", None),
-    "of one patient, writing for another": ("of-one", "POST", "Observation", observation("x", "two", "laboratory")),
-    "of one patient, writing for nobody": ("of-one", "POST", "Observation", {"resourceType": "Observation"}),
-    "of one patient, reading an organization": ("of-one", "GET", "Organization/o", None),
-    "of one patient, chaining to an organization": ("of-one", "GET", "Patient?organization.name=c", None),
+    "a client of laboratory results creates a vital sign": ("labs", "POST", "Observation", observation("x", "one", "vital-signs")),
+    "a client of laboratory results reads a patient": ("labs", "GET", "Patient/one", None),
+    "a client of one patient writes for another": ("of-one", "POST", "Observation", observation("x", "two", "laboratory")),
+    "a client of one patient writes without a patient": ("of-one", "POST", "Observation", {"resourceType": "Observation"}),
+    "a client of one patient reads an organization": ("of-one", "GET", "Organization/o", None),
+    "a client of one patient chains to an organization": ("of-one", "GET", "Patient?organization.name=c", None),
 }  # fmt: skip
 
 
-def sent(asked, method, path, value):
+def send(request, method, path, value):
     more = {"Content_Type": "application/json-patch+json"} if method == "PATCH" else {}
-    return asked(method, path, value, **more)
+    return request(method, path, value, **more)
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)
-def test_a_request_is_403_when(fresh, name):
+def test_a_request_is_403_when(new_server, name):
     client, method, path, value = FORBIDDEN[name]
-    before = versions(fresh)
-    response = sent(fresh.as_(client), method, path, value)
+    before = stored_versions(new_server)
+    response = send(new_server.client_as(client), method, path, value)
     assert status_and_codes(response) == (403, ["forbidden"])
     assert "Zebedee" not in response.text
-    assert versions(fresh) == before
+    assert stored_versions(new_server) == before
 
 
-def versions(server):
-    """Version of each stored resource that a request could change."""
+def stored_versions(server):
+    """Return the version of each resource that a request could change, by reference."""
     pages = [
-        server.as_("all")("GET", f"{name}?_count=50").json
+        server.client_as("all")("GET", f"{name}?_count=50").json
         for name in ("Patient", "Observation", "Organization")
     ]
     resources = [entry["resource"] for page in pages for entry in page.get("entry", ())]
-    return {f"{resource['resourceType']}/{resource['id']}": resource["meta"]["versionId"] for resource in resources}
+    return {
+        f"{resource['resourceType']}/{resource['id']}": resource["meta"]["versionId"]
+        for resource in resources
+    }
 
 
-def test_an_update_needs_the_create_action_if_the_id_is_new(fresh):
-    request = fresh.as_("writer", "system/Patient.u")
+def test_an_update_needs_the_create_action_if_the_id_is_new(new_server):
+    request = new_server.client_as("writer", "system/Patient.u")
     new = {"resourceType": "Patient", "id": "new"}
     assert status_and_codes(request("PUT", "Patient/new", new)) == (403, ["forbidden"])
     assert (
         request("PUT", "Patient/one", {"resourceType": "Patient", "id": "one"}).status_code == 200
     )
-    request = fresh.as_("writer", "system/Patient.c")
+    request = new_server.client_as("writer", "system/Patient.c")
     assert status_and_codes(
         request("PUT", "Patient/one", {"resourceType": "Patient", "id": "one"})
     ) == (
         403,
         ["forbidden"],
     )
-    assert fresh.as_("writer")("PUT", "Patient/new", new).status_code == 201
+    assert new_server.client_as("writer")("PUT", "Patient/new", new).status_code == 201
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_audit_events_cannot_be_written(fresh, method):
-    request = fresh.as_("all")
+def test_audit_events_cannot_be_written(new_server, method):
+    request = new_server.client_as("all")
     path = "AuditEvent" if method == "POST" else "AuditEvent/a"
     body = None if method == "DELETE" else {"resourceType": "AuditEvent", "id": "a"}
     assert request(method, path, body).status_code == 405
@@ -345,25 +348,25 @@ def test_audit_events_cannot_be_written(fresh, method):
 HIDDEN = {
     "another patient": ("of-one", "GET", "Patient/two", None),
     "another patient's result": ("of-one", "GET", "Observation/lab2", None),
-    "a version of it": ("of-one", "GET", "Observation/lab2/_history/1", None),
-    "its history": ("of-one", "GET", "Observation/lab2/_history", None),
-    "everything of another": ("of-one", "GET", "Patient/two/$everything", None),
-    "it, validated": ("of-one", "GET", "Observation/lab2/$validate", None),
-    "to write over it": ("of-one", "PUT", "Observation/lab2", observation("lab2", "one", "laboratory")),
-    "to patch it": ("of-one", "PATCH", "Observation/lab2", []),
-    "to delete it": ("of-one", "DELETE", "Observation/lab2", None),
-    "a vital sign of one of labs": ("labs", "GET", "Observation/vital1", None),
-    "to make a vital sign a lab": ("labs", "PUT", "Observation/vital1", observation("vital1", "one", "laboratory")),
-    "to delete a vital sign": ("labs", "DELETE", "Observation/vital1", None),
+    "a version of another patient's result": ("of-one", "GET", "Observation/lab2/_history/1", None),
+    "the history of another patient's result": ("of-one", "GET", "Observation/lab2/_history", None),
+    "$everything of another patient": ("of-one", "GET", "Patient/two/$everything", None),
+    "$validate of another patient's result": ("of-one", "GET", "Observation/lab2/$validate", None),
+    "an update of another patient's result": ("of-one", "PUT", "Observation/lab2", observation("lab2", "one", "laboratory")),
+    "a patch of another patient's result": ("of-one", "PATCH", "Observation/lab2", []),
+    "a delete of another patient's result": ("of-one", "DELETE", "Observation/lab2", None),
+    "a vital sign for a client of laboratory results": ("labs", "GET", "Observation/vital1", None),
+    "an update that makes a vital sign a laboratory result": ("labs", "PUT", "Observation/vital1", observation("vital1", "one", "laboratory")),
+    "a delete of a vital sign": ("labs", "DELETE", "Observation/vital1", None),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_a_resource_outside_of_the_restrictions_is_404(fresh, name):
+def test_a_resource_outside_of_the_restrictions_is_404(new_server, name):
     client, method, path, value = HIDDEN[name]
-    response = sent(fresh.as_(client), method, path, value)
+    response = send(new_server.client_as(client), method, path, value)
     assert status_and_codes(response) == (404, ["not-found"])
-    everyone = fresh.as_("all")
+    everyone = new_server.client_as("all")
     if method == "GET":
         assert everyone(method, path).status_code == 200
     else:
@@ -371,7 +374,7 @@ def test_a_resource_outside_of_the_restrictions_is_404(fresh, name):
 
 
 @pytest.mark.parametrize(("client", "status"), [("all", 202), ("of-one", 404)])
-def test_an_export_of_a_group_needs_access_to_the_group(fresh, client, status):
+def test_an_export_of_a_group_needs_access_to_the_group(new_server, client, status):
     members = [{"entity": {"reference": "Patient/two"}}]
     group = {
         "resourceType": "Group",
@@ -380,34 +383,36 @@ def test_an_export_of_a_group_needs_access_to_the_group(fresh, client, status):
         "actual": True,
         "member": members,
     }
-    assert fresh.as_("all")("PUT", "Group/g", group).status_code == 201
-    response = fresh.as_(client)("GET", "Group/g/$export", Prefer="respond-async")
+    assert new_server.client_as("all")("PUT", "Group/g", group).status_code == 201
+    response = new_server.client_as(client)("GET", "Group/g/$export", Prefer="respond-async")
     assert response.status_code == status
 
 
-def test_moving_a_resource_out_of_the_compartment_changes_nothing(fresh):
-    asked = fresh.as_("of-one")
+def test_moving_a_resource_out_of_the_compartment_changes_nothing(new_server):
+    request = new_server.client_as("of-one")
     moved = [{"op": "replace", "path": "/subject/reference", "value": "Patient/two"}]
-    assert sent(asked, "PATCH", "Observation/lab1", moved).status_code == 403
+    assert send(request, "PATCH", "Observation/lab1", moved).status_code == 403
     assert (
-        asked("PUT", "Observation/lab1", observation("lab1", "two", "laboratory")).status_code
+        request("PUT", "Observation/lab1", observation("lab1", "two", "laboratory")).status_code
         == 403
     )
-    assert asked("GET", "Observation/lab1").json["meta"]["versionId"] == "1"
+    assert request("GET", "Observation/lab1").json["meta"]["versionId"] == "1"
 
 
-def test_a_transaction_with_one_forbidden_entry_does_nothing(fresh):
-    asked = fresh.as_("of-one")
+def test_a_transaction_with_one_forbidden_entry_does_nothing(new_server):
+    request = new_server.client_as("of-one")
     entry = [
         {"resource": observation("a", "one", "laboratory"), "request": {"method": "POST", "url": "Observation"}},
         {"resource": observation("b", "two", "laboratory"), "request": {"method": "POST", "url": "Observation"}},
     ]  # fmt: skip
-    answer = asked("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry})
-    assert answer.status_code == 403
-    assert len(ids_on_page(fresh.as_("all")("GET", "Observation"))) == 3
+    response = request(
+        "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry}
+    )
+    assert response.status_code == 403
+    assert len(ids_on_page(new_server.client_as("all")("GET", "Observation"))) == 3
 
 
-def test_each_entry_of_a_batch_is_authorized(fresh):
+def test_each_entry_of_a_batch_is_authorized(new_server):
     entry = [
         {"request": {"method": "GET", "url": url}}
         for url in (
@@ -417,59 +422,59 @@ def test_each_entry_of_a_batch_is_authorized(fresh):
             "Observation?subject=Patient/two",
         )
     ]
-    answer = fresh.as_("of-one")(
+    response = new_server.client_as("of-one")(
         "POST", "", {"resourceType": "Bundle", "type": "batch", "entry": entry}
     )
-    statuses = [entry["response"]["status"][:3] for entry in answer.json["entry"]]
+    statuses = [entry["response"]["status"][:3] for entry in response.json["entry"]]
     assert statuses == ["200", "404", "403", "200"]
-    assert answer.json["entry"][3]["resource"].get("entry", []) == []
+    assert response.json["entry"][3]["resource"].get("entry", []) == []
 
 
-def test_included_resources_are_authorized(fresh):
-    asked = fresh.as_("results")
+def test_included_resources_are_authorized(new_server):
+    request = new_server.client_as("results")
     assert {
-        entry["search"]["mode"] for entry in asked("GET", "Observation?_include=*").json["entry"]
+        entry["search"]["mode"] for entry in request("GET", "Observation?_include=*").json["entry"]
     } == {"match"}
-    asked = fresh.as_("of-one")
-    page = asked(
+    request = new_server.client_as("of-one")
+    page = request(
         "GET", "Patient?_include=Patient:organization&_revinclude=Observation:subject"
     ).json["entry"]
     assert {entry["resource"]["id"] for entry in page} == {"one", "lab1", "vital1"}
 
 
-def test_a_chain_obeys_the_restrictions_of_its_target(fresh):
-    asked = fresh.as_("of-one")
-    assert ids_on_page(asked("GET", "Observation?subject:Patient.name=yol")) == []
-    assert ids_on_page(asked("GET", "Patient?_has:Observation:subject:_id=lab2")) == []
-    assert ids_on_page(asked("GET", "Patient?_has:Observation:subject:_id=lab1")) == ["one"]
+def test_a_chain_obeys_the_restrictions_of_its_target(new_server):
+    request = new_server.client_as("of-one")
+    assert ids_on_page(request("GET", "Observation?subject:Patient.name=yol")) == []
+    assert ids_on_page(request("GET", "Patient?_has:Observation:subject:_id=lab2")) == []
+    assert ids_on_page(request("GET", "Patient?_has:Observation:subject:_id=lab1")) == ["one"]
 
 
-def test_an_export_has_only_readable_resources(fresh):
-    asked = fresh.as_("of-one")
-    place = asked("GET", "$export", Prefer="respond-async").headers["Content-Location"]
+def test_an_export_has_only_readable_resources(new_server):
+    request = new_server.client_as("of-one")
+    status_url = request("GET", "$export", Prefer="respond-async").headers["Content-Location"]
     for _ in range(100):
-        answer = asked("GET", place)
-        if answer.status_code == 200:
+        response = request("GET", status_url)
+        if response.status_code == 200:
             break
         time.sleep(0.02)
     ids = [
         json.loads(line)["id"]
-        for file in answer.json["output"]
-        for line in asked("GET", file["url"]).data.splitlines()
+        for file in response.json["output"]
+        for line in request("GET", file["url"]).data.splitlines()
     ]
     assert sorted(ids) == ["lab1", "one", "vital1"]
 
 
 def test_a_forwarded_header_changes_no_link(server):
-    asked = server.as_("reader")
-    answer = asked(
+    request = server.client_as("reader")
+    response = request(
         "GET",
         "Patient?_count=1",
         X_Forwarded_Host="evil.test",
         X_Forwarded_Proto="http",
         Host="evil.test",
     )
-    assert "evil" not in answer.text
+    assert "evil" not in response.text
 
 
 EC = KEY.as_dict(private=False)

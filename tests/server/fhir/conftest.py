@@ -88,7 +88,7 @@ CONFIG = Config(open=True, public_url="https://fhir.clinic.test", audit=False)
 
 
 @pytest.fixture
-def serving(tmp_path):
+def create_client(tmp_path):
     """Return a function that starts a server with its own settings and returns a client."""
     stores = []
     ticks = count(1_767_225_600_000_000, 1_000_000)  # 2026, a second a write
@@ -104,5 +104,5 @@ def serving(tmp_path):
 
 
 @pytest.fixture
-def client(serving):
-    return serving()
+def client(create_client):
+    return create_client()

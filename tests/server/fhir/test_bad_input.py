@@ -76,8 +76,8 @@ def test_a_search_in_a_body_of_another_media_type_is_415(client):
     )
 
 
-def test_a_body_that_is_too_long_is_413(serving):
-    client = serving(max_body=1000)
+def test_a_body_that_is_too_long_is_413(create_client):
+    client = create_client(max_body=1000)
     long = PATIENT | {"language": "x" * 1000}
     assert status_and_codes(client.post("Patient", long)) == (413, ["too-long"])
     assert client.post("Patient", PATIENT).status_code == 201

@@ -31,8 +31,8 @@ def test_options_lists_methods_and_cors_is_off_by_default(client):
     }
 
 
-def test_pages_of_allowed_origins_may_call(serving):
-    client = serving(cors=(ORIGIN,))
+def test_pages_of_allowed_origins_may_call(create_client):
+    client = create_client(cors=(ORIGIN,))
     answer = client("OPTIONS", "Patient", **ASKED)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "If-Match" in answer.headers["Access-Control-Allow-Headers"]

@@ -12,8 +12,8 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
-def client(serving, tmp_path):
-    client = serving(export_folder=str(tmp_path / "files"))
+def client(create_client, tmp_path):
+    client = create_client(export_folder=str(tmp_path / "files"))
     for name in ("one", "two"):
         client.put(f"Patient/{name}", {"resourceType": "Patient", "id": name})
         for number, status in enumerate(("final", "amended")):
@@ -124,8 +124,8 @@ def test_a_cancelled_export_is_deleted(client, tmp_path):
     assert [*(tmp_path / "files").iterdir()] == []
 
 
-def test_an_expired_export_is_deleted(serving, tmp_path):
-    client = serving(export_folder=str(tmp_path / "files"), export_seconds=0)
+def test_an_expired_export_is_deleted(create_client, tmp_path):
+    client = create_client(export_folder=str(tmp_path / "files"), export_seconds=0)
     client.put("Patient/one", {"resourceType": "Patient", "id": "one"})
     answer = client.get("$export", **ASYNC)
     time.sleep(0.2)

@@ -67,10 +67,8 @@ def test_a_profile_is_named_in_the_url_or_in_parameters(client):
     in_url = client.post(f"Observation/$validate?profile={LAB}", bare)
     in_body = client.post("Observation/$validate", parameters(resource=bare, profile=LAB))
     assert {row[0] for row in severities(in_url)} >= {"error"}
-    assert {row[1] for row in severities(in_url)} == {each[1] for each in severities(in_body)}
-    assert "error" not in {
-        row[0] for row in severities(client.post("Observation/$validate", bare))
-    }
+    assert {row[1] for row in severities(in_url)} == {row[1] for row in severities(in_body)}
+    assert "error" not in {row[0] for row in severities(client.post("Observation/$validate", bare))}
 
 
 @pytest.mark.parametrize(
@@ -102,8 +100,8 @@ def test_the_mode_decides_whether_an_id_is_required(client):
     assert severities(client.post("Patient/a/$validate", named)) == [("information", "")]
 
 
-def test_a_stored_resource_is_validated(serving):
-    client = serving(validation="off")
+def test_a_stored_resource_is_validated(create_client):
+    client = create_client(validation="off")
     name = client.create(observation(status="done"))
     assert severities(client.get(f"Observation/{name}/$validate"))[0][0] == "error"
     assert client.get("Observation/none/$validate").status_code == 404

@@ -12,8 +12,8 @@ BATCH = {
 }  # fmt: skip
 
 
-def test_too_many_requests_are_429_with_retry_after(serving):
-    client = serving(rate=3)
+def test_too_many_requests_are_429_with_retry_after(create_client):
+    client = create_client(rate=3)
     assert [client.get("Patient").status_code for _ in range(3)] == [200] * 3
     answer = client.get("Patient")
     assert status_and_codes(answer) == (429, ["throttled"])
@@ -22,8 +22,8 @@ def test_too_many_requests_are_429_with_retry_after(serving):
     assert client("GET", "/therapy/patients").status_code == 429
 
 
-def test_a_batch_counts_as_one_request(serving):
-    client = serving(rate=2)
+def test_a_batch_counts_as_one_request(create_client):
+    client = create_client(rate=2)
     entries = client.post("", BATCH).json["entry"]
     assert [entry["response"]["status"][:3] for entry in entries] == ["200"] * 9
     assert client.get("Patient").status_code == 200
@@ -34,8 +34,8 @@ def test_each_client_has_its_own_limit_from_any_address():
     server = Server()
     server.app = create_app(replace(server.config, rate=2), server.store, clock=server.clock)
     server.client = type(server.client)(server.app)
-    one, other = server.as_("reader"), server.as_("first")  # two tokens, of one address
+    one, other = server.client_as("reader"), server.client_as("first")  # two tokens, of one address
     assert [one("GET", "Observation").status_code for _ in range(3)] == [200, 200, 429]
     assert other("GET", "Observation").status_code == 200
-    assert server.ask().status_code == 429  # whoever it is
+    assert server.request_token().status_code == 429  # whoever it is
     server.store.close()

@@ -273,16 +273,16 @@ def test_another_bundle_type_is_400(client):
     )
 
 
-def test_too_many_entries_are_413(serving):
-    client = serving(max_entries=2)
+def test_too_many_entries_are_413(create_client):
+    client = create_client(max_entries=2)
     assert status_and_codes(client.post("", bundle(*[entry("POST", "Patient", PATIENT)] * 3))) == (
         413,
         ["too-costly"],
     )
 
 
-def test_entries_after_the_response_limit_are_413(serving):
-    client = serving(max_answer=1000)
+def test_entries_after_the_response_limit_are_413(create_client):
+    client = create_client(max_answer=1000)
     asked = [entry("GET", "metadata"), entry("GET", "metadata"), entry("POST", "Patient", PATIENT)]
     answer = client.post("", bundle(*asked, kind="batch"))
     assert statuses(answer) == ["200", "413", "413"]

@@ -20,7 +20,8 @@ ODD = observation(
 
 def statuses(client):
     return [
-        client.post(resource["resourceType"], resource).status_code for resource in (INVALID, UNPROFILED, ODD)
+        client.post(resource["resourceType"], resource).status_code
+        for resource in (INVALID, UNPROFILED, ODD)
     ]
 
 
@@ -36,8 +37,8 @@ def statuses(client):
         ({"plausibility": "error,Observation=off"}, [422, 201, 201]),
     ],
 )
-def test_rules_can_differ_by_type(serving, settings, expected):
-    assert statuses(serving(**settings)) == expected
+def test_rules_can_differ_by_type(create_client, settings, expected):
+    assert statuses(create_client(**settings)) == expected
 
 
 def test_warnings_are_returned_if_prefer_asks_for_the_outcome(client):

@@ -20,7 +20,7 @@ def store():
 
 
 @pytest.fixture
-def serving():
+def create_client():
     """Return a function that starts a proxy with settings and returns its client."""
     stores = []
     # from 2026 on, a second per write
@@ -37,8 +37,8 @@ def serving():
 
 
 @pytest.fixture
-def client(serving):
-    return serving()
+def client(create_client):
+    return create_client()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def server():
 
 
 @pytest.fixture
-def fresh():
+def new_server():
     server = Server(ProxyWithUpstream)
     yield server
     server.store.close()

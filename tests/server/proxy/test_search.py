@@ -12,6 +12,8 @@ def client():
     store = ProxyWithUpstream(CONFIG)
     client = Client(create_app(CONFIG, store))
     for resource in RESOURCES:
-        assert client.put(f"{resource['resourceType']}/{resource['id']}", resource).status_code == 201
+        assert (
+            client.put(f"{resource['resourceType']}/{resource['id']}", resource).status_code == 201
+        )
     yield client
     store.close()

@@ -22,11 +22,14 @@ PATCH = {"Content_Type": "application/json-patch+json"}
 URL = "http://127.0.0.1:9/fhir"
 
 
-def test_resources_are_stored_upstream_and_clients_locally(fresh):
-    upstream = fresh.store.upstream_server.store
-    assert upstream.read("Patient", "one", ALL).body == fresh.store.read("Patient", "one", ALL).body
-    assert (upstream.clients(), len(fresh.store.clients())) == ([], 7)
-    assert fresh.store.local.search(query("_count=9"), ALL).matches == ()
+def test_resources_are_stored_upstream_and_clients_locally(new_server):
+    upstream = new_server.store.upstream_server.store
+    assert (
+        upstream.read("Patient", "one", ALL).body
+        == new_server.store.read("Patient", "one", ALL).body
+    )
+    assert (upstream.clients(), len(new_server.store.clients())) == ([], 7)
+    assert new_server.store.local.search(query("_count=9"), ALL).matches == ()
 
 
 def test_a_resource_is_sent_and_received_with_its_digits(store):
@@ -40,8 +43,8 @@ def test_a_resource_is_sent_and_received_with_its_digits(store):
         assert body.endswith(text.partition(b",")[2])
 
 
-def test_an_invalid_resource_is_not_sent(serving):
-    client = serving()
+def test_an_invalid_resource_is_not_sent(create_client):
+    client = create_client()
     assert status_and_codes(client.post("Patient", PATIENT | {"gender": 1}))[0] == 422
     name = client.create(PATIENT)
     operations = [{"op": "add", "path": "/gender", "value": 1}]
@@ -87,7 +90,10 @@ def test_a_scan_follows_pages_and_applies_since_and_limits(store):
     store.upstream_server.store.apply([put("p9", patient())], ALL, clock=at(9_000_000))
 
     def scanned(since, limits=()):
-        return [version.id for version in store.scan(["Patient"], since=since, access=ALL, limits=limits)]
+        return [
+            version.id
+            for version in store.scan(["Patient"], since=since, access=ALL, limits=limits)
+        ]
 
     assert scanned(None) == ["p0", "p1", "p2", "p3", "p4", "p9"]
     assert scanned(5_000_000) == ["p9"]
@@ -112,14 +118,17 @@ def test_an_id_of_dots_does_not_leave_the_base_url(client, name):
     assert client.post("", sent).status_code == 404
 
 
-def test_a_cursor_is_valid_for_its_search_and_server_only(client, serving):
+def test_a_cursor_is_valid_for_its_search_and_server_only(client, create_client):
     for number in range(3):
         client.put(f"Patient/p{number}", PATIENT | {"id": f"p{number}"})
     cursor = links(client.get("Patient?_count=1"))["next"].rpartition("_page=")[2]
     assert ids_on_page(client.get(f"Patient?_count=1&_page={cursor}")) == ["p1"]
     for elsewhere in (f"Patient?_count=2&_page={cursor}", f"Observation?_count=1&_page={cursor}"):
         assert status_and_codes(client.get(elsewhere)) == (400, ["value"])
-    assert status_and_codes(serving().get(f"Patient?_count=1&_page={cursor}")) == (400, ["value"])
+    assert status_and_codes(create_client().get(f"Patient?_count=1&_page={cursor}")) == (
+        400,
+        ["value"],
+    )
     history = links(client.get("Patient/_history?_count=1"))["next"]
     assert len(client.get(history).json["entry"]) == 1
     assert status_and_codes(client.get(history.replace("Patient/", "Observation/"))) == (
@@ -138,9 +147,9 @@ def test_absolute_references_to_this_server_match_upstream(client):
 # --- tokens
 
 
-def test_a_restricted_token_gets_matches_without_a_total(fresh):
+def test_a_restricted_token_gets_matches_without_a_total(new_server):
     for name, ids in (("labs", ["lab1", "lab2"]), ("of-one", ["lab1", "vital1"])):
-        asked = fresh.as_(name)
+        asked = new_server.client_as(name)
         answer = asked("GET", "Observation?_total=accurate")
         assert (sorted(ids_on_page(answer)), "total" in answer.json) == (ids, False)
         assert status_and_codes(asked("GET", "Observation?_summary=count")) == (403, ["forbidden"])
@@ -171,19 +180,19 @@ def test_a_restricted_token_gets_matches_without_a_total(fresh):
 def test_a_search_that_cannot_be_restricted_upstream_is_refused(
     server, client, scope, path, status
 ):
-    assert server.as_(client, scope)("GET", path).status_code == status
+    assert server.client_as(client, scope)("GET", path).status_code == status
 
 
 def test_several_restrictions_apply_to_reads(server):
     scope = "system/Observation.rs?category=laboratory system/Observation.rs?category=vital-signs"
-    asked = server.as_("all", scope)
+    asked = server.client_as("all", scope)
     assert asked("GET", "Observation/lab1").status_code == 200
-    assert server.as_("labs")("GET", "Observation/vital1").status_code == 404
-    assert server.as_("labs")("GET", "Observation/vital1/_history/1").status_code == 404
+    assert server.client_as("labs")("GET", "Observation/vital1").status_code == 404
+    assert server.client_as("labs")("GET", "Observation/vital1/_history/1").status_code == 404
 
 
-def test_a_restricted_token_updates_visible_resources_and_creates_by_post(fresh):
-    asked = fresh.as_("of-one")
+def test_a_restricted_token_updates_visible_resources_and_creates_by_post(new_server):
+    asked = new_server.client_as("of-one")
     own = observation("lab1", "one", "laboratory", status="amended")
     assert asked("PUT", "Observation/lab1", own).status_code == 200
     assert asked("PUT", "Observation/lab2", own | {"id": "lab2"}).status_code == 404
@@ -196,21 +205,25 @@ def test_a_restricted_token_updates_visible_resources_and_creates_by_post(fresh)
         403,
         ["forbidden"],
     )
-    assert fresh.store.read("Observation", "lab1", ALL).version_id == 2
+    assert new_server.store.read("Observation", "lab1", ALL).version_id == 2
 
 
 @pytest.mark.parametrize(("method", "status"), [("PUT", 403), ("DELETE", 204), ("PATCH", 404)])
-def test_a_condition_of_a_restricted_token_does_not_match_hidden_resources(fresh, method, status):
+def test_a_condition_of_a_restricted_token_does_not_match_hidden_resources(
+    new_server, method, status
+):
     body = {"PUT": observation("x", "one", "laboratory"), "PATCH": []}.get(method)
     more = PATCH if method == "PATCH" else {}
-    answer = fresh.as_("of-one")(method, "Observation?subject=Patient/two", body, **more)
+    answer = new_server.client_as("of-one")(method, "Observation?subject=Patient/two", body, **more)
     assert answer.status_code == status
-    assert fresh.store.read("Observation", "lab2", ALL).version_id == 1
+    assert new_server.store.read("Observation", "lab2", ALL).version_id == 1
 
 
-def test_a_conditional_create_with_a_restricted_token_is_403(fresh):
+def test_a_conditional_create_with_a_restricted_token_is_403(new_server):
     own = observation("x", "one", "laboratory")
-    answer = fresh.as_("of-one")("POST", "Observation", own, If_None_Exist="status=final")
+    answer = new_server.client_as("of-one")(
+        "POST", "Observation", own, If_None_Exist="status=final"
+    )
     assert status_and_codes(answer) == (403, ["forbidden"])
 
 
@@ -235,18 +248,22 @@ def test_a_search_is_403_if_the_upstream_server_ignores_the_restriction(store):
 # --- audit
 
 
-def test_a_change_without_a_stored_audit_event_is_507(fresh):
-    config = replace(fresh.config, audit=True)
-    fresh.client = Client(create_app(config, fresh.store, clock=fresh.clock))
-    asked = fresh.as_("all")
-    fresh.store.local._do(
+def test_a_change_without_a_stored_audit_event_is_507(new_server):
+    config = replace(new_server.config, audit=True)
+    new_server.client = Client(create_app(config, new_server.store, clock=new_server.clock))
+    asked = new_server.client_as("all")
+    new_server.store.local._do(
         lambda own: own.execute("PRAGMA max_page_count = 1").fetchone()
     )  # a full disk
     own = {"resourceType": "Organization", "name": "x" * 2000}
     answers = [asked("POST", "Organization", own) for _ in range(20)]
     assert {response.status_code for response in answers} == {201, 507}
-    assert all("the change is stored" in response.text for response in answers if response.status_code == 507)
-    assert len(names(fresh.store, "Organization")) == 21
+    assert all(
+        "the change is stored" in response.text
+        for response in answers
+        if response.status_code == 507
+    )
+    assert len(names(new_server.store, "Organization")) == 21
 
 
 # --- settings and administration

@@ -93,7 +93,11 @@ def test_every_supported_parameter_of_r4_is_indexed():
     }
     for resource_type in STORED:
         assert set(R4.search_parameters(resource_type)) - set(parameters(resource_type)) <= left
-        assert [parameter.code for parameter in parameters(resource_type).values() if not parameter.paths] == []
+        assert [
+            parameter.code
+            for parameter in parameters(resource_type).values()
+            if not parameter.paths
+        ] == []
 
 
 def test_example_resources_have_rows(resources):

@@ -550,9 +550,7 @@ class StoreModel(RuleBasedStateMachine):
     @invariant()
     def store_equals_dict(self):
         rows = self.store.search(query("_count=100"), ALL).matches
-        assert {
-            row.id: int(loads(row.body)["multipleBirthInteger"]) for row in rows
-        } == self.known
+        assert {row.id: int(loads(row.body)["multipleBirthInteger"]) for row in rows} == self.known
         for name, last in self.count.items():
             page = self.store.history(
                 "Patient", name, since=None, at=None, count=99, cursor=None, access=ALL
