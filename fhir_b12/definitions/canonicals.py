@@ -89,6 +89,7 @@ class Canonicals:
 
         Raises:
             DefinitionError: The definition has no snapshot and none can be generated.
+            CircleError: The snapshot is being generated and needs itself.
 
         """
         if canonical not in self._structures:

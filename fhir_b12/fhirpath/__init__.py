@@ -86,7 +86,7 @@ class Expression:
         companion: the `_name` object of a primitive.
 
     Raises:
-        FhirPathError: the expression cannot be evaluated on this node: `single()` on several
+        FhirPathError: The expression cannot be evaluated on this node: `single()` on several
             items, a comparison of values without order, too many steps.
 
     """
@@ -111,7 +111,7 @@ class Expression:
         """Return the result as JSON values; None for a primitive without a value.
 
         Raises:
-            FhirPathError: the expression cannot be evaluated on this node.
+            FhirPathError: The expression cannot be evaluated on this node.
 
         """
         start, evaluation = self._start(node, type_path, environment, companion)
@@ -123,7 +123,7 @@ class Expression:
         """Return the result with the path and type of each value.
 
         Raises:
-            FhirPathError: the expression cannot be evaluated on this node.
+            FhirPathError: The expression cannot be evaluated on this node.
 
         """
         start, evaluation = self._start(node, type_path, environment, companion)
@@ -138,7 +138,7 @@ class Expression:
         are not Boolean do.
 
         Raises:
-            FhirPathError: the expression cannot be evaluated on this node.
+            FhirPathError: The expression cannot be evaluated on this node.
 
         """
         start, evaluation = self._start(node, type_path, environment, companion)
@@ -181,7 +181,7 @@ def compile(expression: str, release: Release = R4) -> Expression:  # noqa: A001
         The compiled expression.
 
     Raises:
-        FhirPathError: the text is not FHIRPath or uses an unsupported function; with its column.
+        FhirPathError: The text is not FHIRPath or uses an unsupported function; with its column.
 
     """
     if len(expression) > _MAX_CACHED_LENGTH:

@@ -42,13 +42,13 @@ def for_all(items: Items, evaluation: Evaluation, condition: Condition) -> bool:
 @function("not", returns_boolean=True)
 def negated(items: Items, _evaluation: Evaluation) -> bool | None:
     """Negate a Boolean; empty stays empty."""
-    found = to_boolean_operand(items)
-    return None if found is None else not found
+    value = to_boolean_operand(items)
+    return None if value is None else not value
 
 
 def _booleans(items: Items) -> list[bool]:
-    values = [system(each) for each in items]
-    if any(each.__class__ is not bool for each in values):
+    values = [system(item) for item in items]
+    if any(item.__class__ is not bool for item in values):
         raise FhirPathError("allTrue, anyTrue, allFalse and anyFalse require Booleans")
     return values
 
@@ -99,10 +99,10 @@ def count(items: Items, _evaluation: Evaluation) -> Items:
 def distinct(items: Items, evaluation: Evaluation) -> Items:
     """Return the items without duplicates."""
     evaluation.spend(len(items))
-    found: dict[object, Item] = {}
-    for each in items:
-        found.setdefault(equality_key(each, evaluation), each)
-    return list(found.values())
+    unique: dict[object, Item] = {}
+    for item in items:
+        unique.setdefault(equality_key(item, evaluation), item)
+    return list(unique.values())
 
 
 @function("isDistinct", returns_boolean=True)
@@ -117,57 +117,57 @@ def is_distinct(items: Items, evaluation: Evaluation) -> bool:
 @function("where", "test")
 def where(items: Items, evaluation: Evaluation, condition: Condition) -> Items:
     """Return the items that satisfy the criteria."""
-    found: Items = []
+    matches: Items = []
     outer = evaluation.index
     for evaluation.index, item in enumerate(items):
         if condition([item], evaluation) is True:
-            found.append(item)
+            matches.append(item)
     evaluation.index = outer
     evaluation.spend(len(items))
-    return found
+    return matches
 
 
 @function("select", "each")
 def select(items: Items, evaluation: Evaluation, expression: Evaluator) -> Items:
     """Evaluate the expression on each item and return all results in one collection."""
-    found: Items = []
+    results: Items = []
     outer = evaluation.index
     for evaluation.index, item in enumerate(items):
-        part = expression([item], evaluation)
-        found += part
-        evaluation.spend(1 + len(part))
+        result = expression([item], evaluation)
+        results += result
+        evaluation.spend(1 + len(result))
     evaluation.index = outer
-    return found
+    return results
 
 
 @function("repeat", "each")
 def repeat(items: Items, evaluation: Evaluation, expression: Evaluator) -> Items:
     """Evaluate the expression on items and on its results until nothing new is found."""
-    seen: set[object] = set()
-    found: Items = []
+    known_keys: set[object] = set()
+    results: Items = []
     level = items
     while level:
         fresh: Items = []
         for item in select(level, evaluation, expression):
-            mark = equality_key(item, evaluation)
-            if mark not in seen:
-                seen.add(mark)
+            key = equality_key(item, evaluation)
+            if key not in known_keys:
+                known_keys.add(key)
                 fresh.append(item)
-        found += fresh
+        results += fresh
         level = fresh
-    return found
+    return results
 
 
 @function("ofType", "type")
 def of_type(items: Items, _evaluation: Evaluation, name: str) -> Items:
     """Return the items of a type or of one derived from it."""
-    return [each for each in items if is_type(each, name)]
+    return [item for item in items if is_type(item, name)]
 
 
 @function("as", "type")
 def as_type(items: Items, _evaluation: Evaluation, name: str) -> Items:
     """Do the same as `ofType()`: R4's own constraints apply `as` to several items (dom-3)."""
-    return [each for each in items if is_type(each, name)]
+    return [item for item in items if is_type(item, name)]
 
 
 @function("is", "type", returns_boolean=True)
@@ -175,7 +175,7 @@ def is_of_type(items: Items, _evaluation: Evaluation, name: str) -> bool | None:
     """Return True if the single item is of a type, None for an empty collection.
 
     Raises:
-        FhirPathError: the collection has several items.
+        FhirPathError: The collection has several items.
 
     """
     if len(items) > 1:
@@ -195,14 +195,14 @@ def aggregate(
     items: Items, evaluation: Evaluation, expression: Evaluator, initial: Items | None = None
 ) -> Items:
     """Evaluate the expression on each item, with the result of the previous one as $total."""
-    outer, evaluation.total = evaluation.total, initial or []
-    place = evaluation.index
+    outer_total, evaluation.total = evaluation.total, initial or []
+    outer_index = evaluation.index
     for evaluation.index, item in enumerate(items):
         evaluation.total = expression([item], evaluation)
         evaluation.spend(1 + len(evaluation.total))
-    found: Items = evaluation.total
-    evaluation.total, evaluation.index = outer, place
-    return found
+    result: Items = evaluation.total
+    evaluation.total, evaluation.index = outer_total, outer_index
+    return result
 
 
 @function("children")
@@ -227,8 +227,8 @@ def trace(
         listener(
             name,
             [
-                plain(each)
-                for each in (select(items, evaluation, expression) if expression else items)
+                plain(item)
+                for item in (select(items, evaluation, expression) if expression else items)
             ],
         )
     return items
@@ -245,7 +245,7 @@ def iif(
     """Evaluate and return one of two expressions, depending on the criteria.
 
     Raises:
-        FhirPathError: the collection has several items.
+        FhirPathError: The collection has several items.
 
     """
     if len(items) > 1:
@@ -293,7 +293,7 @@ def single_item(items: Items, _evaluation: Evaluation) -> Items:
     """Return the single item; several are an error.
 
     Raises:
-        FhirPathError: the collection has several items.
+        FhirPathError: The collection has several items.
 
     """
     if len(items) > 1:
@@ -304,16 +304,16 @@ def single_item(items: Items, _evaluation: Evaluation) -> Items:
 @function("intersect", "items")
 def intersect(items: Items, evaluation: Evaluation, other: Items) -> Items:
     """Return the items that are in both collections, without duplicates."""
-    known = equality_keys(other, evaluation)
-    return [each for each in distinct(items, evaluation) if equality_key(each, evaluation) in known]
+    keys = equality_keys(other, evaluation)
+    return [item for item in distinct(items, evaluation) if equality_key(item, evaluation) in keys]
 
 
 @function("exclude", "items")
 def exclude(items: Items, evaluation: Evaluation, other: Items) -> Items:
     """Return the items that are not in the other collection."""
     evaluation.spend(len(items) + len(other))
-    known = equality_keys(other, evaluation)
-    return [each for each in items if equality_key(each, evaluation) not in known]
+    keys = equality_keys(other, evaluation)
+    return [item for item in items if equality_key(item, evaluation) not in keys]
 
 
 @function("union", "items")
@@ -333,7 +333,7 @@ def is_in(left: Items, right: Items, evaluation: Evaluation) -> bool | None:
     """Evaluate `in`; None if the left operand is empty.
 
     Raises:
-        FhirPathError: the left operand has several items.
+        FhirPathError: The left operand has several items.
 
     """
     if not left:
@@ -341,4 +341,4 @@ def is_in(left: Items, right: Items, evaluation: Evaluation) -> bool | None:
     if len(left) > 1:
         raise FhirPathError(f"the left operand of `in` requires a single item and has {len(left)}")
     evaluation.spend(len(right))
-    return any(equal_items(left[0], each, evaluation) is True for each in right)
+    return any(equal_items(left[0], item, evaluation) is True for item in right)

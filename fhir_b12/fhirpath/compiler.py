@@ -57,10 +57,10 @@ LIBRARY = (
 )
 
 _ORDER_OPERATORS: dict[str, Callable[[int], bool]] = {
-    "<": lambda found: found < 0,
-    "<=": lambda found: found <= 0,
-    ">": lambda found: found > 0,
-    ">=": lambda found: found >= 0,
+    "<": lambda order: order < 0,
+    "<=": lambda order: order <= 0,
+    ">": lambda order: order > 0,
+    ">=": lambda order: order >= 0,
 }
 _LOGIC_OPERATORS = frozenset({"and", "or", "xor", "implies"})
 #: https://hl7.org/fhir/R4/fhirpath.html#variables
@@ -100,15 +100,15 @@ def compile_evaluator(part: SyntaxNode, types: TypeRegistry) -> Evaluator:
             _check_type_name(part.type, part.column, types),
         )
         return lambda this, evaluation: [
-            each for each in operand(this, evaluation) if is_type(each, name)
+            item for item in operand(this, evaluation) if is_type(item, name)
         ]
     if isinstance(part, Operation) and part.sign in {"+", "-", "*", "/", "div", "mod", "&", "|"}:
         return _compile_left_fold(part, types)
     decide = compile_condition(part, types)
 
     def evaluate(this: Items, evaluation: Evaluation) -> Items:
-        found = decide(this, evaluation)
-        return [] if found is None else [found]
+        result = decide(this, evaluation)
+        return [] if result is None else [result]
 
     return evaluate
 
@@ -163,7 +163,7 @@ def _compile_identifier(name: str) -> Evaluator:
     if not name[:1].isupper():
         return lambda this, evaluation: children_named(this, name, evaluation)
     return lambda this, _evaluation: [
-        each for each in this if each.__class__ is DataNode and name in each.type_info.ancestors
+        item for item in this if item.__class__ is DataNode and name in item.type_info.ancestors
     ]
 
 
@@ -175,7 +175,12 @@ _SPECIAL: dict[str, Evaluator] = {
 
 
 def _compile_variable(part: EnvironmentVariable) -> Evaluator:
-    """Compile an environment variable, e.g. `%resource`.  https://hl7.org/fhir/R4/fhirpath.html#variables"""
+    """Compile an environment variable, e.g. `%resource`.  https://hl7.org/fhir/R4/fhirpath.html#variables
+
+    Raises:
+        FhirPathError: The variable is unknown.
+
+    """
     name = part.name
     if name in {"resource", "rootResource"}:
         root = name == "rootResource"
@@ -251,12 +256,12 @@ def _compile_step(part: SyntaxNode, types: TypeRegistry) -> Step:
 
 
 def _compile_indexer(part: Indexer, types: TypeRegistry) -> Step:
-    at, column = compile_evaluator(part.at, types), part.column
+    evaluate_index, column = compile_evaluator(part.at, types), part.column
 
     def step(items: Items, this: Items, evaluation: Evaluation) -> Items:
-        found = at(this, evaluation)
-        number = system(found[0]) if len(found) == 1 else None
-        if found and (number.__class__ is not int):
+        index = evaluate_index(this, evaluation)
+        number = system(index[0]) if len(index) == 1 else None
+        if index and (number.__class__ is not int):
             raise FhirPathError("an index must be a single integer", column)
         return items[number : number + 1] if number is not None and number >= 0 else []
 
@@ -267,30 +272,34 @@ def _find_function(part: FunctionCall) -> Function:
     """Return the called function; its number of arguments is checked.
 
     Raises:
-        FhirPathError: the function is unknown, unsupported or has another number of arguments.
+        FhirPathError: The function is unknown, unsupported or has another number of arguments.
 
     """
-    found = FUNCTIONS.get(part.name)
-    if found is None:
-        why = UNSUPPORTED.get(part.name)
-        what = (
-            f"{part.name}() is not supported: {why}"
-            if why
+    function = FUNCTIONS.get(part.name)
+    if function is None:
+        reason = UNSUPPORTED.get(part.name)
+        message = (
+            f"{part.name}() is not supported: {reason}"
+            if reason
             else f"unknown function {part.name}(){did_you_mean(part.name, FUNCTIONS)}"
         )
-        raise FhirPathError(what, part.column)
-    if not found.min_arguments <= len(part.arguments) <= len(found.arguments):
-        most = len(found.arguments)
-        wanted = f"{most}" if found.min_arguments == most else f"{found.min_arguments} to {most}"
-        raise FhirPathError(f"{part.name}() takes {wanted} arguments", part.column)
-    return found
+        raise FhirPathError(message, part.column)
+    if not function.min_arguments <= len(part.arguments) <= len(function.arguments):
+        maximum = len(function.arguments)
+        count = (
+            f"{maximum}"
+            if function.min_arguments == maximum
+            else f"{function.min_arguments} to {maximum}"
+        )
+        raise FhirPathError(f"{part.name}() takes {count} arguments", part.column)
+    return function
 
 
 def _compile_arguments(part: FunctionCall, types: TypeRegistry) -> tuple[object, ...]:
     modes = _find_function(part).arguments
     return tuple(
-        _compile_argument(each, mode, types)
-        for each, mode in zip(part.arguments, modes, strict=False)
+        _compile_argument(argument, mode, types)
+        for argument, mode in zip(part.arguments, modes, strict=False)
     )
 
 
@@ -304,13 +313,18 @@ def _join_type_name(part: SyntaxNode) -> str:
     names = [part]
     if isinstance(part, Chain):
         names = [part.head, *part.steps]
-    if not all(isinstance(each, Identifier) for each in names):
+    if not all(isinstance(name, Identifier) for name in names):
         raise FhirPathError("the name of a type is required", part.column)
-    return ".".join(each.name for each in names if isinstance(each, Identifier))
+    return ".".join(name.name for name in names if isinstance(name, Identifier))
 
 
 def _check_type_name(name: str, column: int, types: TypeRegistry) -> str:
-    """Return the name of a type after checking that it exists."""
+    """Return the name of a type after checking that it exists.
+
+    Raises:
+        FhirPathError: The type is unknown.
+
+    """
     space, _, last = name.rpartition(".")
     fhir_type = space in {"", "FHIR"} and types.release.element(last) is not None
     if fhir_type or (space in {"", "System"} and last in SYSTEM_TYPES):
@@ -430,8 +444,8 @@ def _compile_text_equality(left: Evaluator, text: str, *, negate: bool) -> Condi
             value = item.value if item.__class__ is DataNode else item
             if value.__class__ is str:
                 return (value == text) is not negate
-        found = equals(items, other, evaluation)
-        return None if found is None else found is not negate
+        result = equals(items, other, evaluation)
+        return None if result is None else result is not negate
 
     return decide
 
@@ -453,5 +467,5 @@ def _relational_operator(sign: str) -> Callable[[Items, Items, Evaluation], bool
     return lambda left, right, evaluation: is_in(right, left, evaluation)
 
 
-def _not(found: bool | None) -> bool | None:
-    return None if found is None else not found
+def _not(value: bool | None) -> bool | None:
+    return None if value is None else not value

@@ -111,8 +111,8 @@ def _register(name: str, convert: Callable[[Item], Item]) -> None:
 
     def converted(items: Items, _evaluation: Evaluation) -> Items:
         value = single_value(items)
-        found = None if value is None else convert(value)
-        return [] if found is None else [found]
+        result = None if value is None else convert(value)
+        return [] if result is None else [result]
 
     def converts(items: Items, _evaluation: Evaluation) -> bool | None:
         value = single_value(items)
@@ -129,17 +129,21 @@ for _name, _convert in _CONVERSIONS.items():
 @function("toQuantity", "text", min_arguments=0)
 def quantity(items: Items, _evaluation: Evaluation, unit: str | None = None) -> Items:
     """Convert to a Quantity, in a unit if one is given; empty if that is impossible."""
-    found = to_quantity(single_value(items)) if items else None
-    if found is None or unit is None:
-        return [] if found is None else [found]
+    value = to_quantity(single_value(items)) if items else None
+    if value is None or unit is None:
+        return [] if value is None else [value]
     target = Quantity(Decimal(0), DURATIONS.get(unit, unit))
-    if found.unit == target.unit:
-        return [found]
-    one, other = found.ucum, target.ucum
-    if one is None or other is None or one.dimension != other.dimension:
+    if value.unit == target.unit:
+        return [value]
+    unit_of_value, unit_of_target = value.ucum, target.ucum
+    if (
+        unit_of_value is None
+        or unit_of_target is None
+        or unit_of_value.dimension != unit_of_target.dimension
+    ):
         return []
-    factor = one.factor / other.factor
-    scaled = DECIMAL_CONTEXT.multiply(found.value, Decimal(factor.numerator))
+    factor = unit_of_value.factor / unit_of_target.factor
+    scaled = DECIMAL_CONTEXT.multiply(value.value, Decimal(factor.numerator))
     return [Quantity(DECIMAL_CONTEXT.divide(scaled, Decimal(factor.denominator)), target.unit)]
 
 

@@ -60,7 +60,7 @@ class Evaluation:
         """Count steps of work.
 
         Raises:
-            FhirPathError: the budget is used up.
+            FhirPathError: The budget is used up.
 
         """
         self.left -= steps
@@ -71,18 +71,18 @@ class Evaluation:
 
     def resource(self, *, root: bool = False) -> Items:
         """Return %resource or %rootResource; the context node itself if it is that resource."""
-        held = self.environment.root_resource if root else self.environment.resource
-        if held is self.context.value:
+        resource = self.environment.root_resource if root else self.environment.resource
+        if resource is self.context.value:
             return [self.context]
-        type_info = self.context.type_info.registry.of_resource(held)
-        return [] if type_info is None else [DataNode(held, type_info)]
+        type_info = self.context.type_info.registry.of_resource(resource)
+        return [] if type_info is None else [DataNode(resource, type_info)]
 
     @property
     def now(self) -> datetime:
         """The current time as the environment states it; the library reads no clock.
 
         Raises:
-            FhirPathError: the environment states no time.
+            FhirPathError: The environment states no time.
 
         """
         now = getattr(self.environment, "now", None)
@@ -99,7 +99,7 @@ Condition = Callable[[Items, Evaluation], bool | None]
 
 def children_named(items: Items, name: str, evaluation: Evaluation) -> Items:
     """Return the children of all items by name, in order."""
-    found: Items = []
+    results: Items = []
     for item in items:
         if item.__class__ is not DataNode:
             continue
@@ -116,12 +116,12 @@ def children_named(items: Items, name: str, evaluation: Evaluation) -> Items:
             if value is None and companion is None:
                 continue
             if value.__class__ is list or companion.__class__ is list:
-                found += spread_list(item, slot, value, companion)
+                results += spread_list(item, slot, value, companion)
             else:
-                found.append(_child(item, slot, value, companion, slot.name))
-    if len(found) > 1 or len(items) > 1:
-        evaluation.spend(len(found) + len(items))
-    return found
+                results.append(_child(item, slot, value, companion, slot.name))
+    if len(results) > 1 or len(items) > 1:
+        evaluation.spend(len(results) + len(items))
+    return results
 
 
 def _child(
@@ -141,15 +141,15 @@ def spread_list(
     values = value if isinstance(value, list) else []
     companions = companion if isinstance(companion, list) else []
     for i in range(max(len(values), len(companions))):
-        one = values[i] if i < len(values) else None
-        other = companions[i] if i < len(companions) else None
-        if one is not None or other is not None:
-            yield _child(parent, slot, one, other, (slot.name, i))
+        value_item = values[i] if i < len(values) else None
+        companion_item = companions[i] if i < len(companions) else None
+        if value_item is not None or companion_item is not None:
+            yield _child(parent, slot, value_item, companion_item, (slot.name, i))
 
 
 def children(items: Items, evaluation: Evaluation) -> Items:
     """Return all children of all items, in the order of the data."""
-    found: Items = []
+    results: Items = []
     for item in items:
         if item.__class__ is not DataNode:
             continue
@@ -168,18 +168,18 @@ def children(items: Items, evaluation: Evaluation) -> Items:
                 slot = named_child.slots[0]
                 value, companion = source.get(name), source.get(slot.companion or "")
                 if value.__class__ is list or companion.__class__ is list:
-                    found += spread_list(item, slot, value, companion)
+                    results += spread_list(item, slot, value, companion)
                 elif value is not None or companion is not None:
-                    found.append(_child(item, slot, value, companion, name))
-    evaluation.spend(len(found) + len(items))
-    return found
+                    results.append(_child(item, slot, value, companion, name))
+    evaluation.spend(len(results) + len(items))
+    return results
 
 
 def descendants(items: Items, evaluation: Evaluation) -> Items:
     """Return all descendants of all items, level by level."""
-    found: Items = []
+    results: Items = []
     level = children(items, evaluation)
     while level:
-        found += level
+        results += level
         level = children(level, evaluation)
-    return found
+    return results

@@ -14,9 +14,9 @@ from fhir_b12.fhirpath.values import DataNode, Items, plain, system, type_name
 def extension(items: Items, evaluation: Evaluation, url: str) -> Items:
     """Return the extensions with a url."""
     return [
-        each
-        for each in children_named(items, "extension", evaluation)
-        if isinstance(each.value, dict) and each.value.get("url") == url
+        node
+        for node in children_named(items, "extension", evaluation)
+        if isinstance(node.value, dict) and node.value.get("url") == url
     ]
 
 
@@ -41,9 +41,9 @@ def _primitive_value(item: Any) -> Any:
 
 @function("resolve")
 def resolve(items: Items, evaluation: Evaluation) -> Items:
-    """Resolve references; those that cannot be resolved are left out."""
+    """Resolve references; omit those that cannot be resolved."""
     registry = evaluation.context.type_info.registry
-    found: Items = []
+    targets: Items = []
     for item in items:
         text = system(item)
         if isinstance(text, DataNode) and isinstance(text.value, dict):
@@ -53,9 +53,9 @@ def resolve(items: Items, evaluation: Evaluation) -> Items:
         target = evaluation.environment.resolve(text)
         type_info = registry.type_at(target[1]) if target else None
         if target is not None and type_info is not None:
-            found.append(DataNode(target[0], type_info))
+            targets.append(DataNode(target[0], type_info))
     evaluation.spend(len(items))
-    return found
+    return targets
 
 
 @function("memberOf", "text", returns_boolean=True)
@@ -72,9 +72,9 @@ def conforms_to(items: Items, evaluation: Evaluation, url: str) -> bool | None:
 
 @function("htmlChecks", returns_boolean=True)
 def html_checks(items: Items, evaluation: Evaluation) -> bool:
-    """Return True if a narrative is valid as judged by the environment, or without a judge."""
-    judge = getattr(evaluation.environment, "html_checks", None)
-    return judge is None or all(judge(plain(each)) for each in items)
+    """Return True if the environment's `html_checks` accepts the narrative, or is missing."""
+    check = getattr(evaluation.environment, "html_checks", None)
+    return check is None or all(check(plain(item)) for item in items)
 
 
 @function("type")

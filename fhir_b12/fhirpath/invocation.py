@@ -24,8 +24,8 @@ def build_step(function: Function, arguments: tuple[Any, ...], column: int) -> S
         return lambda items, this, evaluation: implementation(items, this, evaluation) or []
 
     def step(items: Items, this: Items, evaluation: Evaluation) -> Items:
-        found = implementation(items, this, evaluation)
-        return [] if found is None else [found]
+        result = implementation(items, this, evaluation)
+        return [] if result is None else [result]
 
     return step
 
@@ -54,14 +54,16 @@ def _bind_arguments(
     def general(items: Items, this: Items, evaluation: Evaluation) -> Any:
         try:
             focus = items if function.focus == "items" else _convert_argument(items, function.focus)
-            ready = [
-                each if mode in _UNEVALUATED else _convert_argument(each(this, evaluation), mode)
-                for each, mode in zip(arguments, modes, strict=True)
+            converted = [
+                argument
+                if mode in _UNEVALUATED
+                else _convert_argument(argument(this, evaluation), mode)
+                for argument, mode in zip(arguments, modes, strict=True)
             ]
             return (
                 None
-                if focus is None or None in ready
-                else implementation(focus, evaluation, *ready)
+                if focus is None or None in converted
+                else implementation(focus, evaluation, *converted)
             )
         except FhirPathError as error:
             raise error.at(column) from None
@@ -70,13 +72,18 @@ def _bind_arguments(
 
 
 def _convert_argument(items: Items, mode: Mode) -> Any:
-    """Convert items as a function requires them; None if a value is missing."""
+    """Convert items as a function requires them; None if a value is missing.
+
+    Raises:
+        FhirPathError: The value has another type.
+
+    """
     if mode == "items":
         return items
     value = single_value(items)
     if mode == "text" and isinstance(value, Temporal):
         return value.text
-    wanted = {"text": str, "integer": int, "number": int | Decimal}[mode]
-    if value is None or (isinstance(value, wanted) and not isinstance(value, bool)):
+    required = {"text": str, "integer": int, "number": int | Decimal}[mode]
+    if value is None or (isinstance(value, required) and not isinstance(value, bool)):
         return value
     raise FhirPathError(f"{mode} is required instead of {type_name(value)[1]}")

@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     re.ASCII | re.DOTALL | re.VERBOSE,
 )
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
-_ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"} | {each: each for each in "\\'\"`/"}
+_ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"} | {sign: sign for sign in "\\'\"`/"}
 
 
 class Token(NamedTuple):
@@ -40,23 +40,23 @@ def tokenize(expression: str) -> list[Token]:
     """Split an expression into tokens, followed by an `end` token.
 
     Raises:
-        FhirPathError: a character is invalid, a text does not end, an escape is unknown.
+        FhirPathError: A character is invalid, a text does not end, an escape is unknown.
 
     """
     if len(expression) > MAX_EXPRESSION_LENGTH:
         raise FhirPathError(f"the expression has more than {MAX_EXPRESSION_LENGTH} characters")
-    found: list[Token] = []
-    at = 0
-    while at < len(expression):
-        match = _TOKEN.match(expression, at)
+    tokens: list[Token] = []
+    position = 0
+    while position < len(expression):
+        match = _TOKEN.match(expression, position)
         if match is None:
-            raise FhirPathError(_explain_invalid_character(expression[at:]), at + 1)
+            raise FhirPathError(_explain_invalid_character(expression[position:]), position + 1)
         group = match.lastgroup
         if group != "blank":
-            found.append(Token(group, _token_text(match.group(), at), at + 1))  # type: ignore[arg-type]
-        at = match.end()
-    found.append(Token("end", "", at + 1))
-    return found
+            tokens.append(Token(group, _token_text(match.group(), position), position + 1))  # type: ignore[arg-type]
+        position = match.end()
+    tokens.append(Token("end", "", position + 1))
+    return tokens
 
 
 def _explain_invalid_character(rest: str) -> str:

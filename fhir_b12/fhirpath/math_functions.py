@@ -27,7 +27,7 @@ def absolute(items: Items, _evaluation: Evaluation) -> Items:
     """Return the absolute value of a number or quantity.
 
     Raises:
-        FhirPathError: the item is neither a number nor a quantity.
+        FhirPathError: The item is neither a number nor a quantity.
 
     """
     value = single_value(items)
@@ -60,7 +60,7 @@ def rounded(value: Number, _evaluation: Evaluation, locate: int = 0) -> Items:
     """Round to a number of decimal places, half away from zero.
 
     Raises:
-        FhirPathError: the number of places is negative.
+        FhirPathError: The number of places is negative.
 
     """
     if locate < 0:
@@ -107,19 +107,19 @@ def logarithm(value: Number, _evaluation: Evaluation, base: Number) -> Items:
     """Return the logarithm to a base; empty where it is undefined."""
     if not (value > 0 and base > 0 and base != 1):
         return []
-    found = DECIMAL_CONTEXT.divide(
+    result = DECIMAL_CONTEXT.divide(
         DECIMAL_CONTEXT.ln(Decimal(value)), DECIMAL_CONTEXT.ln(Decimal(base))
     )
-    return [_SHORTER.plus(found)]
+    return [_SHORTER.plus(result)]
 
 
 @function("power", "number", focus="number")
 def power(value: Number, _evaluation: Evaluation, exponent: Number) -> Items:
     """Raise to a power, an Integer for two Integers; empty where undefined or too large."""
     try:
-        found = DECIMAL_CONTEXT.power(Decimal(value), Decimal(exponent))
+        result = DECIMAL_CONTEXT.power(Decimal(value), Decimal(exponent))
     except DecimalException:
         return []
     if isinstance(value, int) and isinstance(exponent, int) and exponent >= 0:
-        return [int(found)] if abs(found) <= MAX_INTEGER else []
-    return [found]
+        return [int(result)] if abs(result) <= MAX_INTEGER else []
+    return [result]

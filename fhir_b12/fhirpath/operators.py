@@ -43,7 +43,7 @@ def to_boolean_operand(items: Items) -> bool | None:
     http://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
 
     Raises:
-        FhirPathError: the operand has several items.
+        FhirPathError: The operand has several items.
 
     """
     if not items:
@@ -62,7 +62,7 @@ def single_value(items: Items) -> Item:
     """Return the single item of a collection as a FHIRPath value, None if empty.
 
     Raises:
-        FhirPathError: the collection has several items.
+        FhirPathError: The collection has several items.
 
     """
     if not items:
@@ -84,8 +84,8 @@ def equals(left: Items, right: Items, budget: Budget) -> bool | None:
     if len(left) != len(right):
         return False
     budget.spend(len(left))
-    found = [equal_items(one, other, budget) for one, other in zip(left, right, strict=True)]
-    return False if False in found else None if None in found else True
+    results = [equal_items(one, other, budget) for one, other in zip(left, right, strict=True)]
+    return False if False in results else None if None in results else True
 
 
 def equal_items(one: Item, other: Item, budget: Budget) -> bool | None:
@@ -165,13 +165,13 @@ def _scale_calendar(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
 
 
 def equivalent(left: Items, right: Items, budget: Budget) -> bool:
-    """Evaluate `~`: ignores order, case, white space and excess precision of numbers."""
+    """Evaluate `~`, which ignores order, case, white space and excess precision of numbers."""
     if len(left) != len(right):
         return False
     rest = list(right)
     for one in left:
         budget.spend(len(rest))
-        at = next((i for i, each in enumerate(rest) if equivalent_items(one, each, budget)), None)
+        at = next((i for i, item in enumerate(rest) if equivalent_items(one, item, budget)), None)
         if at is None:
             return False
         del rest[at]
@@ -253,15 +253,15 @@ def compare(left: Items, right: Items, test: Callable[[int], bool]) -> bool | No
     one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return None
-    found = order(one, other)
-    return None if found is None else test(found)
+    result = order(one, other)
+    return None if result is None else test(result)
 
 
 def order(one: Item, other: Item) -> int | None:
     """Return -1, 0 or 1 for two values, None if their order cannot be decided.
 
     Raises:
-        FhirPathError: the types have no order in common.
+        FhirPathError: The types have no order in common.
 
     """
     if isinstance(one, bool) or isinstance(other, bool):
@@ -280,14 +280,15 @@ def order(one: Item, other: Item) -> int | None:
         values = _comparable(_as_quantity(one), _as_quantity(other))
         return None if values is None else (values[0] > values[1]) - (values[0] < values[1])
     if any(
-        isinstance(each, DataNode) and each.type_info.system == "Quantity" for each in (one, other)
+        isinstance(item, DataNode) and item.type_info.system == "Quantity" for item in (one, other)
     ):
         return None  # a quantity without a number
     raise _not_ordered(one, other)
 
 
 def _not_ordered(one: Item, other: Item) -> FhirPathError:
-    names = " and ".join(".".join(type_name(each)) for each in (one, other))
+    """Build the error for two values without a common order."""
+    names = " and ".join(".".join(type_name(item)) for item in (one, other))
     return FhirPathError(f"{names} cannot be compared")
 
 
@@ -314,7 +315,7 @@ def calculate(sign: str, left: Items, right: Items) -> Items:
     """Evaluate `+ - * / div mod`; empty for empty operands, overflow and division by zero.
 
     Raises:
-        FhirPathError: the operator is not defined for the types of the operands.
+        FhirPathError: The operator is not defined for the types of the operands.
 
     """
     one, other = single_value(left), single_value(right)
@@ -336,7 +337,7 @@ def calculate(sign: str, left: Items, right: Items) -> Items:
         raise FhirPathError(
             "a date or time can only be changed by a calendar duration or seconds"
         ) from None
-    names = " and ".join(".".join(type_name(each)) for each in (one, other))
+    names = " and ".join(".".join(type_name(item)) for item in (one, other))
     raise FhirPathError(f"the operator {sign} is not defined for {names}")
 
 
@@ -344,7 +345,7 @@ def concatenate(one: str, other: str) -> str:
     """Return two texts joined.
 
     Raises:
-        FhirPathError: the result is too long.
+        FhirPathError: The result is too long.
 
     """
     if len(one) + len(other) > MAX_TEXT_LENGTH:
@@ -388,7 +389,12 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Decimal | int]] = {
 
 
 def _calculate_quantities(sign: str, one: Item, other: Item) -> Items:
-    """Add or subtract quantities in the left unit; multiply or divide with their units."""
+    """Add or subtract quantities in the left unit; multiply or divide with their units.
+
+    Raises:
+        FhirPathError: An operand is not a quantity, or the operator is not defined for quantities.
+
+    """
     kinds = Quantity | Decimal | int
     if not isinstance(one, kinds) or not isinstance(other, kinds):
         raise FhirPathError(

@@ -45,7 +45,7 @@ def parse(expression: str) -> SyntaxNode:
     """Parse an expression into a syntax tree.
 
     Raises:
-        FhirPathError: the syntax is invalid or nested too deeply.
+        FhirPathError: The syntax is invalid or nested too deeply.
 
     """
     if not expression.strip():
@@ -73,13 +73,13 @@ class _Parser:
             self.current = self.words[self.at]
         return word
 
-    def unexpected(self, wanted: str) -> FhirPathError:
-        what = (
+    def unexpected(self, expected: str) -> FhirPathError:
+        problem = (
             "the expression ends"
             if self.current.type == "end"
             else f"there is {self.current.text!r}"
         )
-        return FhirPathError(f"{what} where {wanted} is expected", self.current.column)
+        return FhirPathError(f"{problem} where {expected} is expected", self.current.column)
 
     def sign(self, text: str) -> bool:
         """Consume the next token if it is this sign; return True if so."""
@@ -93,7 +93,12 @@ class _Parser:
             raise self.unexpected(f"{text!r}")
 
     def expression(self, precedence: int) -> SyntaxNode:
-        """Parse operators that bind more tightly than `precedence`."""
+        """Parse operators that bind more tightly than `precedence`.
+
+        Raises:
+            FhirPathError: The expression is invalid or nested too deep.
+
+        """
         self.open += 1
         if self.open > MAX_DEPTH:
             raise FhirPathError(
@@ -209,7 +214,12 @@ class _Parser:
         raise self.unexpected("a term")
 
     def number(self) -> int | Decimal | Quantity:
-        """Parse a number, or a quantity with a unit: `4 days`, `4.5 'mg'`."""
+        """Parse a number, or a quantity with a unit: `4 days`, `4.5 'mg'`.
+
+        Raises:
+            FhirPathError: The integer is too large.
+
+        """
         word = self.take()
         if self.current.type == "text":
             return Quantity(Decimal(word.text), self.take().text)
@@ -240,15 +250,15 @@ def _parenthesize(inner: SyntaxNode) -> SyntaxNode:
     return inner
 
 
-def _depth_above(column: int, *children_named: SyntaxNode) -> int:
-    depth = 1 + max((each.depth for each in children_named), default=0)
+def _depth_above(column: int, *nodes: SyntaxNode) -> int:
+    depth = 1 + max((node.depth for node in nodes), default=0)
     if depth > MAX_DEPTH:
         raise FhirPathError(f"the expression is nested more than {MAX_DEPTH} levels deep", column)
     return depth
 
 
 def _parse_temporal_literal(word: Token) -> Temporal:
-    found = Temporal.literal(word.text)
-    if found is None:
+    temporal = Temporal.literal(word.text)
+    if temporal is None:
         raise FhirPathError(f"{word.text} is not a valid date or time", word.column)
-    return found
+    return temporal

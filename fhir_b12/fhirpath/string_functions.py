@@ -78,28 +78,28 @@ def trim(text: str, _evaluation: Evaluation) -> Items:
 
 
 @function("split", "text", focus="text")
-def split(text: str, evaluation: Evaluation, sign: str) -> Items:
+def split(text: str, evaluation: Evaluation, separator: str) -> Items:
     """Split the text at each separator."""
-    found = text.split(sign) if sign else list(text)
-    evaluation.spend(len(found))
-    return list(found)
+    parts = text.split(separator) if separator else list(text)
+    evaluation.spend(len(parts))
+    return list(parts)
 
 
 @function("join", "text", min_arguments=0)
-def join(items: Items, evaluation: Evaluation, sign: str = "") -> Items:
+def join(items: Items, evaluation: Evaluation, separator: str = "") -> Items:
     """Join the texts with a separator.
 
     Raises:
-        FhirPathError: an item is no string, or the result is too long.
+        FhirPathError: An item is no string, or the result is too long.
 
     """
     evaluation.spend(len(items))
-    texts = [each for each in map(system, items) if each is not None]
-    if not all(isinstance(each, str) for each in texts):
+    texts = [value for value in map(system, items) if value is not None]
+    if not all(isinstance(value, str) for value in texts):
         raise FhirPathError("join() requires strings")
-    if sum(map(len, texts)) + len(sign) * len(texts) > MAX_TEXT_LENGTH:
+    if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT_LENGTH:
         raise FhirPathError(f"the result has more than {MAX_TEXT_LENGTH} characters")
-    return [sign.join(texts)] if texts else []
+    return [separator.join(texts)] if texts else []
 
 
 @function("matches", "text", focus="text", returns_boolean=True)
@@ -109,7 +109,7 @@ def matches(text: str, evaluation: Evaluation, pattern: str) -> bool:
     http://hl7.org/fhirpath/N1/#matchesregex-string-boolean
 
     Raises:
-        FhirPathError: the pattern is invalid or not supported.
+        FhirPathError: The pattern is invalid or not supported.
 
     """
     try:
@@ -123,7 +123,7 @@ def matches_full(text: str, evaluation: Evaluation, pattern: str) -> bool:
     """Return True if the whole text matches.
 
     Raises:
-        FhirPathError: the pattern is invalid or not supported.
+        FhirPathError: The pattern is invalid or not supported.
 
     """
     try:
@@ -137,7 +137,7 @@ def replace(text: str, _evaluation: Evaluation, part: str, other: str) -> Items:
     """Replace each occurrence; an empty part occurs around every character.
 
     Raises:
-        FhirPathError: the result is too long.
+        FhirPathError: The result is too long.
 
     """
     if len(text) + (text.count(part) * len(other)) > MAX_TEXT_LENGTH:
@@ -150,7 +150,7 @@ def replace_matches(text: str, evaluation: Evaluation, pattern: str, other: str)
     """Replace each match; $1 is the pattern's first group.
 
     Raises:
-        FhirPathError: the pattern is invalid, or the result is too long.
+        FhirPathError: The pattern is invalid, or the result is too long.
 
     """
     try:

@@ -97,10 +97,10 @@ class Temporal:
             early, late = (_add_seconds(other.parts, by) for by in (-_WORLD, _WORLD))
         if early is None or late is None:
             return None
-        found = {_compare_parts(early, base), _compare_parts(late, base)}
-        if len(found) > 1 or None in found:
+        results = {_compare_parts(early, base), _compare_parts(late, base)}
+        if len(results) > 1 or None in results:
             return None
-        one = found.pop()
+        one = results.pop()
         return one if self.offset is None or one is None else -one
 
     def key(self) -> tuple[object, ...]:
@@ -115,7 +115,7 @@ class Temporal:
         http://hl7.org/fhirpath/N1/#datetime-arithmetic
 
         Raises:
-            ValueError: the unit is no calendar duration.
+            ValueError: The unit is no calendar duration.
 
         """
         word = _DEFINITE.get(unit, unit)
@@ -167,8 +167,8 @@ def _read(name: TemporalType, text: str) -> Temporal | None:
         return None
     if match["hour"] and name == "DateTime" and match["day"] is None:
         return None
-    days = [1, 1, 1] if name == "Time" else [int(each) for each in match.group(1, 2, 3) if each]
-    clock = [int(each) for each in match.group("hour", "minute") if each]
+    days = [1, 1, 1] if name == "Time" else [int(group) for group in match.group(1, 2, 3) if group]
+    clock = [int(group) for group in match.group("hour", "minute") if group]
     parts: Parts = (*days, *clock, *([Decimal(match["second"])] if match["second"] else []))
     return Temporal(name, parts, _minutes(match["offset"]), text) if _is_real(parts) else None
 
@@ -195,7 +195,7 @@ def _compare_parts(left: Parts, right: Parts) -> int | None:
 
 def _add_seconds(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Parts | None:
     """Add seconds to parts and keep their precision; with `around` the day does not change."""
-    year, month, day = (int(each) for each in parts[:3])
+    year, month, day = (int(part) for part in parts[:3])
     hour, minute, second = (*parts[_HOUR:], 0, 0, 0)[:3]
     total = hour * 3600 + minute * 60 + second + Decimal(seconds)
     days, rest = int(total // _DAY), total % _DAY
@@ -224,9 +224,9 @@ def _add_months(parts: Parts, months: int) -> Parts | None:
 
 
 def _format(name: TemporalType, parts: Parts, offset: int | None) -> str:
-    days = "-".join(f"{int(each):0{4 if i == 0 else 2}}" for i, each in enumerate(parts[:_HOUR]))
+    days = "-".join(f"{int(part):0{4 if i == 0 else 2}}" for i, part in enumerate(parts[:_HOUR]))
     clock = ":".join(
-        f"{each:02}" if isinstance(each, int) else _seconds(each) for each in parts[_HOUR:]
+        f"{part:02}" if isinstance(part, int) else _seconds(part) for part in parts[_HOUR:]
     )
     if name == "Time":
         return clock

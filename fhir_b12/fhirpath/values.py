@@ -126,8 +126,8 @@ def system(item: Item) -> Item:
     if type_info == "String" or value is None:
         return value
     if (name := _TEMPORAL_TYPES.get(type_info)) is not None:
-        found = read(name, value) if isinstance(value, str) else None
-        return value if found is None else found
+        temporal = read(name, value) if isinstance(value, str) else None
+        return value if temporal is None else temporal
     if type_info == "Quantity":
         return _parse_quantity(value) or item
     if type_info == "Decimal" and value.__class__ is int:
@@ -136,7 +136,7 @@ def system(item: Item) -> Item:
 
 
 def _parse_quantity(value: Any) -> Quantity | None:
-    """Convert FHIR's Quantity to that of FHIRPath; None without a number.
+    """Convert FHIR's Quantity to that of FHIRPath; None if it has no number.
 
     https://hl7.org/fhir/R4/fhirpath.html#quantity
     """
@@ -145,13 +145,13 @@ def _parse_quantity(value: Any) -> Quantity | None:
     number = value.get("value")
     if not isinstance(number, int | Decimal) or isinstance(number, bool):
         return None
-    code, place, label = (
+    code, unit_system, label = (
         text if isinstance(text := value.get(name), str) else None
         for name in ("code", "system", "unit")
     )
     if code is None:
         return Quantity(Decimal(number), label or "1", None)
-    return Quantity(Decimal(number), code, place, label)
+    return Quantity(Decimal(number), code, unit_system, label)
 
 
 def plain(item: Item) -> Any:
@@ -202,14 +202,14 @@ def _freeze(value: Any, budget: Budget) -> object:
     """Return a hashable copy of a JSON value; the order of names is ignored."""
     if isinstance(value, dict):
         budget.spend(len(value))
-        return frozenset((name, _freeze(each, budget)) for name, each in value.items())
+        return frozenset((name, _freeze(member, budget)) for name, member in value.items())
     if isinstance(value, list):
         budget.spend(len(value))
-        return tuple(_freeze(each, budget) for each in value)
+        return tuple(_freeze(member, budget) for member in value)
     return ("bool", value) if isinstance(value, bool) else value
 
 
 def equality_keys(items: Items, budget: Budget) -> set[object]:
     """Return the equality keys of a collection."""
     budget.spend(len(items))
-    return {equality_key(each, budget) for each in items}
+    return {equality_key(item, budget) for item in items}
