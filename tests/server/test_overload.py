@@ -17,14 +17,14 @@ from fhir_b12.server.app import create_app
 from fhir_b12.server.store.sqlite import SqliteStore
 from tests.server.durability import serve
 from tests.server.fhir.conftest import CONFIG, Client, ids_on_page
-from tests.server.test_serving import asked
+from tests.server.test_serving import send_request
 
 JSON = {"Content_Type": "application/fhir+json"}
 MIB = 1024 * 1024
 
 
 @pytest.fixture
-def served(tmp_path):
+def server_process(tmp_path):
     """A server process and its port."""
     process, port = serve(tmp_path / "try.db")
     yield process, port
@@ -38,50 +38,50 @@ def patient(number, size=0):
 
 def put(port, number, size=0, **headers):
     body = dumps(patient(number, size))
-    return asked(port, "PUT", f"/fhir/Patient/p{number}", body, **JSON, **headers)
+    return send_request(port, "PUT", f"/fhir/Patient/p{number}", body, **JSON, **headers)
 
 
 # --- the disk is full
 
 
 def is_refused(status, body):
-    """507 and says so in FHIR."""
+    """Check that a response is 507 with an OperationOutcome."""
     assert status == 507, body
     assert [issue["code"] for issue in loads(body)["issue"]] == ["no-store"]
     return True
 
 
 def fill(write):
-    """Write until there is no room; the numbers of what was acknowledged."""
-    kept = []
+    """Write until the disk is full; return the numbers of the acknowledged writes."""
+    acknowledged = []
     for number in range(1000):
         status, body = write(number)
         if status != 201:
             assert is_refused(status, body)
-            return kept
-        kept.append(number)
-    raise AssertionError("it is never full")
+            return acknowledged
+        acknowledged.append(number)
+    raise AssertionError("the disk is not full after 1000 writes")
 
 
-def test_a_full_disk_refuses_writes_and_keeps_acknowledged_ones(served):
-    process, port = served
-    room = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
-    kept = fill(lambda number: put(port, number, 20_000))
-    assert kept
+def test_a_full_disk_refuses_writes_and_keeps_acknowledged_ones(server_process):
+    process, port = server_process
+    limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
+    acknowledged = fill(lambda number: put(port, number, 20_000))
+    assert acknowledged
     pair = [{"resource": patient(n, 20_000), "request": {"method": "PUT", "url": f"Patient/p{n}"}} for n in (2000, 2001)]  # fmt: skip
-    for kind, seen in (("transaction", 507), ("batch", 200)):
-        bundle = {"resourceType": "Bundle", "type": kind, "entry": pair}
-        status, body = asked(port, "POST", "/fhir", dumps(bundle), **JSON)
-        assert status == seen
-        if kind == "batch":
+    for bundle_type, expected in (("transaction", 507), ("batch", 200)):
+        bundle = {"resourceType": "Bundle", "type": bundle_type, "entry": pair}
+        status, body = send_request(port, "POST", "/fhir", dumps(bundle), **JSON)
+        assert status == expected
+        if bundle_type == "batch":
             assert [e["response"]["status"][:3] for e in loads(body)["entry"]] == ["507", "507"]
-    assert asked(port, "GET", "/readyz")[0] == 200
-    for number in kept:
-        assert loads(asked(port, "GET", f"/fhir/Patient/p{number}")[1])["name"] == patient(number, 20_000)["name"]  # fmt: skip
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, room)
+    assert send_request(port, "GET", "/readyz")[0] == 200
+    for number in acknowledged:
+        assert loads(send_request(port, "GET", f"/fhir/Patient/p{number}")[1])["name"] == patient(number, 20_000)["name"]  # fmt: skip
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
     assert put(port, 3000)[0] == 201
-    page = loads(asked(port, "GET", "/fhir/Patient?_count=1000&_elements=id")[1])
-    assert {e["resource"]["id"] for e in page["entry"]} == {f"p{n}" for n in (*kept, 3000)}
+    page = loads(send_request(port, "GET", "/fhir/Patient?_count=1000&_elements=id")[1])
+    assert {e["resource"]["id"] for e in page["entry"]} == {f"p{n}" for n in (*acknowledged, 3000)}
 
 
 def test_a_full_database_refuses_concurrent_writes(tmp_path):
@@ -90,13 +90,13 @@ def test_a_full_database_refuses_concurrent_writes(tmp_path):
     store._do(lambda writer: writer.execute("PRAGMA max_page_count = 150").fetchall())
 
     def write(number):
-        answer = Client(app).put(f"Patient/p{number}", patient(number, 5000))
-        return answer.status_code, answer.data
+        response = Client(app).put(f"Patient/p{number}", patient(number, 5000))
+        return response.status_code, response.data
 
-    kept, full = [], []
+    acknowledged, full = [], []
 
     def writes(first):
-        kept.extend(fill(lambda number: write(first + number)))
+        acknowledged.extend(fill(lambda number: write(first + number)))
         full.append(True)
 
     threads = [threading.Thread(target=writes, args=(first * 1000,)) for first in range(4)]
@@ -104,7 +104,10 @@ def test_a_full_database_refuses_concurrent_writes(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert (len(full), len(ids_on_page(Client(app).get("Patient?_count=1000")))) == (4, len(kept))
+    assert (len(full), len(ids_on_page(Client(app).get("Patient?_count=1000")))) == (
+        4,
+        len(acknowledged),
+    )
     store._do(lambda writer: writer.execute("PRAGMA max_page_count = 100000").fetchall())
     assert write(9000)[0] == 201
     store.close()
@@ -115,8 +118,8 @@ def test_a_full_database_refuses_concurrent_writes(tmp_path):
 # --- bodies
 
 
-def peak(process):
-    """The most memory the process has had, in bytes."""
+def peak_memory(process):
+    """Return the peak memory of a process in bytes."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
@@ -131,10 +134,10 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_too_long_body_is_413_and_uses_no_memory(served, name):
-    process, port = served
+def test_a_too_long_body_is_413_and_uses_no_memory(server_process, name):
+    process, port = server_process
     put(port, 1)
-    before = peak(process)
+    before = peak_memory(process)
     head, part, times = BODIES[name]
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sender:
         sender.sendall(head)
@@ -142,51 +145,51 @@ def test_a_too_long_body_is_413_and_uses_no_memory(served, name):
             for _ in range(times):
                 sender.sendall(part)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it does not listen to the rest
+            pass  # the server closes the connection before the end of the body
         else:
-            answer = http.client.HTTPResponse(sender)
-            answer.begin()
-            assert answer.status == 413
+            response = http.client.HTTPResponse(sender)
+            response.begin()
+            assert response.status == 413
     assert put(port, 2)[0] == 201
-    assert peak(process) - before < 50 * MIB
+    assert peak_memory(process) - before < 50 * MIB
 
 
 # --- many at once
 
 
-def at_once(number, job):
-    """What each of so many threads gives."""
-    ready, given = threading.Barrier(number), []
+def run_concurrently(number, job):
+    """Run a job in several threads at once; return the results."""
+    ready, results = threading.Barrier(number), []
 
     def run(index):
         ready.wait()
-        given.append(job(index))
+        results.append(job(index))
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return given
+    return results
 
 
 @pytest.mark.slow
-def test_a_thousand_concurrent_writes_of_one_resource_create_a_thousand_versions(served):
-    port = served[1]
+def test_a_thousand_concurrent_writes_of_one_resource_create_a_thousand_versions(server_process):
+    port = server_process[1]
 
     def write(index):
         body = dumps(patient(0) | {"name": [{"text": str(index)}]})
-        return asked(port, "PUT", "/fhir/Patient/p0", body, **JSON)
+        return send_request(port, "PUT", "/fhir/Patient/p0", body, **JSON)
 
-    given = at_once(900, write) + at_once(100, lambda index: write(900 + index))
-    assert {status for status, _ in given} <= {200, 201}
-    versions = {int(loads(body)["meta"]["versionId"]) for _, body in given}
+    results = run_concurrently(900, write) + run_concurrently(100, lambda index: write(900 + index))
+    assert {status for status, _ in results} <= {200, 201}
+    versions = {int(loads(body)["meta"]["versionId"]) for _, body in results}
     assert versions == set(range(1, 1001))
 
 
-def test_only_one_of_many_concurrent_updates_of_one_version_succeeds(served):
-    port = served[1]
+def test_only_one_of_many_concurrent_updates_of_one_version_succeeds(server_process):
+    port = server_process[1]
     put(port, 0)
     for version in range(1, 4):
-        given = at_once(50, lambda index: put(port, 0, 100 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
-        assert Counter(status for status, _ in given) == {200: 1, 412: 49}
+        results = run_concurrently(50, lambda index: put(port, 0, 100 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
+        assert Counter(status for status, _ in results) == {200: 1, 412: 49}

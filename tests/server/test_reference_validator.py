@@ -17,7 +17,7 @@ from tests.server.fhir.test_operations import COBALAMIN, OURS, ROUTES
 from tests.server.test_therapy import COURSE
 
 #: what IN_PART is called by HL7's validator; a summary of an extension has no fixed url either
-IN_PART = {
+SUMMARY_RULES = {
     "Validation_VAL_Profile_Minimum", "Validation_VAL_Profile_Minimum_SLICE", "SD_EXTENSION_URL_MISSING",
     "http://hl7.org/fhir/StructureDefinition/vitalsigns#vs-2",
     "http://hl7.org/fhir/StructureDefinition/StructureDefinition#sdf-6",
@@ -41,7 +41,7 @@ def bundle(kind, entries=ENTRIES):
 
 
 #: in this order; (method, path, body, headers)
-ASKED = [
+REQUESTS = [
     ("GET", "metadata"),
     ("POST", "", bundle("transaction")),
     ("POST", "", bundle("batch")),
@@ -106,8 +106,8 @@ ASKED = [
 ]  # fmt: skip
 
 
-def answers():
-    """(what was asked, the answer's text) of each, and then an AuditEvent of each kind."""
+def responses():
+    """Yield name and text of each response, then one AuditEvent of each interaction."""
     server = Server()
     config = replace(server.config, audit=True, validation="base", plausibility="advice")
     client = Client(create_app(config, server.store, clock=server.clock))
@@ -115,7 +115,7 @@ def answers():
     kept = client.post("/therapy/records", dumps(COURSE), Content_Type="application/json", **token)
     names = [row["resource"] for row in loads(kept.data)["resources"]]
     patient = next(name for name in names if name.startswith("Patient/"))
-    for number, (method, path, *rest) in enumerate(ASKED):
+    for number, (method, path, *rest) in enumerate(REQUESTS):
         body, headers = (*rest, None, None)[:2]
         answer = client(method, path.replace("{patient}", patient), body, **token, **headers or {})
         yield f"{number} {method} {path[:60]} {answer.status_code}", answer.data
@@ -135,16 +135,18 @@ def test_an_invalid_response_is_reported():
 
 @pytest.mark.slow
 def test_responses_of_every_kind_are_valid_for_the_reference_validator(tmp_path):
-    found = [(what, text) for what, text in answers() if text]
+    named_texts = [(name, text) for name, text in responses() if text]
     packed = tmp_path / package.file_name()
     packed.write_bytes(package.pack_files(package.files()))
-    judged = oracle.errors([{"text": text.decode()} for _, text in found], packed)
+    errors_of_responses = oracle.errors(
+        [{"text": text.decode()} for _, text in named_texts], packed
+    )
     wrong = []
-    for (what, text), errors in zip(found, judged, strict=True):
-        excused = IN_PART if b"SUBSETTED" in text else set()
+    for (name, text), errors in zip(named_texts, errors_of_responses, strict=True):
+        excused = SUMMARY_RULES if b"SUBSETTED" in text else set()
         wrong += [
-            (what, place, rules - excused) for place, rules in errors.items() if rules - excused
+            (name, place, rules - excused) for place, rules in errors.items() if rules - excused
         ]
-        wrong += [(what, fault) for fault in faults(text)]
+        wrong += [(name, fault) for fault in faults(text)]
     assert wrong == []
-    assert len(found) > 60
+    assert len(named_texts) > 60

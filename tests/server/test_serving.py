@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 
@@ -27,39 +28,48 @@ PATIENT = json.dumps({"resourceType": "Patient", "active": True})
 HEAD = b"Host: localhost\r\nContent-Type: application/fhir+json\r\n"
 
 
+@contextmanager
+def run_server(config):
+    """Run a server with a temporary database; yield its port."""
+    server = serve.create_listening_server(create_app(config, Temporary()), config)
+    loop = serve.ServerLoop(server, 5)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        yield server.effective_port
+    finally:
+        loop.stop()
+        thread.join()
+
+
 @pytest.fixture
 def port():
-    server = serve.create_listening_server(create_app(CONFIG, Temporary()), CONFIG)
-    stop = serve.ServerLoop(server, 5)
-    running = threading.Thread(target=stop.run)
-    running.start()
-    yield server.effective_port
-    stop.stop()
-    running.join()
+    with run_server(CONFIG) as port:
+        yield port
 
 
-def asked(port, method, path, body=None, *, timeout=20, **headers):
-    connection = HTTPConnection("127.0.0.1", port, timeout=timeout)
+def send_request(port, method, path, body=None, **headers):
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(method, path, body, {n.replace("_", "-"): v for n, v in headers.items()})
-    answer = connection.getresponse()
-    found = answer.status, answer.read()
+    response = connection.getresponse()
+    result = response.status, response.read()
     connection.close()
-    return found
+    return result
 
 
-def raw(port, text):
-    """Status of the first answer, its body, and whether another answer follows."""
+def send_raw(port, text):
+    """Return status and body of the first response, and whether another response follows."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
         sender.sendall(text)
-        answer = HTTPResponse(sender)
-        answer.begin()
-        body = answer.read()
+        response = HTTPResponse(sender)
+        response.begin()
+        body = response.read()
         sender.settimeout(0.5)
         try:
-            more = answer.will_close is False and bool(sender.recv(1))
+            more = response.will_close is False and bool(sender.recv(1))
         except TimeoutError:
             more = False
-        return answer.status, body, more
+        return response.status, body, more
 
 
 def is_outcome(body):
@@ -67,8 +77,11 @@ def is_outcome(body):
     return loads(body)["resourceType"] == "OperationOutcome"
 
 
-def goes_on(port):
-    return asked(port, "POST", "/fhir/Patient", PATIENT, Content_Type="application/json")[0] == 201
+def accepts_create(port):
+    return (
+        send_request(port, "POST", "/fhir/Patient", PATIENT, Content_Type="application/json")[0]
+        == 201
+    )
 
 
 SMUGGLED = b"GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -99,15 +112,15 @@ SMUGGLED = b"GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n\r\n"
     ids=range(18),
 )  # fmt: skip
 def test_a_malformed_request_gets_an_outcome_and_closes_the_connection(port, text, status):
-    found, body, more = raw(port, text + SMUGGLED)
-    assert (found, is_outcome(body), more) == (status, True, False)
-    assert goes_on(port)
+    returned, body, more = send_raw(port, text + SMUGGLED)
+    assert (returned, is_outcome(body), more) == (status, True, False)
+    assert accepts_create(port)
 
 
 def test_a_chunked_body_is_read(port):
     text = f"{len(PATIENT):x}\r\n{PATIENT}\r\n0\r\n\r\n".encode()
     sent = b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + text
-    assert raw(port, sent)[0] == 201
+    assert send_raw(port, sent)[0] == 201
 
 
 def test_a_chunked_body_is_limited_too(port):
@@ -118,23 +131,25 @@ def test_a_chunked_body_is_limited_too(port):
         + b"Transfer-Encoding: chunked\r\n\r\n"
         + chunk * 40
     )
-    assert raw(port, sent)[0] == 413
-    assert goes_on(port)
+    assert send_raw(port, sent)[0] == 413
+    assert accepts_create(port)
 
 
-def test_stalled_uploads_block_no_other_request(port):
-    stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(90)]
-    for connection in stalled:
-        connection.sendall(
-            b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Content-Length: 500\r\n\r\n{"
-        )
-    for _ in range(3):  # who waits for a thread waits for ever
-        assert asked(port, "GET", "/fhir/metadata", timeout=3)[0] == 200
-        assert goes_on(port)
-    for connection in stalled:
-        assert is_open(connection)
-        connection.close()
-    assert goes_on(port)
+def test_stalled_uploads_block_no_other_request():
+    # The server closes idle connections after a minute; requests that wait for them fail before.
+    with run_server(replace(CONFIG, timeout=60)) as port:
+        stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(90)]
+        for connection in stalled:
+            connection.sendall(
+                b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Content-Length: 500\r\n\r\n{"
+            )
+        for _ in range(3):  # a request that waited for a thread would time out
+            assert send_request(port, "GET", "/fhir/metadata")[0] == 200
+            assert accepts_create(port)
+        for connection in stalled:
+            assert is_open(connection)
+            connection.close()
+        assert accepts_create(port)
 
 
 def is_open(connection):
@@ -146,7 +161,7 @@ def is_open(connection):
 
 
 @pytest.mark.parametrize(
-    ("text", "answers"),
+    ("text", "responses"),
     [
         (b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Content-Length: 500\r\n\r\n{", [b""]),
         (b"POST /fhir/Patient HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", [b""]),
@@ -156,12 +171,12 @@ def is_open(connection):
     ],
     ids=["body", "chunk", "line", "nothing", "whole"],
 )  # fmt: skip
-def test_a_half_closed_connection_is_answered_or_closed(port, text, answers):
+def test_a_half_closed_connection_is_answered_or_closed(port, text, responses):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
         sender.sendall(text)
         sender.shutdown(socket.SHUT_WR)
-        assert sender.recv(15) in answers
-    assert goes_on(port)
+        assert sender.recv(15) in responses
+    assert accepts_create(port)
 
 
 def test_an_idle_connection_is_closed(port):
@@ -170,38 +185,38 @@ def test_an_idle_connection_is_closed(port):
         assert sender.recv(100) == b""
 
 
-class Slow(Temporary):
-    """Takes its time to write."""
+class SlowStore(Temporary):
+    """Waits for an event before it writes."""
 
     begun = threading.Event()
     go = threading.Event()
 
-    def apply(self, *given, **named):
+    def apply(self, *arguments, **options):
         self.begun.set()
         self.go.wait(20)
-        return super().apply(*given, **named)
+        return super().apply(*arguments, **options)
 
 
 def test_stopping_finishes_requests_in_progress_and_accepts_no_new_ones():
-    server = serve.create_listening_server(create_app(CONFIG, Slow()), CONFIG)
+    server = serve.create_listening_server(create_app(CONFIG, SlowStore()), CONFIG)
     stop = serve.ServerLoop(server, 20)
     running = threading.Thread(target=stop.run)
     running.start()
-    port, answers = server.effective_port, []
-    writing = threading.Thread(target=lambda: answers.append(goes_on(port)))
+    port, responses = server.effective_port, []
+    writing = threading.Thread(target=lambda: responses.append(accepts_create(port)))
     writing.start()
-    Slow.begun.wait(20)
+    SlowStore.begun.wait(20)
     stop.stop()
-    while True:  # until it listens no more
+    while True:  # until the port is closed
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             break
         time.sleep(0.01)
-    Slow.go.set()
+    SlowStore.go.set()
     writing.join()
     running.join()
-    assert answers == [True]
+    assert responses == [True]
 
 
 _PROGRAM = """
@@ -222,14 +237,14 @@ def test_a_signal_stops_the_server_gracefully(number):
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         port = int(process.stdout.readline())
-        assert asked(port, "GET", "/healthz")[0] == 200
+        assert send_request(port, "GET", "/healthz")[0] == 200
         process.send_signal(number)
         assert process.stdout.read().splitlines()[-1] == "ended"
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "setting"),
     [
         ({"open": True, "host": "0.0.0.0"}, "FHIR_B12_OPEN"),
         ({"open": True, "host": "::"}, "FHIR_B12_OPEN"),
@@ -238,8 +253,8 @@ def test_a_signal_stops_the_server_gracefully(number):
         ({"port": 70000}, "FHIR_B12_PORT"),
     ],
 )
-def test_settings_that_exclude_each_other_are_refused(settings, said):
-    with pytest.raises(ConfigError, match=said):
+def test_settings_that_exclude_each_other_are_refused(settings, setting):
+    with pytest.raises(ConfigError, match=setting):
         serve.validate_config(replace(Config(), **settings))
 
 
