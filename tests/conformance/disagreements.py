@@ -2,7 +2,7 @@
 
 An entry names rules of the reference that we do not report (`missing`), our rules that it does not
 report (`extra`), its rows (all if none are named), and the reason. A disagreement without an entry
-is a defect, and so is an entry without a disagreement.
+fails the tests, and so does an entry without a disagreement.
 """
 
 import json
@@ -53,6 +53,7 @@ def _is_blank(value, path: str) -> bool:
 
 
 def differences(row: Row, report) -> Iterator[Difference]:
+    """Yield the locations of a row at which only one of the two validators finds an error."""
     reference_errors = row.errors
     ours: dict[str, set[str]] = {}
     for issue in report:
@@ -89,7 +90,7 @@ class ListedDifferences:
         rules = entry.get("extra" if difference.ours else "missing", ())
         if "rows" in entry and difference.row not in entry["rows"]:
             return False
-        if "place" in entry and not re.search(entry["place"], difference.location):
+        if "location" in entry and not re.search(entry["location"], difference.location):
             return False
         return all(
             any(pattern == rule or re.fullmatch(pattern, rule) for pattern in rules)
@@ -97,6 +98,7 @@ class ListedDifferences:
         )
 
     def unused(self) -> list[str]:
+        """Return the reasons of the entries that covered no difference."""
         return [
             entry["reason"]
             for entry, used in zip(self.entries, self._used, strict=True)

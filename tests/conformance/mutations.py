@@ -1,4 +1,4 @@
-"""Change one element of a resource, as senders do by mistake."""
+"""Changes of one element of a resource, as senders make them by mistake."""
 
 import copy
 import random
@@ -32,164 +32,177 @@ QUANTITIES = [("code", None), ("system", None), ("value", "1"), ("comparator", "
               ("code", "mcg"), ("system", "ucum"), ("value", None), ("unit", ""), ("value", -1)]  # fmt: skip
 
 
-def places(node, path=()):
+def positions(node, path=()):
     """Yield owner, key and path of every value in a node."""
     members = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in list(members):
         yield node, key, (*path, key)
         if isinstance(value, dict | list):
-            yield from places(value, (*path, key))
+            yield from positions(value, (*path, key))
 
 
 def mutant(resource, draw: random.Random):
     """Return operator, path and a copy with one change; None if the operator does not apply."""
-    made = copy.deepcopy(resource)
+    changed = copy.deepcopy(resource)
     name = draw.choice(sorted(OPERATORS))
     pick, change = OPERATORS[name]
-    found = [each for each in places(made) if pick(each[1], each[0][each[1]], each[0])]
-    if not found:
+    matches = [
+        (owner, key, path)
+        for owner, key, path in positions(changed)
+        if pick(key, owner[key], owner)
+    ]
+    if not matches:
         return None
-    holder, key, path = draw.choice(found)
-    change(holder, key, draw)
-    return name, path, made
+    owner, key, path = draw.choice(matches)
+    change(owner, key, draw)
+    return name, path, changed
 
 
-def _is_name(key, _value, _holder):
+def _is_name(key, _value, _owner):
     return isinstance(key, str) and key != "resourceType"
 
 
-def _is_text(key, value, _holder):
+def _is_text(key, value, _owner):
     return isinstance(value, str) and key not in {"resourceType", "div"}
 
 
-def _drop(holder, key, _draw):
-    del holder[key]
+def _remove(owner, key, _draw):
+    del owner[key]
 
 
-def _rename(holder, key, draw):
+def _rename(owner, key, draw):
     spelled = [key[:-1], key + "s", key.upper(), key.lower(), "_" + key, key + " ", key[1:]]
-    value = holder.pop(key)
-    holder[draw.choice(spelled)] = value
+    value = owner.pop(key)
+    owner[draw.choice(spelled)] = value
 
 
-def _add(holder, key, draw):
+def _add_member(owner, key, draw):
     del key
-    target = holder if isinstance(holder, dict) else {}
+    target = owner if isinstance(owner, dict) else {}
     target[
         draw.choice(["foo", "value", "valueString", "status", "_status", "extra", "fhir_comments"])
     ] = draw.choice(["a", 1, True, None, {"a": 1}, ["a"]])
 
 
-def _listed(holder, key, _draw):
-    holder[key] = [holder[key]]
+def _wrap_in_list(owner, key, _draw):
+    owner[key] = [owner[key]]
 
 
-def _unlisted(holder, key, _draw):
-    holder[key] = holder[key][0] if holder[key] else {}
+def _unwrap_list(owner, key, _draw):
+    owner[key] = owner[key][0] if owner[key] else {}
 
 
-def _emptied(holder, key, draw):
-    holder[key] = copy.deepcopy(draw.choice(BLANK))
+def _replace_by_empty(owner, key, draw):
+    owner[key] = copy.deepcopy(draw.choice(BLANK))
 
 
-def _retyped(holder, key, draw):
+def _replace_by_other_type(owner, key, draw):
     others = ["a", 1, True, 1.5, {"a": 1}, ["a"], "1", "true"]
-    holder[key] = copy.deepcopy(draw.choice(others))
+    owner[key] = copy.deepcopy(draw.choice(others))
 
 
-def _chosen(values):
-    def change(holder, key, draw):
-        holder[key] = copy.deepcopy(draw.choice(values))
+def _replace_by_one_of(values):
+    def change(owner, key, draw):
+        owner[key] = copy.deepcopy(draw.choice(values))
 
     return change
 
 
-def _extended(holder, key, draw):
-    target = holder[key]
+def _add_extension(owner, key, draw):
+    target = owner[key]
     target.setdefault(draw.choice(["extension"] * 4 + ["modifierExtension"]), [])
     for name in ("extension", "modifierExtension"):
         if isinstance(target.get(name), list):
             target[name].append(copy.deepcopy(draw.choice(EXTENSIONS)))
 
 
-def _second(holder, key, draw):
+def _add_second_choice(owner, key, draw):
     stem = next(
         s for s in ("value", "effective", "onset", "medication", "performed") if key.startswith(s)
     )
-    holder[
+    owner[
         stem + draw.choice(["String", "DateTime", "Boolean", "Quantity", "Period", "Reference"])
     ] = "a"
 
 
-def _repeated(holder, key, draw):
-    holder[key] = holder[key] + [copy.deepcopy(draw.choice(holder[key]))] if holder[key] else [{}]
+def _repeat_item(owner, key, draw):
+    owner[key] = owner[key] + [copy.deepcopy(draw.choice(owner[key]))] if owner[key] else [{}]
 
 
-def _only_id(holder, key, _draw):
-    holder[key] = {"id": "a"}
+def _replace_by_id(owner, key, _draw):
+    owner[key] = {"id": "a"}
 
 
-def _companion(holder, key, draw):
+def _add_companion(owner, key, draw):
     parts = [{"id": "a"}, {}, {"extension": []}, [{"id": "a"}], "a", None,
              {"extension": [{"url": "http://example.org/a", "valueString": "b"}]}]  # fmt: skip
-    holder["_" + key] = copy.deepcopy(draw.choice(parts))
+    owner["_" + key] = copy.deepcopy(draw.choice(parts))
     if draw.random() < 0.5:
-        holder.pop(key, None)
+        owner.pop(key, None)
 
 
-def _contained(holder, key, draw):
+def _add_contained(owner, key, draw):
     del key
     inner = [{"resourceType": "Patient", "id": "p"}, {"resourceType": "Patient"}, {"id": "p"},
              {"resourceType": "Foo", "id": "p"}, "a",
              {"resourceType": "Patient", "id": "p", "meta": {"versionId": "1"}},
              {"resourceType": "Patient", "id": "p", "birthDate": "x"}]  # fmt: skip
-    holder["contained"] = [*holder.get("contained", []), copy.deepcopy(draw.choice(inner))]
+    owner["contained"] = [*owner.get("contained", []), copy.deepcopy(draw.choice(inner))]
 
 
-def _quantity(holder, key, draw):
+def _change_quantity(owner, key, draw):
     name, value = draw.choice(QUANTITIES)
     if value is None:
-        holder[key].pop(name, None)
+        owner[key].pop(name, None)
     else:
-        holder[key][name] = value
+        owner[key][name] = value
 
 
-def _reversed(holder, key, _draw):
-    period = holder[key]
+def _reverse_period(owner, key, _draw):
+    period = owner[key]
     period["start"], period["end"] = "2020-02-01", "2020-01-01"
 
 
-#: operator -> (where it can be used: key, value, holder; what it does: holder, key, draw)
+#: operator -> (condition on key, value and owner; change of owner and key)
 OPERATORS = {
-    "drop": (lambda k, v, h: k != "resourceType", _drop),
+    "drop": (lambda k, v, h: k != "resourceType", _remove),
     "rename": (_is_name, _rename),
-    "add": (lambda k, v, h: k == "resourceType", _add),
-    "add within": (lambda k, v, h: isinstance(h, dict) and k != "div", _add),
-    "list": (_is_name, _listed),
-    "unlist": (lambda k, v, h: isinstance(v, list), _unlisted),
-    "empty": (lambda k, v, h: k != "resourceType", _emptied),
-    "retype": (lambda k, v, h: k != "resourceType", _retyped),
-    "date": (lambda k, v, h: isinstance(v, str) and v[:2] in {"19", "20"}, _chosen(DATES)),
+    "add": (lambda k, v, h: k == "resourceType", _add_member),
+    "add within": (lambda k, v, h: isinstance(h, dict) and k != "div", _add_member),
+    "list": (_is_name, _wrap_in_list),
+    "unlist": (lambda k, v, h: isinstance(v, list), _unwrap_list),
+    "empty": (lambda k, v, h: k != "resourceType", _replace_by_empty),
+    "retype": (lambda k, v, h: k != "resourceType", _replace_by_other_type),
+    "date": (
+        lambda k, v, h: isinstance(v, str) and v[:2] in {"19", "20"},
+        _replace_by_one_of(DATES),
+    ),
     "code": (
         lambda k, v, h: k in {"code", "status", "system", "use", "gender", "intent"},
-        _chosen(CODES),
+        _replace_by_one_of(CODES),
     ),
-    "id": (lambda k, v, h: k == "id", _chosen(IDS)),
-    "reference": (lambda k, v, h: k == "reference", _chosen(REFERENCES)),
-    "extension": (lambda k, v, h: isinstance(v, dict), _extended),
+    "id": (lambda k, v, h: k == "id", _replace_by_one_of(IDS)),
+    "reference": (lambda k, v, h: k == "reference", _replace_by_one_of(REFERENCES)),
+    "extension": (lambda k, v, h: isinstance(v, dict), _add_extension),
     "second choice": (
         lambda k, v, h: (
             isinstance(k, str)
             and k.startswith(("value", "effective", "onset", "medication", "performed"))
             and not isinstance(h, list)
         ),
-        _second,
+        _add_second_choice,
     ),
-    "repeat": (lambda k, v, h: isinstance(v, list), _repeated),
-    "only id": (lambda k, v, h: isinstance(v, dict) and "resourceType" not in v, _only_id),
-    "companion": (lambda k, v, h: _is_text(k, v, h) and isinstance(k, str), _companion),
-    "contained": (lambda k, v, h: k == "resourceType", _contained),
-    "narrative": (lambda k, v, h: k == "div", _chosen(DIVS)),
-    "quantity": (lambda k, v, h: isinstance(v, dict) and "value" in v and "unit" in v, _quantity),
-    "period": (lambda k, v, h: isinstance(v, dict) and ("start" in v or "end" in v), _reversed),
+    "repeat": (lambda k, v, h: isinstance(v, list), _repeat_item),
+    "only id": (lambda k, v, h: isinstance(v, dict) and "resourceType" not in v, _replace_by_id),
+    "companion": (lambda k, v, h: _is_text(k, v, h) and isinstance(k, str), _add_companion),
+    "contained": (lambda k, v, h: k == "resourceType", _add_contained),
+    "narrative": (lambda k, v, h: k == "div", _replace_by_one_of(DIVS)),
+    "quantity": (
+        lambda k, v, h: isinstance(v, dict) and "value" in v and "unit" in v,
+        _change_quantity,
+    ),
+    "period": (
+        lambda k, v, h: isinstance(v, dict) and ("start" in v or "end" in v),
+        _reverse_period,
+    ),
 }

@@ -16,19 +16,19 @@ def resource(node: ET.Element) -> dict:
 
 def _object(node: ET.Element, key: str) -> dict:
     members = get_shape(key).members
-    made: dict = {name: node.attrib[name] for name in ("id", "url") if name in node.attrib}
+    values: dict = {name: node.attrib[name] for name in ("id", "url") if name in node.attrib}
     for child in node:
         name = child.tag.removeprefix(_FHIR)
         if name.startswith("{"):  # xhtml
-            made["div"] = ET.tostring(child, encoding="unicode")
+            values["div"] = ET.tostring(child, encoding="unicode")
             continue
         member = members[name]
         for part, value in _parts(child, name, member):
             if members[part].many:
-                made.setdefault(part, []).append(value)
+                values.setdefault(part, []).append(value)
             else:
-                made[part] = value
-    return made
+                values[part] = value
+    return values
 
 
 def _parts(child: ET.Element, name: str, member):

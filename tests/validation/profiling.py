@@ -44,11 +44,11 @@ def profile(name, kind, *elements, root=None, base=None, **facts):
 
 def extension(name, *elements, where=("Element",), modifier=False, **facts):
     """Return an extension for some elements, without nested extensions unless they are given."""
-    context = [{"type": "element", "expression": each} for each in where]
-    if not any(each["path"].startswith("Extension.extension") for each in elements):
+    context = [{"type": "element", "expression": path} for path in where]
+    if not any(item["path"].startswith("Extension.extension") for item in elements):
         elements = (element("Extension.extension", max="0"), *elements)
-    parts = [each for each in elements if each["path"].startswith("Extension.extension")]
-    rest = [each for each in elements if each not in parts]
+    parts = [item for item in elements if item["path"].startswith("Extension.extension")]
+    rest = [item for item in elements if item not in parts]
     url = element("Extension.url", fixedUri=HOME + name)
     root = {"isModifier": True, "isModifierReason": "it is one"} if modifier else None
     return profile(

@@ -1,4 +1,4 @@
-"""The base rules of R4, each broken and each followed; the cases are data."""
+"""The base rules of R4: cases that follow and break each rule."""
 
 import json
 import re

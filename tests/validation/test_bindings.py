@@ -53,11 +53,11 @@ def resource_context(**resource):
     )
 
 
-def described(found):
-    """`error code[0].system`: severity and place of each finding."""
+def describe(findings):
+    """Return severity, location and rule of each finding: `error code[0].system unknown-code`."""
     return [
-        f"{each.severity or rules()[each.rule].severity} {location(each)} {each.rule}"
-        for each in found
+        f"{finding.severity or rules()[finding.rule].severity} {location(finding)} {finding.rule}"
+        for finding in findings
     ]
 
 
@@ -69,15 +69,15 @@ def location(finding):
 
 
 def binding_findings(value, kind, strength, url=FEW["url"], ceiling=None):
-    context, found = resource_context(), []
-    check_binding(value, kind, strength, url, ceiling, context, found)
-    return described(found)
+    context, findings = resource_context(), []
+    check_binding(value, kind, strength, url, ceiling, context, findings)
+    return describe(findings)
 
 
 def findings_of(check, value, **resource):
-    found = []
-    check(value, resource_context(**resource), found)
-    return described(found)
+    findings = []
+    check(value, resource_context(**resource), findings)
+    return describe(findings)
 
 
 def concept(*codings, **more):
@@ -148,9 +148,9 @@ def test_a_concept_with_text_alone_is_reported_by_strength(strength, expected):
     [
         ([RED, STRANGE], []),
         ([STRANGE, BLUE], ["error . required-binding"]),
-        ([RED, GREEN], ["error . required-binding"]),  # a wrong coding spoils the right one
+        ([RED, GREEN], ["error . required-binding"]),  # one invalid coding invalidates the concept
         ([{**RED, "display": "Blue"}], []),  # the display has a finding of its own
-        ([{"code": "red"}], []),  # one system and a list: it can mean nothing else
+        ([{"code": "red"}], []),  # unambiguous: one system, codes listed
         ([{"code": "blue"}], ["error . required-binding"]),
         ([{"system": SYSTEM}], ["error . required-binding"]),
         ([{**RED, "version": "9"}], []),
@@ -161,8 +161,8 @@ def test_one_coding_in_the_value_set_is_enough_if_no_coding_is_invalid(codings, 
 
 
 def test_a_code_without_system_is_not_in_a_value_set_of_a_whole_code_system():
-    found = binding_findings(concept({"code": "red"}), "CodeableConcept", "required", ALL["url"])
-    assert found == ["error . required-binding"]
+    findings = binding_findings(concept({"code": "red"}), "CodeableConcept", "required", ALL["url"])
+    assert findings == ["error . required-binding"]
 
 
 @pytest.mark.parametrize("kind", ["Coding", "Quantity"])
@@ -184,19 +184,19 @@ def test_an_extension_does_not_replace_a_required_code():
 
 
 def test_a_code_that_differs_in_case_or_white_space_gets_a_fix():
-    found = []
+    findings = []
     for code in ("RED", " red", "green"):
-        check_binding(code, "code", "required", FEW["url"], None, resource_context(), found)
-    mended = ({"op": "replace", "path": "", "value": "red"},)
-    assert [each.fix for each in found] == [mended, mended, ()]
-    assert [each.values["hint"] for each in found] == [": use one of red"] * 3
+        check_binding(code, "code", "required", FEW["url"], None, resource_context(), findings)
+    fix = ({"op": "replace", "path": "", "value": "red"},)
+    assert [finding.fix for finding in findings] == [fix, fix, ()]
+    assert [finding.values["hint"] for finding in findings] == [": use one of red"] * 3
 
 
 def test_an_inactive_code_is_a_warning():
     assert binding_findings("ruby", "code", "required") == ["warning . inactive-code"]
 
 
-# --- what holds of a coding by itself
+# --- codings without a binding
 
 
 @pytest.mark.parametrize(
@@ -243,24 +243,24 @@ def test_an_inactive_code_is_a_warning():
 )
 def test_a_coding_is_validated_alone_and_in_a_concept(coding, alone, in_concept):
     assert findings_of(check_coding, coding) == alone
-    within = [each.replace(" ", " coding[0].", 1).replace("..", ".") for each in in_concept]
-    within = [each.replace("coding[0]. ", "coding[0] ") for each in within]
+    within = [text.replace(" ", " coding[0].", 1).replace("..", ".") for text in in_concept]
+    within = [text.replace("coding[0]. ", "coding[0] ") for text in within]
     assert findings_of(check_codeable_concept, concept(coding)) == within
 
 
 def test_an_empty_coding_beside_others_lacks_a_system():
-    found = findings_of(check_codeable_concept, concept({"id": "x"}, RED))
-    assert found == ["warning coding[0] concept-without-system"]
+    findings = findings_of(check_codeable_concept, concept({"id": "x"}, RED))
+    assert findings == ["warning coding[0] concept-without-system"]
 
 
 def test_a_binding_moves_the_location_of_an_invalid_system():
-    found = []
+    findings = []
     for system in ("colours", ALL["url"]):
         coding = {"system": system, "code": "red"}
-        check_coding(coding, resource_context(), found, bound=True)
-        check_quantity(coding, resource_context(), found, bound=True)
+        check_coding(coding, resource_context(), findings, bound=True)
+        check_quantity(coding, resource_context(), findings, bound=True)
     assert (
-        described(found)
+        describe(findings)
         == ["error system relative-system"] * 2 + ["error system value-set-as-system"] * 2
     )
 
@@ -291,9 +291,11 @@ def test_a_display_of_a_code_without_display_is_an_error():
 
 
 def test_a_display_that_differs_in_white_space_gets_a_fix():
-    found = []
-    check_coding({**RED, "display": "Red "}, resource_context(), found)
-    assert [each.fix for each in found] == [({"op": "replace", "path": "", "value": "Red"},)]
+    findings = []
+    check_coding({**RED, "display": "Red "}, resource_context(), findings)
+    assert [finding.fix for finding in findings] == [
+        ({"op": "replace", "path": "", "value": "Red"},)
+    ]
 
 
 # --- misspelled code systems
@@ -328,8 +330,10 @@ def test_a_misspelled_code_system_is_reported_with_the_canonical_uri_as_fix(spel
     ):
         findings = []
         check(value, resource_context(), findings)
-        assert described(findings) == [expected]
-        assert [(each.fix, each.values["canonical"]) for each in findings] == [(fix, LOINC)]
+        assert describe(findings) == [expected]
+        assert [(finding.fix, finding.values["canonical"]) for finding in findings] == [
+            (fix, LOINC)
+        ]
 
 
 @pytest.mark.parametrize("system", [LOINC, ELSEWHERE, "http://loinc.org/vs"])
@@ -372,7 +376,7 @@ def test_the_fix_of_a_misspelled_system_makes_a_resource_valid():
         ({"system": "http://unitsofmeasure.org", "code": "frobnitz"}, []),
         ({"system": "http://unitsofmeasure.org", "code": "pg per mL"}, ["error code unknown-code"]),
         ({"unit": "tablets"}, []),
-        ({"code": "mg"}, []),  # qty-3 says it
+        ({"code": "mg"}, []),  # reported by qty-3
         ({"system": SYSTEM}, []),
         (GREEN, ["error code unknown-code"]),
         ({"system": "units", "code": "mg"}, ["error . relative-system"]),
@@ -451,7 +455,7 @@ def test_a_clean_coding_is_validated_again_in_a_resource_with_another_language()
     check_coding({**RED, "display": "Rot"}, german, findings)
     assert findings == []
     check_coding({**RED, "display": "Rot"}, context, findings)
-    assert described(findings) == ["error display wrong-display"]
+    assert describe(findings) == ["error display wrong-display"]
 
 
 def test_a_display_that_is_right_in_english_is_not_remembered_for_other_languages():
@@ -462,7 +466,7 @@ def test_a_display_that_is_right_in_english_is_not_remembered_for_other_language
     for language in ({}, {"language": "de"}):
         context = ResourceContext({"resourceType": "Basic", **language}, services)
         check_coding(coding, context, findings)
-    assert described(findings) == ["error display display-of-none"]
+    assert describe(findings) == ["error display display-of-none"]
 
 
 @pytest.mark.parametrize(
@@ -497,12 +501,12 @@ def test_bindings_of_r4_are_checked_without_a_server():
         ("de-AT-1996", language, "preferred"),
         ("austrian german", language, "preferred"),
     ]
-    found = []
+    findings = []
     for value, url, strength in rows:
         kind = "code" if isinstance(value, str) else "CodeableConcept"
         ceiling = all_languages if url == language else None
-        check_binding(value, kind, strength, url, ceiling, context, found)
-    assert described(found) == [
+        check_binding(value, kind, strength, url, ceiling, context, findings)
+    assert describe(findings) == [
         "error . required-binding",
         "error . required-binding",
         "information . preferred-binding",
@@ -514,5 +518,5 @@ def test_every_placeholder_of_a_terminology_message_is_known():
     values = dict.fromkeys(
         ("value", "system", "code", "display", "displays", "value_set", "hint", "canonical"), "x"
     )
-    own = [each for each in rules().values() if each.stage == "terminology"]
-    assert [each.id for each in own if "{" in each.message.format(**values)] == []
+    own = [rule for rule in rules().values() if rule.stage == "terminology"]
+    assert [rule.id for rule in own if "{" in rule.message.format(**values)] == []

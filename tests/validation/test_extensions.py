@@ -31,17 +31,17 @@ MODIFIES = extension("modifies", value("boolean"), where=["Observation"], modifi
 NAME = "Patient.name[0]"
 
 
-def has(name, **facts):
-    """One extension of ours."""
+def build_extension(name, **facts):
+    """Return one of the extensions defined here."""
     return {"url": HOME + name, **facts}
 
 
-def named(*extensions, **facts):
+def build_patient(*extensions, **facts):
     return patient(name=[{"family": "f", "extension": list(extensions)}], **facts)
 
 
 @pytest.mark.parametrize(
-    ("facts", "found"),
+    ("facts", "expected"),
     [
         ({"valueCode": "x"}, []),
         ({"valueString": "x"}, [("extension-type", f"{NAME}.extension[0]")]),
@@ -64,14 +64,18 @@ def named(*extensions, **facts):
         ),
     ],
 )
-def test_an_extension_must_have_the_value_of_its_definition(facts, found):
-    assert sorted(rules_broken_by(named(has("simple", **facts)), SIMPLE)) == sorted(found)
+def test_an_extension_must_have_the_value_of_its_definition(facts, expected):
+    assert sorted(
+        rules_broken_by(build_patient(build_extension("simple", **facts)), SIMPLE)
+    ) == sorted(expected)
 
 
 def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
     resource = patient(
-        extension=[has("simple", valueCode="x")],
-        contact=[{"name": {"family": "f", "extension": [has("simple", valueCode="x")]}}],
+        extension=[build_extension("simple", valueCode="x")],
+        contact=[
+            {"name": {"family": "f", "extension": [build_extension("simple", valueCode="x")]}}
+        ],
     )
     assert rules_broken_by(resource, SIMPLE) == [
         ("extension-place", "Patient"),
@@ -80,7 +84,7 @@ def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
 
 
 @pytest.mark.parametrize(
-    ("where", "right"),
+    ("where", "allowed"),
     [
         ("Element", True),
         ("HumanName", True),
@@ -92,38 +96,41 @@ def test_a_finding_on_the_context_of_use_is_located_at_the_owner():
         ("BackboneElement", False),
     ],
 )
-def test_a_context_names_an_element_by_path_or_by_type(where, right):
+def test_a_context_names_an_element_by_path_or_by_type(where, allowed):
     used = extension("used", value("boolean"), where=[where])
-    found = rules_broken_by(named(has("used", valueBoolean=True)), used)
-    assert found == ([] if right else [("extension-place", NAME)])
+    findings = rules_broken_by(build_patient(build_extension("used", valueBoolean=True)), used)
+    assert findings == ([] if allowed else [("extension-place", NAME)])
 
 
 @pytest.mark.parametrize("where", ["Observation", "DomainResource", "Resource"])
 def test_a_context_may_name_a_base_type_of_the_resource(where):
     used = extension("used", value("boolean"), where=[where])
-    assert rules_broken_by(observation(extension=[has("used", valueBoolean=True)]), used) == []
+    assert (
+        rules_broken_by(observation(extension=[build_extension("used", valueBoolean=True)]), used)
+        == []
+    )
 
 
 @pytest.mark.parametrize("where", ["Observation.value[x]", "Quantity", "Observation.valueQuantity"])
 def test_a_context_may_name_a_choice_or_one_of_its_types(where):
     used = extension("used", value("boolean"), where=[where])
-    quantity = {"value": 1, "extension": [has("used", valueBoolean=True)]}
+    quantity = {"value": 1, "extension": [build_extension("used", valueBoolean=True)]}
     assert rules_broken_by(observation(valueQuantity=quantity), used) == []
 
 
 @pytest.mark.parametrize(
-    ("where", "right"), [("date", True), ("Patient.birthDate", True), ("string", False)]
+    ("where", "allowed"), [("date", True), ("Patient.birthDate", True), ("string", False)]
 )
-def test_a_context_may_name_a_primitive(where, right):
+def test_a_context_may_name_a_primitive(where, allowed):
     used = extension("used", value("boolean"), where=[where])
-    inner = {"extension": [has("used", valueBoolean=True)]}
-    found = rules_broken_by(patient(birthDate="2000-01-01", _birthDate=inner), used)
-    assert found == ([] if right else [("extension-place", "Patient.birthDate")])
+    inner = {"extension": [build_extension("used", valueBoolean=True)]}
+    findings = rules_broken_by(patient(birthDate="2000-01-01", _birthDate=inner), used)
+    assert findings == ([] if allowed else [("extension-place", "Patient.birthDate")])
 
 
 def test_a_context_of_a_recursive_element_includes_nested_ones():
     used = extension("used", value("boolean"), where=["Questionnaire.item"])
-    has_it = [has("used", valueBoolean=True)]
+    has_it = [build_extension("used", valueBoolean=True)]
     inner = {"linkId": "2", "type": "string", "extension": has_it}
     form = {
         "resourceType": "Questionnaire",
@@ -138,10 +145,12 @@ def test_a_context_may_be_the_url_of_an_extension():
     context = [{"type": "extension", "expression": HOME + "complex"}]
     inner = extension("inner", value("boolean"), context=context)
     part = {"url": "a", "valueCode": "x"}
-    within = has("complex", extension=[part, has("inner", valueBoolean=True)])
+    within = build_extension(
+        "complex", extension=[part, build_extension("inner", valueBoolean=True)]
+    )
     assert rules_broken_by(patient(extension=[within]), COMPLEX, inner) == []
     assert rules_broken_by(
-        patient(extension=[has("inner", valueBoolean=True)]), COMPLEX, inner
+        patient(extension=[build_extension("inner", valueBoolean=True)]), COMPLEX, inner
     ) == [("extension-place", "Patient")]
 
 
@@ -151,7 +160,10 @@ def test_a_context_may_be_a_fhirpath_and_have_an_invariant():
     family = extension(
         "family", value("boolean"), where=["HumanName"], contextInvariant=["family.exists()"]
     )
-    both = [has("official", valueBoolean=True), has("family", valueBoolean=True)]
+    both = [
+        build_extension("official", valueBoolean=True),
+        build_extension("family", valueBoolean=True),
+    ]
     names = [
         {"use": "official", "family": "f", "extension": both},
         {"use": "old", "text": "t", "extension": both},
@@ -164,9 +176,11 @@ def test_a_context_may_be_a_fhirpath_and_have_an_invariant():
 
 def test_parts_of_a_complex_extension_must_be_defined():
     code, quantity = {"valueCode": "x"}, {"valueQuantity": {"value": 1}}
-    good = has("complex", extension=[{"url": "a", **code}, {"url": "b", **quantity}])
+    good = build_extension("complex", extension=[{"url": "a", **code}, {"url": "b", **quantity}])
     assert rules_broken_by(patient(extension=[good]), COMPLEX) == []
-    bad = has("complex", extension=[{"url": "b", **quantity}] * 2 + [{"url": "c", **code}])
+    bad = build_extension(
+        "complex", extension=[{"url": "b", **quantity}] * 2 + [{"url": "c", **code}]
+    )
     assert rules_broken_by(patient(extension=[bad]), COMPLEX) == [
         ("profile-slice-min", "Patient.extension[0]"),
         ("profile-slice-max", "Patient.extension[0]"),
@@ -175,12 +189,12 @@ def test_parts_of_a_complex_extension_must_be_defined():
 
 
 def test_only_modifier_extensions_are_allowed_in_modifier_extension():
-    meant = has("modifies", valueBoolean=True)
+    meant = build_extension("modifies", valueBoolean=True)
     assert rules_broken_by(observation(modifierExtension=[meant]), MODIFIES) == []
     assert rules_broken_by(observation(extension=[meant]), MODIFIES) == [
         ("extension-not-modifier", "Observation.extension[0]")
     ]
-    plain = has("complex", extension=[{"url": "a", "valueCode": "x"}])
+    plain = build_extension("complex", extension=[{"url": "a", "valueCode": "x"}])
     assert rules_broken_by(observation(modifierExtension=[plain]), COMPLEX) == [
         ("extension-modifier", "Observation.modifierExtension[0]")
     ]
@@ -195,14 +209,14 @@ def test_an_unknown_extension_is_no_error_and_an_unknown_modifier_a_warning():
 
 
 def test_the_url_must_be_absolute_without_a_version():
-    place = f"{NAME}.extension[0]"
-    assert rules_broken_by(named({"url": "m", "valueCode": "x"}), SIMPLE) == [
-        ("extension-relative", place)
+    path = f"{NAME}.extension[0]"
+    assert rules_broken_by(build_patient({"url": "m", "valueCode": "x"}), SIMPLE) == [
+        ("extension-relative", path)
     ]
     versioned = {"url": f"{HOME}simple|1.0", "valueCode": "x"}
-    assert rules_broken_by(named(versioned), SIMPLE) == [
-        ("extension-version", place),
-        ("profile-fixed", f"{place}.url"),
+    assert rules_broken_by(build_patient(versioned), SIMPLE) == [
+        ("extension-version", path),
+        ("profile-fixed", f"{path}.url"),
     ]
 
 
@@ -212,67 +226,72 @@ def test_an_extension_without_a_url_is_an_error():
     )
 
 
-def test_a_part_of_what_has_no_url_must_be_absolute():
+def test_a_part_of_an_extension_without_url_must_have_an_absolute_url():
     nested = {"extension": [{"url": "a", "valueCode": "x"}]}
     assert ("extension-relative", "Patient.extension[0].extension[0]") in rules_broken_by(
         patient(extension=[nested])
     )
 
 
-def test_extensions_of_contained_resources_stand_in_those():
+def test_extensions_of_contained_resources_are_checked_in_their_resource_type():
     used = extension("used", value("boolean"), where=["Organization"])
     clinic = {
         "resourceType": "Organization",
         "id": "g",
         "name": "G",
-        "extension": [has("used", valueBoolean=True)],
+        "extension": [build_extension("used", valueBoolean=True)],
     }
     resource = patient(contained=[clinic], managingOrganization={"reference": "#g"})
     assert rules_broken_by(resource, used) == []
 
 
-WITNESSED = extension("witnessed", value("code"), where=["Patient.birthDate", "string"])
+RECORDED_BY = extension("recorded", value("code"), where=["Patient.birthDate", "string"])
 
 
-def of_primitive(name, place):
-    """A profile that asks for one extension, and one only, beside the value of a primitive."""
+def profile_of_primitive(name, path):
+    """Return a profile that requires exactly one extension of a primitive."""
     slice_ = element(
-        f"{place}.extension:w", min=1, max="1",
-        type=types("Extension", profile=[HOME + "witnessed"]),
+        f"{path}.extension:w", min=1, max="1",
+        type=types("Extension", profile=[HOME + "recorded"]),
     )  # fmt: skip
-    return profile(name, "Patient", sliced(f"{place}.extension", ("value", "url")), slice_)
+    return profile(name, "Patient", sliced(f"{path}.extension", ("value", "url")), slice_)
 
 
 @pytest.mark.parametrize(
-    ("companion", "found"),
+    ("companion", "expected"),
     [
-        ({"extension": [has("witnessed", valueCode="a")]}, []),
+        ({"extension": [build_extension("recorded", valueCode="a")]}, []),
         (None, [("profile-slice-min", "Patient.birthDate")]),
         ({"id": "a"}, [("profile-slice-min", "Patient.birthDate")]),
         (
-            {"extension": [has("witnessed", valueCode="a"), has("witnessed", valueCode="b")]},
+            {
+                "extension": [
+                    build_extension("recorded", valueCode="a"),
+                    build_extension("recorded", valueCode="b"),
+                ]
+            },
             [("profile-slice-max", "Patient.birthDate")],
         ),
     ],
 )
-def test_a_profile_is_held_to_beside_the_value_of_a_primitive(companion, found):
+def test_a_profile_applies_to_the_extensions_of_a_primitive(companion, expected):
     facts = {"birthDate": "2000-01-01"} | ({"_birthDate": companion} if companion else {})
-    definitions = (WITNESSED, of_primitive("dated", "Patient.birthDate"))
-    assert rules_broken_by(patient(**facts), *definitions, against=["dated"]) == found
+    definitions = (RECORDED_BY, profile_of_primitive("dated", "Patient.birthDate"))
+    assert rules_broken_by(patient(**facts), *definitions, against=["dated"]) == expected
 
 
-def test_each_item_of_a_list_of_primitives_is_held_to_it():
+def test_a_profile_applies_to_each_item_of_a_list_of_primitives():
     name = {
         "family": "f",
         "given": ["a", "b"],
-        "_given": [{"extension": [has("witnessed", valueCode="a")]}, None],
+        "_given": [{"extension": [build_extension("recorded", valueCode="a")]}, None],
     }
-    definitions = (WITNESSED, of_primitive("named", "Patient.name.given"))
+    definitions = (RECORDED_BY, profile_of_primitive("named", "Patient.name.given"))
     assert rules_broken_by(patient(name=[name]), *definitions, against=["named"]) == [
         ("profile-slice-min", "Patient.name[0].given[1]")
     ]
 
 
-def test_what_is_not_there_lacks_no_extension():
-    definitions = (WITNESSED, of_primitive("dated", "Patient.birthDate"))
+def test_a_missing_primitive_does_not_need_the_required_extension():
+    definitions = (RECORDED_BY, profile_of_primitive("dated", "Patient.birthDate"))
     assert rules_broken_by(patient(), *definitions, against=["dated"]) == []

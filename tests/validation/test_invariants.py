@@ -31,7 +31,7 @@ UNBREAKABLE = {
     "cid-0": "R4's ChargeItemDefinition has no name",
     "con-3": "the reference validator's expression never fails",
     "eld-11": "R4's expression never fails",
-    "ele-1": "an empty object is found where shapes are",
+    "ele-1": "an empty object is reported by the structure checks",
 }
 #: Invariants of types that no element of R4 has.
 UNUSED = {"mqty-1"}
@@ -56,8 +56,8 @@ def test_every_invariant_of_r4_has_a_function():
 
 def test_every_invariant_has_cases():
     assert sorted(CASES) == sorted(KEYS)
-    assert {k for k, each in CASES.items() if not each["holds"]} == UNUSED
-    assert {k for k, each in CASES.items() if not each["broken"]} == UNUSED | set(UNBREAKABLE)
+    assert {k for k, case in CASES.items() if not case["holds"]} == UNUSED
+    assert {k for k, case in CASES.items() if not case["broken"]} == UNUSED | set(UNBREAKABLE)
 
 
 @pytest.mark.parametrize("key", sorted(set(CASES)))
@@ -115,7 +115,7 @@ def test_find_orphans_returns_indices_of_contained_resources():
     assert find_orphans(resource) == [1, 2, 4]
 
 
-def recorded(root):
+def recorded_outcomes(root):
     """Yield name, operator, resource and the reference's error keys of examples and mutants."""
     for folder in ("r4-examples", "us-core", "ips"):
         files = {path.name: path for path in (root / folder).glob("*/*.json")}
@@ -133,14 +133,14 @@ def recorded(root):
 
 def error_keys(issues):
     """Return the keys of R4's invariants among errors."""
-    rules = [each.get("rule") or "" for each in issues if each["severity"] == "error"]
+    rules = [issue.get("rule") or "" for issue in issues if issue["severity"] == "error"]
     named = {rule.rpartition("#")[2] for rule in rules}
     return (named & KEYS) | ({"dom-3"} if any(rule.endswith("_DOM3") for rule in rules) else set())
 
 
 def test_examples_and_mutants_break_the_invariants_of_the_reference(fixtures):
     wrong, number = [], 0
-    for name, operator, resource, keys in recorded(fixtures):
+    for name, operator, resource, keys in recorded_outcomes(fixtures):
         number += 1
         ours = broken_keys(resource) - WARNINGS
         if (ours - OF_PRIMITIVES != keys - OF_PRIMITIVES) and (name, operator) not in DIFFERENCES:
@@ -152,7 +152,7 @@ def test_examples_and_mutants_break_the_invariants_of_the_reference(fixtures):
 #: Examples with a difference, and its reason.
 DIFFERENCES = {
     ("some-day-smoker.json", "reversed_period"): (
-        "the profile forbids the Period, and the reference looks no further into it"
+        "the profile forbids the Period, so the reference does not check its content"
     ),
 }
 #: Invariants of primitives, which have no function.
@@ -164,21 +164,21 @@ OF_PRIMITIVES = {"ele-1"}
 #: Functions that follow the reference validator instead of R4's expression, with the reason.
 ERRATA = {
     "bdl-8": "an absent fullUrl breaks R4's expression",
-    "con-3": "R4's expression is taken to hold",
-    "dom-3": "links of the narrative, and what other contained resources refer to, count too",
+    "con-3": "R4's expression is treated as satisfied",
+    "dom-3": "links in the narrative and references of other contained resources count too",
     "dom-6": "a contained resource needs no narrative",
-    "eld-19": "the whole path is meant, R4's expression is content with a part",
-    "eld-20": "the whole path is meant, R4's expression is content with a part",
+    "eld-19": "the whole path must match; R4's expression accepts a part",
+    "eld-20": "the whole path must match; R4's expression accepts a part",
     "ele-1": "an id alone is enough",
-    "obs-7": "a component's coding may say more than that of the whole",
+    "obs-7": "a component may have more codings than the Observation",
     "opd-3": "any type of resource may have target profiles",
-    "per-1": "what is no date cannot be compared by FHIRPath",
+    "per-1": "FHIRPath cannot compare an invalid date",
     "que-7": "R4's expression spells boolean with a capital",
     "que-12": "R4's words say two, its expression three",
     "ras-2": "an absent probability breaks R4's expression",
-    "ref-1": "# alone means what contains",
+    "ref-1": "`#` alone refers to the containing resource",
     "sqty-1": "R4 has no comparator there, so FHIRPath finds none",
-    "tim-9": "of several meals each counts",
+    "tim-9": "every meal is checked if there are several",
 }
 
 
@@ -214,7 +214,7 @@ def differing_keys(resource):
 
 
 def test_functions_agree_with_r4s_expressions_on_the_cases():
-    resources = [each for case in CASES.values() for kind in case.values() for each in kind]
+    resources = [resource for case in CASES.values() for kind in case.values() for resource in kind]
     keys = {key for resource in resources for key in differing_keys(resource)}
     named = {key for key in keys if not key.endswith("-0")}  # an absent name breaks R4's expression
     assert named == set(ERRATA)
@@ -239,29 +239,29 @@ def draw_node(path, draw, depth=2):
 
 
 def _value(path, draw, depth):
-    found = R4.element(path)
-    (kind, *_) = found.types or ("BackboneElement",)
+    definition = R4.element(path)
+    (kind, *_) = definition.types or ("BackboneElement",)
     if not R4.is_primitive(kind) and (depth == 0 or kind in {"Resource", "Extension"}):
         return None
-    many = 1 if found.max == 1 else draw.randint(1, 2)
+    many = 1 if definition.max == 1 else draw.randint(1, 2)
     if R4.is_primitive(kind):
-        values = [_primitive(found, draw) for _ in range(many)]
+        values = [_primitive(definition, draw) for _ in range(many)]
     else:
         values = [draw_node(path, draw, depth - 1) for _ in range(many)]
-    values = [each for each in values if each != {}]
-    return values if found.max != 1 else next(iter(values), None)
+    values = [value for value in values if value != {}]
+    return values if definition.max != 1 else next(iter(values), None)
 
 
-def _primitive(found, draw):
+def _primitive(definition, draw):
     """Return a random value of a primitive's JSON type, valid or not."""
-    kind = found.types[0]
+    kind = definition.types[0]
     if kind == "boolean":
         return draw.choice([True, False])
     if kind in {"integer", "positiveInt", "unsignedInt"}:
         return draw.randint(-3, 3)
     if kind == "decimal":
         return draw.choice([Decimal("-1.5"), Decimal(0), Decimal("1E+9"), 3, Decimal("100.0")])
-    known = sorted(R4.required_codes(found) or ())
+    known = sorted(R4.required_codes(definition) or ())
     return draw.choice(
         ["", " ", "junk", "2026-13-45", "2026-01", "#", "#x", "*", "A.b", "2", *known]
     )

@@ -1,4 +1,4 @@
-"""Which profiles are loaded: unknown urls and versions are explained, constraints found by key."""
+"""Which profiles are loaded: unknown urls and versions are explained; constraints are searched by key."""
 
 import pytest
 
@@ -146,9 +146,9 @@ def test_suggestions_for_declared_profiles_are_limited_in_number():
 
 
 def test_a_constraint_is_found_with_the_profiles_that_define_it(canonicals):
-    found = find_constraints("clinic-1", canonicals)
-    assert [row.profile for row in found] == [URL, PERSON["url"]]  # not those that inherit it
-    first = found[0]
+    constraints = find_constraints("clinic-1", canonicals)
+    assert [row.profile for row in constraints] == [URL, PERSON["url"]]  # not those that inherit it
+    first = constraints[0]
     assert (first.key, first.severity, first.human) == ("clinic-1", "error", "clinic-1 holds")
     assert (first.expression, first.element) == ("name.exists()", "Patient")
     assert first.package == str(PACKAGE)
@@ -172,6 +172,6 @@ def test_a_key_that_no_loaded_profile_defines_is_not_found(canonicals, key):
 def test_constraints_of_us_core_are_found(fixtures):
     package = fixtures / "packages" / "hl7.fhir.us.core-6.1.0.tgz"
     canonicals = Validator((), [package]).canonicals
-    found = find_constraints("us-core-1", canonicals)
-    assert {row.human for row in found} == {"Datetime must be at least to day."}
-    assert {row.package for row in found} == {"hl7.fhir.us.core#6.1.0"}
+    constraints = find_constraints("us-core-1", canonicals)
+    assert {row.human for row in constraints} == {"Datetime must be at least to day."}
+    assert {row.package for row in constraints} == {"hl7.fhir.us.core#6.1.0"}

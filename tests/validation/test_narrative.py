@@ -51,17 +51,17 @@ def enclose(inner):
     return f'<div xmlns="{XHTML}">{inner}</div>'
 
 
-@pytest.mark.parametrize("case", CASES, ids=[each["name"] for each in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_narrative_gets_the_findings_of_its_case(case):
     assert sorted(set(rules_of(case["div"]))) == case["found"]
 
 
 def test_a_case_that_differs_from_the_reference_has_a_reason():
-    assert [each["name"] for each in CASES if ("reference" in each) != ("why" in each)] == []
+    assert [case["name"] for case in CASES if ("reference" in case) != ("why" in case)] == []
 
 
 def test_every_finding_has_a_rule():
-    assert {rule for each in CASES for rule in each["found"]} - set(rules()) == set()
+    assert {rule for case in CASES for rule in case["found"]} - set(rules()) == set()
 
 
 def test_a_link_leads_to_a_contained_resource_an_element_or_an_anchor():
@@ -117,11 +117,11 @@ def draw_valid(draw, name="div", depth=0):
 
 def test_the_parser_finds_no_fault_in_a_plain_narrative():
     draw = random.Random(4)
-    divs = [enclose(draw_markup(draw)) for _ in range(4000)] + [each["div"] for each in CASES]
+    divs = [enclose(draw_markup(draw)) for _ in range(4000)] + [case["div"] for case in CASES]
     for _ in range(300):
         valid = enclose(draw_valid(draw)[5:-6])
-        place = draw.randrange(len(valid))
-        divs += [valid, valid[:place] + draw.choice("<>&/\"' x\x01é") + valid[place + 1 :]]
+        position = draw.randrange(len(valid))
+        divs += [valid, valid[:position] + draw.choice("<>&/\"' x\x01é") + valid[position + 1 :]]
     plain = [div for div in divs if is_plain(div)]
     assert len(plain) > 300
     assert [div for div in plain if parse(div) != Verdict()] == []
@@ -164,8 +164,8 @@ def test_a_hostile_narrative_gets_a_finding_and_no_more_than_a_hundred(name):
     assert number == 0 if name in HARMLESS else 1 <= number <= 102
 
 
-def recorded(root):
-    """(source, resource, whether the reference finds an error in its narrative) of mutants."""
+def recorded_outcomes(root):
+    """Yield source, mutant and whether the reference finds an error in its narrative."""
     for path in sorted((root / "reference_outcomes").glob("*.bz2")):
         with bz2.open(path, "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines if '"narrative"' in line]
@@ -173,25 +173,25 @@ def recorded(root):
             if row["operator"] == "narrative":
                 mutant = json.loads(row["text"])
                 if mutant["resourceType"] == "Bundle":
-                    continue  # which has no narrative
-                place = f"{mutant['resourceType']}.text.div"
+                    continue  # a Bundle has no narrative
+                location = f"{mutant['resourceType']}.text.div"
                 errors = {
-                    each["expression"]
-                    for each in row["issues"]
-                    if each["severity"] in {"error", "fatal"}
+                    issue["expression"]
+                    for issue in row["issues"]
+                    if issue["severity"] in {"error", "fatal"}
                 }
-                yield row["source"], mutant, place in errors
+                yield row["source"], mutant, location in errors
 
 
 def test_narratives_of_recorded_outcomes_get_the_same_verdict(fixtures):
     wrong, number = [], 0
-    for source, mutant, said in recorded(fixtures):
+    for source, mutant, has_error in recorded_outcomes(fixtures):
         div = mutant.get("text", {}).get("div")
         if not isinstance(div, str):
             continue
         number += 1
         findings = []
         check_narrative(div, ResourceContext(mutant, None), findings)
-        if said != any(rules()[each.rule].severity == "error" for each in findings):
-            wrong.append((source, said, [each.rule for each in findings]))
+        if has_error != any(rules()[finding.rule].severity == "error" for finding in findings):
+            wrong.append((source, has_error, [finding.rule for finding in findings]))
     assert (wrong, number > 50) == ([], True)

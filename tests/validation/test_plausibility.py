@@ -1,4 +1,4 @@
-"""Advice: each rule where it speaks, where it is silent, and close to its limit; cases are data."""
+"""Plausibility rules: cases with a finding, without one, and close to the limit."""
 
 import re
 import sys
@@ -33,9 +33,9 @@ def merged(node, change):
     """A resource with some of it changed; null takes away."""
     if not isinstance(node, dict) or not isinstance(change, dict):
         return change
-    kept = {name: value for name, value in node.items() if name not in change}
+    unchanged = {name: value for name, value in node.items() if name not in change}
     changed = {name: merged(node.get(name), new) for name, new in change.items() if new is not None}
-    return kept | changed
+    return unchanged | changed
 
 
 class CaseServices:
@@ -58,25 +58,25 @@ class CaseServices:
 
 def findings_of(case):
     contexts = CaseServices(case).contexts
-    found = [[] for _ in contexts]
-    for context, own in zip(contexts, found, strict=True):
+    findings = [[] for _ in contexts]
+    for context, own in zip(contexts, findings, strict=True):
         check_plausibility(context.resource, context, own)
-    check_across_resources(contexts, found)
-    return found
+    check_across_resources(contexts, findings)
+    return findings
 
 
 @pytest.mark.parametrize(("rule", "name"), CASES, ids=lambda part: part)
 def test_each_case_gives_exactly_its_findings(rule, name):
-    found = findings_of(CASES[rule, name])
+    findings = findings_of(CASES[rule, name])
     described = [
-        " ".join(map(str, (at, each.rule, *reversed(each.path))))
-        for at, own in enumerate(found)
-        for each in own
+        " ".join(map(str, (at, finding.rule, *reversed(finding.path))))
+        for at, own in enumerate(findings)
+        for finding in own
     ]
     assert described == CASES[rule, name]["found"]
-    assert {each.values["key"] for own in found for each in own} <= {rule}
+    assert {finding.values["key"] for own in findings for finding in own} <= {rule}
     if "fix" in CASES[rule, name]:
-        patches = [each.fix for own in found for each in own]
+        patches = [finding.fix for own in findings for finding in own]
         assert patches == [({"op": "replace", "path": "/code", "value": CASES[rule, name]["fix"]},)]
 
 
@@ -96,11 +96,11 @@ CASES_WITH_FINDINGS = [(rule, name) for (rule, name), case in CASES.items() if c
 
 
 def plausibility_issues(case, **options):
-    """What a validator says of the resources of a case in a Bundle, the advice alone."""
+    """Return the plausibility issues of the resources of a case in a Bundle."""
     resources = [merged(RESOURCES[name], change) for name, change in case["of"]]
     entries = [
-        {"fullUrl": f"{HOME}/{each['resourceType']}/{each['id']}", "resource": each}
-        for each in resources
+        {"fullUrl": f"{HOME}/{resource['resourceType']}/{resource['id']}", "resource": resource}
+        for resource in resources
     ]
     options = {
         "switched_on": case.get("on", ()),
@@ -111,20 +111,21 @@ def plausibility_issues(case, **options):
     }
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
     report = Validator(**options).validate(bundle)
-    return [each for each in report if each.stage == "plausibility"]
+    return [issue for issue in report if issue.stage == "plausibility"]
 
 
 @pytest.mark.parametrize(("rule", "name"), CASES, ids=lambda part: part)
 def test_a_report_has_each_finding_with_rule_severity_and_location(rule, name):
-    wanted = []
+    expected = []
     for line in CASES[rule, name]["found"]:
         at, wording, *path = line.split()
         severity = "information" if wording in INFORMATION else "warning"
-        wanted.append((rule, severity, "/".join(["/entry", at, "resource", *path])))
-    found = [
-        (each.rule, each.severity, each.pointer) for each in plausibility_issues(CASES[rule, name])
+        expected.append((rule, severity, "/".join(["/entry", at, "resource", *path])))
+    issues = [
+        (issue.rule, issue.severity, issue.pointer)
+        for issue in plausibility_issues(CASES[rule, name])
     ]
-    assert sorted(found) == sorted(wanted)
+    assert sorted(issues) == sorted(expected)
 
 
 @pytest.mark.parametrize(("rule", "name"), CASES_WITH_FINDINGS, ids=lambda part: part)
@@ -138,7 +139,7 @@ CODES = {"unit", "system", "url", "status", "resourceType"}
 
 
 def patient_values(node):
-    """Numbers with their units, dates, words and names of a resource; no codes, no links."""
+    """Yield numbers with units, dates, texts and names of a resource, without codes and links."""
     if isinstance(node, str):
         yield node.lower()
     elif isinstance(node, list):
@@ -156,9 +157,9 @@ def patient_values(node):
 def test_no_message_shows_a_value_of_the_patient(rule, name):
     case = CASES[rule, name]
     resources = [merged(RESOURCES[part], change) for part, change in case["of"]]
-    own = " ".join(each.message.lower() for key, each in rules().items() if key.startswith(rule))
+    own = " ".join(entry.message.lower() for key, entry in rules().items() if key.startswith(rule))
     values = {text for text in patient_values(resources) if text not in f"{own} of the bag"}
-    message = " ".join(each.message.lower() for each in plausibility_issues(case))
+    message = " ".join(issue.message.lower() for issue in plausibility_issues(case))
     assert [
         value for value in values if re.search(rf"(?<![\w.]){re.escape(value)}\b", message)
     ] == []
@@ -166,9 +167,9 @@ def test_no_message_shows_a_value_of_the_patient(rule, name):
 
 def test_a_value_is_shown_with_show_values():
     case = {"of": [["mma", {"valueQuantity": {"value": 350}}]]}
-    (hidden,), (shown,) = plausibility_issues(case), plausibility_issues(case, show_values=True)
+    (hidden,), (visible,) = plausibility_issues(case), plausibility_issues(case, show_values=True)
     assert hidden.message.startswith("the value is above 10 umol/L")
-    assert shown.message.startswith("350 umol/L is above 10 umol/L")
+    assert visible.message.startswith("350 umol/L is above 10 umol/L")
 
 
 @pytest.mark.parametrize("rule", rule_configs())
@@ -189,16 +190,16 @@ def test_a_plausibility_finding_is_never_an_error():
     own = [rule for rule in rules().values() if rule.stage == "plausibility"]
     assert {rule.severity for rule in own} == {"warning", "information"}
     assert {
-        each.severity for case in CASES.values() for own in findings_of(case) for each in own
+        finding.severity for case in CASES.values() for own in findings_of(case) for finding in own
     } == {None}
 
 
 def test_every_placeholder_of_a_message_is_filled():
     filled = {}
     for case in CASES.values():
-        for each in (each for own in findings_of(case) for each in own):
-            filled.setdefault(each.rule, set(each.values))
-            rules()[each.rule].message.format(**each.values)
+        for finding in (finding for own in findings_of(case) for finding in own):
+            filled.setdefault(finding.rule, set(finding.values))
+            rules()[finding.rule].message.format(**finding.values)
     assert set(filled) == {name for name, rule in rules().items() if rule.stage == "plausibility"}
 
 
@@ -240,7 +241,7 @@ def test_the_effort_is_linear_in_the_number_of_resources():
             "of": [["injection", {}], ["b12-mass", {}], ["b12-moles", {}], ["metformin", {}]] * n
         }
         contexts = CaseServices(case).contexts
-        found = [[] for _ in contexts]
+        findings = [[] for _ in contexts]
         counted = [0]
 
         def count(*_):
@@ -248,7 +249,7 @@ def test_the_effort_is_linear_in_the_number_of_resources():
 
         sys.setprofile(count)
         try:
-            check_across_resources(contexts, found)
+            check_across_resources(contexts, findings)
         finally:
             sys.setprofile(None)
         return counted[0]

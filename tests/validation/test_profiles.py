@@ -132,7 +132,7 @@ PATTERN = profile(
     ],
 )
 def test_a_pattern_requires_its_codings_in_any_order_and_allows_others(codes, expected):
-    code = {"coding": [{"system": "urn:c", "code": each, "display": each} for each in codes]}
+    code = {"coding": [{"system": "urn:c", "code": code, "display": code} for code in codes]}
     assert rules_broken_by(observation(code=code), PATTERN, against=["pattern"]) == expected
 
 
@@ -231,7 +231,7 @@ def test_an_element_must_conform_to_the_profile_of_its_type_or_to_one_of_several
             type=types("HumanName", profile=[HOME + "named", HOME + "worded"]),
         ),
     )
-    contacts = [{"name": each} for each in ({"text": "T"}, {"family": "F"}, {"given": ["G"]})]
+    contacts = [{"name": name} for name in ({"text": "T"}, {"family": "F"}, {"given": ["G"]})]
     resource = patient(name=[{"text": "T"}, {"family": "F"}], contact=contacts)
     assert rules_broken_by(resource, uses, NAMED, WORDED, against=["uses"]) == [
         ("profile-min", "Patient.name[0]"),
@@ -404,13 +404,13 @@ def test_rules_do_not_apply_below_a_content_reference_to_r4():
     ],
 )
 def test_an_invalid_profile_gives_findings_and_no_exception(differential):
-    odd = profile("odd", "Patient")
-    odd["differential"]["element"] = differential
+    invalid = profile("invalid", "Patient")
+    invalid["differential"]["element"] = differential
     try:
-        found = rules_broken_by(patient(name=[{"text": "x"}]), odd, against=["odd"])
+        findings = rules_broken_by(patient(name=[{"text": "x"}]), invalid, against=["invalid"])
     except ValueError:  # refused as a definition
         return
-    assert {rule for rule, _ in found} <= {"profile-unusable"}
+    assert {rule for rule, _ in findings} <= {"profile-unusable"}
 
 
 # --- vital signs
@@ -441,7 +441,7 @@ def test_a_profile_is_compiled_once_for_a_set_of_definitions():
     validator = Validator((), [of_resources("tests", [FIXED])], plausibility=False)
     first = validator.validate(observation(), profiles=[HOME + "fixed"])
     second = validator.validate(observation(), profiles=[HOME + "fixed"])
-    assert [str(each) for each in first] == [str(each) for each in second]
+    assert [str(issue) for issue in first] == [str(issue) for issue in second]
 
 
 # --- messages

@@ -17,7 +17,7 @@ from tests.validation.profiling import (
 
 
 def identified(*systems, **facts):
-    return patient(identifier=[{"system": f"urn:{each}"} for each in systems], **facts)
+    return patient(identifier=[{"system": f"urn:{name}"} for name in systems], **facts)
 
 
 def by_system(name, *slices, rules="open", ordered=None):
@@ -27,9 +27,9 @@ def by_system(name, *slices, rules="open", ordered=None):
         "Patient",
         sliced("Patient.identifier", ("value", "system"), rules=rules, ordered=ordered),
         *(
-            each
+            item
             for key, least in slices
-            for each in (
+            for item in (
                 element(f"Patient.identifier:{key}", min=least, max="1"),
                 element(f"Patient.identifier:{key}.system", min=1, fixedUri=f"urn:{key}"),
             )
@@ -67,7 +67,7 @@ def test_rules_of_a_slice_apply_only_to_its_values():
 
 
 @pytest.mark.parametrize(
-    ("systems", "found"),
+    ("systems", "expected"),
     [
         ("ab", []),
         ("axb", []),
@@ -75,9 +75,9 @@ def test_rules_of_a_slice_apply_only_to_its_values():
         ("ba", [("profile-slice-order", "Patient.identifier[1]")]),
     ],
 )
-def test_ordered_slices_must_be_in_the_order_of_the_profile(systems, found):
+def test_ordered_slices_must_be_in_the_order_of_the_profile(systems, expected):
     ordered = by_system("ordered", ("a", 0), ("b", 0), ordered=True)
-    assert rules_broken_by(identified(*systems), ordered, against=["ordered"]) == found
+    assert rules_broken_by(identified(*systems), ordered, against=["ordered"]) == expected
 
 
 def test_with_open_at_end_unmatched_values_must_be_last_unlike_in_hl7s_validator():
@@ -128,7 +128,7 @@ def test_a_slice_of_a_slice_is_identified_by_the_discriminators_of_the_outer_sli
     )
 
     def used(*uses):
-        return patient(identifier=[{"system": "urn:a", "use": each} for each in uses])
+        return patient(identifier=[{"system": "urn:a", "use": use} for use in uses])
 
     assert rules_broken_by(used("official", "old"), nested, against=["nested"]) == []
     assert rules_broken_by(used("old"), nested, against=["nested"]) == [
@@ -186,7 +186,7 @@ def test_a_pattern_above_the_discriminator_identifies_slices_unlike_in_hl7s_vali
         ),
         element("Observation.component:a.value[x]", min=1),
     )
-    codes = [{"code": {"coding": [{"system": "urn:c", "code": each}]}} for each in "ba"]
+    codes = [{"code": {"coding": [{"system": "urn:c", "code": code}]}} for code in "ba"]
     assert rules_broken_by(observation(component=codes), parts, against=["parts"]) == [
         ("profile-min", "Observation.component[1]")
     ]
@@ -247,10 +247,10 @@ def test_a_discriminator_with_an_extension_identifies_slices():
         element("Patient.identifier:a.value", min=1),
     )
     resource = patient(
-        identifier=[{"extension": [{"url": "urn:kind", "valueCode": each}]} for each in "jk"]
+        identifier=[{"extension": [{"url": "urn:kind", "valueCode": kind}]} for kind in "jk"]
     )
-    found = rules_broken_by(resource, kinds, against=["kinds"])
-    assert found == [("profile-min", "Patient.identifier[1]")]
+    findings = rules_broken_by(resource, kinds, against=["kinds"])
+    assert findings == [("profile-min", "Patient.identifier[1]")]
 
 
 CLINIC = {"resourceType": "Organization", "id": "g", "name": "G"}
@@ -337,7 +337,7 @@ def test_a_discriminator_path_that_r4_does_not_allow_is_rejected(path):
     ],
 )
 def test_a_discriminator_path_is_parsed_into_steps(path, read):
-    assert [each.name if each.what == "name" else each.what for each in parse_path(path)] == read
+    assert [step.name if step.what == "name" else step.what for step in parse_path(path)] == read
 
 
 def test_many_slices_and_many_values_take_bounded_time():

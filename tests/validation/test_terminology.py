@@ -43,7 +43,7 @@ class Definitions:
     """Definitions that a test writes."""
 
     def __init__(self, *resources):
-        self._known = {each["url"]: each for each in resources}
+        self._known = {resource["url"]: resource for resource in resources}
 
     def value_set(self, canonical):
         return self._of("ValueSet", canonical)
@@ -53,9 +53,13 @@ class Definitions:
 
     def _of(self, kind, canonical):
         url, _, version = canonical.partition("|")
-        found = self._known.get(url)
-        fits = found and found["resourceType"] == kind and version in {"", found.get("version")}
-        return found if fits else None
+        resource = self._known.get(url)
+        fits = (
+            resource
+            and resource["resourceType"] == kind
+            and version in {"", resource.get("version")}
+        )
+        return resource if fits else None
 
 
 def value_set(name, *include, exclude=(), **more):
@@ -65,26 +69,26 @@ def value_set(name, *include, exclude=(), **more):
 
 def expand(*include, exclude=(), also=(), **more):
     """Return the codes of a value set by system, or why it cannot be expanded."""
-    made = value_set("it", *include, exclude=exclude, **more)
-    terminology = Terminology(Definitions(COLOURS, made, *also))
-    expanded = terminology.expand(made["url"])
+    selection = value_set("it", *include, exclude=exclude, **more)
+    terminology = Terminology(Definitions(COLOURS, selection, *also))
+    expanded = terminology.expand(selection["url"])
     if expanded is not None:
-        return {system: sorted(found) for system, found in expanded.items()}
-    return [each.reason for each in terminology.unchecked]
+        return {system: sorted(codes) for system, codes in expanded.items()}
+    return [row.reason for row in terminology.unchecked]
 
 
 def filter_codes(name, op, value):
-    found = expand({"system": SYSTEM, "filter": [{"property": name, "op": op, "value": value}]})
-    return found[SYSTEM] if isinstance(found, dict) else found
+    codes = expand({"system": SYSTEM, "filter": [{"property": name, "op": op, "value": value}]})
+    return codes[SYSTEM] if isinstance(codes, dict) else codes
 
 
 def nested(depth, includes=1):
     """Value sets within each other, v0 in v1 in v2 ..., each as often as asked; v0 is undecided."""
-    made = [value_set("v0", {"system": ELSEWHERE}, {"system": SYSTEM})]
+    value_sets = [value_set("v0", {"system": ELSEWHERE}, {"system": SYSTEM})]
     for number in range(1, depth):
         within = {"valueSet": [f"{BASE}/ValueSet/v{number - 1}"]}
-        made.append(value_set(f"v{number}", *[within] * includes))
-    return made
+        value_sets.append(value_set(f"v{number}", *[within] * includes))
+    return value_sets
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +105,12 @@ def test_listed_codes_need_no_code_system():
 
 
 def test_includes_are_united_and_excludes_subtracted():
-    found = expand(
+    codes = expand(
         {"system": SYSTEM, "concept": [{"code": "red"}, {"code": "blue"}]},
         {"system": SYSTEM, "concept": [{"code": "rose"}]},
         exclude=[{"system": SYSTEM, "concept": [{"code": "blue"}]}],
     )
-    assert found == {SYSTEM: ["red", "rose"]}
+    assert codes == {SYSTEM: ["red", "rose"]}
 
 
 def test_an_include_is_the_intersection_of_its_system_and_value_sets():
@@ -121,7 +125,7 @@ def test_inactive_codes_are_included_unless_compose_inactive_is_false():
 
 
 @pytest.mark.parametrize(
-    ("name", "op", "value", "found"),
+    ("name", "op", "value", "expected"),
     [
         ("concept", "is-a", "red", ["pink", "red", "rose", "ruby"]),
         ("concept", "descendent-of", "red", ["pink", "rose", "ruby"]),
@@ -151,8 +155,8 @@ def test_inactive_codes_are_included_unless_compose_inactive_is_false():
         ("code", "resembles", "red", ["the filter operator 'resembles' is unknown"]),
     ],
 )
-def test_a_filter_selects_concepts(name, op, value, found):
-    assert filter_codes(name, op, value) == found
+def test_a_filter_selects_concepts(name, op, value, expected):
+    assert filter_codes(name, op, value) == expected
 
 
 @pytest.mark.parametrize(
@@ -179,8 +183,8 @@ def test_a_value_set_that_cannot_be_expanded_is_unchecked_with_the_reason(includ
 def test_a_code_is_decided_if_its_include_can_be_evaluated():
     mixed = value_set("mixed", {"system": SYSTEM}, {"system": ELSEWHERE})
     terminology = Terminology(Definitions(COLOURS, mixed))
-    asked = [(SYSTEM, "red"), (SYSTEM, "green"), (BASE, "red"), (ELSEWHERE, "a")]
-    assert [terminology.contains(mixed["url"], *each) for each in asked] == [
+    pairs = [(SYSTEM, "red"), (SYSTEM, "green"), (BASE, "red"), (ELSEWHERE, "a")]
+    assert [terminology.contains(mixed["url"], *pair) for pair in pairs] == [
         True,
         False,
         False,
@@ -206,16 +210,16 @@ def test_unchecked_is_reported_once_and_can_be_cleared():
 
 def test_case_does_not_matter_in_a_case_insensitive_code_system():
     loose = {**COLOURS, "caseSensitive": False}
-    made = value_set("it", {"system": SYSTEM, "concept": [{"code": "red"}]})
-    terminology = Terminology(Definitions(loose, made))
-    asked = [(SYSTEM, "RED"), (None, "RED"), (SYSTEM, "ROSE")]
-    assert [terminology.contains(made["url"], *each) for each in asked] == [True, True, False]
+    one_code = value_set("it", {"system": SYSTEM, "concept": [{"code": "red"}]})
+    terminology = Terminology(Definitions(loose, one_code))
+    pairs = [(SYSTEM, "RED"), (None, "RED"), (SYSTEM, "ROSE")]
+    assert [terminology.contains(one_code["url"], *pair) for pair in pairs] == [True, True, False]
 
 
 def test_a_stored_expansion_is_used_if_there_is_no_compose():
     rows = [{"system": SYSTEM, "code": "red"}, {"contains": [{"system": SYSTEM, "code": "rose"}]}]
-    made = {"resourceType": "ValueSet", "url": BASE, "expansion": {"contains": rows}}
-    assert Terminology(Definitions(made)).expand(BASE) == {SYSTEM: frozenset({"red", "rose"})}
+    expansion = {"resourceType": "ValueSet", "url": BASE, "expansion": {"contains": rows}}
+    assert Terminology(Definitions(expansion)).expand(BASE) == {SYSTEM: frozenset({"red", "rose"})}
 
 
 def test_an_incomplete_code_system_never_makes_a_code_invalid():
@@ -225,17 +229,17 @@ def test_an_incomplete_code_system_never_makes_a_code_invalid():
 
 
 def test_a_code_is_validated_by_system_display_and_value_set():
-    made = value_set("it", {"system": SYSTEM, "concept": [{"code": "red"}]})
-    ask = Terminology(Definitions(COLOURS, made)).validate_code
+    one_code = value_set("it", {"system": SYSTEM, "concept": [{"code": "red"}]})
+    validate_code = Terminology(Definitions(COLOURS, one_code)).validate_code
     assert [
-        ask(SYSTEM, "red"),
-        ask(SYSTEM, "green"),
-        ask(SYSTEM, "red", display="rED"),
-        ask(SYSTEM, "red", display="Crimson"),
-        ask(SYSTEM, "red", display="Blue"),
-        ask(SYSTEM, "red", value_set=made["url"]),
-        ask(SYSTEM, "blue", value_set=made["url"]),
-        ask(ELSEWHERE, "a"),
+        validate_code(SYSTEM, "red"),
+        validate_code(SYSTEM, "green"),
+        validate_code(SYSTEM, "red", display="rED"),
+        validate_code(SYSTEM, "red", display="Crimson"),
+        validate_code(SYSTEM, "red", display="Blue"),
+        validate_code(SYSTEM, "red", value_set=one_code["url"]),
+        validate_code(SYSTEM, "blue", value_set=one_code["url"]),
+        validate_code(ELSEWHERE, "a"),
     ] == [True, False, True, True, False, True, False, None]
 
 
@@ -246,7 +250,7 @@ def test_code_tables_define_their_own_systems_and_displays_of_other_codes():
     own = codes.code_system(name)["url"]
     assert terminology.display(own, first.key) == first.text
     assert terminology.contains(codes.value_set(name)["url"], own, "no-such-key") is False
-    coding = next(each for entry in codes.table("lab_tests") for each in entry.codings)
+    coding = next(coding for entry in codes.table("lab_tests") for coding in entry.codings)
     assert terminology.display(coding.system, coding.code) == coding.display
     assert terminology.validate_code(coding.system, "no such code") is None
 
@@ -270,15 +274,15 @@ def test_a_deprecated_code_is_in_its_value_set_but_has_a_problem(known):
     system = "http://terminology.hl7.org/CodeSystem/v2-0078"
     assert known.contains(url, system, "L") is True
     assert "L" not in known.codes_without_problems(url)
-    assert [each.rule for each in known.validate_coding(system, "L").problems] == [
+    assert [problem.rule for problem in known.validate_coding(system, "L").problems] == [
         "deprecated-code"
     ]
 
 
 def test_validating_codes_in_advance_adds_nothing_to_unchecked():
-    made = value_set("it", {"system": ELSEWHERE, "concept": [{"code": "a"}]})
-    terminology = Terminology(Definitions(made))
-    assert terminology.codes_without_problems(made["url"]) == {"a"}
+    elsewhere = value_set("it", {"system": ELSEWHERE, "concept": [{"code": "a"}]})
+    terminology = Terminology(Definitions(elsewhere))
+    assert terminology.codes_without_problems(elsewhere["url"]) == {"a"}
     assert terminology.unchecked == ()
 
 
@@ -420,7 +424,7 @@ def decided_within(seconds, *resources, url=f"{BASE}/ValueSet/it"):
     terminology = Terminology(Definitions(*resources))
     answers = [terminology.contains(url, SYSTEM, code) for code in ("red", "nothing")]
     assert time.process_time() - start < seconds
-    return answers, [each.reason for each in terminology.unchecked]
+    return answers, [row.reason for row in terminology.unchecked]
 
 
 def test_circular_value_sets_are_undecided():
@@ -449,8 +453,8 @@ def test_a_code_system_that_is_too_large_is_undecided(monkeypatch):
 
 def test_a_million_listed_codes_take_linear_time():
     listed = [{"code": str(number)} for number in range(1_000_000)]
-    made = value_set("it", {"system": SYSTEM, "concept": listed})
-    assert decided_within(5, made) == ([False, False], [])
+    listed_set = value_set("it", {"system": SYSTEM, "concept": listed})
+    assert decided_within(5, listed_set) == ([False, False], [])
 
 
 def test_a_hundred_thousand_includes_are_undecided():
@@ -466,11 +470,11 @@ def test_concepts_are_read_at_any_depth():
     for number in range(1, 20_000):
         deep = {"code": str(number), "concept": [deep]}
     system = {**COLOURS, "concept": [deep]}
-    made = value_set(
+    narrow = value_set(
         "it", {"system": SYSTEM, "filter": [{"property": "concept", "op": "is-a", "value": "5"}]}
     )
-    found = Terminology(Definitions(system, made)).expand(made["url"])
-    assert found == {SYSTEM: frozenset("012345")}
+    expanded = Terminology(Definitions(system, narrow)).expand(narrow["url"])
+    assert expanded == {SYSTEM: frozenset("012345")}
 
 
 @pytest.mark.parametrize(
@@ -485,8 +489,8 @@ def test_concepts_are_read_at_any_depth():
     ],
 )
 def test_a_malformed_value_set_raises_no_exception(broken):
-    made = {"resourceType": "ValueSet", "url": f"{BASE}/ValueSet/it", **broken}
-    answers, _ = decided_within(1, COLOURS, made)
+    invalid = {"resourceType": "ValueSet", "url": f"{BASE}/ValueSet/it", **broken}
+    answers, _ = decided_within(1, COLOURS, invalid)
     assert set(answers) <= {None, False}
 
 

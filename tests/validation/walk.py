@@ -19,27 +19,27 @@ def _whole(node, name, context):
 
 def _parts(node, at, context):
     for name, value in node.items() if isinstance(node, dict) else ():
-        found = R4.element(f"{at}.{name}")
+        definition = R4.element(f"{at}.{name}")
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, dict) and "resourceType" in part:
                 yield from visits(part, context.root if name == "contained" else None)
-            elif found is not None and part is not None:
-                yield from _element(part, found, context)
+            elif definition is not None and part is not None:
+                yield from _element(part, definition, context)
 
 
-def _element(node, found, context):
-    owner = found.content or found.defined
+def _element(node, definition, context):
+    owner = definition.content or definition.defined
     rules = R4.invariants(owner.partition(".")[0])
-    is_companion = found.path.rpartition(".")[2].startswith("_")
+    is_companion = definition.path.rpartition(".")[2].startswith("_")
     if not is_companion:
-        places = {found.content, found.defined}  # an element by reference answers to both
-        yield from ((r, found.path, node, context) for r in rules if r.path in places)
-    (kind, *_) = found.profiles or found.types or ("BackboneElement",)
+        places = {definition.content, definition.defined}  # an element by reference answers to both
+        yield from ((r, definition.path, node, context) for r in rules if r.path in places)
+    (kind, *_) = definition.profiles or definition.types or ("BackboneElement",)
     if R4.is_primitive(kind):
         return
     if kind in {"BackboneElement", "Element"} and "." in owner:
         rules = R4.invariants(kind)
-        yield from ((r, found.path, node, context) for r in rules if "." not in r.path)
-        yield from _parts(node, found.path if is_companion else owner, context)
+        yield from ((r, definition.path, node, context) for r in rules if "." not in r.path)
+        yield from _parts(node, definition.path if is_companion else owner, context)
     else:
         yield from _whole(node, kind, context)
