@@ -1,4 +1,4 @@
-"""The code tables: right in form, injective, looked up both ways.  Data: mappings/codes/"""
+"""Code tables: valid codes, unambiguous, found by code and by text.  Data: mappings/codes/"""
 
 import itertools
 import re
@@ -20,11 +20,11 @@ TABLES = [codes.table(name) for name in codes.tables()]
 ENTRIES = [(table, entry) for table in TABLES for entry in table]
 
 
-def every(table):
-    return pytest.mark.parametrize("table", table, ids=lambda each: each.name)
+def for_each(table):
+    return pytest.mark.parametrize("table", table, ids=lambda table: table.name)
 
 
-def cases(name):
+def load_cases(name):
     return tomllib.loads((HERE / name).read_text("utf-8"))
 
 
@@ -32,8 +32,8 @@ def all_codings(entry):
     return (*entry.codings, *entry.wider, *entry.read_only)
 
 
-def keep_mod_10(code):
-    """LOINC: the last digit checks the others.  https://loinc.org/kb/faq/structure/"""
+def has_mod_10_check_digit(code):
+    """Return True if the last digit is the check digit of a LOINC code.  https://loinc.org/kb/faq/structure/"""
     body, dash, check = code.partition("-")
     if not (dash and body.isdecimal() and check.isdecimal() and len(check) == 1):
         return False
@@ -42,42 +42,45 @@ def keep_mod_10(code):
 
 
 def multiply(a, b):
-    """In the group of a pentagon's turns (0 to 4) and mirrors (5 to 9)."""
+    """Multiply in the dihedral group D5 (rotations 0 to 4, reflections 5 to 9)."""
     turned = (a + b if a < 5 else a - b) % 5
     return turned if (a < 5) == (b < 5) else turned + 5
 
 
-def permuted(digit, times):
+def permute(digit, times):
     for _ in range(times):
         digit = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)[digit]
     return digit
 
 
-def keeps_verhoeff(code):
-    """SNOMED CT: the last digit checks the others.  https://confluence.ihtsdotools.org/display/DOCRELFMT"""
+def has_verhoeff_check_digit(code):
+    """Return True if the last digit is the check digit of a SNOMED CT code.
+
+    https://confluence.ihtsdotools.org/display/DOCRELFMT
+    """
     if not re.fullmatch(r"[1-9]\d{5,17}", code):
         return False
     sum_ = 0
-    for place, digit in enumerate(reversed(code)):
-        sum_ = multiply(sum_, permuted(int(digit), place % 8))
+    for position, digit in enumerate(reversed(code)):
+        sum_ = multiply(sum_, permute(int(digit), position % 8))
     return sum_ == 0
 
 
-def like(pattern):
+def matches(pattern):
     return lambda code: re.fullmatch(pattern, code) is not None
 
 
-TERM = like(r"[a-z]+(-[a-z]+)*")
+TERM = matches(r"[a-z]+(-[a-z]+)*")
 FORMS = {
-    "loinc": keep_mod_10,
-    "sct": keeps_verhoeff,
-    "rxnorm": like(r"[1-9]\d{0,7}"),
-    "icd10cm": like(r"[A-TV-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?"),
-    "icd10": like(r"[A-TV-Z]\d\d(\.\d)?"),
-    "icd10pcs": like(r"[0-9A-HJ-NP-Z]{7}"),
-    "atc": like(r"[A-DGHJL-NPRSV]\d\d[A-Z]{2}\d\d"),
-    "ndc": like(r"\d{4,5}-\d{3,4}-\d{1,2}"),
-    "unii": like(r"[0-9A-Z]{10}"),
+    "loinc": has_mod_10_check_digit,
+    "sct": has_verhoeff_check_digit,
+    "rxnorm": matches(r"[1-9]\d{0,7}"),
+    "icd10cm": matches(r"[A-TV-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?"),
+    "icd10": matches(r"[A-TV-Z]\d\d(\.\d)?"),
+    "icd10pcs": matches(r"[0-9A-HJ-NP-Z]{7}"),
+    "atc": matches(r"[A-DGHJL-NPRSV]\d\d[A-Z]{2}\d\d"),
+    "ndc": matches(r"\d{4,5}-\d{3,4}-\d{1,2}"),
+    "unii": matches(r"[0-9A-Z]{10}"),
     "medication-admin-status": TERM,
     "medication-admin-category": TERM,
     "med-admin-perform-function": TERM,
@@ -86,14 +89,14 @@ FORMS = {
     "observation-category": TERM,
     "us-core-condition-category": TERM,
 }  # fmt: skip
-#: Whose texts are not free to ship.
+#: Systems whose displays may not be shipped.
 WITHOUT_TEXT = {"icd10", "atc", "ndc", "unii"}
 
 
-@every(TABLES)
+@for_each(TABLES)
 def test_every_code_has_the_form_of_its_system(table):
-    found = [(NAMES[c.system], c.code) for entry in table for c in all_codings(entry)]
-    assert [(name, code) for name, code in found if not FORMS[name](code)] == []
+    written = [(NAMES[c.system], c.code) for entry in table for c in all_codings(entry)]
+    assert [(name, code) for name, code in written if not FORMS[name](code)] == []
 
 
 @pytest.mark.parametrize("name", ["loinc", "sct"])
@@ -102,11 +105,11 @@ def test_a_check_digit_catches_each_single_wrong_digit(name):
     for code in known[::7]:
         digits = [i for i, sign in enumerate(code) if sign.isdecimal()]
         wrong = [f"{code[:i]}{(int(code[i]) + 1) % 10}{code[i + 1 :]}" for i in digits]
-        assert [each for each in wrong if FORMS[name](each)] == []
+        assert [code for code in wrong if FORMS[name](code)] == []
 
 
-@every(TABLES)
-def test_a_display_stands_where_it_is_free_and_nowhere_else(table):
+@for_each(TABLES)
+def test_a_coding_has_a_display_unless_the_system_forbids_shipping_it(table):
     wrong = [
         (entry.key, c.code)
         for entry in table
@@ -116,15 +119,15 @@ def test_a_display_stands_where_it_is_free_and_nowhere_else(table):
     assert wrong == []
 
 
-@every(TABLES)
-def test_snomed_codes_come_from_the_free_sets(table):
+@for_each(TABLES)
+def test_snomed_codes_are_from_the_free_sets(table):
     snomed = [e for e in table if any(NAMES[c.system] == "sct" for c in all_codings(e))]
     free = re.compile("SNOMED (GPS 2020|IPS Free Set 2022)")
     assert [entry.key for entry in snomed if not free.search(entry.source)] == []
 
 
-@every(TABLES)
-def test_a_code_identifies_its_concept_however_it_comes(table):
+@for_each(TABLES)
+def test_a_code_identifies_its_concept_as_coding_and_in_a_codeable_concept(table):
     lost = [
         (entry.key, c.code)
         for entry in table
@@ -135,18 +138,18 @@ def test_a_code_identifies_its_concept_however_it_comes(table):
     assert lost == []
 
 
-@every(TABLES)
-def test_what_is_written_for_a_coded_concept_leads_back_to_it(table):
+@for_each(TABLES)
+def test_a_written_concept_with_codes_is_found_again(table):
     assert [e.key for e in table if e.codings and table.find(e.concept) is not e] == []
 
 
-@every(TABLES)
-def test_a_wider_code_never_identifies_the_concept_it_stands_beside(table):
+@for_each(TABLES)
+def test_a_wider_code_does_not_identify_the_concept(table):
     assert [(e.key, c.code) for e in table for c in e.wider if table.find(c) is e] == []
 
 
-@every(TABLES)
-def test_what_is_written_for_a_concept_with_words_leads_back_to_it(table):
+@for_each(TABLES)
+def test_a_written_concept_with_text_is_found_again(table):
     worded = [e for e in table if e.spellings and (e.codings or e.wider)]
     assert [
         e.key
@@ -155,7 +158,7 @@ def test_what_is_written_for_a_concept_with_words_leads_back_to_it(table):
     ] == []
 
 
-def test_of_two_codes_the_narrower_counts_in_any_order():
+def test_the_narrower_of_two_codes_counts_in_any_order():
     table = codes.table("vital_signs")
     narrow = table["spo2-by-pulse-oximetry"]
     both = narrow.concept.coding
@@ -164,7 +167,7 @@ def test_of_two_codes_the_narrower_counts_in_any_order():
         assert table.find(CodeableConcept(coding=coding)) is narrow
 
 
-def test_words_count_beside_a_local_code_and_not_beside_a_standard_one():
+def test_the_text_counts_beside_a_local_code_but_not_beside_a_standard_code():
     table = codes.table("routes")
     local = Coding(system="https://clinic.example/route", code="7")
     standard = Coding(system=SYSTEMS["sct"]["uri"], code="0")
@@ -173,7 +176,7 @@ def test_words_count_beside_a_local_code_and_not_beside_a_standard_one():
     assert table.find(CodeableConcept(coding=(local, standard), text="IV")) is None
 
 
-def test_a_coding_without_code_says_no_more_than_its_words():
+def test_a_coding_without_code_is_found_by_its_text():
     table = codes.table("lab_tests")
     loinc = SYSTEMS["loinc"]["uri"]
     silent = CodeableConcept(coding=(Coding(system=loinc, display="x"),), text="Vitamin B12")
@@ -182,13 +185,13 @@ def test_a_coding_without_code_says_no_more_than_its_words():
     assert codes.table("routes").find(named) is codes.table("routes")["intravenous"]
 
 
-@every(TABLES)
+@for_each(TABLES)
 def test_a_code_that_is_read_only_is_never_written(table):
     assert [(e.key, c.code) for e in table for c in e.read_only if c in e.concept.coding] == []
 
 
-@every(TABLES)
-def test_a_concept_is_found_by_its_spellings_whatever_case_and_spaces(table):
+@for_each(TABLES)
+def test_a_concept_is_found_by_its_spellings_ignoring_case_and_spaces(table):
     lost = [
         (entry.key, text)
         for entry in table
@@ -199,14 +202,14 @@ def test_a_concept_is_found_by_its_spellings_whatever_case_and_spaces(table):
     assert lost == []
 
 
-@every(TABLES)
-def test_a_concept_without_code_is_found_by_the_words_written_for_it(table):
+@for_each(TABLES)
+def test_a_written_concept_without_codes_is_found_again_by_its_text(table):
     bare = [entry for entry in table if not entry.codings and not entry.wider]
     assert [entry.key for entry in bare if table.find(entry.concept) is not entry] == []
 
 
-@every(TABLES)
-def test_every_unit_is_ucum(table):
+@for_each(TABLES)
+def test_every_unit_is_a_valid_ucum_code(table):
     for unit in {entry.unit for entry in table if entry.unit}:
         assert ucum.parse(unit)
 
@@ -218,8 +221,8 @@ def test_tests_of_one_analyte_convert_into_each_other():
     )
     pairs = [(analyte, {e.unit for e in tests}) for analyte, tests in by_analyte]
     assert {analyte for analyte, _ in pairs} == set(data.toml("codes/analytes.toml"))
-    for analyte, found in pairs:
-        for one, other in itertools.permutations(found, 2):
+    for analyte, analyte_units in pairs:
+        for one, other in itertools.permutations(analyte_units, 2):
             converted = units.convert(Quantity(value=Decimal(1), unit=one), other, analyte)
             assert converted.issues == (), (analyte, one, other)
 
@@ -228,7 +231,7 @@ def _analyte(entry):
     return entry.analyte
 
 
-def test_every_spelling_of_a_system_leads_to_the_same_concept():
+def test_every_alias_of_a_system_identifies_the_same_concept():
     by_system = {c.system: (t, e, c) for t, e in ENTRIES for c in e.codings}
     for row in SYSTEMS.values():
         if row["uri"] not in by_system:
@@ -240,30 +243,30 @@ def test_every_spelling_of_a_system_leads_to_the_same_concept():
 
 TRAPS = [
     pytest.param(name, code, row.get("means"), id=f"{name}-{code}: {row['why']}")
-    for name, rows in cases("traps.toml").items()
+    for name, rows in load_cases("traps.toml").items()
     for code, row in rows.items()
     if name != "ucum"
 ]
 
 
 @pytest.mark.parametrize(("name", "code", "means"), TRAPS)
-def test_a_wrong_code_that_circulates_identifies_nothing_or_what_it_means(name, code, means):
+def test_a_commonly_misused_code_identifies_its_real_meaning_or_nothing(name, code, means):
     coding = Coding(system=SYSTEMS[name]["uri"], code=code)
-    found = {f"{table.name}.{entry.key}" for table in TABLES if (entry := table.find(coding))}
-    assert found == ({means} if means else set())
+    entries = {f"{table.name}.{entry.key}" for table in TABLES if (entry := table.find(coding))}
+    assert entries == ({means} if means else set())
 
 
-@pytest.mark.parametrize("text", cases("traps.toml")["ucum"])
-def test_a_text_for_a_unit_is_no_unit(text):
+@pytest.mark.parametrize("text", load_cases("traps.toml")["ucum"])
+def test_a_text_is_not_a_valid_ucum_unit(text):
     with pytest.raises(ucum.UnitError):
         ucum.parse(text)
 
 
-MECHANISMS = cases("mechanisms.toml")
+MECHANISMS = load_cases("mechanisms.toml")
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
-def test_a_concept_names_the_step_of_absorption_it_breaks(name):
+def test_a_concept_has_the_mechanism_of_its_case(name):
     case = MECHANISMS[name]
     coding = [
         Coding(system=SYSTEMS[c["system"]]["uri"], code=c["code"]) for c in case.get("coding", ())
@@ -272,7 +275,7 @@ def test_a_concept_names_the_step_of_absorption_it_breaks(name):
     assert codes.table(case["table"]).mechanism(concept) == case.get("is")
 
 
-def test_every_step_has_its_case():
+def test_every_mechanism_has_a_case():
     named = {case.get("is") for case in MECHANISMS.values()} - {None}
     assert named == {entry.key for entry in codes.table("mechanisms")}
 
@@ -284,9 +287,9 @@ EXPORTS = {
 }
 
 
-@every(TABLES)
+@for_each(TABLES)
 @pytest.mark.parametrize("kind", EXPORTS)
-def test_an_export_is_a_resource_of_r4(kind, table):
+def test_an_exported_resource_has_only_elements_and_codes_of_r4(kind, table):
     resource = EXPORTS[kind](table.name)
     assert resource["resourceType"] == kind
     for path, value in leaves(resource):
@@ -298,12 +301,12 @@ def test_an_export_is_a_resource_of_r4(kind, table):
         assert allowed is None or value in allowed, full
 
 
-def step(key):
+def mechanism_coding(key):
     return Coding(system="https://fhir-b12.org/CodeSystem/mechanisms", code=key)
 
 
-@every(TABLES)
-def test_the_exports_hold_what_the_table_holds(table):
+@for_each(TABLES)
+def test_exports_have_the_same_codes_as_the_table(table):
     written = {(c.system, c.code) for e in table for c in e.codings}
     defined = [concept["code"] for concept in codes.code_system(table.name)["concept"]]
     assert defined == [entry.key for entry in table]
@@ -323,14 +326,14 @@ def test_the_exports_hold_what_the_table_holds(table):
         for says, codings in (
             ("equivalent", e.codings),
             ("wider", e.wider),
-            ("relatedto", [step(e.mechanism)] if e.mechanism else []),
+            ("relatedto", [mechanism_coding(e.mechanism)] if e.mechanism else []),
         )
         for c in codings
     )
 
 
 @pytest.mark.parametrize("code", ["2132-9", "14685-2", "8480-6", "8462-4", "39156-5", "718-7"])
-def test_the_check_digit_of_a_loinc_code_is_the_only_one_accepted(code):
+def test_only_the_correct_loinc_check_digit_is_accepted(code):
     number = code[:-1]
     accepted = [digit for digit in "0123456789" if codes.has_mod_10_check_digit(number + digit)]
     assert accepted == [code[-1]]

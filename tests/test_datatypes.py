@@ -1,4 +1,4 @@
-"""Data types: read exactly or refused, one spelling for what is spelled in several ways."""
+"""Data types: exact reading of valid JSON, errors for invalid JSON, normalized codes."""
 
 import copy
 import pickle
@@ -29,11 +29,11 @@ KINDS = {
     "date": Date, "date_time": DateTime, "instant": Instant, "decimal": Number, "boolean": bool,
     "integer": int, "string": str,
 }  # fmt: skip
-#: An empty string is wrong by the specification and says nothing that could be lost.
-LET_PASS = {("string", "")}
+#: Invalid by the specification but accepted: an empty string has no content to lose.
+ACCEPTED = {("string", "")}
 
 
-def is_read(value, kind):
+def can_convert(value, kind):
     try:
         convert(value, kind)
     except msgspec.ValidationError:
@@ -42,24 +42,24 @@ def is_read(value, kind):
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("sort", ["valid", "invalid"])
-def test_a_primitive_is_read_if_the_public_suite_calls_it_valid(name, sort):
-    path = PRIMITIVES / f"{name}.{sort}.ndjson"
+@pytest.mark.parametrize("validity", ["valid", "invalid"])
+def test_a_primitive_is_read_if_and_only_if_the_public_suite_calls_it_valid(name, validity):
+    path = PRIMITIVES / f"{name}.{validity}.ndjson"
     if not path.exists():
         skip_missing(EXAMPLES, f"no file {path}; set FHIR_B12_FIXTURES")
     with path.open("rb") as stream:
         values = [value for _, value in read_lines(stream) if value is not None]
     assert values
-    wrong = [v for v in values if is_read(v, KINDS[name]) != (sort == "valid")]
-    assert [v for v in wrong if (name, v) not in LET_PASS] == []
+    wrong = [v for v in values if can_convert(v, KINDS[name]) != (validity == "valid")]
+    assert [v for v in wrong if (name, v) not in ACCEPTED] == []
 
 
 @pytest.mark.parametrize("value", ["1.5", 1.5, True, None, [], {}])
-def test_a_measured_number_is_a_json_number_with_its_digits(value):
-    assert not is_read({"value": value}, Quantity) or value is None
+def test_a_decimal_must_be_a_json_number_read_as_decimal(value):
+    assert not can_convert({"value": value}, Quantity) or value is None
 
 
-def test_whole_numbers_are_decimals_and_are_written_as_they_came():
+def test_whole_numbers_of_decimal_elements_are_decimals_written_without_a_point():
     quantity = convert(loads('{"value": 180}'), Quantity)
     assert (type(quantity.value), quantity.value) == (Decimal, 180)
     assert builtins(quantity) == {"value": 180}
@@ -68,12 +68,12 @@ def test_whole_numbers_are_decimals_and_are_written_as_they_came():
 
 
 @pytest.mark.parametrize("digits", ["1.50", "0.10", "1E+2", "-0.0", "180.00", "1E-7"])
-def test_digits_stay(digits):
+def test_a_decimal_keeps_its_digits(digits):
     assert str(convert({"value": loads(digits)}, Quantity).value) == digits
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("fields", "expected"),
     [
         ({"unit": "mcg"}, ("ug", "ug")),
         ({"unit": "µg", "system": "http://unitsofmeasure.org"}, ("ug", "ug")),
@@ -82,12 +82,12 @@ def test_digits_stay(digits):
         ({"unit": "no such unit"}, ("no such unit", None)),
     ],
 )
-def test_a_known_unit_without_code_gets_its_code(said, meant):
-    quantity = Quantity(**said)
-    assert (quantity.unit, quantity.code) == meant
+def test_a_known_unit_text_without_code_gets_its_ucum_code(fields, expected):
+    quantity = Quantity(**fields)
+    assert (quantity.unit, quantity.code) == expected
 
 
-def test_a_system_has_one_spelling():
+def test_aliases_of_a_system_become_its_canonical_uri():
     spelled = {
         Coding(system=text, code="x").system
         for text in ("http://loinc.org", "http://loinc.org/", "urn:oid:2.16.840.1.113883.6.1")
@@ -96,7 +96,7 @@ def test_a_system_has_one_spelling():
 
 
 @pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
-def test_a_record_is_frozen_and_takes_keywords_only(kind):
+def test_a_record_is_frozen_and_has_keyword_arguments_only(kind):
     fields = {field.name: "x" for field in msgspec.structs.fields(kind) if field.required}
     record = kind(**fields)
     with pytest.raises(AttributeError):

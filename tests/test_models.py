@@ -1,4 +1,4 @@
-"""The models of fhir.resources: there and back, and what they do not keep is told."""
+"""Models of fhir.resources: conversion in both directions, and warnings about losses."""
 
 import warnings
 
@@ -25,9 +25,9 @@ RESULT = {
 }
 
 
-def test_every_record_is_read_from_its_model_as_from_its_resource():
-    kinds = {type(record): record for record in COURSE}
-    for record in kinds.values():
+def test_a_record_is_read_from_a_model_like_from_its_resource():
+    records_by_type = {type(record): record for record in COURSE}
+    for record in records_by_type.values():
         resource = to_fhir(record)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelWarning)
@@ -43,46 +43,46 @@ def as_model_quietly(resource):
         return as_model(resource)
 
 
-def test_digits_that_the_model_drops_are_told():
+def test_a_warning_reports_decimal_digits_that_the_model_drops():
     with pytest.warns(ModelWarning, match=r"Observation\.valueQuantity\.value$"):
         model = as_model(RESULT)
-    found = changes(RESULT, model)
-    assert [(i.severity, i.code, i.expression) for i in found] == [
+    losses = changes(RESULT, model)
+    assert [(i.severity, i.code, i.expression) for i in losses] == [
         ("warning", "value", "Observation.valueQuantity.value")
     ]
-    assert "180" not in str(found)
+    assert "180" not in str(losses)
 
 
-def test_a_model_that_keeps_everything_warns_of_nothing():
+def test_a_lossless_model_has_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = as_model({**RESULT, "valueQuantity": {"value": 180, "unit": "pg/mL"}})
     assert as_resource(model)["valueQuantity"] == {"value": 180, "unit": "pg/mL"}
 
 
-def test_a_resource_that_the_model_refuses_is_told_without_its_values():
+def test_an_error_of_the_model_has_locations_but_no_values():
     with pytest.raises(ModelError) as error:
         as_model({**RESULT, "valueQuantity": {"value": "secret", "unit": 7}, "Secret": "secret"})
-    places = {issue.expression for issue in error.value.issues}
-    assert {"Observation.valueQuantity.value", "Observation.valueQuantity.unit"} <= places
+    expressions = {issue.expression for issue in error.value.issues}
+    assert {"Observation.valueQuantity.value", "Observation.valueQuantity.unit"} <= expressions
     assert "secret" not in str(error.value)
     assert error.value.__cause__ is None
 
 
-@pytest.mark.parametrize("kind", [None, "Nothing", 7, []])
-def test_what_is_no_type_of_resource_is_a_value_error(kind):
+@pytest.mark.parametrize("resource_type", [None, "Nothing", 7, []])
+def test_an_unknown_resource_type_is_a_value_error(resource_type):
     with pytest.raises(ValueError, match="no such resource type"):
-        as_model({"resourceType": kind})
+        as_model({"resourceType": resource_type})
 
 
-def test_the_releases_are_named():
+def test_an_unknown_release_is_a_value_error_that_lists_the_releases():
     with pytest.raises(ValueError, match="write one of R4B, R5"):
         as_model(RESULT, "R4")
     quantity = {"value": 180, "unit": "pg/mL"}
     assert as_model({**RESULT, "valueQuantity": quantity}, "R5").status == "final"
 
 
-def test_every_function_takes_a_model():
+def test_reading_and_updating_accept_a_model():
     resource = to_fhir(COURSE.conditions[0])
     model = as_model_quietly(resource)
     assert update(model, from_fhir(resource).record) == as_resource(model)

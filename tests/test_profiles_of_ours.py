@@ -1,4 +1,4 @@
-"""Our profiles: what we write keeps them, what breaks them is told, HL7's validator agrees."""
+"""Our profiles: written resources conform to them, and HL7's validator agrees."""
 
 import json
 
@@ -14,78 +14,82 @@ from fhir_b12.mapping.table import ORDER
 from fhir_b12.validation import Validator
 from fhir_b12.validation.profiles import built_in
 from tests.conftest import examples
-from tests.laws import sound
+from tests.laws import valid_records
 from tests.oracle import errors
 
 LENSES = {lens(name).table.record: lens(name) for name in ORDER}
-KINDS = sorted(LENSES, key=lambda kind: kind.__name__)
+RECORD_TYPES = sorted(LENSES, key=lambda record_type: record_type.__name__)
 PROFILES = guide.profiles()
 VALIDATOR = Validator(plausibility=False)
 
 
-def profile_of(kind):
-    return LENSES[kind].table.profile
+def profile_of(record_type):
+    return LENSES[record_type].table.profile
 
 
-def drawn(kind, number):
-    """So many sound records of a kind."""
-    found = []
+def draw_records(record_type, number):
+    """Return a number of random valid records of a type."""
+    records = []
 
     @settings(max_examples=number)
-    @given(record=sound.record(kind))
+    @given(record=valid_records.draw_record(record_type))
     def gather(record):
-        found.append(record)
+        records.append(record)
 
     gather()
-    return found
+    return records
 
 
-def test_every_table_writes_to_a_profile_of_ours():
-    urls = {each["url"] for each in PROFILES}
-    assert [kind.__name__ for kind in KINDS if profile_of(kind) not in urls] == []
+def test_every_mapping_table_names_one_of_our_profiles():
+    urls = {profile["url"] for profile in PROFILES}
+    assert [
+        record_type.__name__ for record_type in RECORD_TYPES if profile_of(record_type) not in urls
+    ] == []
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=[each["id"] for each in PROFILES])
-def test_a_profile_makes_a_snapshot_and_says_what_it_is_for(profile):
+@pytest.mark.parametrize("profile", PROFILES, ids=[profile["id"] for profile in PROFILES])
+def test_a_profile_has_a_snapshot_a_title_and_a_description(profile):
     whole = VALIDATOR.canonicals.structure(profile["url"])
     assert len(whole["snapshot"]["element"]) >= len(profile["differential"]["element"])
     assert profile["title"]
     assert profile["description"]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
+@pytest.mark.parametrize(
+    "kind", RECORD_TYPES, ids=[record_type.__name__ for record_type in RECORD_TYPES]
+)
 @examples(30)
 @given(data=st.data())
-def test_what_a_table_writes_keeps_its_profile(kind, data):
-    record = data.draw(sound.record(kind))
+def test_a_written_resource_conforms_to_its_profile(record_type, data):
+    record = data.draw(valid_records.draw_record(record_type))
     resource = to_fhir(record)
-    report = VALIDATOR.validate(resource, profiles=[profile_of(kind)])
-    assert [str(each) for each in report if each.is_error] == []
+    report = VALIDATOR.validate(resource, profiles=[profile_of(record_type)])
+    assert [str(issue) for issue in report if issue.is_error] == []
 
 
-def test_the_package_is_the_same_each_time_and_opens(tmp_path):
+def test_the_package_is_deterministic_and_can_be_opened(tmp_path):
     first = package.pack_files(package.files())
     assert first == package.pack_files(package.files())
     file = tmp_path / package.file_name()
     file.write_bytes(first)
-    opened = open_package(file)
-    urls = {entry.url for entry in opened.archive.entries}
-    assert {each["url"] for each in (*guide.profiles(), *guide.terminology())} <= urls
+    content = open_package(file)
+    urls = {entry.url for entry in content.archive.entries}
+    assert {resource["url"] for resource in (*guide.profiles(), *guide.terminology())} <= urls
 
 
-def test_every_file_of_the_package_is_valid_by_our_own_validator():
-    found = {}
+def test_our_validator_finds_no_error_in_the_package():
+    errors_by_file = {}
     for name, text in package.files().items():
         if name.endswith((".index.json", "package.json")):
             continue
         report = VALIDATOR.validate(text)
-        found[name] = [str(each) for each in report if each.is_error]
-    assert len(found) > 90
-    assert {name: issues for name, issues in found.items() if issues} == {}
+        errors_by_file[name] = [str(issue) for issue in report if issue.is_error]
+    assert len(errors_by_file) > 90
+    assert {name: issues for name, issues in errors_by_file.items() if issues} == {}
 
 
 @pytest.mark.slow
-def test_the_reference_finds_no_error_in_the_package(tmp_path):
+def test_hl7_validator_finds_no_error_in_the_package(tmp_path):
     file = tmp_path / package.file_name()
     file.write_bytes(package.pack_files(package.files()))
     texts = {
@@ -93,28 +97,32 @@ def test_the_reference_finds_no_error_in_the_package(tmp_path):
         for name, text in package.files().items()
         if not name.endswith((".index.json", "package.json"))
     }
-    found = errors([{"text": text, "profiles": []} for text in texts.values()], file)
-    assert {name: each for name, each in zip(texts, found, strict=True) if each} == {}
+    errors_by_text = errors([{"text": text, "profiles": []} for text in texts.values()], file)
+    assert {
+        name: text_errors
+        for name, text_errors in zip(texts, errors_by_text, strict=True)
+        if text_errors
+    } == {}
 
 
 @pytest.mark.slow
-def test_the_reference_finds_no_error_in_500_resources_we_write(tmp_path):
+def test_hl7_validator_finds_no_error_in_500_written_resources(tmp_path):
     file = tmp_path / package.file_name()
     file.write_bytes(package.pack_files(package.files()))
     questions = [
-        {"text": jsonio.dumps(to_fhir(record)).decode(), "profiles": [profile_of(kind)]}
-        for kind in KINDS
-        for record in drawn(kind, 500 // len(KINDS) + 1)
+        {"text": jsonio.dumps(to_fhir(record)).decode(), "profiles": [profile_of(record_type)]}
+        for record_type in RECORD_TYPES
+        for record in draw_records(record_type, 500 // len(RECORD_TYPES) + 1)
     ]
     assert len(questions) >= 500
-    found = errors(questions, file)
-    told = [
-        (json.loads(asked["text"])["resourceType"], each)
-        for asked, each in zip(questions, found, strict=True)
-        if each
+    errors_by_question = errors(questions, file)
+    wrong = [
+        (json.loads(question["text"])["resourceType"], text_errors)
+        for question, text_errors in zip(questions, errors_by_question, strict=True)
+        if text_errors
     ]
-    assert told == []
+    assert wrong == []
 
 
-def test_our_profiles_are_made_once():
+def test_the_package_of_built_in_profiles_is_cached():
     assert built_in.package() is built_in.package()

@@ -1,4 +1,4 @@
-"""What is made when it is first asked for may be asked for by several threads at once."""
+"""Lazily built data can be used by several threads at once for the first time."""
 
 import subprocess
 import sys
@@ -10,25 +10,27 @@ import sys, threading
 sys.setswitchinterval(1e-6)
 from fhir_b12 import data, dumps, from_bundle, from_plain, loads, to_bundle, validate
 course = loads(data.read(data.mappings(), "demo/course.json"))
-barrier, told = threading.Barrier(6), [None] * 6
+barrier, results = threading.Barrier(6), [None] * 6
 def work(index):
     barrier.wait()
     record, issues = from_plain(course)
     bundle = to_bundle(record)
-    report = [str(each) for each in validate(bundle)]
+    report = [str(issue) for issue in validate(bundle)]
     reading = from_bundle(bundle)
-    told[index] = dumps(bundle), report, len(reading.records), [str(each) for each in reading.issues]
+    results[index] = dumps(bundle), report, len(reading.records), [str(issue) for issue in reading.issues]
 threads = [threading.Thread(target=work, args=(index,)) for index in range(6)]
-for each in threads: each.start()
-for each in threads: each.join()
-assert None not in told
-assert all(each == told[0] for each in told)
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert None not in results
+assert all(result == results[0] for result in results)
 """
 
 
-@pytest.mark.parametrize("time", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
-def test_several_threads_may_be_the_first(time):
-    done = subprocess.run(
+@pytest.mark.parametrize(
+    "repetition", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))]
+)
+def test_several_threads_can_call_the_api_first_at_the_same_time(repetition):
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

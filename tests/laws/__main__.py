@@ -1,4 +1,4 @@
-"""The laws on real data: `python -m tests.laws` prints a table and fails where a law does."""
+"""Check the laws on real data: `python -m tests.laws` prints a table, fails if one is violated."""
 
 import bz2
 import re
@@ -34,7 +34,7 @@ GOALS = {"synthea": 95, "us-core": 90, "r4-examples": 85}
 
 
 def resources(folder):
-    """(name, resource) of each resource of a fixture folder, Bundles opened."""
+    """Yield name and resource for each resource of a fixture folder and of its Bundles."""
     if folder == "ips":
         for package in sorted((fixtures_root() / "packages").glob("*ips*.tgz")):
             with tarfile.open(package) as tar:
@@ -42,14 +42,16 @@ def resources(folder):
                     if "/example/" in member.name and member.name.endswith(".json"):
                         stream = tar.extractfile(member)
                         if stream is not None:
-                            yield from opened(member.name, loads(stream.read()))
+                            yield from entries_of(member.name, loads(stream.read()))
         return
     for path in sorted((fixtures_root() / folder).rglob("*.json*")):
         raw = path.read_bytes()
-        yield from opened(path.name, loads(bz2.decompress(raw) if path.suffix == ".bz2" else raw))
+        yield from entries_of(
+            path.name, loads(bz2.decompress(raw) if path.suffix == ".bz2" else raw)
+        )
 
 
-def opened(name, resource):
+def entries_of(name, resource):
     if resource.get("resourceType") != "Bundle":
         yield name, resource
         return
@@ -58,8 +60,8 @@ def opened(name, resource):
             yield f"{name} entry {i}", entry["resource"]
 
 
-def broken(resource, reading, other):
-    """The laws that one readable resource breaks, by name; `other` is one of the same record."""
+def violated_laws(resource, reading, other):
+    """Yield the laws that a resource violates; `other` is a resource of the same record type."""
     before = dumps(resource)
     record = reading.record
     again = from_fhir(to_fhir(record))
@@ -81,7 +83,7 @@ def broken(resource, reading, other):
 
 
 def measure(folder):
-    """type -> counts, commonest residue and law failures."""
+    """Return counts by type, most common residue by type, law failures."""
     counts, residue, failures, last = defaultdict(Counter), defaultdict(Counter), [], {}
     for name, resource in resources(folder):
         kind = resource.get("resourceType")
@@ -102,7 +104,7 @@ def measure(folder):
             count["read"] += 1
             count[f"as {type(reading.record).__name__}"] += 1
             other = last.setdefault(type(reading.record), resource)
-            failures += [(name, law) for law in broken(resource, reading, other)]
+            failures += [(name, law) for law in violated_laws(resource, reading, other)]
             last[type(reading.record)] = resource
     return counts, residue, failures
 
@@ -116,7 +118,7 @@ def main():
     failed = False
     for folder in ("r4-examples", "us-core", "synthea", "ips"):
         if folder != "ips" and not (fixtures_root() / folder).is_dir():
-            print(f"{folder}: not there (set FHIR_B12_FIXTURES)")
+            print(f"{folder}: not found (set FHIR_B12_FIXTURES)")
             continue
         counts, residue, failures = measure(folder)
         total = sum(counts.values(), Counter())
@@ -133,7 +135,7 @@ def main():
             common = ", ".join(f"{path} {n}" for path, n in residue[kind].most_common(3))
             print(
                 f"  {kind:25} {count['resources']:5} read {count['read']:5} {share(count):6.2f}%"
-                f"  {tables}  {('left: ' + common) if common else ''}"
+                f"  {tables}  {('residue: ' + common) if common else ''}"
             )
         for name, law in failures[:20]:
             print(f"  FAILED {law}: {name}")

@@ -1,4 +1,4 @@
-"""Records of every kind, with all their fields, for the laws."""
+"""Strategies for records of every type, used to test the laws of the lens."""
 
 import types
 import typing
@@ -46,44 +46,46 @@ SCALARS = {
 
 
 @cache
-def of(hint, depth=0):
-    """Values of a type; nested ones get thinner the deeper they lie."""
+def draw_type(hint, depth=0):
+    """Draw values of a type; nested values have fewer items with depth."""
     if hint in SCALARS:
         return SCALARS[hint]
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return struct(hint, depth)
+        return draw_struct(hint, depth)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        # a null inside a list only stands for an extension's place; it is no value of ours
-        item = next(a for a in _plain(arguments[0]))
-        return st.lists(of(item, depth + 1), max_size=2 if depth < 2 else 1).map(tuple)
+        # a null in a list only marks the position of a companion; records have no such value
+        item = next(a for a in _without_none(arguments[0]))
+        return st.lists(draw_type(item, depth + 1), max_size=2 if depth < 2 else 1).map(tuple)
     if origin in {typing.Union, types.UnionType}:
-        return st.one_of(st.none(), *[of(a, depth) for a in arguments if a is not type(None)])
+        return st.one_of(
+            st.none(), *[draw_type(a, depth) for a in arguments if a is not type(None)]
+        )
     raise TypeError(hint)
 
 
-def _plain(hint):
+def _without_none(hint):
     return [a for a in typing.get_args(hint) if a is not type(None)] or [hint]
 
 
 @cache
-def struct(kind, depth=0):
-    """A data type or part with some of its fields; never wholly empty, which FHIR cannot write."""
-    hints = typing.get_type_hints(kind)
+def draw_struct(record_type, depth=0):
+    """Draw a data type or backbone element with at least one of its fields."""
+    hints = typing.get_type_hints(record_type)
     fields = {
-        name: of(hints[name], depth + 1)
-        for name in kind.__struct_fields__
-        if name != "modifier_extension" and (depth < 3 or not _deep(hints[name]))
+        name: draw_type(hints[name], depth + 1)
+        for name in record_type.__struct_fields__
+        if name != "modifier_extension" and (depth < 3 or not _has_structs(hints[name]))
     }
     chosen = st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=4, unique=True)
     return (
         chosen.flatmap(lambda names: st.fixed_dictionaries({name: fields[name] for name in names}))
-        .map(lambda values: kind(**values))
-        .filter(lambda value: value != kind())
+        .map(lambda values: record_type(**values))
+        .filter(lambda value: value != record_type())
     )
 
 
-def _deep(hint):
+def _has_structs(hint):
     return any(
         isinstance(a, type) and issubclass(a, msgspec.Struct)
         for a in (
@@ -95,24 +97,24 @@ def _deep(hint):
 
 
 def choice_of(lens):
-    """field -> the choice it spells, e.g. `Observation.value[x]`; a held bag is a medication."""
-    found = {}
+    """Return field -> its choice element, such as `Observation.value[x]`; a bag is a medication."""
+    choices = {}
     for row in lens.table.rows:
-        for way in row.ways:
-            spelled = R4.element(f"{lens.table.resource}.{way.element}").defined
-            if spelled.endswith("[x]"):
-                found[row.field] = spelled
-    return found | {link.field: found[link.instead_of] for link in lens.table.links}
+        for mapping in row.ways:
+            choice = R4.element(f"{lens.table.resource}.{mapping.element}").defined
+            if choice.endswith("[x]"):
+                choices[row.field] = choice
+    return choices | {link.field: choices[link.instead_of] for link in lens.table.links}
 
 
 @cache
-def record(kind):
-    """A record that FHIR can say: of the fields that spell one choice there is one at most."""
-    hints = typing.get_type_hints(kind)
-    choices = choice_of(_by_record()[kind])
-    required = {f.name for f in msgspec.structs.fields(kind) if f.required}
-    fields = {n: of(hints[n]) for n in kind.__struct_fields__ if n not in OWN}
-    always = {n: of(_plain(hints[n])[0]) for n in required}
+def draw_record(record_type):
+    """Draw a record with at most one field of each choice, as FHIR requires."""
+    hints = typing.get_type_hints(record_type)
+    choices = choice_of(_by_record()[record_type])
+    required = {f.name for f in msgspec.structs.fields(record_type) if f.required}
+    fields = {n: draw_type(hints[n]) for n in record_type.__struct_fields__ if n not in OWN}
+    always = {n: draw_type(_without_none(hints[n])[0]) for n in required}
     optional = {n: fields[n] for n in fields if n not in required}
     chosen = st.lists(
         st.sampled_from(sorted(optional)),
@@ -122,24 +124,26 @@ def record(kind):
     values = chosen.flatmap(
         lambda names: st.fixed_dictionaries({**always, **{n: optional[n] for n in names}})
     )
-    return values.map(lambda v: kind(**{**v, **extra(kind, v)})).map(sayable)
+    return values.map(lambda v: record_type(**{**v, **required_fields_of(record_type, v)})).map(
+        remove_ambiguous_fields
+    )
 
 
 OWN = frozenset({"category", "contained", "language", "route"})
 IV = datatypes.CodeableConcept(text="IV")
 
 
-def extra(kind, values):
-    return {"route": IV} if kind is records.Infusion else {}
+def required_fields_of(record_type, values):
+    return {"route": IV} if record_type is records.Infusion else {}
 
 
-def sayable(value):
-    """Without the few spellings that read as another one, each named in the mapping's notes."""
+def remove_ambiguous_fields(value):
+    """Return the value without fields that read back differently (see the mapping's notes)."""
     changes = {}
     if (text := getattr(value, "value_string", None)) is not None and result(text) is not None:
         changes["value_string"] = None
     if (bag := getattr(value, "bag", None)) is not None:
-        # what a bag itself contains would have to stand beside it: FHIR has no nested containment
+        # FHIR does not allow nested contained resources
         changes["bag"] = msgspec.structs.replace(
             bag, contained=(), id=None if bag.id == "medication" else bag.id
         )

@@ -1,10 +1,10 @@
-"""The laws that every table keeps, for generated records and data that no table knows.
+"""The laws of every mapping table, for generated records and unmapped data.
 
-GetPut: what is written reads back the same, without issues and without residue.
-PutGet: writing back what was read changes nothing, whatever the table does not know.
-Put: what is written is read, and unknown data stays in every element that did not change.
-Locality: a field that changes touches only its own elements.
-Conservation: every leaf is in the ledger once.
+GetPut: a written record reads back equal, without issues and without residue.
+PutGet: an update with the record that was read changes nothing, including unmapped data.
+Put: an updated record is read back, and unchanged elements keep their unmapped data.
+Locality: a changed field changes only its own elements.
+Conservation: every leaf is in the ledger exactly once.
 """
 
 import msgspec
@@ -17,17 +17,19 @@ from fhir_b12.mapping.codecs import same
 from fhir_b12.mapping.lens import _by_record, from_fhir, to_fhir
 from fhir_b12.paths import at, leaves
 from tests.conftest import examples
-from tests.laws.strategies import choice_of, record
+from tests.laws.strategies import choice_of, draw_record
 
-EACH_RECORD = pytest.mark.parametrize("kind", records.RECORDS, ids=lambda kind: kind.__name__)
+EACH_RECORD = pytest.mark.parametrize(
+    "record_type", records.RECORDS, ids=lambda kind: kind.__name__
+)
 few = examples(60)
 
-#: Data that no table knows, at the top of a resource.
-UNKNOWN = {"_odd": {"id": "s1"}, "text": {"status": "empty"}, "meta": {"versionId": "7"}}
+#: Unmapped data at the top level of a resource.
+UNKNOWN = {"_other": {"id": "s1"}, "text": {"status": "empty"}, "meta": {"versionId": "7"}}
 
 
 def with_unknown(resource):
-    """Return a copy of a resource with data that no table knows in every object of it."""
+    """Return a copy of a resource with unmapped data in every object."""
     number = iter(range(1_000_000))
 
     def add(node):
@@ -37,25 +39,29 @@ def with_unknown(resource):
             return node
         # an extension is read as it is, so nothing in it is unknown
         copy = {name: value if name == "extension" else add(value) for name, value in node.items()}
-        return {**copy, "unknown": [next(number), {"b": None}], "_odd": {"id": f"s{next(number)}"}}
+        return {
+            **copy,
+            "unknown": [next(number), {"b": None}],
+            "_other": {"id": f"s{next(number)}"},
+        }
 
     return {**add(resource), **UNKNOWN}
 
 
 def elements(lens, resource, fields):
-    """Return what is at the elements of some fields of a resource."""
+    """Return the values of the elements of some fields of a resource."""
     return {
-        (row.field, way.path): at(resource, way.path)
+        (row.field, mapping.path): at(resource, mapping.path)
         for row in lens.table.rows
         if row.field in fields
-        for way in row.ways
+        for mapping in row.ways
     }
 
 
 def fields_with(lens, field):
-    """Return the fields that spell one choice with a field, or that share an element with it."""
+    """Return the fields that have a choice or an element in common with a field."""
     choices = choice_of(lens)
-    paths = {row.field: {way.element for way in row.ways} for row in lens.table.rows}
+    paths = {row.field: {mapping.element for mapping in row.ways} for row in lens.table.rows}
     own = paths.get(field, set())
     return {
         other
@@ -69,9 +75,9 @@ def fields_with(lens, field):
 @EACH_RECORD
 @given(data=st.data())
 @few
-def test_what_is_written_reads_back_the_same(kind, data):
-    written = data.draw(record(kind))
-    lens = _by_record()[kind]
+def test_getput_a_written_record_reads_back_equal(record_type, data):
+    written = data.draw(draw_record(record_type))
+    lens = _by_record()[record_type]
     reading = lens.from_fhir(to_fhir(written))
     assert reading.issues == ()
     assert reading.record == written
@@ -81,10 +87,10 @@ def test_what_is_written_reads_back_the_same(kind, data):
 @EACH_RECORD
 @given(data=st.data())
 @few
-def test_writing_back_what_was_read_changes_nothing(kind, data):
-    written = data.draw(record(kind))
+def test_putget_an_unchanged_record_changes_nothing(record_type, data):
+    written = data.draw(draw_record(record_type))
     resource = with_unknown(to_fhir(written))
-    lens = _by_record()[kind]
+    lens = _by_record()[record_type]
     reading = lens.from_fhir(resource)
     assert reading.issues == ()
     assert reading.record == written
@@ -96,18 +102,18 @@ def test_writing_back_what_was_read_changes_nothing(kind, data):
 @EACH_RECORD
 @given(data=st.data())
 @few
-def test_what_is_put_is_read_and_unknown_data_stays(kind, data):
-    old, new = data.draw(record(kind)), data.draw(record(kind))
+def test_put_an_updated_record_is_read_back_and_unmapped_data_stays(record_type, data):
+    old, new = data.draw(draw_record(record_type)), data.draw(draw_record(record_type))
     resource = with_unknown(to_fhir(old))
     before = msgspec.json.encode(resource)
-    lens = _by_record()[kind]
+    lens = _by_record()[record_type]
     changed = lens.update(resource, new)
     assert lens.from_fhir(changed).record == new
     assert {name: changed[name] for name in UNKNOWN} == UNKNOWN
     links = {link.instead_of for link in lens.table.links} | {"contained"}
     equal = {
         field
-        for field in kind.__struct_fields__
+        for field in record_type.__struct_fields__
         if field not in links and same(getattr(old, field), getattr(new, field))
     }
     equal = {field for field in equal if fields_with(lens, field) <= equal}
@@ -118,19 +124,19 @@ def test_what_is_put_is_read_and_unknown_data_stays(kind, data):
 @EACH_RECORD
 @given(data=st.data())
 @few
-def test_a_field_that_changes_touches_only_its_own_elements(kind, data):
-    old, new = data.draw(record(kind)), data.draw(record(kind))
-    lens = _by_record()[kind]
-    field = data.draw(st.sampled_from(kind.__struct_fields__))
+def test_locality_a_changed_field_changes_only_its_own_elements(record_type, data):
+    old, new = data.draw(draw_record(record_type)), data.draw(draw_record(record_type))
+    lens = _by_record()[record_type]
+    field = data.draw(st.sampled_from(record_type.__struct_fields__))
     group = fields_with(lens, field)
-    required = {f.name for f in msgspec.structs.fields(kind) if f.required}
+    required = {f.name for f in msgspec.structs.fields(record_type) if f.required}
     cleared = {
         name: () if isinstance(getattr(old, name), tuple) else None for name in group - required
     }
     only = msgspec.structs.replace(old, **{**cleared, field: getattr(new, field)})
     resource = with_unknown(to_fhir(old))
     changed = lens.update(resource, only)
-    own = {way.element for row in lens.table.rows if row.field in group for way in row.ways}
+    own = {mapping.element for row in lens.table.rows if row.field in group for mapping in row.ways}
     own |= {"contained"} if {link.field for link in lens.table.links} & group else set()
     before, after = dict(leaves(resource)), dict(leaves(changed))
     touched = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
@@ -140,8 +146,8 @@ def test_a_field_that_changes_touches_only_its_own_elements(kind, data):
 @EACH_RECORD
 @given(data=st.data())
 @few
-def test_every_leaf_is_in_the_ledger_once(kind, data):
-    resource = with_unknown(to_fhir(data.draw(record(kind))))
+def test_conservation_every_leaf_is_in_the_ledger_once(record_type, data):
+    resource = with_unknown(to_fhir(data.draw(draw_record(record_type))))
     ledger = from_fhir(resource).ledger
     assert [entry.path for entry in ledger] == [path for path, _ in leaves(resource)]
     assert sum(ledger.counts().values()) == len(ledger)

@@ -33,26 +33,26 @@ def test_unknown_data_survives_any_reordering_of_equal_and_unequal_items(old, da
 
 
 @given(ITEMS)
-def test_items_that_stay_in_place_keep_their_own_unknown_data(old):
+def test_unmoved_items_keep_their_own_unknown_data(old):
     current = marked(old)
     assert merge(current, [*old, {"v": "z"}][:-1], list(old)) == current
 
 
 @given(ITEMS, ITEMS)
-def test_no_unknown_data_is_duplicated_and_each_equal_item_keeps_some(old, new):
+def test_unknown_data_is_never_duplicated_and_stays_with_equal_items(old, new):
     merged = merge(marked(old), old, new)
     assert known(merged) == new
     marks = [item["x"] for item in merged if "x" in item]
     assert len(marks) == len(set(marks))
-    kept = Counter(
+    with_own_data = Counter(
         item["v"] for item in merged if values_by_mark(marked(old)).get(item.get("x")) == item["v"]
     )
-    stay = Counter(item["v"] for item in old) & Counter(item["v"] for item in new)
-    assert kept >= stay
+    remaining = Counter(item["v"] for item in old) & Counter(item["v"] for item in new)
+    assert with_own_data >= remaining
 
 
 @given(ITEMS, st.data())
-def test_an_inserted_item_takes_no_unknown_data(old, data):
+def test_an_inserted_item_has_no_unknown_data(old, data):
     position = data.draw(st.integers(0, len(old)))
     new = [*old[:position], {"v": "new"}, *old[position:]]
     merged = merge(marked(old), old, new)
@@ -61,7 +61,7 @@ def test_an_inserted_item_takes_no_unknown_data(old, data):
 
 
 @given(ITEMS.filter(bool), st.data())
-def test_a_removed_item_takes_its_unknown_data_and_no_others(old, data):
+def test_removing_an_item_removes_only_its_own_unknown_data(old, data):
     position = data.draw(st.integers(0, len(old) - 1))
     new = [*old[:position], *old[position + 1 :]]
     merged = merge(marked(old), old, new)

@@ -1,7 +1,7 @@
-"""Records that R4 itself finds sound, whatever their profile asks: for judging profiles.
+"""Strategies for records that are valid by R4, used to test profiles.
 
-Values are drawn from the definitions: required elements always, others now and then, codes from
-required bindings, references to a type that may stand there. R4's invariants are kept by hand.
+Values are drawn from the definitions: always the required elements, sometimes others, codes from
+required bindings, references to allowed types. Functions here make values satisfy R4's invariants.
 """
 
 from decimal import Decimal
@@ -45,8 +45,8 @@ PRIMITIVES = {
 }
 
 
-def some(required, optional):
-    """An object with all of the one kind and some of the other; never empty."""
+def draw_object(required, optional):
+    """Draw an object with all required and some optional members; never empty."""
     whole = st.fixed_dictionaries(required, optional=optional)
     return whole if required else whole.filter(bool)
 
@@ -63,7 +63,7 @@ YEARS = st.integers(1, 90).map(lambda n: {"value": n, "unit": "a", "system": UCU
 MINUTES = st.integers(1, 90).map(
     lambda n: {"value": n, "unit": "min", "system": UCUM, "code": "min"}
 )
-CONCEPT = some(
+CONCEPT = draw_object(
     {}, {"text": TEXT, "coding": st.just([{"system": "https://clinic.example/x", "code": "1"}])}
 )
 PERIOD = st.tuples(MOMENTS, st.booleans(), st.booleans()).map(
@@ -73,7 +73,7 @@ RANGE = st.sampled_from([{"low": 1}, {"high": 2}, {"low": 1, "high": 2}]).map(
     lambda r: {k: {"value": v, "unit": "mL", "system": UCUM, "code": "mL"} for k, v in r.items()}
 )
 RATIO = st.fixed_dictionaries({"numerator": UNITS, "denominator": UNITS})
-IDENTIFIER = some(
+IDENTIFIER = draw_object(
     {"system": PRIMITIVES["uri"], "value": TEXT},
     {"use": st.just("official"), "period": PERIOD, "type": st.just({"text": "MRN"})},
 )
@@ -82,7 +82,7 @@ REPEAT = st.sampled_from([
     {"boundsPeriod": {"start": "2026"}, "duration": Decimal("20.0"), "durationUnit": "min"},
     {"frequency": 1, "period": 1, "periodUnit": "d", "timeOfDay": ["09:15:00"]},
 ])  # fmt: skip
-TIMING = some({}, {"event": st.lists(MOMENTS, min_size=1, max_size=2), "repeat": REPEAT})
+TIMING = draw_object({}, {"event": st.lists(MOMENTS, min_size=1, max_size=2), "repeat": REPEAT})
 ABSORPTION = {
     "url": "https://fhir-b12.org/StructureDefinition/absorption-mechanism",
     "valueCodeableConcept": {"text": "Ageing"},
@@ -104,10 +104,12 @@ DATATYPES = {
     ),
     "Attachment": st.just({"contentType": "image/png", "data": "QjEy"}),
     "ContactPoint": st.just({"system": "phone", "value": "+47 555 0100"}),
-    "Annotation": some({"text": TEXT}, {"time": PRIMITIVES["dateTime"], "authorString": TEXT}),
-    "HumanName": some({}, {"family": TEXT, "given": st.lists(TEXT, min_size=1, max_size=2)}),
-    "Address": some({}, {"city": TEXT, "line": st.just(["Fjordgata 7"])}),
-    "Dosage": some(
+    "Annotation": draw_object(
+        {"text": TEXT}, {"time": PRIMITIVES["dateTime"], "authorString": TEXT}
+    ),
+    "HumanName": draw_object({}, {"family": TEXT, "given": st.lists(TEXT, min_size=1, max_size=2)}),
+    "Address": draw_object({}, {"city": TEXT, "line": st.just(["Fjordgata 7"])}),
+    "Dosage": draw_object(
         {},
         {
             "text": TEXT,
@@ -121,41 +123,41 @@ DATATYPES = {
 }
 INNER = {"id", "extension", "modifierExtension"}
 LEFT_OUT = {*INNER, "contained", "language"}
-#: Where R4 binds to value sets that no list here has: any of a few codes of theirs.
+#: A value for the binding to all languages, whose codes are not listed here.
 LANGUAGE = {"coding": [{"system": "urn:ietf:bcp:47", "code": "nb"}]}
 
 
 @cache
-def value(path):
-    """One value of an element, as plain JSON."""
+def draw_value(path):
+    """Draw a value of an element, as plain JSON."""
     if path == "Patient.communication.language":
         return st.just(LANGUAGE)
-    found = R4.element(path)
-    (kind,) = found.types or ("BackboneElement",)
-    if kind == "code" and (permitted := R4.required_codes(found)):
+    definition = R4.element(path)
+    (type_name,) = definition.types or ("BackboneElement",)
+    if type_name == "code" and (permitted := R4.required_codes(definition)):
         return st.sampled_from(sorted(permitted))
-    if kind == "Reference":
-        return reference(found.targets)
-    if kind == "CodeableConcept" and found.strength == "required":
+    if type_name == "Reference":
+        return draw_reference(definition.targets)
+    if type_name == "CodeableConcept" and definition.strength == "required":
         return st.sampled_from(
             [
                 {"coding": [{"system": system, "code": code}]}
-                for system, known in sorted(R4.value_set(found.binding).items())
+                for system, known in sorted(R4.value_set(definition.binding).items())
                 for code in sorted(known)
             ]
         )
-    if kind == "BackboneElement":
-        return part(found.content or path)
-    known = [each for each in (*found.profiles, kind) if each in DATATYPES]
-    return DATATYPES[known[0]] if known else PRIMITIVES[kind]
+    if type_name == "BackboneElement":
+        return draw_part(definition.content or path)
+    known = [name for name in (*definition.profiles, type_name) if name in DATATYPES]
+    return DATATYPES[known[0]] if known else PRIMITIVES[type_name]
 
 
-def reference(targets):
-    """To one of the types that may stand there: by address, by identifier or in words."""
-    kind = st.sampled_from([t for t in targets if t != "Resource"] or ["Observation"])
+def draw_reference(targets):
+    """Draw a reference to an allowed type: literal, by identifier or with a display only."""
+    target = st.sampled_from([t for t in targets if t != "Resource"] or ["Observation"])
     return st.one_of(
-        kind.map(lambda t: {"reference": f"{t}/a1", "display": "one"}),
-        kind.map(
+        target.map(lambda t: {"reference": f"{t}/a1", "display": "one"}),
+        target.map(
             lambda t: {
                 "type": t,
                 "identifier": {"system": "https://clinic.example/b12", "value": "1"},
@@ -165,16 +167,16 @@ def reference(targets):
     )
 
 
-def repeated(path):
-    """A value, or a list of them where the element repeats."""
-    one = value(path)
+def draw_one_or_more(path):
+    """Draw a value, or a list of values if the element repeats."""
+    one = draw_value(path)
     many = R4.element(path).max is None
     return st.lists(one, min_size=1, max_size=2) if many else one
 
 
 @cache
-def part(path):
-    """Some children of a part; of a choice one spelling."""
+def draw_part(path):
+    """Draw a backbone element with some of its children and one type of each choice."""
     required, choices = {}, {}
     for name in R4.children(path):
         child = R4.element(f"{path}.{name}")
@@ -183,98 +185,104 @@ def part(path):
         if child.types == ("BackboneElement",) and path.count(".") > 1:
             continue
         if child.min and not child.defined.endswith("[x]"):
-            required[name] = repeated(f"{path}.{name}")
+            required[name] = draw_one_or_more(f"{path}.{name}")
         else:
             choices.setdefault(child.defined, (child.min, []))[1].append(name)
-    return pick(path, required, choices, 3)
+    return draw_elements(path, required, choices, 3)
 
 
-def pick(path, required, choices, most):
-    """An object of the required elements, those chosen, and of each choice one spelling."""
-    always = [spelled for least, spelled in choices.values() if least]
-    optional = [spelled for least, spelled in choices.values() if not least]
+def draw_elements(path, required, choices, most):
+    """Draw an object with the required elements, some optional ones and one type of each choice."""
+    always = [names for least, names in choices.values() if least]
+    optional = [names for least, names in choices.values() if not least]
 
-    def drawn(groups):
+    def draw_named(groups):
         names = st.tuples(*[st.sampled_from(group) for group in groups])
         return names.flatmap(
             lambda chosen: st.fixed_dictionaries(
-                required | {name: repeated(f"{path}.{name}") for name in chosen}
+                required | {name: draw_one_or_more(f"{path}.{name}") for name in chosen}
             )
         )
 
     some_of = st.lists(
         st.sampled_from(optional or [[]]), max_size=most if optional else 0, unique_by=tuple
     )
-    return some_of.flatmap(lambda groups: drawn([*always, *groups])).map(
-        lambda made: mended(path, made)
+    return some_of.flatmap(lambda groups: draw_named([*always, *groups])).map(
+        lambda values: satisfy_invariants(path, values)
     )
 
 
 @cache
-def resource(kind):
-    """A resource as the table of a kind of record reads it."""
-    table = _by_record()[kind].table
+def draw_resource(record_type):
+    """Draw a resource that the mapping table of a record type reads."""
+    table = _by_record()[record_type].table
     required, choices = {}, {}
     for row in table.rows:
         name = row.ways[0].element
-        found = R4.element(f"{table.resource}.{name}")
+        definition = R4.element(f"{table.resource}.{name}")
         if name in LEFT_OUT or "." in name:
             continue
-        if name == "category" and issubclass(kind, records.Observed):
+        if name == "category" and issubclass(record_type, records.Observed):
             continue
-        if found.min and not found.defined.endswith("[x]"):
-            required[name] = coded(row, name, table.resource)
+        if definition.min and not definition.defined.endswith("[x]"):
+            required[name] = draw_concept(row, name, table.resource)
         else:
-            choices.setdefault(found.defined, (found.min, []))[1].append(name)
-    made = pick(table.resource, required, choices, 8)
-    return made.flatmap(lambda r: whole(kind, table, {"resourceType": table.resource, **r}))
+            choices.setdefault(definition.defined, (definition.min, []))[1].append(name)
+    elements = draw_elements(table.resource, required, choices, 8)
+    return elements.flatmap(
+        lambda r: complete_resource(record_type, table, {"resourceType": table.resource, **r})
+    )
 
 
-def coded(row, name, kind):
-    """A concept of the code table, or any."""
-    free = repeated(f"{kind}.{name}")
-    if row.codes is None or R4.element(f"{kind}.{name}").max is None:
+def draw_concept(row, name, resource_type):
+    """Draw a concept of the row's code table, or any concept."""
+    free = draw_one_or_more(f"{resource_type}.{name}")
+    if row.codes is None or R4.element(f"{resource_type}.{name}").max is None:
         return free
     known = st.sampled_from([builtins(entry.concept) for entry in codes.table(row.codes)])
     return st.one_of(known, free)
 
 
-def whole(kind, table, made):
-    """What each kind of record has beyond its elements."""
+def complete_resource(record_type, table, resource):
+    """Add what a record type requires beyond the elements of its table."""
     category = next(
-        (f.default for f in msgspec.structs.fields(kind) if f.name == "category" and f.default),
+        (
+            f.default
+            for f in msgspec.structs.fields(record_type)
+            if f.name == "category" and f.default
+        ),
         None,
     )
     if category not in {None, msgspec.NODEFAULT}:
-        made |= {"category": builtins(category)}
-    if kind is records.Infusion:
-        made |= {
+        resource |= {"category": builtins(category)}
+    if record_type is records.Infusion:
+        resource |= {
             "dosage": {"route": {"text": "IV"}, "dose": {"value": Decimal(1000), "unit": "ug"}}
         }
-    if kind is records.VitalSign:
-        return vital(made)
-    return st.just(made)
+    if record_type is records.VitalSign:
+        return complete_vital_sign(resource)
+    return st.just(resource)
 
 
 VALUES = [n for n in R4.children("Observation") if n.startswith("value")]
 
 
-#: R4 wants these in a panel only.
+#: Allowed by R4 only within a panel.
 PRESSURES = ("systolic-bp", "diastolic-bp")
 
 
-def vital(made):
-    """R4 asks more of a vital sign: patient, day, and the value that its code says."""
-    kept = {n: v for n, v in made.items() if not n.startswith(("effective", "value"))}
-    kept = {n: v for n, v in kept.items() if n not in {"component", "dataAbsentReason"}}
-    kept |= {"subject": {"reference": "Patient/a1"}, "effectiveDateTime": "2026-03-09"}
+def complete_vital_sign(resource):
+    """Add what R4 requires of a vital sign: patient, date, and the value type of its code."""
+    elements = {n: v for n, v in resource.items() if not n.startswith(("effective", "value"))}
+    elements = {n: v for n, v in elements.items() if n not in {"component", "dataAbsentReason"}}
+    elements |= {"subject": {"reference": "Patient/a1"}, "effectiveDateTime": "2026-03-09"}
     alone = [e for e in codes.table("vital_signs") if e.key not in PRESSURES]
     entries = st.sampled_from([None, *alone])
-    return entries.map(lambda entry: kept | measured(entry))
+    return entries.map(lambda entry: elements | value_for_code(entry))
 
 
-def measured(entry):
-    """A code and the value it asks for."""
+def value_for_code(entry):
+    """Return a code and a value of the type it requires."""
     table = codes.table("vital_signs")
     if entry is None:
         return {"code": {"text": "Perfusion"}, "valueString": "warm"}
@@ -286,13 +294,13 @@ def measured(entry):
     return {"code": concept, "component": parts}
 
 
-# --- R4's invariants, each by its key
+# --- R4's invariants, by key
 
 
-def mended(path, made):
-    """The same without what an invariant of R4 forbids."""
+def satisfy_invariants(path, values):
+    """Return the values changed so that R4's invariants are satisfied."""
     change = INVARIANTS.get(path)
-    return change(dict(made)) if change else made
+    return change(dict(values)) if change else values
 
 
 def observation(o):
@@ -320,7 +328,7 @@ def appointment(a):
     a.pop("end", None)
     a.pop("start", None)
     a |= {"start": "2026-05-18T09:00:00+02:00", "end": "2026-05-18T10:00:00+02:00"}  # app-2, app-3
-    if a["status"] != "cancelled":  # app-4, which spells noshow otherwise than its code
+    if a["status"] != "cancelled":  # app-4, whose expression misspells the code noshow
         a.pop("cancelationReason", None)
     return a
 
@@ -340,34 +348,43 @@ INVARIANTS = {
 
 
 @cache
-def record(kind):
-    """A sound record of a kind; some hold a bag, some an extension of ours."""
-    lens = _by_record()[kind]
+def draw_record(record_type):
+    """Draw a valid record of a type, sometimes with a bag or an extension of ours."""
+    lens = _by_record()[record_type]
 
-    def read(made):
-        reading = lens.from_fhir(made)
-        assert reading.issues == (), (made, reading.issues)
+    def read(resource):
+        reading = lens.from_fhir(resource)
+        assert reading.issues == (), (resource, reading.issues)
         return reading.record
 
-    # what is withdrawn is written and never read
-    drawn = resource(kind).filter(lambda r: "entered-in-error" not in str(r)).map(read)
+    # records entered in error can be written but are never read
+    strategy = (
+        draw_resource(record_type).filter(lambda r: "entered-in-error" not in str(r)).map(read)
+    )
     if "status" in lens.table.refuse:
         withdrawn = st.sampled_from([False] * 9 + [True])
-        drawn = st.tuples(drawn, withdrawn).map(
+        strategy = st.tuples(strategy, withdrawn).map(
             lambda t: msgspec.structs.replace(t[0], status="entered-in-error") if t[1] else t[0]
         )
-    if kind in {records.Condition, records.Procedure, records.MedicationUse, records.Lifestyle}:
-        drawn = st.tuples(drawn, st.booleans()).map(
+    if record_type in {
+        records.Condition,
+        records.Procedure,
+        records.MedicationUse,
+        records.Lifestyle,
+    }:
+        strategy = st.tuples(strategy, st.booleans()).map(
             lambda t: msgspec.structs.replace(t[0], extension=(ABSORPTION,)) if t[1] else t[0]
         )
-    if kind in {records.Infusion, records.InfusionOrder, records.MedicationUse}:
-        drawn = st.tuples(drawn, st.none() | record(records.Medication)).map(bagged)
-    return drawn
+    if record_type in {records.Infusion, records.InfusionOrder, records.MedicationUse}:
+        strategy = st.tuples(strategy, st.none() | draw_record(records.Medication)).map(
+            replace_reference_by_bag
+        )
+    return strategy
 
 
-def bagged(pair):
-    """A record that holds the bag instead of its reference, where there is one."""
-    made, bag = pair
+def replace_reference_by_bag(pair):
+    """Return the record with the bag instead of its medication, unchanged if there is no bag."""
+    record, bag = pair
     if bag is None:
-        return made
-    return msgspec.structs.replace(made, bag=bag, medication=None, drug=None)
+        return record
+    return msgspec.structs.replace(record, bag=bag, medication=None, drug=None)
