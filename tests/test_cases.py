@@ -1,4 +1,4 @@
-"""What real senders do reads as it is meant, and nothing of it is lost.  Cases: tests/cases/"""
+"""Resources of real systems are read as intended and lose nothing.  Cases: tests/cases/"""
 
 import itertools
 import re
@@ -21,7 +21,7 @@ from tests.cases.__main__ import render
 CASES = load()
 READ = [case for case in CASES if case.reads != "nothing"]
 SINGLE = [case for case in READ if case.reads != "TherapyRecord"]
-#: Systems whose codes must stand in a code table; ours and HL7's own need no proof.
+#: Systems whose codes must be in a code table; our own and those of HL7 are exempt.
 CLINICAL = re.compile(
     r"loinc|snomed|rxnorm|icd|whocc|urn:oid:2\.16\.840\.1\.113883\.6\.(1|3|4|88|90|96|73)$"
 )
@@ -31,7 +31,7 @@ KINDS = {kind.__name__: kind for kind in (*RECORDS, TherapyRecord)}
 VALUE_SETS = "http://hl7.org/fhir/ValueSet"
 
 
-def every(cases):
+def for_each(cases):
     return pytest.mark.parametrize("case", cases, ids=str)
 
 
@@ -41,8 +41,8 @@ def read(case):
     return from_fhir(case.resource)
 
 
-def found(reading):
-    """What came out: its kind, and as plain JSON."""
+def record_of(reading):
+    """Return type and plain JSON of the record that was read."""
     if isinstance(reading, BundleReading):
         return "TherapyRecord", [builtins(record) for record in reading.records]
     if reading.record is None:
@@ -50,8 +50,8 @@ def found(reading):
     return type(reading.record).__name__, builtins(reading.record)
 
 
-def wanted(case):
-    """The record that a case writes out, as it is written: what it says by itself unsaid."""
+def expected_record(case):
+    """Return the expected record of a case as plain JSON, without default values."""
     if case.reads == "nothing":
         return None
     kind = KINDS[case.reads]
@@ -60,29 +60,31 @@ def wanted(case):
     return builtins(convert(case.record, kind))
 
 
-def exact(value):
-    """JSON to the last digit, whatever the order of names."""
-    return dumps(builtins(value) if isinstance(value, msgspec.Struct) else in_order(value)).decode()
+def to_sorted_json(value):
+    """Return JSON with all digits and sorted names."""
+    return dumps(
+        builtins(value) if isinstance(value, msgspec.Struct) else sort_names(value)
+    ).decode()
 
 
-def in_order(node):
+def sort_names(node):
     if isinstance(node, dict):
-        return {name: in_order(node[name]) for name in sorted(node)}
-    return [in_order(child) for child in node] if isinstance(node, list) else node
+        return {name: sort_names(node[name]) for name in sorted(node)}
+    return [sort_names(child) for child in node] if isinstance(node, list) else node
 
 
-@every(CASES)
-def test_it_reads_as_it_is_meant(case):
+@for_each(CASES)
+def test_a_case_is_read_as_its_expected_record(case):
     reading = read(case)
-    kind, record = found(reading)
-    issues = [(each.severity, each.code, each.expression) for each in reading.issues]
+    kind, record = record_of(reading)
+    issues = [(issue.severity, issue.code, issue.expression) for issue in reading.issues]
     assert issues == list(case.issues)
     assert kind == case.reads
-    assert exact(record) == exact(wanted(case))
+    assert to_sorted_json(record) == to_sorted_json(expected_record(case))
 
 
-@every(CASES)
-def test_every_leaf_is_accounted_for_once(case):
+@for_each(CASES)
+def test_every_leaf_is_in_the_ledger_once(case):
     ledger = read(case).ledger
     paths = [path for path, _ in leaves(case.resource)]
     assert [entry.path for entry in ledger] == paths
@@ -91,8 +93,8 @@ def test_every_leaf_is_accounted_for_once(case):
     assert [entry.path for entry in ledger.residue] == residue
 
 
-@every(READ)
-def test_what_was_read_is_put_back_byte_for_byte(case):
+@for_each(READ)
+def test_an_update_with_the_record_that_was_read_changes_nothing(case):
     reading = read(case)
     if isinstance(reading, BundleReading):
         again = update_bundle(case.resource, reading.records)
@@ -101,40 +103,40 @@ def test_what_was_read_is_put_back_byte_for_byte(case):
     assert dumps(again) == dumps(case.resource)
 
 
-@every(SINGLE)
-def test_one_change_leaves_all_the_rest_as_it_was_sent(case):
+@for_each(SINGLE)
+def test_a_change_of_one_field_changes_only_its_element(case):
     record = from_fhir(case.resource).record
     changed = update(case.resource, msgspec.structs.replace(record, language="de-CH"))
     assert changed.pop("language") == "de-CH"
-    assert exact(changed) == exact(case.resource)
+    assert to_sorted_json(changed) == to_sorted_json(case.resource)
 
 
-@every([case for case in SINGLE if case.canonical])
-def test_it_is_written_just_so(case):
-    assert exact(to_fhir(from_fhir(case.resource).record)) == exact(case.resource)
+@for_each([case for case in SINGLE if case.canonical])
+def test_a_canonical_case_is_written_exactly_as_it_was_read(case):
+    assert to_sorted_json(to_fhir(from_fhir(case.resource).record)) == to_sorted_json(case.resource)
 
 
-@every(SINGLE)
-def test_what_is_written_of_it_reads_as_the_same_record(case):
+@for_each(SINGLE)
+def test_a_written_record_reads_back_equal(case):
     record = from_fhir(case.resource).record
     again = from_fhir(to_fhir(record))
     assert again.issues == ()
-    assert exact(again.record) == exact(record)
+    assert to_sorted_json(again.record) == to_sorted_json(record)
     assert [entry.path for entry in again.ledger.residue] == []
 
 
-@every(SINGLE)
-def test_whatever_another_case_says_can_be_put_into_it(case):
-    kin = [other for other in SINGLE if (other.theme, other.group) == (case.theme, case.group)]
-    for other in kin:
+@for_each(SINGLE)
+def test_a_resource_can_be_updated_with_the_record_of_any_case_of_its_group(case):
+    others = [other for other in SINGLE if (other.theme, other.group) == (case.theme, case.group)]
+    for other in others:
         record = from_fhir(other.resource).record
         if isinstance(record, type(from_fhir(case.resource).record)):
             again = from_fhir(update(case.resource, record))
             assert (str(other), again.record, again.issues) == (str(other), record, ())
 
 
-def concepts(case, fields):
-    """(concept, key) of each field that a case says the meaning of."""
+def concepts_of(case, fields):
+    """Yield concept and expected key for each field."""
     for field, key in fields.items():
         node = case.record
         for name in field.split("."):
@@ -142,73 +144,75 @@ def concepts(case, fields):
         yield convert(node, CodeableConcept), key
 
 
-@every([case for case in CASES if case.meaning])
-def test_its_concepts_are_known_by_the_code_tables(case):
-    for concept, key in concepts(case, case.meaning):
+@for_each([case for case in CASES if case.meaning])
+def test_concepts_are_found_in_the_code_tables(case):
+    for concept, key in concepts_of(case, case.meaning):
         known = [(name, codes.table(name).find(concept)) for name in codes.tables()]
         keys = [f"{name}.{entry.key}" for name, entry in known if entry is not None]
         assert key in keys if key else keys == []
 
 
-@every([case for case in CASES if case.mechanism])
-def test_its_mechanism_is_known(case):
+@for_each([case for case in CASES if case.mechanism])
+def test_concepts_have_the_expected_mechanism(case):
     tables = {"Condition": "conditions", "Procedure": "procedures", "MedicationUse": "drugs"}
-    for concept, key in concepts(case, case.mechanism):
+    for concept, key in concepts_of(case, case.mechanism):
         assert codes.table(tables[case.reads]).mechanism(concept) == key
 
 
 def status(case, name):
-    """The code of a condition's clinical or verification status."""
+    """Return the code of a condition's clinical or verification status."""
     concept = case.resource.get(f"{name}Status")
     return concept and concept["coding"][0]["code"]
 
 
-def codings(node):
-    """Every (system, code) at any depth."""
+def codings_of(node):
+    """Yield system and code of each coding at any depth."""
     if isinstance(node, dict):
         if isinstance(node.get("code"), str) and CLINICAL.search(str(node.get("system"))):
             yield aliases.systems().get(node["system"], node["system"]), node["code"]
         node = list(node.values())
     if isinstance(node, list):
         for child in node:
-            yield from codings(child)
+            yield from codings_of(child)
 
 
-def test_every_clinical_code_of_the_cases_stands_in_a_code_table():
+def test_every_clinical_code_of_the_cases_is_in_a_code_table():
     entries = [entry for name in codes.tables() for entry in codes.table(name)]
     known = {
         (coding.system, coding.code)
         for entry in entries
         for coding in (*entry.codings, *entry.wider, *entry.read_only)
     }
-    sent = {pair for case in CASES if case.theme != "traps" for pair in codings(case.resource)}
+    sent = {pair for case in CASES if case.theme != "traps" for pair in codings_of(case.resource)}
     assert sent
     assert sent - known == set()
 
 
-def test_every_sentence_says_one_case():
-    sentences = [str(case) for case in CASES]
-    assert len(set(sentences)) == len(sentences)
+def test_titles_of_cases_are_unique():
+    titles = [str(case) for case in CASES]
+    assert len(set(titles)) == len(titles)
 
 
-def test_the_statuses_of_conditions_are_all_pairs_that_r4_allows():
+def test_cases_cover_all_pairs_of_condition_statuses_allowed_by_r4():
     pairs = set()
     for case in CASES:
         if (case.theme, case.group, case.reads) == ("conditions", "statuses", "Condition"):
             pairs.add(tuple(status(case, name) for name in ("clinical", "verification")))
     (clinical,) = R4.value_set(f"{VALUE_SETS}/condition-clinical").values()
     (verification,) = R4.value_set(f"{VALUE_SETS}/condition-ver-status").values()
-    # con-5: entered-in-error goes with no clinical status, and is not read at all
+    # con-5: entered-in-error allows no clinical status; such conditions are not read
     sure = {*verification, None} - {"entered-in-error"}
     assert pairs == set(itertools.product({*clinical, None}, sure))
 
 
-@every([case for case in CASES if case.theme == "conditions" and "abatement" in str(case.record)])
-def test_a_condition_that_has_ended_says_so(case):
+@for_each(
+    [case for case in CASES if case.theme == "conditions" and "abatement" in str(case.record)]
+)
+def test_a_condition_with_abatement_has_a_status_allowed_by_con_4(case):
     """con-4.  https://hl7.org/fhir/R4/condition.html#invs"""
     assert status(case, "clinical") in {None, "inactive", "remission", "resolved"}
 
 
-def test_the_list_for_the_documentation_names_every_case():
+def test_the_documentation_list_has_every_case():
     lines = render().splitlines()
-    assert [line for line in lines if line.startswith("- ")] == [f"- {c.sentence}" for c in CASES]
+    assert [line for line in lines if line.startswith("- ")] == [f"- {c.title}" for c in CASES]

@@ -56,7 +56,7 @@ def test_a_profile_has_a_snapshot_a_title_and_a_description(profile):
 
 
 @pytest.mark.parametrize(
-    "kind", RECORD_TYPES, ids=[record_type.__name__ for record_type in RECORD_TYPES]
+    "record_type", RECORD_TYPES, ids=[record_type.__name__ for record_type in RECORD_TYPES]
 )
 @examples(30)
 @given(data=st.data())

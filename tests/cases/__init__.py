@@ -1,24 +1,24 @@
-"""What real senders do, as data: what they send, and what it must read as.
+"""Cases of resources as real systems send them, with the record expected from each.
 
-Each file is a group of cases about one thing; the folder is its theme.
+Each file is a group of cases; its folder is the theme.
 
-    about     the group in a few words
-    reads     the record that comes out: `LabResult`, `TherapyRecord` of a Bundle, or `nothing`
-    resource  what all cases of the group send; a case names what it sends otherwise (null: not)
-    record    what comes out, as plain JSON; likewise
-    cases     sentence -> case
+    about     title of the group
+    reads     type of the expected record: `LabResult`, `TherapyRecord` (of a Bundle) or `nothing`
+    resource  members of the resource common to all cases; a case overrides them (null: removes)
+    record    members of the expected record as plain JSON; overridden likewise
+    cases     title -> case
 
-A case may also say
+Optional members of a case:
 
-    same_as    the sentence of the case whose record must come out, to the last digit
-    issues     all that is wrong: severity, code, expression
-    residue    paths of what is in no record; without a word of it, of a record none, else all
-    meaning    field -> the concept found by the code tables, `lab_tests.ferritin`; null: none
-    mechanism  field -> the step of absorption that its concept breaks
-    canonical  true where the record is written just so
-    each       name -> values that stand for `{name}` in the case, one case for every choice
+    same_as    title of the case with the same expected record, to the last digit
+    issues     all expected issues: severity, code, expression
+    residue    expected residue paths; default: none if a record is read, otherwise all
+    meaning    field -> expected concept of the code tables, `lab_tests.ferritin`; null: none
+    mechanism  field -> expected absorption mechanism of its concept
+    canonical  true if the record is written exactly like the resource
+    each       name -> values of the placeholder `{name}`; one case for every combination
 
-In a Bundle the entries of a case come after those of its group.
+The entries of a Bundle case are appended to those of its group.
 """
 
 import itertools
@@ -34,16 +34,16 @@ FOLDER = Path(__file__).parent
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One way of a sender, and what it must read as."""
+    """A resource as a system sends it, and the expected record."""
 
     theme: str
     group: str
     about: str
-    sentence: str
+    title: str
     resource: Any
     reads: str
     record: Any = None
-    differs: Any = None  #: the part of the record that is this case's own
+    own_record: Any = None  #: the part of the record that is this case's own
     same_as: str | None = None
     issues: tuple[tuple[str, str, str], ...] = ()
     residue: tuple[str, ...] | None = None
@@ -52,55 +52,55 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     canonical: bool = False
 
     def __str__(self) -> str:
-        """The case as a test's name."""
-        return f"{self.theme}: {self.sentence}"
+        """Return the case as a test name."""
+        return f"{self.theme}: {self.title}"
 
 
 def load() -> list[Case]:
-    """Every case, in the order of folders and files."""
-    return [case for path in sorted(FOLDER.glob("*/*.json")) for case in _group(path)]
+    """Return all cases in the order of folders and files."""
+    return [case for path in sorted(FOLDER.glob("*/*.json")) for case in _load_group(path)]
 
 
-def _group(path: Path) -> Iterator[Case]:
+def _load_group(path: Path) -> Iterator[Case]:
     group = loads(path.read_bytes())
-    cases = dict(_every(group.pop("cases")))
-    for sentence, case in cases.items():
-        said = {"reads": group["reads"], **case}
+    cases = dict(_expand(group.pop("cases")))
+    for title, case in cases.items():
+        values = {"reads": group["reads"], **case}
         leader = cases[case["same_as"]] if "same_as" in case else case
-        differs = leader.get("record")
-        said["resource"] = _over(group["resource"], case.get("resource", {}))
-        if said["reads"] == "nothing":
-            said["record"] = None
-        elif isinstance(differs, list):  # of a Bundle, each patient's record
-            said["record"] = differs
+        own_record = leader.get("record")
+        values["resource"] = _override(group["resource"], case.get("resource", {}))
+        if values["reads"] == "nothing":
+            values["record"] = None
+        elif isinstance(own_record, list):  # a Bundle: one record per patient
+            values["record"] = own_record
         else:
-            said["record"] = {**group.get("record", {}), **(differs or {})}
+            values["record"] = {**group.get("record", {}), **(own_record or {})}
         known = {"theme": path.parent.name, "group": path.stem, "about": group["about"]}
-        yield msgspec.convert({**known, "sentence": sentence, "differs": differs, **said}, Case)
+        yield msgspec.convert({**known, "title": title, "own_record": own_record, **values}, Case)
 
 
-def _every(cases: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The cases with every choice of their `each` filled in."""
-    for sentence, case in cases.items():
-        each = case.pop("each", {})
-        for choice in itertools.product(*each.values()):
-            words = dict(zip(each, choice, strict=True))
-            yield _filled(sentence, words), _filled(case, words)
+def _expand(cases: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield title and case for every combination of the values of `each`."""
+    for title, case in cases.items():
+        choices = case.pop("each", {})
+        for choice in itertools.product(*choices.values()):
+            placeholders = dict(zip(choices, choice, strict=True))
+            yield _fill_in(title, placeholders), _fill_in(case, placeholders)
 
 
-def _filled(node: Any, words: dict[str, str]) -> Any:
+def _fill_in(node: Any, placeholders: dict[str, str]) -> Any:
     if isinstance(node, dict):
-        return {name: _filled(child, words) for name, child in node.items()}
+        return {name: _fill_in(child, placeholders) for name, child in node.items()}
     if isinstance(node, list):
-        return [_filled(child, words) for child in node]
+        return [_fill_in(child, placeholders) for child in node]
     if isinstance(node, str):
-        for name, word in words.items():
+        for name, word in placeholders.items():
             node = node.replace(f"{{{name}}}", word)
     return node
 
 
-def _over(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """A resource with what a case sends otherwise; entries of a Bundle are joined."""
+def _override(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource with the members of a case; entries of a Bundle are appended."""
     both = {**base, **change}
     if "entry" in base and "entry" in change:
         both["entry"] = base["entry"] + change["entry"]
