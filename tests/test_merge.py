@@ -48,10 +48,10 @@ LISTS = {
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_items_keep_what_is_unknown_in_them(name):
-    current, old, new, wanted = LISTS[name]
+def test_items_keep_their_unknown_data(name):
+    current, old, new, expected = LISTS[name]
     before = copy.deepcopy((current, old, new))
-    assert merge(current, old, new) == wanted
+    assert merge(current, old, new) == expected
     assert (current, old, new) == before
 
 
@@ -65,15 +65,15 @@ COMPANIONS = {
 
 
 @pytest.mark.parametrize("name", COMPANIONS)
-def test_an_extension_of_a_primitive_goes_with_it(name):
-    given, companions, wanted, moved = COMPANIONS[name]
-    current = {"given": given, "_given": companions, "family": "f"}
-    merged = merge(current, {"given": given, "family": "f"}, {"given": wanted, "family": "f"})
-    assert merged["given"] == wanted
+def test_an_extension_of_a_primitive_moves_with_it(name):
+    names, companions, new_names, moved = COMPANIONS[name]
+    current = {"given": names, "_given": companions, "family": "f"}
+    merged = merge(current, {"given": names, "family": "f"}, {"given": new_names, "family": "f"})
+    assert merged["given"] == new_names
     assert merged.get("_given") == moved
 
 
-def test_a_unit_is_spelled_anew_with_the_value_it_belongs_to():
+def test_a_unit_is_rewritten_only_with_its_value():
     current = {"value": 1, "unit": "K/ul", "x": 1}
     old = {"value": 1, "unit": "10*3/uL", "code": "10*3/uL"}
     new = {"value": 2, "unit": "10*3/uL", "code": "10*3/uL"}
@@ -81,13 +81,13 @@ def test_a_unit_is_spelled_anew_with_the_value_it_belongs_to():
     assert merge(current, old, old) is current
 
 
-def test_a_long_list_is_merged_in_time():
+def test_a_long_list_is_merged_in_reasonable_time():
     old = [{"v": str(i)} for i in range(20_000)]
     current = [{**item, "x": 1} for item in old]
     assert merge(current, old, old[::-1]) == current[::-1]
 
 
-def test_putting_copies_parents_and_removes_what_becomes_empty():
+def test_put_copies_parents_and_removes_empty_objects():
     inner = {"route": 1}
     resource = {"dosage": inner, "status": "x"}
     put(resource, ("dosage", "dose"), 2)
@@ -98,7 +98,7 @@ def test_putting_copies_parents_and_removes_what_becomes_empty():
     assert resource == {"status": "x"}
 
 
-def test_an_extension_leaves_with_its_primitive_and_is_not_said_of_a_new_one():
+def test_an_extension_is_removed_with_its_primitive_and_not_added_to_a_new_one():
     old, held = {"value": 1, "unit": "g"}, {"_value": {"id": "v"}, "_unit": {"id": "u"}}
     assert merge({**old, **held}, old, {"unit": "g"}) == {"unit": "g", "_unit": {"id": "u"}}
     absent = {"unit": "g", "_value": {"id": "unknown"}}

@@ -12,28 +12,28 @@ from fhir_b12 import data
 from fhir_b12.jsonio import dumps, loads
 from fhir_b12.plain import from_plain, schema, to_plain
 from tests.conftest import examples
-from tests.laws.test_bundles import therapies
+from tests.laws.test_bundles import draw_therapy_records
 
 COURSE = loads(data.read(data.mappings().joinpath("demo"), "course.json"))
 VALIDATOR = Draft202012Validator(schema())
 LAB = {"status": "final", "test": {"text": "Vitamin B12"}}
 
 
-def told(value):
+def issues_of(value):
     record, issues = from_plain(value)
     assert (record is None) == bool(issues)
     return [(issue.code, issue.expression, issue.message) for issue in issues]
 
 
-@given(therapies())
+@given(draw_therapy_records())
 @examples(40)
-def test_a_record_comes_back_the_same_from_its_json(record):
+def test_a_record_reads_back_equal_from_its_json(record):
     plain = to_plain(record)
     assert VALIDATOR.is_valid(plain)
     assert from_plain(loads(dumps(plain))) == (record, ())
 
 
-def test_the_demo_is_written_as_it_was_read():
+def test_the_demo_record_is_written_exactly_as_it_was_read():
     record, issues = from_plain(COURSE)
     assert issues == ()
     assert from_plain(to_plain(record)) == (record, ())
@@ -44,7 +44,7 @@ def test_the_demo_is_written_as_it_was_read():
 
 @given(st.data())
 @examples(300)
-def test_what_is_read_is_right_by_the_schema_and_what_is_refused_says_why(data):
+def test_json_is_read_if_valid_by_the_schema_and_otherwise_an_error_with_a_reason(data):
     """The reader is quick and the schema thorough: they may not disagree."""
     value = mutated(copy.deepcopy(SMALL), data.draw(st.randoms(use_true_random=False)))
     record, issues = from_plain(value)
@@ -91,11 +91,11 @@ def containers(node):
             yield from containers(child)
 
 
-def test_the_schema_is_a_schema():
+def test_the_json_schema_is_valid():
     Draft202012Validator.check_schema(schema())
 
 
-def test_everything_wrong_is_told_at_once_with_its_path_and_remedy():
+def test_all_issues_are_reported_at_once_with_path_and_remedy():
     value = {
         "patient": {"birthDate": "2026-02-30", "gender": 5, "brithDate": "2026"},
         "labResults": [
@@ -105,7 +105,7 @@ def test_everything_wrong_is_told_at_once_with_its_path_and_remedy():
         ],
         "sesions": [],
     }
-    assert sorted(told(value)) == sorted([
+    assert sorted(issues_of(value)) == sorted([
         ("structure", "$.patient.gender", "write a string in quotes"),
         ("structure", "$.patient.brithDate", "no such field; did you mean birthDate?"),
         ("structure", "$.labResults[0].value.value", "write a number without quotes"),
@@ -127,19 +127,19 @@ def test_everything_wrong_is_told_at_once_with_its_path_and_remedy():
     ["2026", "2026-13", "2026-02-30", "2026\n", "٢٠٢٦", "2026-03-09T24:00:00Z", "2026-03-09T09:15:00Z",
      "2026-03-09T09:15:60+14:00", "2026-03-09T09:15:00+14:01", "2026-03-09T09:15:00.1-13:59", "26"],
 )  # fmt: skip
-def test_a_date_that_the_schema_takes_is_read_unless_the_calendar_lacks_it(text):
+def test_a_date_valid_by_the_schema_is_read_if_it_exists(text):
     value = {"labResults": [{**LAB, "collected": text}]}
     taken = VALIDATOR.is_valid(value)
     assert taken == (from_plain(value)[0] is not None) or text == "2026-02-30"
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [], [COURSE], True])
-def test_what_is_no_object_is_no_record(value):
-    assert told(value) == [("structure", "$", "write an object in braces")]
+def test_json_that_is_no_object_is_an_error(value):
+    assert issues_of(value) == [("structure", "$", "write an object in braces")]
 
 
-def test_a_binary_float_is_no_measured_number():
-    ((code, path, message),) = told({"labResults": [{**LAB, "value": {"value": 1.5}}]})
+def test_a_float_is_an_error_for_a_decimal():
+    ((code, path, message),) = issues_of({"labResults": [{**LAB, "value": {"value": 1.5}}]})
     assert (code, path) == ("structure", "$.labResults[0].value.value")
     assert "fhir_b12.loads" in message
 
@@ -152,22 +152,22 @@ def test_a_number_keeps_its_digits(number):
     assert dumps(to_plain(record)["labResults"][0]["value"]["value"]) == dumps(number)
 
 
-def test_a_modifier_extension_is_not_taken():
-    assert told({"conditions": [{"modifierExtension": [{"url": "https://example.org"}]}]}) == [
+def test_a_modifier_extension_is_an_error():
+    assert issues_of({"conditions": [{"modifierExtension": [{"url": "https://example.org"}]}]}) == [
         ("structure", "$.conditions[0].modifierExtension", "no such field; did you mean extension?")
     ]
 
 
-def test_what_is_read_is_not_changed():
+def test_reading_does_not_change_its_input():
     before = copy.deepcopy(COURSE)
     from_plain(COURSE)
     assert before == COURSE
 
 
-def test_messages_hold_no_value():
+def test_messages_have_no_values_of_the_data():
     value = copy.deepcopy(COURSE)
     value["patient"]["name"] = "Sørensen"
     value["patient"]["gender"] = ["Sørensen"]
     value["patient"]["birthDate"] = "Sørensen"
-    assert len(told(value)) == 3
-    assert "Sørensen" not in str(told(value))
+    assert len(issues_of(value)) == 3
+    assert "Sørensen" not in str(issues_of(value))

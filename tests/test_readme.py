@@ -33,7 +33,7 @@ def commands(paper):
 
 
 @pytest.mark.parametrize("paper", ["README.md", "mappings/README.md"])
-def test_every_command_runs_in_the_order_it_stands(paper, tmp_path, monkeypatch, capfd):
+def test_the_commands_of_the_readme_run_in_order(paper, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FHIR_B12_FIXTURES", str(tmp_path))
     assert commands(paper) != []
@@ -43,13 +43,13 @@ def test_every_command_runs_in_the_order_it_stands(paper, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-def test_every_file_it_links_to_is_there(paper):
+def test_the_files_linked_in_the_readme_exist(paper):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text(paper))
     assert [link for link in links if not (ROOT / paper).parent.joinpath(link).exists()] == []
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-def test_every_make_target_it_names_is_there(paper):
+def test_the_make_targets_of_the_readme_exist(paper):
     known = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
     named = set(re.findall(r"(?:`|^)make ([a-z]+)", text(paper), re.MULTILINE))
     assert named - known == set()
@@ -67,10 +67,10 @@ def test_the_lab_test_of_the_readme_takes_two_data_files(tmp_path, monkeypatch):
     path.write_text(fenced("README.md", "json")[0], "utf-8")
     monkeypatch.setattr(cases, "FOLDER", tmp_path)
     (case,) = cases.load()
-    test_cases.test_it_reads_as_it_is_meant(case)
-    test_cases.test_every_leaf_is_accounted_for_once(case)
-    test_cases.test_what_was_read_is_put_back_byte_for_byte(case)
-    test_cases.test_its_concepts_are_known_by_the_code_tables(case)
+    test_cases.test_a_case_is_read_as_its_expected_record(case)
+    test_cases.test_every_leaf_is_in_the_ledger_once(case)
+    test_cases.test_an_update_with_the_record_that_was_read_changes_nothing(case)
+    test_cases.test_concepts_are_found_in_the_code_tables(case)
     assert case.meaning == {"test": f"lab_tests.{next(iter(rows))}"}
 
 
@@ -84,7 +84,7 @@ def test_contributing_lists_the_layers():
     assert drawn == [*layers, *SERVER_LAYERS]
 
 
-def test_the_mappings_paper_quotes_slips_as_they_are_told():
+def test_the_mappings_documentation_quotes_real_error_messages():
     source = deepcopy(data.toml("lab_result.toml"))
     source["elements"]["code"]["field"] = "tset"
     source["elements"]["valueQuantty"] = source["elements"].pop("valueQuantity")
@@ -100,17 +100,19 @@ def test_the_mappings_paper_quotes_slips_as_they_are_told():
             for key in ("folate", "vitamin-b6")
         },
     }
-    told = []
+    messages = []
     for load in (
         lambda: table.build("lab_result", source),
         lambda: codes.CodeTable("lab_tests", rows),
     ):
         with pytest.raises(codes.TableError) as error:
             load()
-        told += str(error.value).splitlines()
+        messages += str(error.value).splitlines()
     quoted = fenced("mappings/README.md", "text")[0].splitlines()
-    assert [line for line in quoted if not any(t.startswith(line.rstrip(".")) for t in told)] == []
+    assert [
+        line for line in quoted if not any(t.startswith(line.rstrip(".")) for t in messages)
+    ] == []
 
 
-def test_the_mappings_paper_names_every_codec():
+def test_the_mappings_documentation_names_every_codec():
     assert [name for name in CODECS if f"`{name}`" not in text("mappings/README.md")] == []

@@ -20,7 +20,7 @@ def test_every_record_class_of_the_package_is_declared():
 
 
 def test_a_class_without_a_record_type_is_named():
-    missing = [each for each in RECORD_TYPES if each.record is not LabResult]
+    missing = [record_type for record_type in RECORD_TYPES if record_type.record is not LabResult]
     with pytest.raises(TypeError) as error:
         registry.check(tuple(missing))
     assert str(error.value).splitlines() == [
@@ -46,7 +46,7 @@ def test_a_class_declared_twice_is_named():
 @pytest.mark.parametrize("part", ["title", "amount", "date"])
 def test_an_unknown_field_in_a_declaration_is_named(part):
     wrong = msgspec.structs.replace(BY_NAME["LabResult"], **{part: ("tset",)})
-    others = [each for each in RECORD_TYPES if each.record is not LabResult]
+    others = [record_type for record_type in RECORD_TYPES if record_type.record is not LabResult]
     assert list(registry.faults((*others, wrong))) == [
         "the RecordType of LabResult names field 'tset', which LabResult does not have"
     ]
@@ -60,7 +60,7 @@ def test_no_part_of_a_declaration_has_a_default(part):
         registry.RecordType(**parts)
 
 
-@pytest.mark.parametrize("record_type", RECORD_TYPES, ids=lambda each: each.table)
+@pytest.mark.parametrize("record_type", RECORD_TYPES, ids=lambda record_type: record_type.table)
 def test_a_record_type_has_its_list_its_table_and_its_export(record_type):
     record = record_type.record
     assert getattr(records, record.__name__) is record

@@ -97,7 +97,7 @@ def test_a_pattern_has_at_most_2000_characters():
 
 
 @pytest.mark.parametrize("source", ["(a+)+b", "(a|a)*b", "(a?){100}a{100}b", "(x+x+)+y"])
-def test_time_grows_with_the_text_and_no_faster(source):
+def test_matching_time_is_linear_in_the_text(source):
     start = time.thread_time()
     assert not compile_pattern(source).search("a" * 50_000)
     assert time.thread_time() - start < 2

@@ -179,8 +179,8 @@ def test_faults_of_shape_do_not_hide_the_others():
         source["when"].append({"code": {"known": "no_such"}})
         source["refuse"] = {"stauts": ["x"]}
 
-    found = broken(change).splitlines()
-    assert [line.split(": ")[1] for line in found] == [
+    messages = broken(change).splitlines()
+    assert [line.split(": ")[1] for line in messages] == [
         "code", "issued.field", "refuse.stauts", "refuse.status", "when.code",
     ]  # fmt: skip
 
@@ -213,7 +213,7 @@ def test_two_rows_for_one_field_are_refused():
     assert "is already mapped to valueString" in broken(change)
 
 
-def test_a_code_that_means_two_things_is_refused():
+def test_an_ambiguous_code_is_an_error():
     row = {"text": "a", "source": "s", "codings": [{"system": "loinc", "code": "x"}]}
     with pytest.raises(TableError, match=r"b.codings\[0\]: http://loinc.org\|x already means a"):
         CodeTable("demo", {"a": row, "b": row})
@@ -276,7 +276,7 @@ def test_a_code_row_without_source_or_with_an_unknown_system_or_mechanism_is_ref
 
 
 @pytest.mark.parametrize("name", codes.tables())
-def test_every_concept_is_found_by_what_is_written_for_it(name):
+def test_every_concept_is_found_by_its_written_form(name):
     table = codes.table(name)
     missing = [e.key for e in table if e.codings and table.find(e.concept) is not e]
     assert missing == []

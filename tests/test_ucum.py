@@ -19,13 +19,13 @@ UNITS = data.toml("units.toml")
 
 
 @pytest.mark.parametrize("codes", GRAMMAR["same"], ids=lambda codes: codes[0])
-def test_a_unit_is_the_same_however_it_is_written(codes):
+def test_equivalent_spellings_of_a_unit_are_equal(codes):
     meanings = [(parse(code).factor, parse(code).dimension) for code in codes]
     assert meanings == [meanings[0]] * len(codes)
 
 
 @pytest.mark.parametrize("code", GRAMMAR["refused"])
-def test_what_is_no_ucum_is_no_unit(code):
+def test_invalid_ucum_is_an_error(code):
     with pytest.raises(UnitError):
         parse(code)
 
@@ -36,11 +36,11 @@ def test_an_atom_comes_before_a_prefix(code, dimension):
 
 
 @given(st.one_of(st.text(max_size=120), st.text("mgLl/.*^0123(){}[]IU%'", max_size=30)))
-def test_any_text_is_a_unit_or_refused(text):
+def test_any_text_is_a_unit_or_an_error(text):
     assert all(parse(code).factor > 0 for code in accepted([text]))
 
 
-def test_every_atom_has_a_meaning_a_name_and_its_page_of_ucum():
+def test_every_atom_has_a_definition_a_name_and_a_ucum_section():
     for symbol, row in UNITS["atoms"].items():
         assert parse(symbol).factor > 0, symbol
         assert row["name"], symbol
@@ -61,20 +61,30 @@ def test_every_unit_that_a_code_table_names_has_a_dimension():
                 assert parse(row["unit"]).dimension or row["unit"] == "%", row
 
 
-def test_every_unit_of_the_demo_is_ucum():
+def test_every_unit_of_the_demo_is_valid_ucum():
     course = data.read(data.mappings(), "demo/course.json")
     assert sorted(ucum_codes(json.loads(course)) - accepted(ucum_codes(json.loads(course)))) == []
 
 
-def test_the_public_examples_use_units_known_here_and_some_that_are_none(fixtures):
-    found = set()
+def test_units_of_the_public_examples_are_known_except_invalid_ones(fixtures):
+    unit_codes = set()
     for folder in ("synthea", "us-core", "r4-examples"):
         for path in (fixtures / folder).rglob("*.json*"):
             text = path.read_bytes()
-            found |= ucum_codes(json.loads(bz2.decompress(text) if path.suffix == ".bz2" else text))
-    assert len(found) > 50
+            unit_codes |= ucum_codes(
+                json.loads(bz2.decompress(text) if path.suffix == ".bz2" else text)
+            )
+    assert len(unit_codes) > 50
     # `b` is UCUM's barn, an area in physics; the others are no UCUM
-    assert sorted(found - accepted(found)) == ["b", "drop", "ea", "mEq", "mcg", "ml/hr", "tbl"]
+    assert sorted(unit_codes - accepted(unit_codes)) == [
+        "b",
+        "drop",
+        "ea",
+        "mEq",
+        "mcg",
+        "ml/hr",
+        "tbl",
+    ]
 
 
 def ucum_codes(value):
@@ -96,27 +106,27 @@ def accepted(codes):
     return {code for code in codes if is_unit(code)}
 
 
-def test_every_spelling_stands_for_a_unit():
+def test_every_spelling_means_a_valid_unit():
     codes = set(aliases.units().values())
     assert codes - accepted(codes) == set()
 
 
-def test_a_spelling_stands_for_one_unit_only():
+def test_a_spelling_means_one_unit_only():
     texts = [text for code, texts in UNITS["spellings"].items() for text in (code, *texts)]
     assert sorted({text for text in texts if texts.count(text) > 1}) == []
 
 
-def test_a_spelling_that_is_ucum_too_means_the_same_there():
+def test_a_spelling_that_is_a_ucum_code_means_that_code():
     """But for `K/uL`, kelvins to whoever knows UCUM and thousands to everybody else."""
     texts = accepted(aliases.units())
     assert sorted(text for text in texts if parse(text) != parse(code_of(text))) == ["K/uL", "K/ul"]
 
 
-def test_both_letters_that_look_like_micro_are_read():
+def test_both_micro_characters_are_read():
     assert code_of("\u00b5g") == code_of("\u03bcg") == "ug"
     assert code_of("\u00b5mol/L") == code_of("\u03bcmol/L") == "umol/L"
 
 
-def test_a_text_that_could_mean_two_units_is_no_spelling():
+def test_an_ambiguous_text_is_not_a_spelling():
     ambiguous = {"C", "F", "U", "m", "M", "mU", "AU/mL", "U/mL", "units", "gtt", "drops", "T", "c"}
     assert ambiguous & aliases.units().keys() == set()

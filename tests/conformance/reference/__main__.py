@@ -1,4 +1,4 @@
-"""`python -m tests.conformance.reference [--mutants N] [--seed S]`: fresh mutants, validated by both."""
+"""`python -m tests.conformance.reference [--mutants N] [--seed S]`: validate new mutants with both validators."""
 
 import argparse
 import json
@@ -18,9 +18,9 @@ from tests.conformance.mutations import mutant
 from tests.conformance.outcomes import Row, Tally, plain_location
 from tests.conformance.reference import HERE, Reference
 from tests.conftest import fixtures_root
-from tests.test_profiles_of_ours import KINDS, drawn, profile_of
+from tests.test_profiles_of_ours import RECORD_TYPES, draw_records, profile_of
 
-#: in the message of a null pointer of the reference, after which it stops
+#: part of the message after a null pointer exception of the reference, which stops it
 _NULL_POINTER = "Cannot invoke"
 US_CORE, IPS = "hl7.fhir.us.core-6.1.0.tgz", "hl7.fhir.uv.ips-1.1.0.tgz"
 
@@ -31,26 +31,27 @@ def sources(fixtures: Path, name: str):
     Official examples, those of US Core and IPS, and resources written from records of every type.
     """
     if name == "ours":
-        return written()
-    return [(each, ()) for each in examples(fixtures, name)]
+        return written_resources()
+    return [(resource, ()) for resource in examples(fixtures, name)]
 
 
-def written():
+def written_resources():
     """Return resources written from 20 records of each type, and the examples of our package."""
-    found = [
-        (json.loads(jsonio.dumps(to_fhir(record))), (profile_of(kind),))
-        for kind in KINDS
-        for record in drawn(kind, 20)
+    resources = [
+        (json.loads(jsonio.dumps(to_fhir(record))), (profile_of(record_type),))
+        for record_type in RECORD_TYPES
+        for record in draw_records(record_type, 20)
     ]
-    found += [
+    resources += [
         (json.loads(text), ())
         for name, text in sorted(package.files().items())
         if "example/" in name and not name.endswith((".index.json", "package.json"))
     ]
-    return found
+    return resources
 
 
 def examples(fixtures: Path, name: str):
+    """Return the example resources of R4 or of a package."""
     if name == "base":
         files = sorted((fixtures / "r4-examples").rglob("*.json"))
         return [json.loads(file.read_text("utf-8")) for file in files]
@@ -64,30 +65,35 @@ def examples(fixtures: Path, name: str):
 
 
 def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
+    """Validate a number of mutants with both validators and print the agreement."""
     packages = {"us-core": [fixtures / "packages" / US_CORE], "ips": [fixtures / "packages" / IPS]}
     packages = packages.get(name, [])
     if name == "ours":
         packages = [Path(tempfile.mkdtemp()) / package.file_name()]
         packages[0].write_bytes(package.pack_files(package.files()))
     draw = random.Random(f"{name} {seed}")
-    found = [each for each in sources(fixtures, name) if len(json.dumps(each[0])) < 20_000]
+    originals = [
+        (resource, profiles)
+        for resource, profiles in sources(fixtures, name)
+        if len(json.dumps(resource)) < 20_000
+    ]
     tally, ours_us, theirs_us, crashes = Tally(), 0.0, 0.0, 0
     validator = Validator((), packages, plausibility=False)
     with Reference(packages) as reference:
         while tally.total < number:
-            source, profiles = draw.choice(found)
-            made = mutant(source, draw)
-            if made is None:
+            source, profiles = draw.choice(originals)
+            change = mutant(source, draw)
+            if change is None:
                 continue
-            operator, path, resource = made
+            operator, path, resource = change
             text = json.dumps(resource)
             answer = reference.ask(text, profiles)
             if "crash" in answer or any(_NULL_POINTER in str(i) for i in answer["issues"]):
                 crashes += 1
                 continue
-            where = ".".join(map(str, path))
+            location = ".".join(map(str, path))
             row = Row(
-                f"{name}-{seed}-{tally.total} {where}",
+                f"{name}-{seed}-{tally.total} {location}",
                 text,
                 profiles,
                 tuple(answer["issues"]),
@@ -100,7 +106,7 @@ def compare(name: str, number: int, seed: int, fixtures: Path) -> Tally:
             tally.add(row, report)
     print(
         f"{name}: {tally.total} mutants of seed {seed}: verdicts {tally.verdicts / tally.total:.2%}, "
-        f"locations {tally.locations / tally.total:.2%}; {crashes} it fell over; "
+        f"locations {tally.locations / tally.total:.2%}; {crashes} crashes of the reference; "
         f"{theirs_us / ours_us:.0f} times as fast"
     )
     return tally
@@ -112,25 +118,25 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--of", nargs="*", default=["base", "us-core", "ips", "ours"])
     parser.add_argument("--save", type=Path, help="write the differing rows here, as NDJSON")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     fixtures = fixtures_root()
     listed = ListedDifferences(HERE / "differences.toml")
     differing, unlisted = [], 0
-    for name in asked.of:
-        tally = compare(name, asked.mutants // len(asked.of), asked.seed, fixtures)
+    for name in options.of:
+        tally = compare(name, options.mutants // len(options.of), options.seed, fixtures)
         for row, report, missing, extra in tally.differing:
-            new = [each for each in differences(row, report) if not listed.covers(each, row)]
+            new = [item for item in differences(row, report) if not listed.covers(item, row)]
             unlisted += bool(new)
-            for each in new:
-                print(f"  not listed: {each}")
+            for difference in new:
+                print(f"  not listed: {difference}")
             rules = {plain_location(i.expression): i.rule for i in report if i.is_error}
             differing.append({"name": row.name, "operator": row.operator, "missing": sorted(missing),
-                              "extra": {each: rules[each] for each in extra}, "issues": row.issues,
+                              "extra": {location: rules[location] for location in extra}, "issues": row.issues,
                               "profiles": row.profiles, "text": row.text})  # fmt: skip
         print(f"  {len(tally.differing)} differ")
-    if asked.save:
-        asked.save.write_text("".join(json.dumps(each) + "\n" for each in differing), "utf-8")
-    print(f"{unlisted} mutants differ in a way that differences.toml does not list")
+    if options.save:
+        options.save.write_text("".join(json.dumps(item) + "\n" for item in differing), "utf-8")
+    print(f"{unlisted} mutants have differences that differences.toml does not list")
     sys.exit(unlisted > 0)
 
 
