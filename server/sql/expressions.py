@@ -1,8 +1,9 @@
 """SQL as typed expressions: text and bound values, rendered with a dialect's placeholder.
 
-A statement is a tree of literal text and values. Values never become text: `render` writes one
-placeholder for each, `?` for SQLite and `%s` for PostgreSQL. A statement with `PARAMETER` instead
-of values is a template; it is rendered once and run with the arguments of each call.
+An expression is a list of literal texts with one value between each two of them. Values never
+become text: `render` joins the texts by placeholders, `?` for SQLite and `%s` for PostgreSQL. A
+statement with `PARAMETER` instead of values is a template; it is rendered once and run with the
+arguments of each call.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,44 +23,48 @@ class Bound:
 
 
 class Sql:
-    """A piece of SQL: literal text, bound values and other pieces."""
+    """A piece of SQL: literal texts with a value, or an argument of each run, between them."""
 
-    __slots__ = ("_parts", "_template")
+    __slots__ = ("_rendered", "_texts", "_values")
 
     def __init__(self, *parts: "str | Bound | Sql") -> None:
-        self._parts = parts
-        self._template: tuple[str, str] | None = None
+        texts, values = [""], []
+        for part in parts:
+            if type(part) is str:
+                texts[-1] += part
+            elif type(part) is Bound:
+                texts.append("")
+                values.append(part.value)
+            else:
+                piece: Sql = part  # type: ignore[assignment]
+                texts[-1] += piece._texts[0]
+                if len(piece._texts) > 1:
+                    texts += piece._texts[1:]
+                    values += piece._values
+        self._texts: list[str] = texts
+        self._values: list[Any] = values
+        self._rendered: tuple[str, str] | None = None
 
     def render(self, placeholder: str) -> tuple[str, list[Any]]:
         """Return the text and the bound values; the text of a template is cached."""
-        if self._template is not None and self._template[0] is placeholder:
-            return self._template[1], []
-        texts: list[str] = []
-        args: list[Any] = []
-        self._collect(placeholder, texts, args)
-        text = "".join(texts)
-        if not args:
-            self._template = (placeholder, text)
-        return text, args
-
-    def _collect(self, placeholder: str, texts: list[str], args: list[Any]) -> None:
-        for part in self._parts:
-            if type(part) is str:
-                texts.append(part)
-            elif type(part) is Bound:
-                texts.append(placeholder)
-                args.append(part.value)
-            elif part is PARAMETER:
-                texts.append(placeholder)
-            else:
-                part._collect(placeholder, texts, args)  # type: ignore[union-attr]  # noqa: SLF001
+        if self._values:
+            return placeholder.join(self._texts), self._values
+        if self._rendered is None or self._rendered[0] is not placeholder:
+            self._rendered = placeholder, placeholder.join(self._texts)
+        return self._rendered[1], self._values
 
     def as_(self, name: str) -> "Sql":
         """Return the expression with a column name."""
         return Sql(self, f" AS {name}")
 
 
-PARAMETER = Sql()  #: an argument given when the statement is run
+def _parameter() -> Sql:
+    parameter = Sql()
+    parameter._texts = ["", ""]  # noqa: SLF001 - a placeholder without a value
+    return parameter
+
+
+PARAMETER = _parameter()  #: an argument given when the statement is run
 
 
 class Condition(Sql):
@@ -161,8 +166,6 @@ _LAST = "\U0010ffff"  #: sorts after every text
 
 
 def _comparison(column: Column, operator: str, other: Any) -> Condition:
-    if isinstance(other, Column):
-        return Condition(f"{column.text} {operator} {other.text}")
     operand = other if isinstance(other, Sql) else Bound(other)
     return Condition(f"{column.text} {operator} ", operand)
 
@@ -198,9 +201,9 @@ def exists(query: Sql) -> Condition:
 def row_less(columns: Sequence[Column], values: Sequence[Any]) -> Condition:
     """Return `(a, b) < (x, y)`: the row sorts before the values."""
     names = ", ".join(column.text for column in columns)
-    parts: list[str | Bound] = []
+    parts: list[str | Bound | Sql] = []
     for value in values:
-        parts += [", ", Bound(value)]
+        parts += [", ", value if isinstance(value, Sql) else Bound(value)]
     return Condition(f"({names}) < (", *parts[1:], ")")
 
 
@@ -240,9 +243,14 @@ def select(
     return Sql(*parts)
 
 
+def column_list(columns: Sequence[Column]) -> Sql:
+    """Return `a, b, c` as one expression, for statements that are built on each call."""
+    return Sql(", ".join(column.text for column in columns))
+
+
 def _comma_list(items: Sequence[Sql]) -> list[str | Sql]:
-    if all(type(item) is Column for item in items):
-        return [", ".join([item.text for item in items if type(item) is Column])]
+    if len(items) == 1:
+        return [items[0]]
     parts: list[str | Sql] = []
     for item in items:
         parts += [", ", item]
@@ -298,11 +306,6 @@ class Insert(Sql):
                 parts += [", ", *self._row]
             statement = self._rows[count] = Sql(*self._head, *parts[1:], self._tail)
         return statement
-
-
-def _into(table: Table, columns: Sequence[Column]) -> str:
-    names = ", ".join(column.name for column in columns)
-    return f"INSERT INTO {table.table_name} ({names})"
 
 
 def _target(table: Table, columns: Sequence[Column]) -> str:

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from fhir_b12.jsonio import loads
@@ -66,6 +67,58 @@ _ONE_VERSION = select(
 )
 
 
+class _Shape(NamedTuple):
+    """What decides the text of the statements of a history; their arguments are not part of it."""
+
+    is_instance: bool  #: of one resource, not of a type
+    has_since: bool
+    has_at: bool
+    has_cursor: bool
+
+
+_MOMENTS = 3  #: arguments of `_current_at`
+
+
+def _current_at() -> list[Condition]:
+    """Return the conditions that a version was the current one at a moment."""
+    successor = all_of([_P.rid == _H.rid, _P.version > _H.version, _P.updated <= PARAMETER])
+    return [
+        _H.updated <= PARAMETER,
+        ~exists(select([ONE], [_P], successor)),
+        ~((R.version > _H.version) & (R.updated <= PARAMETER)),
+    ]
+
+
+def _source(shape: _Shape) -> tuple[list[Table | Sql], list[Condition]]:
+    """Return the tables of a history and the conditions on its versions."""
+    which = _CURRENT.name if shape.is_instance else _CURRENT.type
+    conditions = [R.rid == _H.rid]
+    if shape.has_since:
+        conditions.append(_H.updated >= PARAMETER)
+    if shape.has_at:
+        conditions += _current_at()
+    return [_all_versions(which == PARAMETER), R], conditions
+
+
+@cache
+def _count_statement(shape: _Shape) -> Sql:
+    """Return the statement that counts the versions on all pages."""
+    tables, conditions = _source(shape)
+    return select([COUNT], tables, all_of(conditions))
+
+
+@cache
+def _page_statement(shape: _Shape) -> Sql:
+    """Return the statement of a page, newest versions first."""
+    tables, conditions = _source(shape)
+    order = (_H.updated, _H.rid, _H.version)
+    if shape.has_cursor:
+        conditions.append(row_less(order, [PARAMETER] * len(order)))
+    return select(
+        _COLUMNS, tables, all_of(conditions), order_by=[*map(descending, order)], limit=PARAMETER
+    )
+
+
 def read_version(  # noqa: PLR0917 - what identifies a version
     connection: ReadConnection,
     resource_type: str,
@@ -97,29 +150,25 @@ def history_page(
 
     """
     limits = read_limits(access, request.type)
-    which = _CURRENT.type == request.type
-    if request.id is not None:
-        which = _CURRENT.name == f"{request.type}/{request.id}"
-    tables: list[Table | Sql] = [_all_versions(which), R]
-    conditions = [R.rid == _H.rid]
+    shape = _Shape(
+        is_instance=request.id is not None,
+        has_since=request.since is not None,
+        has_at=request.at is not None,
+        has_cursor=request.cursor is not None,
+    )
+    which = request.type if request.id is None else f"{request.type}/{request.id}"
+    args: list[Any] = [which, which]
     if request.since is not None:
-        conditions.append(_H.updated >= request.since)
+        args.append(request.since)
     if request.at is not None:
-        conditions += _current_at(request.at)
+        args += [request.at] * _MOMENTS
     total = None
     if not limits:
-        counted = select([COUNT], tables, all_of(conditions))
-        total = int(first_row(connection.run(counted))[0])
+        total = int(first_row(connection.run(_count_statement(shape), args))[0])
     if request.cursor is not None:
-        conditions.append(row_less((_H.updated, _H.rid, _H.version), _position(request.cursor)))
-    page = select(
-        _COLUMNS,
-        tables,
-        all_of(conditions),
-        order_by=[descending(_H.updated), descending(_H.rid), descending(_H.version)],
-        limit=request.size + 1,
-    )
-    rows = [*connection.run(page)] if request.size else []
+        args += _position(request.cursor)
+    page = _page_statement(shape)
+    rows = [*connection.run(page, [*args, request.size + 1])] if request.size else []
     cursor = None
     if len(rows) > request.size:
         rows = rows[: request.size]
@@ -128,16 +177,6 @@ def history_page(
     versions = map(version_of_row, rows)
     visible = tuple(version for version in versions if is_visible(version, limits, base))
     return Page(matches=visible, total=total, next=cursor)
-
-
-def _current_at(moment: int) -> list[Condition]:
-    """Return the conditions that a version was the current one, µs since 1970 UTC."""
-    successor = all_of([_P.rid == _H.rid, _P.version > _H.version, _P.updated <= moment])
-    return [
-        _H.updated <= moment,
-        ~exists(select([ONE], [_P], successor)),
-        ~((R.version > _H.version) & (R.updated <= moment)),
-    ]
 
 
 def _position(cursor: str) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from fhir_b12.server.sql.expressions import (
     Sql,
     all_of,
     any_of,
+    column_list,
     descending,
     function,
     scalar,
@@ -32,6 +33,7 @@ from fhir_b12.server.store.sql_includes import included_versions
 
 _MOST_COUNTED = 1_000  #: index rows from which a criterion is not selective
 _ALL_COLUMNS = Column("*")
+_COLUMNS = column_list([*R.version_columns, R.rid])
 
 
 def search_page(connection: ReadConnection, query: Query, access: Access) -> Page:
@@ -111,7 +113,7 @@ def _most_selective(connection: ReadConnection, criteria: Sequence[Criterion]) -
 def _page_rows(connection: ReadConnection, query: Query, where: Condition) -> list[tuple[Any, ...]]:
     """Return the rows of a page and one more, each with its number and sort keys at the end."""
     keys = [_sort_key(sort).as_(f"k{index}") for index, sort in enumerate(query.sort)]
-    columns = [*R.version_columns, R.rid, *keys]
+    columns = [_COLUMNS, *keys]
     if not query.sort:
         if query.cursor is not None:
             where &= R.rid > query.cursor[-1]
