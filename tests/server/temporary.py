@@ -32,12 +32,23 @@ def database(folder):
     return f"{POSTGRES}{separator}options=-csearch_path%3D{name}&application_name={name}"
 
 
+def wait_for_connections(store):
+    """Let a thread wait for a connection of a PostgreSQL store for as long as the others need.
+
+    A test runs more threads than a process has connections. In a server a request waits 5 seconds
+    and is then answered by 503, which a test on a slow machine would take for a failure.
+    """
+    if POSTGRES:
+        store._pool.timeout = 120
+
+
 class Temporary(TestedStore):
     """A store with a new database; `close` deletes a SQLite file."""
 
     def __init__(self, config=None):
         self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
         super().__init__(replace(config or Config(), database=database(self._folder.name)))
+        wait_for_connections(self)
 
     def close(self):
         super().close()

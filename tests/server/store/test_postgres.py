@@ -113,15 +113,18 @@ def test_a_read_only_database_is_503(store):
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
 
 
-def test_an_unreachable_database_is_503_until_it_is_back(store, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(store._pool, "timeout", 0.05)
-        taken = [store._pool.getconn() for _ in range(store._pool.max_size)]
-        with pytest.raises(RequestError) as refused:
-            store.read("Patient", "a", ALL)
-        assert (refused.value.status, store.ready()) == (503, False)
+def test_a_request_without_a_free_connection_is_503(store, monkeypatch):
+    pool = store._pool
+    taken = [pool.getconn() for _ in range(pool.max_size)]
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(pool, "timeout", 0.05)
+            with pytest.raises(RequestError) as refused:
+                store.read("Patient", "a", ALL)
+            assert (refused.value.status, store.ready()) == (503, False)
+    finally:
         for connection in taken:
-            store._pool.putconn(connection)
+            pool.putconn(connection)
     assert (store.read("Patient", "a", ALL), store.ready()) == (None, True)
 
 
@@ -153,6 +156,8 @@ def stores(url, count):
         postgres.PostgresStore(Config(database=url, public_url=CONFIG.public_url))
         for _ in range(count)
     ]
+    for store in opened:
+        temporary.wait_for_connections(store)
     yield opened
     for store in opened:
         store.close()
