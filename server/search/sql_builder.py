@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/search.html
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import count
 
 from fhir_b12.definitions import R4
@@ -23,7 +24,16 @@ from fhir_b12.server.search.criteria import (
 )
 from fhir_b12.server.search.parameters import parameters
 from fhir_b12.server.search.query import Access, FullAccess, Query
-from fhir_b12.server.sql.expressions import ONE, Condition, Sql, all_of, any_of, exists, select
+from fhir_b12.server.sql.expressions import (
+    ONE,
+    Condition,
+    Sql,
+    all_of,
+    any_of,
+    exists,
+    narrowed,
+    select,
+)
 from fhir_b12.server.sql.tables import IndexTable, ResourceTable, resource_table, text_index
 
 R = resource_table("r")  #: the resource that a search matches
@@ -37,8 +47,20 @@ def limits_condition(limits: Sequence[Query], resource_type: str) -> Condition:
 def candidates(match: IndexMatch) -> Sql:
     """Return a query of the numbers of the resources with a matching index row."""
     table, condition = match.row("t")
-    keyed = table.param.one_of_numbers(match.keys)
-    return select([table.rid], [table], keyed & condition)
+    return narrowed(_keyed_rows(table, match.keys), condition)
+
+
+@lru_cache(maxsize=4096)
+def _keyed_rows(table: IndexTable, keys: tuple[int, ...]) -> Sql:
+    """Return a query of the resources with index rows of some keys."""
+    return select([table.rid], [table], table.param.one_of_numbers(keys))
+
+
+@lru_cache(maxsize=4096)
+def _own_rows(table: IndexTable, keys: tuple[int, ...], r: ResourceTable) -> Sql:
+    """Return a query of the index rows of some keys of a resource."""
+    where = table.param.one_of_numbers(keys) & (table.rid == r.rid)
+    return select([ONE], [table], where)
 
 
 class ConditionBuilder:
@@ -73,8 +95,7 @@ class ConditionBuilder:
         """
         if isinstance(criterion, IndexMatch):
             table, condition = criterion.row(self._alias())
-            keyed = table.param.one_of_numbers(criterion.keys)
-            return exists(select([ONE], [table], all_of([keyed, condition, table.rid == r.rid])))
+            return exists(narrowed(_own_rows(table, criterion.keys, r), condition))
         if isinstance(criterion, ColumnMatch):
             return criterion.condition(r)
         if isinstance(criterion, Not):

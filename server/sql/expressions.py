@@ -166,8 +166,13 @@ _LAST = "\U0010ffff"  #: sorts after every text
 
 
 def _comparison(column: Column, operator: str, other: Any) -> Condition:
-    operand = other if isinstance(other, Sql) else Bound(other)
-    return Condition(f"{column.text} {operator} ", operand)
+    text = f"{column.text} {operator} "
+    if isinstance(other, Sql):
+        return Condition(text, other)
+    condition = Condition(text)
+    condition._texts.append("")  # noqa: SLF001 - `Bound` without its loop: most conditions
+    condition._values.append(other)  # noqa: SLF001
+    return condition
 
 
 def all_of(conditions: Iterable[Condition]) -> Condition:
@@ -246,6 +251,16 @@ def select(
 def column_list(columns: Sequence[Column]) -> Sql:
     """Return `a, b, c` as one expression, for statements that are built on each call."""
     return Sql(", ".join(column.text for column in columns))
+
+
+def narrowed(query: Sql, condition: Condition) -> Sql:
+    """Return a SELECT that ends with its WHERE, and with one more condition."""
+    return Sql(query, " AND ", condition)
+
+
+def count_up_to(query: Sql, most: int) -> Sql:
+    """Return a SELECT of the number of rows of a query, counted up to a limit."""
+    return Sql("SELECT count(*) FROM (", query, f" LIMIT {most:d}) t")
 
 
 def _comma_list(items: Sequence[Sql]) -> list[str | Sql]:

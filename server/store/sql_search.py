@@ -20,6 +20,7 @@ from fhir_b12.server.sql.expressions import (
     all_of,
     any_of,
     column_list,
+    count_up_to,
     descending,
     function,
     scalar,
@@ -33,6 +34,7 @@ from fhir_b12.server.store.sql_includes import included_versions
 
 _MOST_COUNTED = 1_000  #: index rows from which a criterion is not selective
 _ALL_COLUMNS = Column("*")
+_HAS_BODY = R.body.is_not_null()
 _COLUMNS = column_list([*R.version_columns, R.rid])
 
 
@@ -78,7 +80,7 @@ def _where(connection: ReadConnection, query: Query, access: Access) -> Conditio
     leader = _most_selective(connection, criteria)
     of_type = R.type == query.type
     # the few rows of a selective criterion are read by number, not looked up by their type
-    conditions = [of_type if leader is None else of_type.is_true(), R.body.is_not_null()]
+    conditions = [of_type if leader is None else of_type.is_true(), _HAS_BODY]
     for index, criterion in enumerate(criteria):
         if index == leader:
             assert isinstance(criterion, IndexMatch)
@@ -100,8 +102,7 @@ def _most_selective(connection: ReadConnection, criteria: Sequence[Criterion]) -
         match = criteria[index]
         assert isinstance(match, IndexMatch)
         # counting ends at the fewest so far; of several that are not selective the first leads
-        limited = Sql(candidates(match), f" LIMIT {fewest:d}")
-        rows = first_row(connection.run(select([COUNT], [subquery(limited, "t")])))[0]
+        rows = first_row(connection.run(count_up_to(candidates(match), fewest)))[0]
         if rows < fewest:
             best, fewest = index, int(rows)
     return best
