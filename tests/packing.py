@@ -22,19 +22,19 @@ def manifest(name="test.one", version="1.0.0", **more):
 
 
 def archive(path, files):
-    """A `.tgz`; content that is no bytes is JSON, a TarInfo stands for itself."""
-    with tarfile.open(path, "w:gz") as written:
+    """Write a `.tgz`: bytes as they are, a TarInfo as a header only, other content as JSON."""
+    with tarfile.open(path, "w:gz") as file:
         for name, content in files.items():
             if isinstance(content, tarfile.TarInfo):
-                # the head alone, whatever size it claims, which addfile refuses since Python 3.13
-                head = content.tobuf(written.format, written.encoding, written.errors)
-                written.fileobj.write(head)
-                written.offset += len(head)
+                # only the header, with any size, which addfile refuses since Python 3.13
+                head = content.tobuf(file.format, file.encoding, file.errors)
+                file.fileobj.write(head)
+                file.offset += len(head)
                 continue
             text = content if isinstance(content, bytes) else json.dumps(content).encode()
             member = tarfile.TarInfo(name)
             member.size = len(text)
-            written.addfile(member, io.BytesIO(text))
+            file.addfile(member, io.BytesIO(text))
     return path
 
 
@@ -58,4 +58,4 @@ def good(name="test.one", version="1.0.0", **more):
 
 
 def urls(package):
-    return [each.url.rpartition("/")[2] for each in package.archive.entries]
+    return [entry.url.rpartition("/")[2] for entry in package.archive.entries]

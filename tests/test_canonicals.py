@@ -12,13 +12,13 @@ from fhir_b12.definitions.packages import (
 from tests.packing import TYPES, value_set
 
 
-def test_a_canonical_may_name_a_version_and_else_means_the_newest():
+def test_a_canonical_without_version_finds_the_newest_version():
     rows = [value_set("a", version) for version in ("1.0.0", "1.2.0", "1.10.0")]
     known = Canonicals([of_resources("mine", rows)])
     url = "http://example.org/ValueSet/a"
-    asked = ["", "|1.2.0", "|1.2.9", "|1.2", "|1", "|3.0.0", "|x"]
-    found = [known.find(url + version) for version in asked]
-    assert [each and each["version"] for each in found] == [
+    versions = ["", "|1.2.0", "|1.2.9", "|1.2", "|1", "|3.0.0", "|x"]
+    matches = [known.find(url + version) for version in versions]
+    assert [match and match["version"] for match in matches] == [
         "1.10.0",
         "1.2.0",
         "1.2.0",
@@ -32,7 +32,7 @@ def test_a_canonical_may_name_a_version_and_else_means_the_newest():
     assert not version_matches("2021-02-03", "2021-02-04")
 
 
-def test_a_package_may_bring_newer_value_sets_of_r4_but_never_other_types():
+def test_a_package_can_replace_value_sets_of_r4_but_not_types():
     status = "http://hl7.org/fhir/ValueSet/observation-status"
     rows = [
         value_set("x") | {"url": status, "version": "5.0.0"},
@@ -46,13 +46,13 @@ def test_a_package_may_bring_newer_value_sets_of_r4_but_never_other_types():
     assert older.value_set(status)["version"] == "4.0.1"
 
 
-def test_r4s_own_definitions_are_there_by_url_and_types_by_name():
+def test_r4_definitions_are_found_by_url_and_types_by_name():
     known = Canonicals()
     patient = known.structure("Patient")
     assert patient is known.structure(TYPES + "Patient|4.0.1") or patient == known.structure(
         TYPES + "Patient|4.0.1"
     )
-    by_id = {each["id"]: each for each in patient["snapshot"]["element"]}
+    by_id = {row["id"]: row for row in patient["snapshot"]["element"]}
     gender = by_id["Patient.gender"]
     assert gender["binding"] == {
         "strength": "required",
@@ -60,7 +60,7 @@ def test_r4s_own_definitions_are_there_by_url_and_types_by_name():
     }
     assert (gender["min"], gender["max"], gender["type"]) == (0, "1", [{"code": "code"}])
     assert gender["base"] == {"path": "Patient.gender", "min": 0, "max": "1"}
-    assert [each["key"] for each in by_id["Patient.contact"]["constraint"]] == ["ele-1", "pat-1"]
+    assert [row["key"] for row in by_id["Patient.contact"]["constraint"]] == ["ele-1", "pat-1"]
     assert known.structure("Nonsense") is None
     assert known.find(TYPES + "Patient|5.0.0") is None
     concepts = known.code_system("http://hl7.org/fhir/observation-status")["concept"]
@@ -71,7 +71,7 @@ def test_r4s_own_definitions_are_there_by_url_and_types_by_name():
     }
     deprecated = known.code_system("http://terminology.hl7.org/CodeSystem/v2-0003")["concept"]
     assert {"code": "status", "valueCode": "deprecated"} in [
-        row for each in deprecated for row in each.get("property", ())
+        prop for concept in deprecated for prop in concept.get("property", ())
     ]
 
 
@@ -90,7 +90,7 @@ def test_search_parameters_and_compartments_are_those_of_the_type():
     of_type = R4.search_parameters("Observation")
     assert (of_type["code"].type, of_type["_id"].type, len(of_type)) == ("token", "token", 53)
     assert of_type["subject"].target == ("Group", "Device", "Patient", "Location")
-    assert [each.expression for each in of_type["code-value-quantity"].component] == [
+    assert [component.expression for component in of_type["code-value-quantity"].component] == [
         "code",
         "value.as(Quantity)",
     ]
@@ -99,14 +99,14 @@ def test_search_parameters_and_compartments_are_those_of_the_type():
     assert R4.compartment("Nonsense") == {}
 
 
-def test_what_ships_of_r4_is_below_a_megabyte():
+def test_the_shipped_definitions_are_smaller_than_a_megabyte():
     sizes = [
-        len(each.read_bytes()) for each in data.definitions().iterdir() if ".json" in each.name
+        len(file.read_bytes()) for file in data.definitions().iterdir() if ".json" in file.name
     ]
     assert sum(sizes) < 1_000_000
 
 
-def test_importing_canonicals_reads_nothing():
+def test_importing_canonicals_reads_no_file():
     program = (
         "from fhir_b12.definitions import canonicals, core;"
         "print(core._archive.cache_info().currsize);"

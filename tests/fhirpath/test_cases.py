@@ -27,13 +27,15 @@ class Clinic(StandaloneEnvironment):
 
 
 def rows():
-    """Each case of each file: where it is from, the expression, what it finds, the resource."""
+    """Yield the cases of all files: expression, expected results and resource."""
     files = {p: tomllib.loads(p.read_text("utf-8"), parse_float=Decimal) for p in TABLES}
     resources = {
-        name: each for whole in files.values() for name, each in whole.get("resources", {}).items()
+        name: content
+        for table in files.values()
+        for name, content in table.get("resources", {}).items()
     }
-    for path, whole in files.items():
-        for section in whole["sections"]:
+    for path, table in files.items():
+        for section in table["sections"]:
             resource = resources[section.get("on", "patient")]
             for expression, finds in section["cases"]:
                 name = f"{path.stem}: {section['title']}: {expression}"
@@ -41,17 +43,17 @@ def rows():
 
 
 @pytest.mark.parametrize(("expression", "finds", "resource"), list(rows()))
-def test_an_expression_finds_what_the_specification_says(expression, finds, resource):
-    around = Clinic(resource)
+def test_an_expression_evaluates_as_specified(expression, finds, resource):
+    environment = Clinic(resource)
     if isinstance(finds, str):
         with pytest.raises(FhirPathError, match=finds):
-            fhirpath.compile(expression).evaluate(resource, resource["resourceType"], around)
+            fhirpath.compile(expression).evaluate(resource, resource["resourceType"], environment)
         return
-    found = fhirpath.compile(expression).evaluate(resource, resource["resourceType"], around)
-    wanted = [None if each == "@none" else each for each in finds]
-    assert list(map(shown, found)) == list(map(shown, wanted))
+    results = fhirpath.compile(expression).evaluate(resource, resource["resourceType"], environment)
+    expected = [None if value == "@none" else value for value in finds]
+    assert list(map(typed, results)) == list(map(typed, expected))
 
 
-def shown(value):
-    """A value with its type: True is not 1, 1 is not 1.0, and 1.0 is not 1.00."""
+def typed(value):
+    """Return a value with its type: True is not 1, 1 is not 1.0, and 1.0 is not 1.00."""
     return (type(value).__name__, str(value) if isinstance(value, Decimal) else value)

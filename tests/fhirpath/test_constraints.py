@@ -37,22 +37,22 @@ OF_US_CORE = [
 PROFILES_OF_QUANTITY = {"SimpleQuantity", "MoneyQuantity"}
 
 
-def stated():
-    """Every rule of R4 with an expression."""
+def r4_rules():
+    """Return all invariants of R4 with an expression."""
     names = (R4.resource_types | R4.data_types) - PROFILES_OF_QUANTITY
     rules = chain.from_iterable(map(R4.invariants, sorted(names)))
-    return [each for each in rules if each.expression]
+    return [rule for rule in rules if rule.expression]
 
 
 @cache
-def by_place():
-    found = {}
-    for each in stated():
-        found.setdefault(each.path, {})[each.key] = each
-    return found
+def rules_by_path():
+    rules = {}
+    for rule in r4_rules():
+        rules.setdefault(rule.path, {})[rule.key] = rule
+    return rules
 
 
-def faults(expressions):
+def compile_errors(expressions):
     for expression in expressions:
         try:
             fhirpath.compile(expression)
@@ -60,79 +60,79 @@ def faults(expressions):
             yield f"{expression}: {error}"
 
 
-def broken(node, around):
-    """The key of each rule of gravity error that does not hold at a node or below it."""
+def violated_keys(node, environment):
+    """Yield the keys of violated rules of severity error at a node and its descendants."""
     if node.type_info.is_resource and node.parent is not None:
         inner = StandaloneEnvironment(node.value)
         if node.parent.type_info.is_resource:  # contained
-            inner.root_resource = around.root_resource
-        around = inner
-    for place in {node.type_info.path, *node.type_info.ancestors}:
-        for key, rule in by_place().get(place, {}).items():
+            inner.root_resource = environment.root_resource
+        environment = inner
+    for path in {node.type_info.path, *node.type_info.ancestors}:
+        for key, rule in rules_by_path().get(path, {}).items():
             expression = fhirpath.compile(rule.expression)
-            facts = (node.value, node.type_info.path, around, node.companion)
-            if rule.severity == "error" and not expression.is_satisfied(*facts):
+            arguments = (node.value, node.type_info.path, environment, node.companion)
+            if rule.severity == "error" and not expression.is_satisfied(*arguments):
                 yield key
-    for child in children([node], Evaluation(node, around)):
-        yield from broken(child, around)
+    for child in children([node], Evaluation(node, environment)):
+        yield from violated_keys(child, environment)
 
 
 def test_every_invariant_of_r4_compiles():
-    found = {each.expression for each in stated()}
-    assert (len(found) > 150, list(faults(sorted(found)))) == (True, [])
+    expressions = {rule.expression for rule in r4_rules()}
+    assert (len(expressions) > 150, list(compile_errors(sorted(expressions)))) == (True, [])
 
 
-def test_the_invariants_hold_of_the_official_examples(fixtures):
-    found = set()
+def test_the_official_examples_satisfy_the_invariants(fixtures):
+    violated = set()
     for path in sorted((fixtures / "r4-examples").rglob("*.json")):
         resource = jsonio.loads(path.read_bytes())
-        found |= set(
-            broken(
+        violated |= set(
+            violated_keys(
                 DataNode(resource, types_of(R4).of_resource(resource)),
                 StandaloneEnvironment(resource),
             )
         )
-    assert found == set(EXCEPTIONS)
+    assert violated == set(EXCEPTIONS)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_every_constraint_of_a_package_compiles(fixtures, name):
-    found = {
-        each["expression"]
+    expressions = {
+        constraint["expression"]
         for profile in profiles(fixtures, name)
         for element in profile["snapshot"]["element"]
-        for each in element.get("constraint", ())
-        if "expression" in each
+        for constraint in element.get("constraint", ())
+        if "expression" in constraint
     }
-    assert (len(found) > 20, list(faults(sorted(found)))) == (True, [])
+    assert (len(expressions) > 20, list(compile_errors(sorted(expressions)))) == (True, [])
 
 
-def test_the_constraints_of_us_core_hold_of_its_examples(fixtures):
-    known = {each["url"]: each for each in profiles(fixtures, PACKAGES[0])}
-    checked, found = set(), set()
+def test_the_examples_of_us_core_satisfy_its_constraints(fixtures):
+    known = {profile["url"]: profile for profile in profiles(fixtures, PACKAGES[0])}
+    checked, violated = set(), set()
     for path in sorted((fixtures / "us-core").rglob("*.json")):
         resource = jsonio.loads(path.read_bytes())
         for url in resource.get("meta", {}).get("profile", ()):
-            for key, is_satisfied in judged(resource, known.get(url.partition("|")[0])):
+            for key, is_satisfied in check_constraints(resource, known.get(url.partition("|")[0])):
                 checked.add(key)
-                found |= set() if is_satisfied else {key, path.name}
-    assert (checked, found) == (set(OF_US_CORE), set())
+                violated |= set() if is_satisfied else {key, path.name}
+    assert (checked, violated) == (set(OF_US_CORE), set())
 
 
-def judged(resource, profile):
-    """Key and outcome of each constraint a profile adds to elements that are no slices."""
-    core = {each.expression for each in stated()}
-    around = StandaloneEnvironment(resource)
+def check_constraints(resource, profile):
+    """Yield key and result of the constraints that a profile adds to unsliced elements."""
+    core = {constraint.expression for constraint in r4_rules()}
+    environment = StandaloneEnvironment(resource)
     for element in profile["snapshot"]["element"] if profile else ():
         if ":" in element["id"]:
             continue
         _, _, path = element["path"].partition(".")
-        where = fhirpath.compile(path.replace("[x]", "") or "$this")
-        for place in where.locate(resource, resource["resourceType"], around):
-            for each in element.get("constraint", ()):
-                if (expression := each.get("expression")) and expression not in core:
-                    facts = (place.value, place.type_path, around, place.companion)
-                    yield each["key"], fhirpath.compile(expression).is_satisfied(*facts)
+        locator = fhirpath.compile(path.replace("[x]", "") or "$this")
+        for node in locator.locate(resource, resource["resourceType"], environment):
+            for constraint in element.get("constraint", ()):
+                if (expression := constraint.get("expression")) and expression not in core:
+                    arguments = (node.value, node.type_path, environment, node.companion)
+                    yield constraint["key"], fhirpath.compile(expression).is_satisfied(*arguments)
 
 
 def profiles(fixtures, name):

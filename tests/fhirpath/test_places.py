@@ -21,18 +21,18 @@ OBSERVATION = {
 PATIENT = OBSERVATION["contained"][0]
 
 
-def places(expression, node=OBSERVATION, kind="Observation", companion=None):
+def locate(expression, node=OBSERVATION, kind="Observation", companion=None):
     return fhirpath.compile(expression).locate(
         node, kind, StandaloneEnvironment(OBSERVATION), companion
     )
 
 
 def paths(expression, *where):
-    return [each.path for each in places(expression, *where)]
+    return [located.path for located in locate(expression, *where)]
 
 
 @pytest.mark.parametrize(
-    ("discriminator", "found"),
+    ("discriminator", "expected"),
     [
         ("$this", [()]),
         ("status", [("status",)]),
@@ -50,56 +50,58 @@ def paths(expression, *where):
         ("code.coding.exists()", [None]),
     ],
 )
-def test_a_discriminator_finds_its_places(discriminator, found):
-    assert paths(discriminator) == found
+def test_a_discriminator_finds_its_nodes(discriminator, expected):
+    assert paths(discriminator) == expected
 
 
-def test_a_place_tells_value_type_and_companion():
-    assert places("status") == [
+def test_a_node_has_value_type_and_companion():
+    assert locate("status") == [
         LocatedValue(("status",), "final", "code", "code", {"id": "s"}, OBSERVATION)
     ]
 
 
-def test_a_primitive_with_extensions_alone_has_no_value():
+def test_a_primitive_with_only_extensions_has_no_value():
     companion = OBSERVATION["_issued"]
-    assert places("issued") == [
+    assert locate("issued") == [
         LocatedValue(("issued",), None, "instant", "instant", companion, OBSERVATION)
     ]
 
 
-def test_a_backbone_element_tells_the_path_of_its_definition():
-    assert [(each.type, each.type_path) for each in places("component")] == [
+def test_a_backbone_element_has_the_path_of_its_definition():
+    assert [(located.type, located.type_path) for located in locate("component")] == [
         ("BackboneElement", "Observation.component")
     ] * 2
 
 
-def test_what_a_reference_leads_to_begins_a_path_of_its_own():
-    assert places("subject.resolve()") == [
+def test_a_resolved_reference_begins_a_new_path():
+    assert locate("subject.resolve()") == [
         LocatedValue((), PATIENT, "Patient", "Patient", None, PATIENT)
     ]
-    assert [(each.path, each.origin) for each in places("subject.resolve().name.given")] == [
-        (("name", 0, "given", 0), PATIENT)
-    ]
+    assert [
+        (located.path, located.origin) for located in locate("subject.resolve().name.given")
+    ] == [(("name", 0, "given", 0), PATIENT)]
 
 
-def test_a_computed_value_has_neither_path_nor_origin():
-    assert places("component.count()") == [
+def test_a_computed_value_has_no_path():
+    assert locate("component.count()") == [
         LocatedValue(None, 2, "System.Integer", "System.Integer")
     ]
 
 
-def test_an_evaluation_may_begin_within_a_resource():
+def test_an_evaluation_can_start_within_a_resource():
     component = OBSERVATION["component"][1]
     assert paths("value.value", component, "Observation.component") == [("valueQuantity", "value")]
     assert paths("%resource.status", component, "Observation.component") == [("status",)]
 
 
-def test_an_evaluation_may_begin_at_a_primitive():
-    found = places("extension.value", None, "instant", OBSERVATION["_issued"])
-    assert [(each.path, each.value) for each in found] == [(("extension", 0, "valueString"), "z")]
+def test_an_evaluation_can_start_at_a_primitive():
+    results = locate("extension.value", None, "instant", OBSERVATION["_issued"])
+    assert [(located.path, located.value) for located in results] == [
+        (("extension", 0, "valueString"), "z")
+    ]
 
 
-def test_an_evaluation_may_begin_at_a_spelling_of_a_choice():
+def test_an_evaluation_can_start_at_a_concrete_choice_name():
     expression = fhirpath.compile("$this is Quantity and value > 1")
     node = OBSERVATION["component"][1]["valueQuantity"]
     assert expression.is_satisfied(
@@ -107,9 +109,9 @@ def test_an_evaluation_may_begin_at_a_spelling_of_a_choice():
     )
 
 
-def test_a_type_that_r4_has_not_is_told():
+def test_an_unknown_type_raises_an_error():
     with pytest.raises(FhirPathError, match=r"R4 has no type Observation\.nothing"):
-        places("$this", {}, "Observation.nothing")
+        locate("$this", {}, "Observation.nothing")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_a_type_that_r4_has_not_is_told():
         ("0", True),
     ],
 )
-def test_a_constraint_holds_where_the_reference_says_so(expression, holds):
+def test_a_constraint_is_satisfied_as_in_the_reference_implementation(expression, holds):
     assert (
         fhirpath.compile(expression).is_satisfied(
             OBSERVATION, "Observation", StandaloneEnvironment(OBSERVATION)
@@ -137,21 +139,21 @@ def test_a_constraint_holds_where_the_reference_says_so(expression, holds):
     )
 
 
-def test_the_resource_and_its_container_are_told_apart():
+def test_resource_and_root_resource_are_distinguished():
     around = StandaloneEnvironment(PATIENT)
     around.root_resource = OBSERVATION
     expression = fhirpath.compile("%resource.name.given | %rootResource.status")
     assert expression.evaluate(PATIENT, "Patient", around) == ["Ada", "final"]
 
 
-def test_without_a_clock_there_is_no_now():
+def test_now_without_a_time_in_the_environment_raises_an_error():
     with pytest.raises(FhirPathError, match="current time is unknown"):
         fhirpath.compile("now()").evaluate(
             OBSERVATION, "Observation", StandaloneEnvironment(OBSERVATION)
         )
 
 
-def test_traces_reach_who_listens():
+def test_trace_calls_the_environment():
     heard = []
     around = StandaloneEnvironment(OBSERVATION)
     around.trace = lambda name, values: heard.append((name, values))
@@ -161,7 +163,7 @@ def test_traces_reach_who_listens():
     assert heard == [("codes", ["a", "b"])]
 
 
-def test_the_surroundings_may_judge_a_narrative():
+def test_html_checks_calls_the_environment():
     around = StandaloneEnvironment(OBSERVATION)
     around.html_checks = lambda text: text == "good"
     check = fhirpath.compile("htmlChecks()")
