@@ -1,7 +1,8 @@
 """Checks of the code tables and of `units.toml` beyond what loading them requires.
 
 Loading refuses a table that cannot be looked up. The checks here find clinical and technical faults
-in a table that loads: check digits, forms of codes, UCUM units, lookups that do not lead back.
+in a table that loads: check digits, forms of codes, UCUM units, codes that do not identify
+their row.
 """
 
 import itertools
@@ -116,7 +117,7 @@ def _unit_fault(code: str) -> str | None:
 
 
 def _check_lookup(table: codes.CodeTable, entry: codes.CodeEntry) -> Iterator[tuple[str, str]]:
-    """Yield key and message of each code or text of an entry that does not lead back to it."""
+    """Yield key and message of each code or text of an entry that does not identify it."""
     for name in ("codings", "read_only"):
         for i, coding in enumerate(getattr(entry, name)):
             forms = (coding, CodeableConcept(coding=(coding,)))
@@ -127,7 +128,10 @@ def _check_lookup(table: codes.CodeTable, entry: codes.CodeEntry) -> Iterator[tu
             yield f"wider[{i}]", "a wider code identifies this row: remove it from `codings`"
     written = bool(entry.codings) or not entry.wider
     if written and table.find(entry.concept) is not entry:
-        yield "text", "what is written for this row is not read as it: add its text to `spellings`"
+        yield (
+            "text",
+            "the written concept is not read back as this row: add its text to `spellings`",
+        )
     for text in entry.spellings:
         if table.find(CodeableConcept(text=text)) is not entry:
             yield "spellings", f"{text!r} alone does not identify this row"
@@ -155,7 +159,7 @@ def _check_systems() -> Iterator[Slip]:
 
 
 def _check_analytes() -> Iterator[Slip]:
-    """Yield every analyte without a source, and every test that does not convert to its pair."""
+    """Yield every analyte without a source, and every unit of a test that does not convert."""
     tests: dict[str, dict[str, str]] = {}
     for key, row in data.toml("codes/lab_tests.toml").items():
         if (
@@ -230,7 +234,7 @@ def check_vital_sign_profiles() -> Iterator[Slip]:
 
 
 def check_all() -> list[Slip]:
-    """Return every fault of the code tables, the units and the vital sign profiles, each once."""
+    """Return every fault of code tables, units and vital sign profiles, without duplicates."""
     faults = (*check_units(), *check_code_tables(), *check_vital_sign_profiles())
     return list(dict.fromkeys(faults))
 

@@ -154,7 +154,7 @@ class CodeTable:
 
 
 def _is_wider(wide: CodeEntry, narrow: CodeEntry, pairs: list[Pair]) -> bool:
-    """Return whether each of the codes that mean `wide` is listed as wider than `narrow`."""
+    """Return True if all codes that mean `wide` are listed as wider than `narrow`."""
     own = {_pair(coding) for coding in (*wide.codings, *wide.read_only)} & set(pairs)
     return own <= {_pair(coding) for coding in narrow.wider}
 
@@ -231,7 +231,7 @@ def _coding_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _text_faults(entry: CodeEntry) -> Iterator[tuple[str, str]]:
     """Yield key and message of each fault in the source and the spellings of an entry."""
     if not entry.source.strip():
-        yield "source", "the source is empty; name where code and text were seen together"
+        yield "source", "the source is empty; cite a document with both code and text"
     for text in entry.spellings:
         if text != " ".join(text.lower().split()):
             yield "spellings", f"{text!r} never matches; write lower case and single spaces"
@@ -268,7 +268,7 @@ _VERHOEFF_PERMUTATION = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 @lru_cache(maxsize=1024)
 def has_mod_10_check_digit(code: str) -> bool | None:
-    """Return whether the digit after the hyphen is the mod 10 check digit of the others.
+    """Return True if the digit after the hyphen is the mod 10 check digit of the others.
 
     LOINC codes have one.  https://loinc.org/kb/faq/structure/
 
@@ -291,7 +291,7 @@ def has_mod_10_check_digit(code: str) -> bool | None:
 
 @lru_cache(maxsize=1024)
 def has_verhoeff_check_digit(code: str) -> bool | None:
-    """Return whether the last digit is the Verhoeff check digit of the others.
+    """Return True if the last digit is the Verhoeff check digit of the others.
 
     SNOMED CT identifiers have one.
     https://confluence.ihtsdotools.org/display/DOCRELFMT/Appendix+B+-+Check-digit+computation

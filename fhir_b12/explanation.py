@@ -1,4 +1,4 @@
-"""Explain each leaf that was read: the table and row that map it, or why none does."""
+"""Explain every leaf of a reading: the table and row that map it, or why it is not mapped."""
 
 import re
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ _RESOURCE_PATH = re.compile(
 
 
 class Leaf(msgspec.Struct, frozen=True):
-    """One leaf: path, class, and the row and field it is mapped to or why it is not."""
+    """Explanation of a leaf: path, class, and the row and field of its mapping, or the reason."""
 
     path: str
     kind: str
     table: str | None = None
-    row: str | None = None  #: the element the row names
-    field: str | None = None  #: where it stands in the record
+    row: str | None = None  #: element of the row
+    field: str | None = None  #: path in the record
     codec: str | None = None
-    codes: str | None = None  #: the code table and the key that the concept has there
+    codes: str | None = None  #: code table and key of the concept, `lab_tests: b12`
     why: str | None = None
 
 
 def explain(reading: BundleReading | Reading) -> Iterator[Leaf]:
-    """Yield an explanation of every leaf that was read, in document order.
+    """Yield an explanation of every leaf, in document order.
 
     Args:
         reading: result of `from_bundle` or `from_fhir`.

@@ -1,12 +1,12 @@
-r"""JSON read exactly and written exactly.  https://hl7.org/fhir/R4/json.html
+r"""Exact reading and writing of JSON.  https://hl7.org/fhir/R4/json.html
 
-FHIR counts the digits of a decimal: `1.50` is not `1.5`. So numbers with a fraction or an exponent
-become `decimal.Decimal`, keys keep their order, and what JSON leaves open (twice the same key, NaN,
-half a surrogate pair) is refused with its line and column.
+The digits of a FHIR decimal are significant: `1.50` is not `1.5`. So numbers with a fraction or an
+exponent become `decimal.Decimal`, keys keep their order, and ambiguous texts (duplicate keys, NaN,
+half a surrogate pair) are rejected with line and column.
 
-Three readers, each slower and more thorough: msgspec, proven exact by writing the value again;
-the standard library, for texts that are right but written otherwise (`\u00e9`, `1e2`, `-0`); and
-`fhir_b12.jsonscan`, which names every fault.
+Three readers, each slower and more thorough: msgspec, verified by writing the value again; the
+standard library, for valid texts that msgspec writes differently (`\u00e9`, `1e2`, `-0`); and
+`fhir_b12.jsonscan`, which reports every fault.
 """
 
 import bz2
@@ -47,12 +47,12 @@ from fhir_b12.jsonscan import (
 )
 
 MAX_BYTES = 64 * 1024**2  #: one text; far above the largest patient record of Synthea
-MAX_LINE_BYTES = 16 * 1024**2  #: one line of NDJSON, that is one resource
-MAX_STREAM_BYTES = 4 * 1024**3  #: what a compressed stream may unfold to
+MAX_LINE_BYTES = 16 * 1024**2  #: one line of NDJSON, i.e. one resource
+MAX_STREAM_BYTES = 4 * 1024**3  #: largest decompressed size of a stream
 
 _UNVERIFIED = object()
-# Narrower than the limits by a margin for leading zeros and digits of the exponent: a number near
-# them raises a signal here, and the second reader decides.
+# Stricter than the limits, by a margin for leading zeros and the digits of the exponent: a number
+# near the limits raises a signal here, so that the second reader decides.
 _NARROW = Context(
     prec=MAX_DIGITS - 20,
     Emax=MAX_EXPONENT,
@@ -126,7 +126,7 @@ def _too_long_error(max_bytes: int, line: int = 1) -> JsonError:
 def _read_verified(raw: bytes, max_depth: int) -> Any:
     """Return the value if writing it gives the same text except for white space, else `_UNPROVEN`.
 
-    Equal bytes prove that no key and no digit was lost.
+    Equal bytes show that no key and no digit was lost.
     """
     try:
         value = _decode(raw)
@@ -157,7 +157,7 @@ def _read_with_json(raw: bytes, max_depth: int) -> Any:
         problem, value = error, _UNVERIFIED
     if issues := Scan(raw.decode("utf-8", "surrogateescape"), max_depth).issues():
         raise JsonError(issues) from None
-    if value is _UNVERIFIED:  # the text is right; Python has no room, e.g. deep in a recursion
+    if value is _UNVERIFIED:  # the text is valid, but Python lacks resources, e.g. stack
         raise problem
     return value
 
@@ -175,7 +175,7 @@ def _strict_number(text: str) -> Decimal | int:
     return Decimal(text) if text == "-0" or not text.lstrip("-").isdigit() else int(text)
 
 
-def _no_constant(text: str) -> Any:
+def _reject_constant(text: str) -> Any:
     raise ValueError(text)
 
 
@@ -183,12 +183,12 @@ _read_strictly = json.JSONDecoder(
     object_pairs_hook=_strict_object,
     parse_float=_strict_number,
     parse_int=_strict_number,
-    parse_constant=_no_constant,
+    parse_constant=_reject_constant,
 ).decode
 
 
 def _is_too_deep(raw: bytes, max_depth: int) -> bool:
-    """Return whether arrays and objects are nested deeper than `max_depth` in valid JSON."""
+    """Return True if arrays and objects of valid JSON are nested deeper than `max_depth`."""
     if raw.count(b"[") + raw.count(b"{") <= max_depth:
         return False
     if b"\\" in raw:
@@ -196,7 +196,7 @@ def _is_too_deep(raw: bytes, max_depth: int) -> bool:
     brackets = raw.translate(_AS_PARENTHESES, _NO_BRACKETS).replace(b'""', b"")
     if b'"' in brackets:
         brackets = _STRING.sub(b"", brackets)
-    for _ in range(max_depth):  # each round takes the innermost away
+    for _ in range(max_depth):  # each round removes the innermost brackets
         brackets = brackets.replace(b"()", b"")
         if not brackets:
             return False
@@ -253,7 +253,7 @@ def dumps(value: Any, *, indent: int | None = None) -> bytes:
 
 
 def _needs_inspection(raw: bytes) -> bool:
-    """Return whether the value must be inspected; False for nearly every text."""
+    """Return True if the value must be inspected for faults, which is rare."""
     if any(mark in raw for mark in _SUSPECT_TEXTS) or (b"\\" in raw and b"\\u0000" in raw):
         return True
     if _LARGE_EXPONENT.search(raw):
@@ -299,7 +299,7 @@ def _fault_of(scalar: Any) -> str | None:
 
 
 def _is_finite(number: float | Decimal) -> bool:
-    """Return whether a number is neither NaN nor infinite."""
+    """Return True if a number is neither NaN nor infinite."""
     return number.is_finite() if isinstance(number, Decimal) else isfinite(number)
 
 
@@ -319,7 +319,7 @@ def read_lines(
             while not whole:
                 rest = stream.readline(max_line_bytes)
                 whole = not rest or rest.endswith(b"\n")
-        except JsonError as error:  # the stream itself is broken: nothing can follow
+        except JsonError as error:  # the stream is corrupt, so no more lines can be read
             yield number, _on_line(number, error)
             return
         if not line:
@@ -344,8 +344,8 @@ def open_stream(
 ) -> BinaryIO:
     """Return a file (`-` is standard input) or binary stream, decompressed if it is gzip or bzip2.
 
-    Reading raises JsonError if the compressed data is corrupt or larger than `max_bytes`. A stream
-    stays open when the result is closed; a file that was opened here is closed with it.
+    Reading raises JsonError if the compressed data is corrupt or larger than `max_bytes`. Closing
+    the result closes a file that was opened here, but not a stream that was passed.
     """
     opened = isinstance(source, str | FilePath) and str(source) != "-"
     inner: BinaryIO
@@ -390,7 +390,7 @@ class _PrefixedStream(io.RawIOBase):
 
 
 class _DecompressedStream(io.RawIOBase):
-    """A decompressed stream of limited size, whose faults are raised as JsonError."""
+    """A decompressed stream of limited size that raises JsonError for corrupt data."""
 
     def __init__(self, stream: Any, packed: BinaryIO, max_bytes: int) -> None:
         self._stream, self._packed = stream, packed

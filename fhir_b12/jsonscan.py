@@ -2,8 +2,8 @@
 
 https://www.rfc-editor.org/rfc/rfc8259
 
-This is the slow and thorough reader behind `fhir_b12.jsonio`: it builds no values, never recurses
-and continues after every fault that it can skip.
+The slow and thorough reader of `fhir_b12.jsonio`: it builds no values, does not recurse, and
+continues after every fault that it can skip.
 """
 
 import json
@@ -18,10 +18,10 @@ from fhir_b12.issues import Issue, Severity
 Path: TypeAlias = tuple[str | int, ...]
 Position: TypeAlias = tuple[int, int]  #: line and column, from 1, in characters
 
-MAX_DEPTH = 100  #: arrays and objects within each other; the deepest R4 example has about 20
+MAX_DEPTH = 100  #: levels of nested arrays and objects; the deepest R4 example has about 20
 MAX_DIGITS = 4300  #: digits of one number, as `sys.int_info.default_max_str_digits`
 MAX_EXPONENT = 9999  #: far beyond any quantity, and still cheap to calculate with
-MAX_FAULTS = 1000  #: faults listed of one text, so that a hostile one cannot fill the memory
+MAX_FAULTS = 1000  #: most faults listed for one text, to limit memory
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE]([-+]?[0-9]+))?")
 _SPACE = re.compile(r"[ \t\n\r]*+")
@@ -78,7 +78,7 @@ _Step: TypeAlias = Callable[[], "_Step | None"]
 
 
 class Scan:
-    """One scan of a text, which fills `faults` and `offsets` (path -> offset)."""
+    """Scan of one text; sets `faults` and `offsets` (path -> offset, None if not recorded)."""
 
     def __init__(
         self, text: str, max_depth: int = MAX_DEPTH, *, record_offsets: bool = False
@@ -92,7 +92,7 @@ class Scan:
         self._path: list[str | int] = []
         self._open_keys: list[
             dict[str, int] | None
-        ] = []  # one for each open object, None for an array
+        ] = []  # keys of each open object, None for an array
         self._line_starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
         with suppress(_StopError):
             self._walk()

@@ -1,4 +1,4 @@
-"""A therapy record as plain JSON, checked with every error at once."""
+"""Conversion of therapy records to and from plain JSON, with all errors reported at once."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -20,7 +20,7 @@ _DAY = "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
 _OFFSET = "(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 _MOMENT = f"[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T{_CLOCK}{_OFFSET}"
-_END = r"(?![\s\S])"  # `$` would let a line break pass
+_END = r"(?![\s\S])"  # `$` would also match before a final line break
 _PATTERNS = {
     Date: f"^{_DAY}{_END}",
     Instant: f"^{_MOMENT}{_END}",
@@ -49,7 +49,7 @@ def from_plain(data: Any) -> tuple[TherapyRecord | None, tuple[Issue, ...]]:
         data: plain JSON as `fhir_b12.loads` returns it.
 
     Returns:
-        The record and no issues; or None and an issue for everything that is wrong.
+        The record without issues, or None with all issues.
 
     """
     try:
@@ -71,7 +71,7 @@ _FIELDS = Plan("", TherapyRecord)
 
 
 def _is_known(node: Any, step: Plan) -> bool:
-    """Return True if every field is one that a record has."""
+    """Return True if all fields are fields of the record."""
     if step.whole:
         return True
     if isinstance(node, list):
@@ -90,7 +90,7 @@ def _schema_issues(data: Any) -> Iterator[Issue]:
 
 
 def _issues_of_error(error: Any) -> Iterator[Issue]:
-    """One issue for an error; of alternatives, the errors of the one that is not null."""
+    """Yield the issues of a schema error; of alternatives, those that are not null."""
     inner = [e for e in error.context or () if e.validator != "type" or e.path]
     if inner:
         for cause in inner:
@@ -98,9 +98,9 @@ def _issues_of_error(error: Any) -> Iterator[Issue]:
         return
     path = tuple(error.absolute_path)
     if error.validator == "required":
-        # the error names the first that is missing of all; each has an error of its own
+        # every missing property has an error of its own, which names it
         missing = next(name for name in error.validator_value if f"'{name}'" in error.message)
-        what = f"{missing} is missing: give it a value"
+        what = f"{missing} is missing: add a value"
         yield Issue("error", "required", expression("$", path), what)
     elif error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
@@ -152,7 +152,7 @@ _NULL = {"type": "null"}
 
 
 def _json_type(part: dict[str, Any]) -> str:
-    return str(part.get("type", "object"))  # what has no type refers to the schema of an object
+    return str(part.get("type", "object"))  # a part without type refers to the schema of an object
 
 
 @cache
@@ -167,7 +167,7 @@ def schema() -> dict[str, Any]:
     )
     for part in parts.values():
         if part.get("type") == "object":
-            if "description" in part:  # a docstring; only what the type is, not its fields
+            if "description" in part:  # the docstring of the class, without its fields
                 part["description"] = part["description"].partition("\n\nAttributes:")[0]
             part["additionalProperties"] = False
             part["properties"].pop("modifierExtension", None)
@@ -181,7 +181,10 @@ def schema() -> dict[str, Any]:
     }
 
 
-_DECIMAL = {"type": "string", "format": "decimal"}  # msgspec's word for it; ours are JSON numbers
+_DECIMAL = {
+    "type": "string",
+    "format": "decimal",
+}  # as msgspec describes Decimal; written as a JSON number
 
 
 def _as_json_number(part: dict[str, Any]) -> dict[str, Any]:

@@ -300,7 +300,7 @@ def test_the_display_of_a_bag_reference_is_residue_and_stays():
     ]["resource"]
     reading = from_fhir(resource)
     rows = {entry.path: (entry.kind, entry.says) for entry in reading.ledger}
-    assert rows["medicationReference.reference"] == ("derived", "leads to what bag holds")
+    assert rows["medicationReference.reference"] == ("derived", "reference to the resource in bag")
     assert rows["medicationReference.display"][0] == "residue"
     assert rows["contained[0].code.text"] == ("mapped", "bag.code.text")
     bag = msgspec.structs.replace(reading.record.bag, code=CodeableConcept(text="other"))

@@ -26,7 +26,7 @@ def test_an_empty_object_is_no_value(element):
     assert reading.issues == ()
     assert reading.record == from_fhir(LAB).record
     assert [(entry.path, entry.says) for entry in reading.ledger.residue] == [
-        (element, "an empty object or list says nothing")
+        (element, "an empty object or list has no value")
     ]
 
 

@@ -19,14 +19,14 @@ def test_a_number_that_is_not_finite_is_not_written(number):
     )
     with pytest.raises(MappingError) as caught:
         to_fhir(result)
-    what = "a number of the record is none, or infinite: leave it out"
+    what = "a number of the record is NaN or infinite: remove it"
     assert caught.value.issues == (Issue("error", "value", "Observation", what),)
 
 
 @pytest.mark.parametrize("value", [[], "Patient", 7, None, True])
 def test_a_resource_that_is_no_json_object_is_reported(value):
     reading = from_fhir(value)
-    what = "a FHIR resource is a JSON object: give one"
+    what = "a FHIR resource is a JSON object: pass one"
     assert (reading.record, reading.issues) == (
         None,
         (Issue("error", "structure", "$this", what),),

@@ -111,7 +111,7 @@ def test_all_issues_are_reported_at_once_with_path_and_remedy():
         ("structure", "$.labResults[0].value.value", "write a number without quotes"),
         ("value", "$.labResults[0].issued", "write a FHIR instant: YYYY-MM-DDThh:mm:ss.sss+zz:zz"),
         ("structure", "$.labResults[1].note", "write a list in brackets"),
-        ("required", "$.labResults[1]", "test is missing: give it a value"),
+        ("required", "$.labResults[1]", "test is missing: add a value"),
         ("structure", "$.labResults[2]", "write an object in braces"),
         ("structure", "$.sesions", "no such field; did you mean sessions?"),
         (

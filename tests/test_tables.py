@@ -245,7 +245,7 @@ ROWS = {
     ),
     "no source": (
         {"source": " "},
-        [".source: the source is empty; name where code and text were seen together"],
+        [".source: the source is empty; cite a document with both code and text"],
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Change a Bundle where its records changed; everything else stays."""
+"""Update a Bundle with the changes of its records; everything else stays."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -34,7 +34,7 @@ def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
     Raises:
         MappingError: a new record cannot be written, or has the business identifier of an entry
             that cannot be read.
-        TypeError: `bundle` is not a Bundle.
+        TypeError: the resource is not a Bundle.
 
     """
     bundle = as_resource(bundle)
@@ -77,11 +77,12 @@ def _entries(bundle: Any, reading: BundleReading, new_records: list[Record]) -> 
 
 
 def _refuse_unread(record: Record, index: Index, read: dict[str, EntryReading]) -> None:
+    """Raise MappingError if a new record has the business identifier of an unreadable entry."""
     name = name_of(record)
     path = None if name is None else index.named(name)
     if path is None or path in read:
         return
-    what = "the entry has the business identifier of a new record and cannot be read: fix it first"
+    what = "the entry has the business identifier of a new record but cannot be read: fix it first"
     raise MappingError((Issue("error", "conflict", expression_of(path), what),))
 
 
@@ -108,6 +109,8 @@ def _entry_address(entry: EntryReading) -> str | None:
 
 
 def _restore_addresses(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
+    """Return a function that replaces business identifiers by addresses."""
+
     def restore(reference: Reference) -> Reference:
         name = references.identifier_key(reference)
         text = urls.get(name) if name is not None else None
@@ -148,7 +151,7 @@ def _match_entries(
 
 
 def _first_free(numbers: list[int], new: dict[int, Record]) -> int | None:
-    """Return the first number that is still free; `numbers` is in reverse order."""
+    """Return the first number that is still in `new`; `numbers` is in reverse order."""
     while numbers and numbers[-1] not in new:
         numbers.pop()
     return numbers[-1] if numbers else None

@@ -1,4 +1,4 @@
-"""The resources of one Bundle, by every address that references use.
+"""Index of the resources of a Bundle, to resolve references.
 
 https://hl7.org/fhir/R4/bundle.html#references
 """
@@ -75,7 +75,7 @@ class Index:
     def _add(self, path: str, url: str | None, resource: dict[str, Any]) -> None:
         if url is not None:
             if url in self._at:
-                what = f"same fullUrl as {self._at[url]}, to which references lead: change it"
+                what = f"same fullUrl as {self._at[url]}, which references resolve to: change it"
                 self.issues.append(Issue("warning", "duplicate", expression_of(path), what))
             self._at.setdefault(url, path)
             if url.startswith("http"):

@@ -1,4 +1,4 @@
-"""Read Bundles of any type as therapy records, with a ledger of every leaf."""
+"""Read Bundles of any type as therapy records, with a ledger of all leaves."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -20,13 +20,13 @@ from fhir_b12.references import Key
 
 
 class EntryReading(msgspec.Struct, frozen=True, gc=False):
-    """One resource of a Bundle: path, full URL, reading, and how it wrote its references."""
+    """Reading of one resource of a Bundle, with its path, full URL and original references."""
 
     path: str
     url: str | None
     reading: Reading
     record: Record | None  #: its references are business identifiers
-    written: dict[Key, str]  #: business identifier -> address in the resource
+    written: dict[Key, str]  #: business identifier -> address that the resource used
 
 
 class BundleReading(msgspec.Struct, frozen=True):
@@ -40,12 +40,12 @@ class BundleReading(msgspec.Struct, frozen=True):
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """The reading of each resource, in order."""
+        """Readings of all resources, in order."""
         return tuple(entry.reading for entry in self.entries)
 
     @property
     def ledger(self) -> Ledger:
-        """The class of every leaf of the Bundle."""
+        """Ledger of all leaves of the Bundle."""
         return Ledger(tuple(_bundle_rows(self)))
 
 
@@ -59,7 +59,7 @@ def from_bundle(bundle: Any) -> BundleReading:
         bundle: plain JSON as `fhir_b12.loads` returns it, or a `fhir.resources` model.
 
     Returns:
-        A therapy record for each patient, and the issues of everything that is wrong.
+        A therapy record for each patient, and all issues.
 
     """
     bundle = as_resource(bundle)
@@ -93,6 +93,7 @@ def from_bundle(bundle: Any) -> BundleReading:
 
 
 def _check_entries(bundle: Any) -> Iterator[Issue]:
+    """Yield an issue for each entry that is not an object with a resource."""
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         return
     entries = bundle.get("entry", [])
@@ -101,18 +102,21 @@ def _check_entries(bundle: Any) -> Iterator[Issue]:
             "error",
             "structure",
             "Bundle.entry",
-            "Bundle.entry is not a list: write the entries in brackets",
+            "Bundle.entry is not a list: write a list of entries",
         )
         return
     for i, entry in enumerate(entries):
         resource = entry.get("resource", {}) if isinstance(entry, dict) else None
         if not isinstance(resource, dict):
-            what = "the entry is not an object with a resource: write one"
+            what = "the entry is not an object with a resource: add a resource"
             yield Issue("error", "structure", f"Bundle.entry[{i}]", what)
 
 
 def _unreadable_entries(bundle: Any) -> Iterator[tuple[str, Issue]]:
-    """Yield path and issue of each entry that is deleted, superseded, or changed in meaning."""
+    """Yield path and issue of each entry that must not be read.
+
+    It is deleted, superseded, or changed in meaning by a modifier extension or implicit rules.
+    """
     if not isinstance(bundle, dict) or not isinstance(bundle.get("entry"), list):
         return
     history = bundle.get("type") == "history"
@@ -123,14 +127,12 @@ def _unreadable_entries(bundle: Any) -> Iterator[tuple[str, Issue]]:
         path, request = f"entry[{i}].resource", entry.get("request")
         deleted = isinstance(request, dict) and request.get("method") == "DELETE"
         if "implicitRules" in bundle:
-            what = (
-                "implicitRules of the Bundle change the meaning of its entries, which are not read"
-            )
+            what = "implicitRules change the meaning of the Bundle, so its entries are not read"
             yield path, Issue("error", "not-supported", expression_of(path), what)
         elif "modifierExtension" in entry:
             yield path, Issue("error", "extension", expression_of(path), MODIFIED)
         elif history and (known := _resource_identity(entry)) is not None and known in newest:
-            what = "older version of an entry before it; only the newest version is read"
+            what = "older version of an earlier entry; only the newest version is read"
             yield path, Issue("information", "informational", expression_of(path), what)
         elif deleted:
             what = "deleted resource, which is not read"
@@ -140,7 +142,7 @@ def _unreadable_entries(bundle: Any) -> Iterator[tuple[str, Issue]]:
 
 
 def _resource_identity(entry: dict[str, Any]) -> str | None:
-    """Return what the versions of one resource have in common; a history has the newest first.
+    """Return a key that all versions of a resource share, None if unknown; newest comes first.
 
     https://hl7.org/fhir/R4/http.html#history
     """
@@ -153,6 +155,7 @@ def _resource_identity(entry: dict[str, Any]) -> str | None:
 
 
 def _with_path(issue: Issue, path: str) -> Issue:
+    """Return an issue of a resource with the path of its Bundle entry."""
     if not path:
         return issue
     inner = issue.expression.partition(".")[2]
@@ -199,7 +202,7 @@ def _group_by_patient(
 
 
 def _outside_key(reference: Reference, path: str) -> str:
-    """Return a key for a patient outside the Bundle; one without address has a key of its own."""
+    """Return a key for a patient outside the Bundle, unique if the reference has no address."""
     name = references.identifier_key(reference)
     if name is not None:
         return "|".join(name)
@@ -255,7 +258,10 @@ def _bundle_rows(reading: BundleReading) -> Iterator[Row]:
         return
     for name, node in bundle.items():
         if name != "entry" or not isinstance(node, list) or not node:
-            yield from ((path, "derived", "the envelope") for path, _ in leaves(node, name))
+            yield from (
+                (path, "derived", "part of the Bundle, not of a resource")
+                for path, _ in leaves(node, name)
+            )
             continue
         for i, entry in enumerate(node):
             yield from _entry_rows(f"entry[{i}]", entry, readings)
@@ -270,4 +276,7 @@ def _entry_rows(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator
         if part == "resource" and below in readings:
             yield from readings[below].account(f"{below}.")
         else:
-            yield from ((leaf, "derived", "the envelope") for leaf, _ in leaves(node, below))
+            yield from (
+                (leaf, "derived", "part of the Bundle, not of a resource")
+                for leaf, _ in leaves(node, below)
+            )

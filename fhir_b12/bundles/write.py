@@ -18,7 +18,7 @@ from fhir_b12.records import Record, TherapyRecord, names
 from fhir_b12.references import Key
 
 Kind = Literal["transaction", "collection"]
-#: Namespace of the UUIDs that stand for business identifiers: uuid5 of the URL https://fhir-b12.org
+#: Namespace of the UUIDs derived from business identifiers: uuid5 of the URL https://fhir-b12.org
 NAMESPACE = UUID("2e985305-3e92-5fb6-a0ed-aabf6c04c706")
 
 
@@ -26,8 +26,8 @@ def resources(record: TherapyRecord) -> list[dict[str, Any]]:
     """Return the records as plain resources that refer to each other by business identifier.
 
     Raises:
-        MappingError: records that cannot be written so that they read back the same; each issue
-            has the path of its record.
+        MappingError: a record cannot be written so that it reads back unchanged; each issue has
+            the path of its record.
 
     """
     return [resource for _, resource in _write_records(record, lambda reference: reference)]
@@ -36,7 +36,12 @@ def resources(record: TherapyRecord) -> list[dict[str, Any]]:
 def _write_records(
     record: TherapyRecord, link: Callable[[Reference], Reference]
 ) -> list[tuple[Record, dict[str, Any]]]:
-    """Return each record with its resource; the errors of all records are raised together."""
+    """Return each record with its resource.
+
+    Raises:
+        MappingError: with the issues of all records that cannot be written.
+
+    """
     written, issues = [], []
     for path, part in record.located():
         try:
@@ -65,8 +70,8 @@ def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
         Resource type -> resources; they refer to each other by business identifier.
 
     Raises:
-        MappingError: records that cannot be written so that they read back the same; each issue
-            has the path of its record.
+        MappingError: a record cannot be written so that it reads back unchanged; each issue has
+            the path of its record.
 
     """
     resources_by_type: dict[str, list[dict[str, Any]]] = {}
@@ -78,9 +83,9 @@ def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
 def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, Any]:
     """Return a therapy record as a Bundle.  https://hl7.org/fhir/R4/bundle.html
 
-    A transaction that is sent twice changes nothing the second time, for records with a business
-    identifier that no other record of their type has. Others are created anew each time, and so is
-    a Reaction: R4 cannot search for an AdverseEvent by its identifier.
+    Sending a transaction again does not create duplicates of records with a business identifier
+    that is unique for their type. Other records are created again, and so is a Reaction, because
+    R4 cannot search for an AdverseEvent by its identifier.
 
     Args:
         record: record of one patient.
@@ -90,8 +95,8 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
         The Bundle; entries have stable `urn:uuid` addresses and refer to each other by them.
 
     Raises:
-        MappingError: records that cannot be written so that they read back the same; each issue
-            has the path of its record.
+        MappingError: a record cannot be written so that it reads back unchanged; each issue has
+            the path of its record.
 
     """
     known = _addresses(record)
@@ -106,7 +111,7 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
     for part, resource in _write_records(record, link):
         new_entry = entry(part, resource, kind, unique=(type(part), name_of(part)) not in shared)
         url = new_entry["fullUrl"]
-        while new_entry["fullUrl"] in entries:  # equal records without a name of their own
+        while new_entry["fullUrl"] in entries:  # equal records without a unique identifier
             url = new_entry["fullUrl"] = f"urn:uuid:{uuid5(NAMESPACE, url)}"
         entries[new_entry["fullUrl"]] = new_entry
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": kind}
@@ -122,7 +127,7 @@ def entry(
         record: the record.
         resource: the resource written for it.
         kind: type of the Bundle; entries of a transaction or batch have a request.
-        unique: whether no other record of its type has its business identifier.
+        unique: True if no other record of its type has its business identifier.
 
     Returns:
         The entry, with a conditional create if the record can be found by its identifier.
@@ -137,15 +142,15 @@ def entry(
     return new_entry
 
 
-#: R4 has no search parameter `identifier` for these; a server that ignores what it does not know
-#: would take any for ours.  https://hl7.org/fhir/R4/adverseevent.html#search
+#: R4 has no search parameter `identifier` for these; a server that ignores unknown parameters
+#: would match any of them.  https://hl7.org/fhir/R4/adverseevent.html#search
 _NO_IDENTIFIER_SEARCH = frozenset({"AdverseEvent"})
 
 
 def address(record: Record, resource: dict[str, Any], name: Key | None) -> str:
-    """Return a stable `urn:uuid` for a record: of its business identifier, id, or content.
+    """Return a stable `urn:uuid` for a record, from its business identifier, id, or content.
 
-    A UUID that is the record's id stays its address, so references to it remain valid.
+    An id that is a UUID becomes the address, so that references to it remain valid.
     """
     record_class = type(record).__name__
     if name is not None:
@@ -159,7 +164,7 @@ _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _shared(record: TherapyRecord) -> set[tuple[type[Record], Key | None]]:
-    """Return class and business identifier that several records share."""
+    """Return the classes and business identifiers that several records share."""
     names = Counter((type(part), name_of(part)) for part in record)
     return {pair for pair, count in names.items() if count > 1 and pair[1] is not None}
 

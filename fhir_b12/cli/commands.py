@@ -45,10 +45,10 @@ _EXIT_CODES = """
 exit codes:
   0  success
   1  errors in the data, or no result; standard error says which
-  2  the command cannot be carried out as given
+  2  wrong usage, or a file that cannot be opened
   3  a defect of fhir-b12
 """
-_STDIN = "- reads standard input; .gz and .bz2 are unpacked"
+_STDIN = "- reads standard input; .gz and .bz2 are decompressed"
 _NDJSON = f"JSON, or NDJSON (.ndjson, .jsonl) of any length; {_STDIN}"
 
 

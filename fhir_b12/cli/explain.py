@@ -96,10 +96,10 @@ def _read_input(
 
 
 def _unmapped_issues(reading: BundleReading) -> Iterator[Issue]:
-    """Yield for each resource that no table reads what the tables of its type require."""
-    for place in reading.entries:
-        if place.reading.lens is None:
-            resource_type = _resource_type(place.reading)
+    """Yield an issue for each unmapped resource, with the conditions of the tables of its type."""
+    for entry in reading.entries:
+        if entry.reading.lens is None:
+            resource_type = _resource_type(entry.reading)
             candidates = (tables.load(name) for name in tables.ORDER)
             known = [table for table in candidates if table.resource == resource_type]
             if known:
@@ -107,7 +107,7 @@ def _unmapped_issues(reading: BundleReading) -> Iterator[Issue]:
                     f"{table.name} reads it if {describe_condition(table)}" for table in known
                 )
                 message = f"no mapping table reads this resource: {conditions}"
-                yield Issue("information", "not-supported", place.path or "$this", message)
+                yield Issue("information", "not-supported", entry.path or "$this", message)
 
 
 def describe_condition(table: tables.Table) -> str:

@@ -15,10 +15,10 @@ from fhir_b12.datatypes import to_json
 
 
 class Codec(msgspec.Struct, frozen=True):
-    """A pair of functions between what an element holds and what the record holds, as plain JSON.
+    """A pair of functions that convert the JSON of an element to that of a record field, and back.
 
-    `decode` gives None where the value is not of its kind: the next way to read is tried.
-    `encode` gives None where it cannot write the value; a codec without one only reads.
+    `decode` returns None for a value that it does not accept; the next row or codec is tried.
+    `encode` returns None for a value that it cannot write; it is None for a read-only codec.
     """
 
     reads: str  #: FHIR type of the element
@@ -48,7 +48,7 @@ def pruned(value: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether two values are equal to the last digit; 180 and 180.00 are not."""
+    """Return True if two values are equal to the last digit; 180 and 180.00 are not."""
     return bool(one == other) and bool(dump(one) == dump(other))
 
 
@@ -71,7 +71,7 @@ _COMPARATORS = {"≤": "<=", "≥": ">="}
 def result(text: Any) -> dict[str, Any] | None:
     """Return `<150` or `>2000 pg/mL` as a Quantity, None for any other text.
 
-    A bare number stays text: without comparator or unit it may be a code or a titre.
+    A number without comparator or unit stays text, because it may be a code or a titre.
     """
     match = _RESULT.fullmatch(text) if text.__class__ is str else None
     if match is None or not (match["comparator"] or match["unit"]):
@@ -90,7 +90,7 @@ _AMOUNT = frozenset({"value", "comparator", "unit", "system", "code"})
 def per_one(ratio: Any) -> dict[str, Any] | None:
     """Return 500 mL per 1 h as the Quantity 500 mL/h, None for any other ratio.
 
-    Nothing is divided: only a denominator of one is the same amount, digit for digit.
+    Without division, so that all digits stay: the denominator must be 1.
     """
     if ratio.__class__ is not dict or ratio.keys() != {"numerator", "denominator"}:
         return None

@@ -21,7 +21,7 @@ Decode = Callable[[Any], Any]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A key that an element's value may go to, as it is or by a codec."""
+    """A record key that an element is read into, unchanged or through a codec."""
 
     key: str
     decode: Decode | None
@@ -32,7 +32,7 @@ Tree: TypeAlias = "dict[str, str | tuple[Route, ...] | Tree]"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """An element that a key's value may go to, as it is or by a codec."""
+    """An element that a record key is written to, unchanged or through a codec."""
 
     parents: tuple[str, ...]
     name: str
@@ -57,7 +57,7 @@ def tree(table: Table) -> Tree:
         node: Any = root
         for parent in parents:
             node = node.setdefault(parent, {})
-        # a codec may decline a value, so those that take any come last
+        # a codec may reject a value, so routes that accept any value come last
         ordered = tuple(sorted(element_routes, key=lambda route: route.decode is None))
         node[name] = ordered[0].key if ordered[0].decode is None else ordered
     return root
@@ -68,13 +68,13 @@ def gather(node: Json, elements: Tree, record: Json) -> Json:
     for name, value in node.items():
         step = elements.get(name)
         if step is None or value is None or (value.__class__ is dict and not value):
-            continue  # an empty object says no more than none
+            continue  # an empty object equals a missing one
         if step.__class__ is str:
             record[step] = value
         elif step.__class__ is tuple:
             _add_decoded(value, step, record)
         elif value.__class__ is dict:
-            gather(value, step, record)  # type: ignore[arg-type]  # the one kind left
+            gather(value, step, record)  # type: ignore[arg-type]  # only a Tree is left
     return record
 
 
@@ -84,7 +84,7 @@ def _add_decoded(value: Any, routes: Any, record: Json) -> None:
 
 
 def routed(value: Any, routes: tuple[Route, ...]) -> list[tuple[str, Any]]:
-    """Return key and value by the first route that accepts a value; empty if none does."""
+    """Return key and decoded value of the first route that accepts a value; [] if none does."""
     for route in routes:
         decoded = value if route.decode is None else route.decode(value)
         if decoded is not None:

@@ -15,17 +15,18 @@ Pair = tuple[Any, Any]  # system, code
 
 
 def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
-    """Return a function that is true for a resource for which all lines of one block hold.
+    """Return a function that is true for a resource that meets all conditions of one block.
 
     Without blocks it is true for every resource.
     """
     if not blocks:
         return lambda _: True
     compiled = [
-        [(tuple(path.split(".")), _test(test)) for path, test in block.items()] for block in blocks
+        [(tuple(path.split(".")), _compile_test(test)) for path, test in block.items()]
+        for block in blocks
     ]
 
-    def holds(resource: Any) -> bool:
+    def is_met(resource: Any) -> bool:
         for block in compiled:
             for path, test in block:
                 node = resource.get(path[0]) if len(path) == 1 else at(resource, path)
@@ -35,10 +36,10 @@ def compile_when(blocks: tuple[dict[str, dict[str, Any]], ...]) -> Test:
                 return True
         return False
 
-    return holds
+    return is_met
 
 
-def _test(test: dict[str, Any]) -> Test:
+def _compile_test(test: dict[str, Any]) -> Test:
     if "coded" in test:
         coded = frozenset(tuple(pair.split("|", 1)) for pair in test["coded"])
         return lambda node: node is not None and not coded.isdisjoint(_pairs(node))
@@ -69,7 +70,7 @@ def _meaning(name: str, key: str | None) -> Test:
 
 
 def _silent(name: str, key: str) -> Test:
-    """Return a test for a concept that names no other row of a code table, by code or by text."""
+    """Return a test for a concept that means no other row of a code table, by code or text."""
     others = [entry for entry in codes.table(name) if entry.key != key]
     words = {word for entry in others for word in entry.spellings}
     named = re.compile(rf"(?<![a-z])(?:{'|'.join(map(re.escape, sorted(words)))})(?![a-z])")
@@ -93,7 +94,7 @@ def _texts(node: Any) -> list[str]:
 
 
 def compile_refuse(lines: dict[str, tuple[str, ...]]) -> Callable[[Any], str | None]:
-    """Return a function that returns the path of a value that forbids reading, None if none."""
+    """Return a function that returns the path of a refused value, None if none."""
     compiled = [(path, tuple(path.split(".")), frozenset(codes)) for path, codes in lines.items()]
 
     def refused(resource: Any) -> str | None:

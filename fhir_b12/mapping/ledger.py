@@ -12,7 +12,9 @@ from fhir_b12.mapping.table_check import hints
 from fhir_b12.paths import leaves
 
 Class = Literal["mapped", "constant", "derived", "residue"]
-APART = frozenset({"id", "meta", "text"})  #: counted apart: server's identity, metadata, narrative
+APART = frozenset(
+    {"id", "meta", "text"}
+)  #: counted separately: id on the server, metadata, narrative
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
@@ -23,16 +25,16 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     says: str  #: field of a mapped leaf, else the reason
 
 
-Row = tuple[str, Class, str]  #: an LedgerEntry's path, class and words, as a tuple, for speed
+Row = tuple[str, Class, str]  #: path, kind and says of a LedgerEntry, as a tuple for speed
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """Every leaf of one resource, each once, in document order."""
+    """All leaves of one resource or Bundle, in document order."""
 
     rows: tuple[Row, ...]
 
     def counts(self) -> Counter[str]:
-        """Return how many leaves of each class there are."""
+        """Return the number of leaves of each class."""
         return Counter([kind for _, kind, _ in self.rows])
 
     @property
@@ -42,7 +44,7 @@ class Ledger(msgspec.Struct, frozen=True):
 
     @property
     def residue(self) -> tuple[LedgerEntry, ...]:
-        """The leaves that are in no record."""
+        """Leaves that are in no record."""
         return tuple([LedgerEntry(*row) for row in self.rows if row[1] == "residue"])
 
     def __iter__(self) -> Iterator[LedgerEntry]:
@@ -53,10 +55,10 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 class Plan(dict[str, "Plan"]):
-    """Where an element is mapped, and by name the plans of its children, made on access.
+    """The field that an element is mapped to, and the plans of its children by name.
 
-    An element that is read `whole` has no children. An element whose field depends on its value
-    has `routes`, and a child for each of them.
+    Children are created on access. An element that is read `whole` has none; an element whose
+    field depends on its value has `routes`, and a child for each of them.
     """
 
     __slots__ = ("kind", "routes", "says", "whole")
@@ -87,7 +89,7 @@ def _struct_type(hint: Any) -> type[msgspec.Struct] | None:
 
 
 def plan(table: Table) -> Plan:
-    """Return where the elements of a table are mapped."""
+    """Return the plan of all elements of a table."""
     types = hints(table.record)
     fields = {key: field for field, key in compiled_table.keys(table).items()}
     root = _build_plan(compiled_table.tree(table), types, fields)
@@ -96,6 +98,7 @@ def plan(table: Table) -> Plan:
 
 
 def _build_plan(tree: compiled_table.Tree, types: dict[str, Any], fields: dict[str, str]) -> Plan:
+    """Return the plan of an element whose children are mapped."""
     plans = Plan("")
     plans.whole = False
     for name, step in tree.items():
@@ -117,13 +120,21 @@ def account(
 ) -> list[Row]:
     """Return the ledger rows of a resource that was read.
 
-    `held` has the rows of contained resources that are part of the record. What was read without
-    issues has the right type, so every name in the plan is mapped.
+    The resource was read without issues, so its values have the right types and every element in
+    the plan is mapped.
+
+    Args:
+        resource: the resource as plain JSON.
+        root: plan of its table.
+        contained_rows: location (`contained[0]`) -> rows of a contained resource that is part of
+            the record.
+        prefix: prepended to each path.
+
     """
     out: list[Row] = []
     for name, node in resource.items():
         if name == "resourceType":
-            out.append((f"{prefix}{name}", "constant", "the table's resource type"))
+            out.append((f"{prefix}{name}", "constant", "the resource type of the table"))
         elif name == "contained" and contained_rows and node.__class__ is list:
             for index, item in enumerate(node):
                 location = f"contained[{index}]"
@@ -174,25 +185,27 @@ def _add_element(node: Any, step: Plan, where: str, out: list[Row]) -> None:
 def _add_whole(node: Any, step: Plan, where: str, out: list[Row]) -> None:
     """Append the rows of an element without children in the plan."""
     if node is None:
-        out.append((where, "residue", "null says nothing"))
+        out.append((where, "residue", "null has no value"))
     elif node.__class__ is not dict and node.__class__ is not list:
         out.append((where, "mapped", step.says))
     elif not node:
-        out.append((where, "residue", "an empty object or list says nothing"))
+        out.append((where, "residue", "an empty object or list has no value"))
     else:
         says = step.says
         out += [(path, "mapped", says) for path, _ in leaves(node, where)]
 
 
 def _add_residue(node: Any, where: str, why: str, out: list[Row]) -> None:
+    """Append the leaves of an element that is not mapped."""
     out += [(path, "residue", why) for path, _ in leaves(node, where)]
 
 
 def _residue_reason(name: str) -> str:
+    """Return why an element is not mapped."""
     if name == "meta":
-        return "metadata of the server it came from"
+        return "metadata of the source server"
     if name == "text":
         return "narrative"
     if name.startswith("_"):
         return "an extension of a primitive value"
-    return "no row of the table names it"
+    return "no row of the table maps it"

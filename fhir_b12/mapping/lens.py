@@ -8,10 +8,10 @@ import msgspec
 
 from fhir_b12.caching import once
 from fhir_b12.datatypes import convert
-from fhir_b12.definitions import R4
 from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled_table, guards, links, merge
 from fhir_b12.mapping import table as tables
+from fhir_b12.mapping.choices import choice_names, repeated_choices
 from fhir_b12.mapping.codecs import builtins, dump, load, pruned, same
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread_rows
 from fhir_b12.mapping.links import Resolve, Resource
@@ -37,9 +37,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     issues: tuple[Issue, ...]
     resource: Resource
     lens: "Lens | None" = None
-    linked: tuple[
-        tuple[str, str, "Reading"], ...
-    ] = ()  #: field, location, reading of the linked resource
+    #: field, location and reading of each linked resource
+    linked: tuple[tuple[str, str, "Reading"], ...] = ()
 
     @property
     def ledger(self) -> Ledger:
@@ -61,10 +60,9 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
             return unread_rows(self.resource, why, prefix)
         contained_rows = {
             location: [
-                links.linked_row(field, row)
-                for row in linked_reading.account(f"{prefix}{location}.")
+                links.linked_row(field, row) for row in inner.account(f"{prefix}{location}.")
             ]
-            for field, location, linked_reading in self.linked
+            for field, location, inner in self.linked
             if links.is_contained(location)
         }
         rows = account(self.resource, self.lens.plan, contained_rows, prefix)
@@ -76,7 +74,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class Lens:
-    """A mapping table compiled to functions."""
+    """A mapping table, compiled to functions that create, read and change resources."""
 
     def __init__(self, source: tables.Table) -> None:
         self.table = source
@@ -87,13 +85,17 @@ class Lens:
         self._elements = compiled_table.tree(source)
         self._targets = compiled_table.targets(source)
         parents = {way.path[:-1] for row in source.rows for way in row.ways} - {()}
-        self._choices = _choice_names(source, ())
-        self._inner = [(parent, _choice_names(source, parent)) for parent in sorted(parents)]
+        self._choices = choice_names(source, ())
+        self._inner = [(parent, choice_names(source, parent)) for parent in sorted(parents)]
         self._fields = {key: field for field, key in self._keys.items()}
         ways = [way for row in source.rows for way in row.ways]
         self._routed = sorted({way.path for way in ways if way.codec is not None})
         self._defaults = _encode_defaults(source, self._keys)
-        self._absent = {key: _empty_value(value) for key, value in self._defaults.items()}
+        self._absent: dict[
+            str, Any
+        ] = {  # the value of a field whose default is absent from the resource
+            key: [] if value.startswith(b"[") else None for key, value in self._defaults.items()
+        }
 
     def from_fhir(self, resource: Resource, resolve: Resolve | None = None) -> Reading:
         """Read one resource; if it cannot be read, the issues say why."""
@@ -102,7 +104,7 @@ class Lens:
             what = f"{self.table.name} reads {self.table.resource}, not this type of resource"
             return Reading(None, (Issue("error", "structure", "resourceType", what),), resource)
         if not self.reads(resource):
-            what = f"not what {self.table.name} reads: none of its `when` blocks holds"
+            what = f"not read by {self.table.name}: the resource meets none of its `when` blocks"
             return Reading(None, (Issue("error", "not-supported", resource_type, what),), resource)
         return self.read(resource, resolve)
 
@@ -123,7 +125,7 @@ class Lens:
     def to_fhir(self, record: Record) -> Resource:
         """Return the resource of a record.
 
-        A record that withdraws itself (`entered-in-error`) is written, though it is never read.
+        A withdrawn record (`entered-in-error`) is written, although it cannot be read again.
 
         Raises:
             MappingError: this table would not read the resource back as the record, e.g. an
@@ -135,12 +137,12 @@ class Lens:
         return resource
 
     def _check(self, resource: Resource, record: Record) -> None:
-        """Raise MappingError if a resource would not be read back as its record."""
+        """Raise MappingError if a resource cannot be read back as its record."""
         issues = [*self._choice_issues(resource), *self._misread_issues(resource, record)]
         reader = lens_for(resource)
         if reader is not self:
             instead = f"{reader.table.name}.toml reads it" if reader else "no table reads it"
-            what = f"{instead} instead of {self.table.name}.toml: give it what its `when` asks for"
+            what = f"{instead} instead of {self.table.name}.toml: add what its `when` requires"
             issues.append(Issue("error", "business-rule", self.table.resource, what))
         for link in self.table.links:
             issues += links.check_linked(record, link, self.table.resource)
@@ -148,8 +150,8 @@ class Lens:
             raise MappingError(tuple(issues))
 
     def create(self, record: Record) -> Resource:
-        """Return the resource of a record, without the check that it reads back."""
-        resource = self._alone(record)
+        """Return the resource of a record; do not check that it reads back as the record."""
+        resource = self._without_links(record)
         for link in self.table.links:
             linked_record = getattr(record, link.field)
             if linked_record is not None:
@@ -158,13 +160,18 @@ class Lens:
                 )
         return resource
 
-    def _alone(self, record: Record) -> Resource:
-        """Return the resource without linked resources and without empty objects and lists."""
+    def _without_links(self, record: Record) -> Resource:
+        """Return the resource without linked resources and without empty objects and lists.
+
+        Raises:
+            MappingError: a number is NaN or infinite.
+
+        """
         written = dump(record)
         try:
             values = load(written)
         except msgspec.DecodeError:
-            what = "a number of the record is none, or infinite: leave it out"
+            what = "a number of the record is NaN or infinite: remove it"
             raise MappingError((Issue("error", "value", self.table.resource, what),)) from None
         for key, value in self._defaults.items():
             if key not in values:
@@ -191,7 +198,7 @@ class Lens:
             raise MappingError(reading.issues)
         if same(reading.record, record):
             return resource
-        before, after = self._alone(reading.record), self._alone(record)
+        before, after = self._without_links(reading.record), self._without_links(record)
         changed = dict(resource)
         moved = [link for link in self.table.links if _is_moved(link, reading.record, record)]
         for link in moved:
@@ -205,7 +212,7 @@ class Lens:
         return changed
 
     def _obstacles(self, resource: Resource) -> list[Issue]:
-        """Return the issues that forbid reading, whatever the values of the elements are."""
+        """Return the issues that make the resource unreadable regardless of its mapped elements."""
         issues = self._choice_issues(resource)
         resource_type = self.table.resource
         if "implicitRules" in resource:
@@ -229,11 +236,11 @@ class Lens:
 
     def _choice_issues(self, resource: Resource) -> list[Issue]:
         """Return an issue for each choice with two values.  https://hl7.org/fhir/R4/formats.html#choice"""
-        issues = _repeated_choices(resource, self._choices)
+        issues = repeated_choices(resource, self._choices)
         for parent, choices in self._inner:
             node = at(resource, parent)
             if node.__class__ is dict:
-                issues += _repeated_choices(node, choices)
+                issues += repeated_choices(node, choices)
         return issues
 
     def _misread_issues(self, resource: Resource, record: Record) -> Iterator[Issue]:
@@ -244,10 +251,11 @@ class Lens:
             field = self._fields.get(key or "")
             if field is not None and getattr(record, field) is None:
                 where = ".".join((self.table.resource, *path))
-                what = f"this would be read as {field}: give it there"
+                what = f"this value would be read as {field}: write it to that field"
                 yield Issue("error", "business-rule", where, what)
 
     def _type_issues(self, resource: Resource) -> Iterator[Issue]:
+        """Yield an issue for each required field without value and each value of wrong type."""
         types = hints(self.table.record)
         for row in self.table.rows:
             values = [
@@ -255,7 +263,7 @@ class Lens:
             ]
             if row.required and not values:
                 path = f"{self.table.resource}.{row.ways[0].element}"
-                yield Issue("error", "required", path, f"{row.field} is missing: give it a value")
+                yield Issue("error", "required", path, f"{row.field} is missing: add a value")
             for way, value in values:
                 key = compiled_table.key_of(self._elements, way.path, value)
                 if way.codec is None and key == self._keys[row.field]:
@@ -263,6 +271,7 @@ class Lens:
                     yield from faults(value, types[row.field], path)
 
     def _follow(self, reading: Reading, resolve: Resolve | None) -> Reading:
+        """Return a reading whose record includes the linked resources."""
         record, issues, linked = reading.record, list(reading.issues), list(reading.linked)
         assert record is not None
         for link in self.table.links:
@@ -287,7 +296,7 @@ class Lens:
     def _change(
         self, changed: Resource, row: tables.Row, before: Resource, after: Resource
     ) -> None:
-        """Change the elements of a row; elements that the record no longer has are removed."""
+        """Change the elements of a row, and remove those that the record no longer has."""
         for way in row.ways:
             old, new, current = at(before, way.path), at(after, way.path), at(changed, way.path)
             if new is not None:
@@ -301,64 +310,40 @@ class Lens:
                     merge.move_extensions(changed, way.path, current, None)
 
 
-def _repeated_choices(node: Resource, choices: dict[str, str]) -> list[Issue]:
-    present = [choices[name] for name in node if name in choices]
-    if len(present) == len(set(present)):
-        return []
-    what = "one of its types may stand here and there are more: keep one"
-    repeated = sorted({choice for choice in present if present.count(choice) > 1})
-    return [Issue("error", "structure", choice, what) for choice in repeated]
-
-
-def _empty_value(value: bytes) -> Any:
-    """Return the empty value that stands for a default that the resource does not have."""
-    return [] if value.startswith(b"[") else None
-
-
 def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
-    """Return whether a linked resource, or a resource beside it in `contained`, changes."""
+    """Return True if a linked resource, or a resource beside it in `contained`, changes."""
     fields = (link.field, "contained")
     return not all(same(getattr(old, field), getattr(new, field)) for field in fields)
 
 
 def _linked_location(link: tables.Link, reading: Reading) -> str:
-    """Return where the linked resource is, "" if there is none."""
+    """Return the location of the linked resource, "" if none."""
     return next((location for field, location, _ in reading.linked if field == link.field), "")
 
 
 def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
-    """Write the linked resource of a record, keeping what is unknown in it."""
+    """Write the linked resource of a record, without losing the elements that no table maps.
+
+    Raises:
+        MappingError: other references to the removed resource remain.
+
+    """
     linked_record: Record | None = getattr(record, link.field)
     old = next(
         (linked_reading for field, _, linked_reading in reading.linked if field == link.field), None
     )
+    location = _linked_location(link, reading)
     if linked_record is None:
         if old is not None and getattr(record, link.instead_of) is None:
             merge.put(changed, (link.element,), None)
-        issues = tuple(
-            links.dangling_references(changed, old.resource, _linked_location(link, reading))
-            if old
-            else ()
-        )
+        issues = tuple(links.dangling_references(changed, old.resource, location) if old else ())
         if issues:
             raise MappingError(issues)
     elif old is None:
         links.add_contained(changed, link, linked_record, lens(link.table).create(linked_record))
-    elif links.is_contained(_linked_location(link, reading)) or not same(linked_record, old.record):
+    elif links.is_contained(location) or not same(linked_record, old.record):
         written = lens(link.table).update(old.resource, linked_record)
-        links.add_contained(changed, link, linked_record, written, _linked_location(link, reading))
-
-
-def _choice_names(source: tables.Table, parent: tuple[str, ...]) -> dict[str, str]:
-    """Return the JSON names of the choices below an element, each with the path of its choice."""
-    above = ".".join((source.resource, *parent))
-    names = {}
-    for name in R4.children(above):
-        defined = R4.element(f"{above}.{name}")
-        if defined is not None and defined.defined.endswith("[x]"):
-            choice = defined.defined.rpartition(".")[2]
-            names[name] = f"{above}.{choice}"
-    return names
+        links.add_contained(changed, link, linked_record, written, location)
 
 
 def _encode_defaults(source: tables.Table, keys: dict[str, str]) -> dict[str, bytes]:
@@ -378,6 +363,7 @@ def lens(name: str) -> Lens:
 
 @cache
 def _by_resource() -> dict[str, tuple[Lens, ...]]:
+    """Return the lenses of each resource type, in order of trial."""
     lenses: dict[str, tuple[Lens, ...]] = {}
     for name in tables.ORDER:
         compiled = lens(name)
@@ -387,6 +373,7 @@ def _by_resource() -> dict[str, tuple[Lens, ...]]:
 
 @cache
 def _by_record() -> dict[type[Record], Lens]:
+    """Return the lens of each record class."""
     return {lens(name).table.record: lens(name) for name in tables.ORDER}
 
 
@@ -410,7 +397,7 @@ def to_fhir(record: Record) -> Resource:
         The resource as plain JSON, its decimals with all digits.
 
     Raises:
-        MappingError: no table would read the resource back as this record.
+        MappingError: no table reads the resource back as this record.
 
     """
     return _by_record()[type(record)].to_fhir(record)
@@ -429,13 +416,13 @@ def from_fhir(resource: Any, resolve: Resolve | None = None) -> Reading:
     """
     resource = as_resource(resource)
     if resource.__class__ is not dict:
-        what = "a FHIR resource is a JSON object: give one"
+        what = "a FHIR resource is a JSON object: pass one"
         return Reading(None, (Issue("error", "structure", "$this", what),), resource)
     reader = lens_for(resource)
     if reader is not None:
         return reader.read(resource, resolve)
     if resource.get("resourceType").__class__ is not str:
-        issue = Issue("error", "structure", "$this", "resourceType is missing: name the type")
+        issue = Issue("error", "structure", "$this", "resourceType is missing: add it")
     else:
         issue = Issue("information", "not-supported", "$this", "no table reads this resource")
     return Reading(None, (issue,), resource)
@@ -446,7 +433,7 @@ def update(resource: Any, record: Record, resolve: Resolve | None = None) -> Res
 
     Args:
         resource: plain JSON of the resource, or a `fhir.resources` model.
-        record: the record as it is to be.
+        record: the record with its changes.
         resolve: returns the resource that a reference refers to, None if unknown.
 
     Returns:

@@ -1,6 +1,6 @@
 """Linked resources: the target of a reference as part of the record, e.g. the bag of an infusion.
 
-It is written as a contained resource; it is read from there or from elsewhere in the Bundle.
+A linked resource is written to `contained` and read from `contained` or another Bundle entry.
 https://hl7.org/fhir/R4/references.html#contained
 """
 
@@ -27,7 +27,10 @@ _DEFAULT_ID = "medication"  #: id of a contained resource whose record has none
 def target(
     resource: Resource, reference: Reference, resolve: Resolve | None
 ) -> tuple[str, Resource | None]:
-    """Return location and resource of a reference's target: `contained[0]`, or its address."""
+    """Return location and resource of a reference's target; the resource is None if unknown.
+
+    The location is `contained[0]` or the address of another resource.
+    """
     address = reference.reference or ""
     if not address.startswith("#"):
         return address, resolve(reference) if resolve is not None else None
@@ -39,12 +42,12 @@ def target(
 
 
 def is_contained(location: str) -> bool:
-    """Return whether a location is in the resource itself."""
+    """Return True if a location is in the resource itself."""
     return location.startswith("contained[")
 
 
 def replace_reference(record: Record, link: Link, location: str, target_record: Record) -> Record:
-    """Return the record with the target of a reference in place of the reference."""
+    """Return the record with a reference replaced by the record of its target."""
     changes: dict[str, Any] = {link.field: target_record, link.instead_of: None}
     if is_contained(location):
         index = _index(location)
@@ -76,7 +79,7 @@ def dangling_references(resource: Resource, old: Resource, location: str) -> Ite
 def add_contained(
     resource: Resource, link: Link, target_record: Record, written: Resource, location: str = ""
 ) -> None:
-    """Put a linked resource into `contained`, at its old place or behind the others."""
+    """Add a linked resource to `contained`, at its old location or at the end."""
     reference = resource.get(link.element) or {}
     put(resource, (link.element,), {**reference, "reference": f"#{_contained_id(target_record)}"})
     contained = list(resource.get("contained", ()))
@@ -94,7 +97,7 @@ def _index(location: str) -> int:
 
 
 def check_linked(record: Record, link: Link, resource_type: str) -> Iterator[Issue]:
-    """Yield an issue for everything that keeps a linked resource from being read back."""
+    """Yield an issue for everything that prevents a linked resource from being read back."""
     target_record, reference = getattr(record, link.field), getattr(record, link.instead_of)
     where = f"{resource_type}.{link.element}"
     if target_record is None:
@@ -131,9 +134,9 @@ def link_row(link: Link, row: Row) -> Row:
     """Return the ledger row of a reference whose target is part of the record."""
     path, ledger_class, _ = row
     if path.endswith(f"{link.element}.reference"):
-        return path, "derived", f"leads to what {link.field} holds"
+        return path, "derived", f"reference to the resource in {link.field}"
     if ledger_class == "mapped":
-        return path, "residue", f"said of the reference; {link.field} holds what it leads to"
+        return path, "residue", f"detail of the reference; {link.field} has its target"
     return row
 
 

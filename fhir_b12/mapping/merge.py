@@ -9,7 +9,7 @@ from fhir_b12.paths import at
 
 
 def put(resource: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set the value at a path, None removes it; parents are copied, never changed in place."""
+    """Set the value at a path, or remove it if None; copy its parents instead of changing them."""
     *parents, name = path
     node = resource
     trail = [(node, "")]
@@ -40,7 +40,7 @@ def merge(current: Any, old: Any, new: Any) -> Any:
 
 
 def move_extensions(resource: dict[str, Any], path: tuple[str, ...], old: Any, new: Any) -> None:
-    """Move the extensions of a primitive with its value; see `_beside`."""
+    """Update `_name`, the extensions of a primitive, after its value changed from old to new."""
     name = f"_{path[-1]}"
     parent = at(resource, path[:-1])
     current = parent.get(name) if isinstance(parent, dict) else None
@@ -66,6 +66,7 @@ def _merge_companion(current: Any, old: Any, new: Any) -> Any:
 def _merge_object(
     current: dict[str, Any], old: dict[str, Any], new: dict[str, Any]
 ) -> dict[str, Any]:
+    """Merge the members of an object; those that the record does not have stay."""
     result = {}
     for name, value in current.items():
         if name in new:
@@ -79,14 +80,14 @@ def _merge_object(
 
 
 def _merge_member(current: Any, old: Any, new: Any) -> Any:
-    """Merge a member; a scalar that was read differently is replaced, e.g. a unit with its code."""
+    """Merge a member; replace a scalar that reading had normalized, e.g. a unit by its code."""
     if not isinstance(current, dict | list) and not same(current, old):
         return deepcopy(new)
     return merge(current, old, new)
 
 
 def _merge_array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
-    """Merge a list; items that stay or change in place keep their unknown data."""
+    """Merge a list; unchanged and changed items keep their unmapped data."""
     if len(current) != len(old):
         return deepcopy(new)
     return [
@@ -98,8 +99,8 @@ def _merge_array(current: list[Any], old: list[Any], new: list[Any]) -> list[Any
 def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
     """Return for each new item the index of its old item, None for an added one.
 
-    Equal items are the same. Between two of these, a changed item comes from the most similar old
-    item, or from the one at its position if there are as many old as new ones.
+    Equal items are matched first. Between two of these, a changed item is matched to the most
+    similar old item, or by position if there are as many old as new items.
     """
     free: dict[bytes, list[int]] = {}
     for i, item in enumerate(old):
@@ -124,7 +125,7 @@ def _origins(old: list[Any], new: list[Any]) -> list[int | None]:
     return origins
 
 
-_MOST_COMPARED = 30  #: changed items in one place beyond which they are not compared
+_MOST_COMPARED = 30  #: largest number of changed items between two equal ones that are compared
 
 
 def _pair_similar(
@@ -143,7 +144,7 @@ def _pair_similar(
 
 
 def _similarity(old: Any, new: Any) -> int:
-    """Return how many members two objects have in common."""
+    """Return the number of members that two objects have in common."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return 0
     return sum(name in old and same(old[name], value) for name, value in new.items())

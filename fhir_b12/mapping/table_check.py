@@ -1,4 +1,4 @@
-"""Every fault of a mapping table: shape, elements, fields, types, codecs, links and names.
+"""Checks of a mapping table: shape, elements, fields, types, codecs, links and names.
 
 `slips` checks one table when it is loaded. `check_all` checks everything in `mappings/` and is what
 `fhir-b12 mappings --check` prints.
@@ -23,12 +23,12 @@ from fhir_b12.records import registry
 Source = dict[str, Any]
 RecordClass = type[records.Record]
 Fault = tuple[str, str, str]  #: row, key in it, message
-#: TOML files of `mappings/` that are no mapping tables.
+#: TOML files of `mappings/` that are not mapping tables.
 _OTHER_FILES = frozenset({"units.toml", "plausibility.toml", "vital_sign_profiles.toml"})
 
 
 def check_all() -> list[Slip]:
-    """Return every fault of the mapping tables, code tables and units, each once.
+    """Return every fault of the mapping tables, code tables and units, without duplicates.
 
     The rules of `plausibility.toml` are checked by the validator that uses them.
     """
@@ -154,7 +154,7 @@ def _well_formed_parts(source: Source) -> Source:
 
 
 def _has_shape(definition: str, part: Any) -> bool:
-    """Return whether a part of a table conforms to a definition of the schema."""
+    """Return True if a part of a table conforms to a definition of the schema."""
     schema = {"$ref": f"#/$defs/{definition}", "$defs": _schema()["$defs"]}
     return bool(Draft202012Validator(schema).is_valid(part))
 
@@ -235,7 +235,7 @@ _PRIMITIVES = {
 }
 #: Types derived from Quantity.  https://hl7.org/fhir/R4/datatypes.html#quantity-variations
 _QUANTITIES = {"Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity"}
-_AS_JSON = {"Extension", "Resource"}  #: types that a record holds as JSON
+_AS_JSON = {"Extension", "Resource"}  #: types that a record has as JSON
 
 
 def _check_types(source: Source, record: RecordClass) -> Iterator[Fault]:
@@ -262,7 +262,7 @@ def _list_or_one(is_list: bool) -> str:
 
 
 def _item_type(hint: Any) -> tuple[bool, Any]:
-    """Return whether a field is a list, and the type of its value or items."""
+    """Return True if a field is a list, and the type of its value or items."""
     if typing.get_origin(hint) is tuple:
         return True, _item_type(typing.get_args(hint)[0])[1]
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
@@ -274,7 +274,7 @@ def _item_type(hint: Any) -> tuple[bool, Any]:
 
 
 def _has_type(element: Element, item: Any) -> bool:
-    """Return whether an element of R4 converts to a type of a field."""
+    """Return True if an element of R4 converts to a type of a field."""
     if element.content or element.types == ("BackboneElement",):
         return isinstance(item, type) and issubclass(item, msgspec.Struct)
     (name,) = element.types
@@ -344,7 +344,7 @@ _CODED = {"CodeableConcept", "Coding", "code"}
 
 
 def _code_tables(source: Source) -> dict[str, tuple[str, str]]:
-    """Return the code tables that a table names, each with row and key of the first place."""
+    """Return the code tables that a table names, with row and key of their first use."""
     if not isinstance(source.get("resource"), str):
         return {}
     parts = _well_formed_parts(source)

@@ -1,4 +1,4 @@
-"""Issues for every part of a value that has not the type of its field."""
+"""Issues for every part of a value whose type is not that of its field."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import msgspec
 from fhir_b12.datatypes import convert
 from fhir_b12.issues import Issue
 
-MODIFIED = "a modifier extension changes the meaning of its element, which is not read: remove it"
+MODIFIED = "a modifier extension changes the meaning of its element, so it is not read: remove it"
 
 
 def faults(node: Any, hint: Any, path: str) -> Iterator[Issue]:

@@ -40,7 +40,7 @@ def test_a_value_is_explained_by_row_field_codec_and_key():
     resource = observation(code={"coding": [coding]}, valueString="<150")
     out = call("explain", "-", stdin=dumps(resource))[1]
     assert rows(out) == [
-        ["resourceType", "constant", "lab_result", "", "", "", "", "the table's resource type"],
+        ["resourceType", "constant", "lab_result", "", "", "", "", "the resource type of the table"],
         ["status", "mapped", "lab_result", "status", "status", "", "", ""],
         *(
             [f"category[0].coding[0].{name}", "mapped", "lab_result", "category",
