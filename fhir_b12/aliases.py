@@ -24,11 +24,11 @@ def systems() -> dict[str, str]:
 def cased_units() -> dict[str, str]:
     """Return UCUM codes by their lower case form, without those that differ only in case."""
     codes = data.toml("units.toml")["spellings"]
-    found: dict[str, str] = {}
+    by_folded: dict[str, str] = {}
     for code in codes:
         folded = code.lower()
-        found[folded] = "" if folded in found else code
-    return {folded: code for folded, code in found.items() if code}
+        by_folded[folded] = "" if folded in by_folded else code
+    return {folded: code for folded, code in by_folded.items() if code}
 
 
 @cache

@@ -162,3 +162,19 @@ def test_tracked_files_hold_nothing_of(what, pattern):
     # data of other people may hold any word
     texts = [(name, text) for name, text in tracked() if not name.endswith((".json", ".ndjson"))]
     assert [name for name, text in texts if re.search(pattern, text)] == [], what
+
+
+#: names that say nothing about the value
+VAGUE = frozenset({"each", "found", "told", "kept", "made", "asked", "wanted", "said", "held"})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_variable_has_a_name_that_says_nothing(module):
+    path = MODULES[module]
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    names = {
+        node.id if isinstance(node, ast.Name) else node.arg
+        for node in nodes
+        if isinstance(node, ast.Name | ast.arg)
+    }
+    assert names & VAGUE == set()

@@ -101,7 +101,7 @@ def _parameter(resource_type: str, definition: SearchParameter) -> Parameter:
 def _component(resource_type: str, bases: list[str], url: str, expression: str) -> Parameter:
     """Return a component of a composite, with its paths below each base."""
     known = R4.search_parameters(resource_type).values()
-    parameter_type = next((each.type for each in known if each.url == url), "token")
+    parameter_type = next((item.type for item in known if item.url == url), "token")
     whole = " | ".join(f"{base}.{part.strip()}" for base in bases for part in expression.split("|"))
     return Parameter(url, parameter_type, tuple(_paths(resource_type, whole, parameter_type)))
 

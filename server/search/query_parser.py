@@ -193,13 +193,15 @@ class _QueryParser:
 def _included_parameters(
     source: str, code: str, searched: str, *, reverse: bool
 ) -> Sequence[Parameter]:
-    references = [each for each in parameters(source).values() if each.type == "reference"]
-    known = [each for each in references if code in {"*", each.code}]
+    references = [
+        parameter for parameter in parameters(source).values() if parameter.type == "reference"
+    ]
+    known = [parameter for parameter in references if code in {"*", parameter.code}]
     if not known:
-        hint = did_you_mean(code, [each.code for each in references])
+        hint = did_you_mean(code, [parameter.code for parameter in references])
         raise InvalidValueError(f"unknown reference parameter of {source}{hint}")
     if reverse and code == "*":
-        known = [each for each in known if searched in each.targets]
+        known = [parameter for parameter in known if searched in parameter.targets]
     return known
 
 

@@ -101,7 +101,7 @@ class ConditionBuilder:
         if isinstance(criterion, Not):
             return ~self.condition(criterion.criterion, r)
         if isinstance(criterion, AnyOf):
-            return any_of([self.condition(each, r) for each in criterion.criteria])
+            return any_of([self.condition(alternative, r) for alternative in criterion.criteria])
         if isinstance(criterion, Composite):
             return self._composite(criterion, r)
         if isinstance(criterion, Chain):

@@ -46,7 +46,7 @@ def _included_names(
     """Return `Type/id` of what the rules include for these resources."""
     included: set[str] = set()
     for rule in rules:
-        names = [_name(each) for each in sources if rule.reverse or each.type == rule.source]
+        names = [_name(source) for source in sources if rule.reverse or source.type == rule.source]
         for part in _batches(names):
             included |= {
                 row[0]

@@ -33,9 +33,9 @@ def search_path(query: Query, limits: Sequence[Query], base: str) -> str:
 
     """
     queries = (query, *limits)
-    pairs = [pair for each in queries for pair in upstream_pairs(each, base)]
-    criteria = (criterion for each in queries for criterion in each.criteria)
-    compartments = {each for each in criteria if isinstance(each, InCompartment)}
+    pairs = [pair for query in queries for pair in upstream_pairs(query, base)]
+    criteria = (criterion for query in queries for criterion in query.criteria)
+    compartments = {criterion for criterion in criteria if isinstance(criterion, InCompartment)}
     if len(compartments) > 1:
         message = "a search in two compartments cannot be sent to the upstream server"
         raise RequestError(403, "forbidden", message)

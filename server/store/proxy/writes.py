@@ -62,8 +62,8 @@ class UpstreamWrites:
     def apply(self, changes: Sequence[Change]) -> list[ChangeResult]:
         """Apply all changes; several are one transaction of the upstream server."""
         authorized = [self._authorize(change) for change in changes]
-        sent = self._send([each for each in authorized if isinstance(each, Change)])
-        results = [each if isinstance(each, ChangeResult) else next(sent) for each in authorized]
+        sent = self._send([item for item in authorized if isinstance(item, Change)])
+        results = [item if isinstance(item, ChangeResult) else next(sent) for item in authorized]
         return [
             replace(result, version=replace(result.version, method="PATCH"))
             if change.method == "PATCH" and result.version is not None
@@ -99,7 +99,7 @@ class UpstreamWrites:
 
     def _is_unrestricted(self, change: Change) -> bool:
         limits = (self.access.limits(change.type, action) for action in _ACTIONS[change.method])
-        return all(each == () for each in limits)
+        return all(limit == () for limit in limits)
 
     def _match(self, criteria: Query) -> Version | None:
         """Return the only match of a condition, None if there is none."""
