@@ -10,14 +10,14 @@ from tests.fuzz import mutations, sources
 from tests.server.fhir.conftest import CONFIG, PATIENT
 from tests.server.temporary import Temporary
 
-#: every place that takes a body; those of JSON Patch take nothing else
-PLACES = (
+#: all endpoints that accept a body
+ENDPOINTS = (
     ("POST", "/fhir"), ("POST", "/fhir/Observation"), ("PUT", "/fhir/Patient/a"), ("PATCH", "/fhir/Patient/a"),
     ("POST", "/fhir/Observation/$validate"), ("POST", "/fhir/Patient/$validate"),
     ("POST", "/fhir/ValueSet/$expand"), ("POST", "/fhir/ConceptMap/$translate"),
     ("POST", "/therapy/records"), ("POST", "/therapy/to-fhir"), ("POST", "/therapy/from-fhir"),
 )  # fmt: skip
-#: where the text is put: alone, and in the place of an element
+#: positions of the text: alone, and as the value of an element
 FRAMES = (b"%b", b'{"resourceType":"Patient","active":%b}', b'{"patient":{"birthDate":%b}}')
 SEEDS = 60  #: mutants of a chunk
 #: all of them, or every fourth in `make test`
@@ -31,27 +31,27 @@ def client():
     store.close()
 
 
-def sent(client, text):
-    """The status by place; each answer is of the right kind, and the next request works."""
-    found = {}
-    for method, path in PLACES:
+def send(client, text):
+    """Send a text to all endpoints; check the responses; return the statuses by path."""
+    statuses_by_path = {}
+    for method, path in ENDPOINTS:
         media = "application/json-patch+json" if method == "PATCH" else "application/json"
         headers = {"Content-Type": media, "Prefer": "return=OperationOutcome"}
-        answer = client.open(path, method=method, data=text, headers=headers)
-        found[path] = answer.status_code
-        assert answer.status_code < 500, (path, text[:2000], answer.data)
-        if answer.status_code >= 400:
+        response = client.open(path, method=method, data=text, headers=headers)
+        statuses_by_path[path] = response.status_code
+        assert response.status_code < 500, (path, text[:2000], response.data)
+        if response.status_code >= 400:
             problem = "application/problem+json"
             kind = problem if path.startswith("/therapy") else "application/fhir+json"
-            assert answer.mimetype == kind, (path, text[:2000])
-            assert kind == problem or answer.json["resourceType"] == "OperationOutcome"
+            assert response.mimetype == kind, (path, text[:2000])
+            assert kind == problem or response.json["resourceType"] == "OperationOutcome"
     assert client.get("/healthz").status_code == 200
-    return found
+    return statuses_by_path
 
 
-def works(client):
-    answer = client.post("/fhir/Patient", data=dumps(PATIENT), content_type="application/json")
-    assert answer.status_code == 201
+def assert_create_succeeds(client):
+    response = client.post("/fhir/Patient", data=dumps(PATIENT), content_type="application/json")
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize("share", SHARES, ids=["a quarter", "all"])
@@ -59,11 +59,15 @@ def test_malformed_json_is_400_everywhere_and_valid_json_is_never_500(client, fi
     for path in sorted((fixtures / "json-parsing").glob("*.json"))[share]:
         text = path.read_bytes()
         for frame in FRAMES:
-            found = sent(client, frame % text)
+            statuses_by_path = send(client, frame % text)
             if path.name.startswith("n_"):
-                statuses = {status for place, status in found.items() if "$validate" not in place}
+                statuses = {
+                    status
+                    for endpoint, status in statuses_by_path.items()
+                    if "$validate" not in endpoint
+                }
                 assert (path.name, statuses) == (path.name, {400})
-    works(client)
+    assert_create_succeeds(client)
 
 
 @pytest.mark.parametrize("share", SHARES, ids=["a quarter", "all"])
@@ -72,34 +76,34 @@ def test_boundary_values_of_every_primitive_type_are_never_500(client, fixtures,
     for path in sorted((fixtures / "primitives").glob("*.ndjson")):
         kind = path.name.partition(".")[0].title().replace("_", "").encode()
         for line in path.read_bytes().splitlines()[share]:
-            sent(client, frame % (kind, line))
-            sent(client, FRAMES[2] % line)
-    works(client)
+            send(client, frame % (kind, line))
+            send(client, FRAMES[2] % line)
+    assert_create_succeeds(client)
 
 
-def spoilt(client, seeds):
+def send_mutants(client, seeds):
     """Send what `mutants` make of resources, Bundles, records and texts."""
     for seed in seeds:
         rng = Random(seed)
         for source in (sources.own_resources(), sources.plain_records()):
-            sent(client, dumps(mutations.mutate(rng.choice(source)[1], rng)))
+            send(client, dumps(mutations.mutate(rng.choice(source)[1], rng)))
         texts = sources.own_texts()
-        sent(client, mutations.mutate_text(rng.choice(texts)[1], rng.choice(texts)[1], rng))
+        send(client, mutations.mutate_text(rng.choice(texts)[1], rng.choice(texts)[1], rng))
         bundle = {"resourceType": "Bundle", "type": rng.choice(["batch", "transaction"])}
         entries = [
             {"resource": mutations.mutate(rng.choice(sources.own_resources())[1], rng),
              "request": {"method": "POST", "url": rng.choice(["Observation", "Patient"])}}
             for _ in range(3)
         ]  # fmt: skip
-        sent(client, dumps(bundle | {"entry": entries}))
-    works(client)
+        send(client, dumps(bundle | {"entry": entries}))
+    assert_create_succeeds(client)
 
 
 def test_some_mutated_resources_records_and_texts_are_never_500(client):
-    spoilt(client, range(SEEDS // 4))
+    send_mutants(client, range(SEEDS // 4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(20))
 def test_mutated_resources_records_and_texts_are_never_500(client, chunk):
-    spoilt(client, range(chunk * SEEDS, (chunk + 1) * SEEDS))
+    send_mutants(client, range(chunk * SEEDS, (chunk + 1) * SEEDS))

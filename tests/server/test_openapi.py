@@ -26,13 +26,13 @@ BODIES = {"TherapyRecord": json.loads(dumps(COURSE)), "Bundle": json.loads(dumps
 
 
 def run(root, document, folder, *options):
-    """What schemathesis found wrong, empty for nothing."""
+    """Run schemathesis; return its report if it finds failures, else an empty string."""
     program = Path(sys.executable).with_name("schemathesis")
     command = [program, "run", document, "--url", root, "--checks", CHECKS, "--seed", "1",
                "--suppress-health-check", "all", "--no-shrink", "--no-color", *options]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)  # noqa: PLW1510
-    assert done.returncode in {0, 1}, done.stdout + done.stderr
-    return done.stdout[-8000:] if done.returncode else ""
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)  # noqa: PLW1510
+    assert completed.returncode in {0, 1}, completed.stdout + completed.stderr
+    return completed.stdout[-8000:] if completed.returncode else ""
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +60,31 @@ def test_responses_conform_to_the_openapi_document(root, tmp_path, options):
 @pytest.mark.slow
 @pytest.mark.parametrize("status", ["200", "415"])
 def test_an_undocumented_status_is_detected(root, tmp_path, status):
-    told = json.loads(dumps(therapy.openapi_document(root, is_open=True)))
-    del told["paths"]["/therapy/from-fhir"]["post"]["responses"][status]
-    (tmp_path / "untrue.json").write_text(json.dumps(told), "utf-8")
-    found = run(root, "untrue.json", tmp_path, *COVERAGE, "--include-path", "/therapy/from-fhir")
-    assert f"Received: {status}\n" in found
+    document = json.loads(dumps(therapy.openapi_document(root, is_open=True)))
+    del document["paths"]["/therapy/from-fhir"]["post"]["responses"][status]
+    (tmp_path / "changed.json").write_text(json.dumps(document), "utf-8")
+    report = run(root, "changed.json", tmp_path, *COVERAGE, "--include-path", "/therapy/from-fhir")
+    assert f"Received: {status}\n" in report
 
 
 def test_each_operation_answers_the_demo_as_documented():
     store = Temporary(CONFIG)
     app = create_app(CONFIG, store)
-    kept = app.test_client().post("/therapy/records", data=dumps(COURSE), headers=JSON).json
-    patients = [row["resource"] for row in kept["resources"] if "Patient/" in row["resource"]]
-    known = {"id": patients[0].partition("/")[2]}
+    stored = app.test_client().post("/therapy/records", data=dumps(COURSE), headers=JSON).json
+    patients = [row["resource"] for row in stored["resources"] if "Patient/" in row["resource"]]
+    path_parameters = {"id": patients[0].partition("/")[2]}
     statuses = {}
     for result in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations():
         operation = result.ok()
-        given = {"path_parameters": known} if "{id}" in operation.path else {}
-        if takes := operation.definition.raw.get("requestBody"):
-            schema = takes["content"]["application/json"]["schema"]["$ref"]
-            given |= {"body": BODIES[schema.rpartition("/")[2]], "media_type": "application/json"}
-        answer = operation.Case(**given).call_and_validate()
-        statuses[operation.label] = answer.status_code
+        case_options = {"path_parameters": path_parameters} if "{id}" in operation.path else {}
+        if request_body := operation.definition.raw.get("requestBody"):
+            schema = request_body["content"]["application/json"]["schema"]["$ref"]
+            case_options |= {
+                "body": BODIES[schema.rpartition("/")[2]],
+                "media_type": "application/json",
+            }
+        response = operation.Case(**case_options).call_and_validate()
+        statuses[operation.label] = response.status_code
     assert len(statuses) == len(therapy.OPERATIONS)
     assert {label: status for label, status in statuses.items() if status >= 400} == {}
     store.close()

@@ -57,10 +57,10 @@ def test_a_request_is_one_line_of_json(log):
 
 def test_the_log_never_contains_patient_data(log):
     here = client()
-    named = PATIENT | {"name": [{"family": CANARY}], "identifier": [{"value": CANARY}]}
+    patient = PATIENT | {"name": [{"family": CANARY}], "identifier": [{"value": CANARY}]}
     form = {"Content_Type": "application/x-www-form-urlencoded"}
-    here.put(f"Patient/{CANARY}", named | {"id": CANARY})
-    here.post("Patient", named, If_None_Exist=f"identifier={CANARY}")
+    here.put(f"Patient/{CANARY}", patient | {"id": CANARY})
+    here.post("Patient", patient, If_None_Exist=f"identifier={CANARY}")
     here.get(f"Patient?identifier={CANARY}&{CANARY}=1")
     here.post("Patient/_search", f"identifier={CANARY}", **form)
     here.get(f"Patient/{CANARY}/_history/{CANARY}")
@@ -79,7 +79,7 @@ def test_the_log_never_contains_patient_data(log):
 
 def test_error_messages_never_repeat_values():
     here = client()
-    answers = [
+    responses = [
         here.post("Observation", observation(status=CANARY, effectiveDateTime=CANARY)),
         here.post("Patient", f'{{"resourceType":"Patient","gender":"{CANARY}'),
         here.get(f"Patient/{CANARY}"),
@@ -87,13 +87,13 @@ def test_error_messages_never_repeat_values():
         here.get(f"/{CANARY}"),
         client(Broken()).get("Patient/x"),
     ]
-    assert [answer.status_code for answer in answers] == [422, 400, 404, 400, 404, 500]
-    assert [answer for answer in answers if CANARY.encode() in answer.data] == []
+    assert [response.status_code for response in responses] == [422, 400, 404, 400, 404, 500]
+    assert [response for response in responses if CANARY.encode() in response.data] == []
 
 
 def test_an_unexpected_error_is_logged_by_type_and_location(log):
-    answer = client(Broken()).get("Patient/x")
-    assert (answer.status_code, answer.json["issue"][0]["severity"]) == (500, "fatal")
+    response = client(Broken()).get("Patient/x")
+    assert (response.status_code, response.json["issue"][0]["severity"]) == (500, "fatal")
     defect, request = lines(log)
     assert (defect["event"], defect["error"], defect["request"]) == (
         "defect",
@@ -103,10 +103,10 @@ def test_an_unexpected_error_is_logged_by_type_and_location(log):
     assert all(re.fullmatch(r"\w+\.py:\d+", place) for place in defect["where"])
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", "a\tb", '"'])
-def test_an_invalid_request_id_is_replaced(given):
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 65, "é", "a\tb", '"'])
+def test_an_invalid_request_id_is_replaced(request_id):
     assert re.fullmatch(
-        "[0-9a-f]{32}", client().get("metadata", X_Request_Id=given).headers["X-Request-Id"]
+        "[0-9a-f]{32}", client().get("metadata", X_Request_Id=request_id).headers["X-Request-Id"]
     )
 
 
@@ -114,8 +114,8 @@ def test_a_valid_request_id_is_returned():
     assert client().get("metadata", X_Request_Id="a-1.b_2").headers["X-Request-Id"] == "a-1.b_2"
 
 
-class Gathered(io.StringIO):
-    """Counts the writes."""
+class CountingStream(io.StringIO):
+    """A stream that counts its writes."""
 
     writes = 0
 
@@ -125,19 +125,19 @@ class Gathered(io.StringIO):
 
 
 def test_log_lines_are_written_in_groups_and_none_is_lost():
-    stream = Gathered()
-    taken = telemetry.JsonLog(stream, 3600)
+    stream = CountingStream()
+    json_log = telemetry.JsonLog(stream, 3600)
     writers = [
-        threading.Thread(target=lambda: [taken.append({"a": 1}) for _ in range(500)])
+        threading.Thread(target=lambda: [json_log.append({"a": 1}) for _ in range(500)])
         for _ in range(8)
     ]
     for writer in writers:
         writer.start()
     for _ in range(20):
-        taken.flush()
+        json_log.flush()
     for writer in writers:
         writer.join()
-    taken.flush()
+    json_log.flush()
     assert stream.getvalue() == '{"a":1}\n' * 4000
     assert stream.writes <= 21
 
@@ -164,8 +164,8 @@ def test_slow_requests_are_logged_as_slow(log):
 def test_health_and_readiness():
     assert client().get("/healthz").json == {"status": "ok"}
     assert client().get("/readyz").status_code == 200
-    answer = client(Broken()).get("/readyz")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    response = client(Broken()).get("/readyz")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
 def test_metrics_count_by_route_without_ids():
@@ -184,8 +184,8 @@ def test_metrics_are_off_by_default():
 
 
 def test_responses_forbid_sniffing_and_caching():
-    answer = client().get("metadata")
-    assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == (
+    response = client().get("metadata")
+    assert (response.headers["X-Content-Type-Options"], response.headers["Cache-Control"]) == (
         "nosniff",
         "no-store",
     )

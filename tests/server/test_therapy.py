@@ -32,90 +32,94 @@ def post(client, path, value, **headers):
 
 
 def schema(name):
-    """A validator of one of the schemas that the document names."""
-    whole = therapy.openapi_document("https://fhir.clinic.test")
-    return Draft202012Validator({**whole, "$ref": f"#/components/schemas/{name}"})
+    """Return a validator of a schema of the OpenAPI document."""
+    document = therapy.openapi_document("https://fhir.clinic.test")
+    return Draft202012Validator({**document, "$ref": f"#/components/schemas/{name}"})
 
 
-def nameless(value):
-    """Without the ids that the server gave."""
+def without_ids(value):
+    """Return a copy without the ids that the server assigned."""
     if isinstance(value, list):
         return sorted(
-            (nameless(item) for item in value), key=lambda item: json.dumps(item, default=str)
+            (without_ids(item) for item in value), key=lambda item: json.dumps(item, default=str)
         )
     if isinstance(value, dict):
-        return {key: nameless(item) for key, item in value.items() if key != "id"}
+        return {key: without_ids(item) for key, item in value.items() if key != "id"}
     return value
 
 
 def test_a_stored_record_is_read_back_unchanged(client):
-    answer = post(client, "/therapy/records", COURSE)
-    assert answer.status_code == 201
-    assert schema("StoredResources").is_valid(answer.json)
-    made = {row["resource"].partition("/")[0] for row in answer.json["resources"]}
-    assert {"Patient", "Observation", "MedicationAdministration", "Provenance"} <= made
+    response = post(client, "/therapy/records", COURSE)
+    assert response.status_code == 201
+    assert schema("StoredResources").is_valid(response.json)
+    resource_types = {row["resource"].partition("/")[0] for row in response.json["resources"]}
+    assert {"Patient", "Observation", "MedicationAdministration", "Provenance"} <= resource_types
     name = next(
         row["resource"]
-        for row in answer.json["resources"]
+        for row in response.json["resources"]
         if row["resource"].startswith("Patient/")
     )
     back = client.get(f"/therapy/patients/{name.partition('/')[2]}")
-    told = loads(back.data)
-    assert (back.status_code, told["issues"], len(told["records"])) == (200, [], 1)
-    assert nameless(told["records"][0]) == nameless(plain.to_plain(RECORD))
+    content = loads(back.data)
+    assert (back.status_code, content["issues"], len(content["records"])) == (200, [], 1)
+    assert without_ids(content["records"][0]) == without_ids(plain.to_plain(RECORD))
 
 
 def test_a_provenance_lists_the_mapped_resources(client):
-    answer = post(client, "/therapy/records", COURSE)
-    kept = client.get("/fhir/Provenance").json["entry"][0]["resource"]
-    named = {reference["reference"] for reference in kept["target"]}
+    response = post(client, "/therapy/records", COURSE)
+    provenance = client.get("/fhir/Provenance").json["entry"][0]["resource"]
+    named = {reference["reference"] for reference in provenance["target"]}
     assert named == {
-        row["resource"] for row in answer.json["resources"] if "Provenance" not in row["resource"]
+        row["resource"] for row in response.json["resources"] if "Provenance" not in row["resource"]
     }
 
 
 def test_a_record_stored_twice_creates_adverse_events_and_provenance_only(client):
     post(client, "/therapy/records", COURSE)
-    answer = post(client, "/therapy/records", COURSE)
-    again = {
+    response = post(client, "/therapy/records", COURSE)
+    created_types = {
         row["resource"].partition("/")[0]
-        for row in answer.json["resources"]
+        for row in response.json["resources"]
         if row["status"].startswith("201")
     }
-    assert again == {"AdverseEvent", "Provenance"}
+    assert created_types == {"AdverseEvent", "Provenance"}
 
 
 def test_to_fhir_and_from_fhir_store_nothing(client):
-    answer = post(client, "/therapy/to-fhir", COURSE)
-    assert (answer.status_code, answer.data) == (200, dumps(to_bundle(RECORD)))
-    back = post(client, "/therapy/from-fhir", answer.data)
-    told = loads(back.data)
-    assert (told["records"], told["issues"], told["residue"]) == ([plain.to_plain(RECORD)], [], [])
+    response = post(client, "/therapy/to-fhir", COURSE)
+    assert (response.status_code, response.data) == (200, dumps(to_bundle(RECORD)))
+    back = post(client, "/therapy/from-fhir", response.data)
+    content = loads(back.data)
+    assert (content["records"], content["issues"], content["residue"]) == (
+        [plain.to_plain(RECORD)],
+        [],
+        [],
+    )
     assert schema("Records").is_valid({**back.json, "records": []})
     assert "entry" not in client.get("/fhir/Patient").json
 
 
 def test_the_residue_lists_what_is_in_no_record(client):
     value = {"resourceType": "Patient", "gender": "female", "photo": [{"title": "x"}]}
-    told = post(client, "/therapy/from-fhir", value).json
+    content = post(client, "/therapy/from-fhir", value).json
     reading = from_bundle(value)
-    assert told["residue"] == [entry.path for entry in reading.ledger if entry.kind == "residue"]
+    assert content["residue"] == [entry.path for entry in reading.ledger if entry.kind == "residue"]
 
 
-@pytest.mark.parametrize("place", ["/therapy/records", "/therapy/to-fhir"])
-def test_issues_of_mapped_resources_are_located_in_the_record(client, place):
-    odd = {"system": "no uri", "value": "2"}
+@pytest.mark.parametrize("path", ["/therapy/records", "/therapy/to-fhir"])
+def test_issues_of_mapped_resources_are_located_in_the_record(client, path):
+    invalid_identifier = {"system": "no uri", "value": "2"}
     result = {
         "status": "final", "test": {"text": "B12"}, "note": [{"text": "a"}, {"text": " "}],
         "referenceRange": [{"high": {"value": 2, "comparator": "<"}}],
     }  # fmt: skip
     value = {
-        "patient": {"identifier": [{"value": "1"}, odd]},
+        "patient": {"identifier": [{"value": "1"}, invalid_identifier]},
         "labResults": [{**result, "note": []}, result],
     }
-    answer = post(client, place, value)
-    pointers = {error["pointer"] for error in answer.json["errors"]}
-    assert (answer.status_code, pointers) == (422, {
+    response = post(client, path, value)
+    pointers = {error["pointer"] for error in response.json["errors"]}
+    assert (response.status_code, pointers) == (422, {
         "/patient/identifier/1", "/patient/identifier/1/system", "/labResults/0/referenceRange/high",
         "/labResults/1/note/1/text", "/labResults/1/referenceRange/high",
     })  # fmt: skip
@@ -143,10 +147,10 @@ def test_issues_of_mapped_resources_are_located_in_the_record(client, place):
     ids=str,
 )
 def test_all_errors_of_a_record_are_reported_at_once(client, value, status, pointers):
-    answer = post(client, "/therapy/records", value)
-    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
-    assert schema("Problem").is_valid(answer.json), answer.json
-    assert len(answer.json["errors"]) >= pointers
+    response = post(client, "/therapy/records", value)
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
+    assert schema("Problem").is_valid(response.json), response.json
+    assert len(response.json["errors"]) >= pointers
     assert "entry" not in client.get("/fhir/Patient").json
 
 
@@ -159,34 +163,44 @@ def test_all_errors_of_a_record_are_reported_at_once(client, value, status, poin
     ],
 )  # fmt: skip
 def test_not_found_and_not_allowed_are_problem_details(client, method, path, status):
-    answer = client.open(path, method=method)
-    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+    response = client.open(path, method=method)
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
 
 
 def test_only_json_is_accepted(client):
-    answer = client.post("/therapy/records", data=b"{}", headers={"Content-Type": "text/plain"})
-    assert answer.status_code == 415
+    response = client.post("/therapy/records", data=b"{}", headers={"Content-Type": "text/plain"})
+    assert response.status_code == 415
 
 
 def test_scopes_restrict_records_as_they_restrict_fhir():
     server = Server()
-    asked = {
+    headers_by_client = {
         name: {"Authorization": f"Bearer {server.token(name)}"}
         for name in ("of-one", "reader", "results")
     }
     client = server.app.test_client()
     assert client.get("/therapy/patients/one").status_code == 401
-    assert client.get("/therapy/patients/one", headers=asked["of-one"]).status_code == 200
-    assert client.get("/therapy/patients/two", headers=asked["of-one"]).status_code == 404
-    assert client.get("/therapy/patients/one", headers=asked["results"]).status_code == 403
-    assert post(client, "/therapy/records", COURSE, **asked["reader"]).status_code == 403
-    assert post(client, "/therapy/to-fhir", COURSE, **asked["reader"]).status_code == 200
+    assert (
+        client.get("/therapy/patients/one", headers=headers_by_client["of-one"]).status_code == 200
+    )
+    assert (
+        client.get("/therapy/patients/two", headers=headers_by_client["of-one"]).status_code == 404
+    )
+    assert (
+        client.get("/therapy/patients/one", headers=headers_by_client["results"]).status_code == 403
+    )
+    assert (
+        post(client, "/therapy/records", COURSE, **headers_by_client["reader"]).status_code == 403
+    )
+    assert (
+        post(client, "/therapy/to-fhir", COURSE, **headers_by_client["reader"]).status_code == 200
+    )
     server.store.close()
 
 
 def test_the_document_has_every_route_and_valid_schemas(client):
-    told = client.get("/openapi.json").json
-    assert told["openapi"] == "3.1.0"
+    content = client.get("/openapi.json").json
+    assert content["openapi"] == "3.1.0"
     rules = {
         (rule.rule.replace("<resource_id>", "{id}"), method.lower())
         for rule in client.application.url_map.iter_rules()
@@ -194,10 +208,10 @@ def test_the_document_has_every_route_and_valid_schemas(client):
         for method in rule.methods - {"OPTIONS", "HEAD"}
     }
     assert {
-        (path, method) for path, methods in told["paths"].items() for method in methods
+        (path, method) for path, methods in content["paths"].items() for method in methods
     } == rules
-    for name in told["components"]["schemas"]:
-        Draft202012Validator.check_schema(told["components"]["schemas"][name])
+    for name in content["components"]["schemas"]:
+        Draft202012Validator.check_schema(content["components"]["schemas"][name])
     assert schema("TherapyRecord").is_valid(json.loads(json.dumps(COURSE, default=float)))
 
 

@@ -37,9 +37,9 @@ class Client:
             named.setdefault("Content-Type", "application/fhir+json")
         url = path if path.startswith(("/", "http")) else f"/fhir/{path}".rstrip("/")
         url = url.removeprefix("https://fhir.clinic.test")
-        answer = self._client.open(url, method=method, data=body, headers=named)
-        check(answer)
-        return answer
+        response = self._client.open(url, method=method, data=body, headers=named)
+        check(response)
+        return response
 
     def get(self, path, **headers):
         return self("GET", path, **headers)
@@ -52,36 +52,36 @@ class Client:
 
     def create(self, resource):
         """Create a resource; return its id."""
-        answer = self.post(resource["resourceType"], resource)
-        assert answer.status_code == 201, answer.data
-        return answer.json["id"]
+        response = self.post(resource["resourceType"], resource)
+        assert response.status_code == 201, response.data
+        return response.json["id"]
 
 
-def check(answer):
+def check(response):
     """Check that an error is an OperationOutcome, or problem details."""
-    if answer.mimetype == "application/problem+json":
-        assert answer.status_code >= 400
+    if response.mimetype == "application/problem+json":
+        assert response.status_code >= 400
         return
-    if not answer.data or "fhir+json" not in answer.content_type:
-        assert answer.status_code < 400 or not answer.data, answer.data
+    if not response.data or "fhir+json" not in response.content_type:
+        assert response.status_code < 400 or not response.data, response.data
         return
-    if answer.status_code >= 400:
-        assert answer.json["resourceType"] == "OperationOutcome"
+    if response.status_code >= 400:
+        assert response.json["resourceType"] == "OperationOutcome"
 
 
-def ids_on_page(answer):
+def ids_on_page(response):
     """Return the ids on a page, in their order."""
-    assert answer.status_code == 200, answer.data
-    return [entry["resource"]["id"] for entry in answer.json.get("entry", [])]
+    assert response.status_code == 200, response.data
+    return [entry["resource"]["id"] for entry in response.json.get("entry", [])]
 
 
-def links(answer):
-    return {link["relation"]: link["url"] for link in answer.json["link"]}
+def links(response):
+    return {link["relation"]: link["url"] for link in response.json["link"]}
 
 
-def status_and_codes(answer):
+def status_and_codes(response):
     """Return the status and the codes of the issues."""
-    return answer.status_code, [issue["code"] for issue in answer.json["issue"]]
+    return response.status_code, [issue["code"] for issue in response.json["issue"]]
 
 
 CONFIG = Config(open=True, public_url="https://fhir.clinic.test", audit=False)

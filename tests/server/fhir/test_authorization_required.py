@@ -61,15 +61,17 @@ def test_only_public_routes_are_answered_without_a_token(client, rule, method, e
     path = rule
     for variable, sample in SAMPLES.items():
         path = path.replace(variable, sample)
-    answer = client(method, path, "no JSON at all" if method in {"POST", "PUT", "PATCH"} else None)
+    response = client(
+        method, path, "no JSON at all" if method in {"POST", "PUT", "PATCH"} else None
+    )
     public_paths = {"/fhir/metadata", "/healthz", "/readyz", "/openapi.json", "/therapy"}
     public = path in public_paths or (path.startswith("/fhir/ValueSet") and "$" not in path)
-    assert (answer.status_code == 401) is not public
+    assert (response.status_code == 401) is not public
     assert endpoint.startswith("public ") is public
     if not public:
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert response.headers["WWW-Authenticate"] == "Bearer"
         if path.startswith("/fhir") and method != "HEAD":
-            assert status_and_codes(answer) == (401, ["login"])
+            assert status_and_codes(response) == (401, ["login"])
 
 
 def test_a_batch_needs_a_token(client):

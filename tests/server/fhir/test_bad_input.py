@@ -56,8 +56,8 @@ def test_malformed_json_is_400_and_an_invalid_resource_422(client, text, status)
      "application/fhir+json; charset=iso-8859-1", "application/json-patch+json", "application/fhir+json/"],
 )  # fmt: skip
 def test_a_missing_or_wrong_media_type_or_charset_is_415(client, media):
-    answer = client.post("Patient", json.dumps(PATIENT), Content_Type=media)
-    assert status_and_codes(answer) == (415, ["not-supported"])
+    response = client.post("Patient", json.dumps(PATIENT), Content_Type=media)
+    assert status_and_codes(response) == (415, ["not-supported"])
 
 
 def test_a_patch_of_another_media_type_is_415(client):
@@ -89,7 +89,7 @@ def test_a_gzip_body_is_unpacked(client):
 
 
 @pytest.mark.parametrize(
-    ("packed", "encoding", "told_as"),
+    ("packed", "encoding", "expected"),
     [
         (gzip.compress(b" " * 30_000_000), "gzip", (413, ["too-long"])),
         (gzip.compress(b"{}")[:-4], "gzip", (400, ["structure"])),
@@ -100,8 +100,8 @@ def test_a_gzip_body_is_unpacked(client):
     ],
     ids=["bomb", "cut short", "two", "none", "unknown", "twice"],
 )
-def test_a_hostile_gzip_body_is_refused(client, packed, encoding, told_as):
-    assert status_and_codes(client.post("Patient", packed, Content_Encoding=encoding)) == told_as
+def test_a_hostile_gzip_body_is_refused(client, packed, encoding, expected):
+    assert status_and_codes(client.post("Patient", packed, Content_Encoding=encoding)) == expected
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_hostile_gzip_body_is_refused(client, packed, encoding, told_as):
     ids=["long", "many", "NUL", "no UTF-8", "surrogate", "huge", "negative", "NUL name"],
 )
 def test_an_oversized_or_malformed_query_is_refused(client, query, status):
-    answer = client.get(f"Patient?{query}")
-    assert answer.status_code == status or (
-        query.startswith("_count=9") and answer.status_code == 200
+    response = client.get(f"Patient?{query}")
+    assert response.status_code == status or (
+        query.startswith("_count=9") and response.status_code == 200
     )
 
 
@@ -172,11 +172,11 @@ def test_an_unknown_path_is_404(client, path):
     ],
 )
 def test_an_unsupported_method_is_405_with_allow(client, method, path, allowed):
-    answer = client(method, path)
+    response = client(method, path)
     if (method, path) == ("GET", "Patient/_search"):
-        assert answer.status_code == 404
+        assert response.status_code == 404
         return
-    assert (status_and_codes(answer), answer.headers["Allow"]) == (
+    assert (status_and_codes(response), response.headers["Allow"]) == (
         (405, ["not-supported"]),
         allowed,
     )
@@ -190,8 +190,8 @@ def test_writes_of_read_only_types_are_405(client, kind):
         ("DELETE", f"{kind}/a"),
         ("PATCH", f"{kind}/a"),
     ):
-        answer = client(method, path, {"resourceType": kind, "id": "a"})
-        assert (status_and_codes(answer), answer.headers["Allow"]) == (
+        response = client(method, path, {"resourceType": kind, "id": "a"})
+        assert (status_and_codes(response), response.headers["Allow"]) == (
             (405, ["not-supported"]),
             "GET, HEAD, OPTIONS",
         )
@@ -200,8 +200,8 @@ def test_writes_of_read_only_types_are_405(client, kind):
 def test_an_if_match_that_is_no_etag_of_a_version_is_412(client):
     name = client.create(PATIENT)
     for spelling in ("x", 'W/"x"', '"', 'W/"1", W/"2"', "é"):
-        answer = client.put(f"Patient/{name}", PATIENT | {"id": name}, If_Match=spelling)
-        assert status_and_codes(answer) == (412, ["conflict"])
+        response = client.put(f"Patient/{name}", PATIENT | {"id": name}, If_Match=spelling)
+        assert status_and_codes(response) == (412, ["conflict"])
 
 
 def test_malformed_headers_do_no_harm(client):
@@ -219,12 +219,12 @@ def test_malformed_headers_do_no_harm(client):
 
 
 def test_all_errors_are_reported_at_once_without_values(client):
-    answer = client.post(
+    response = client.post(
         "Observation", observation(status="secret-1", effectiveDateTime="secret-2", odd="secret-3")
     )
-    assert answer.status_code == 422
-    assert sum(issue["severity"] == "error" for issue in answer.json["issue"]) >= 3
-    assert b"secret" not in answer.data
+    assert response.status_code == 422
+    assert sum(issue["severity"] == "error" for issue in response.json["issue"]) >= 3
+    assert b"secret" not in response.data
 
 
 # --- links that lead round and round, or to everything
@@ -235,7 +235,7 @@ def member(number, others):
     return observation(id=f"o{number}", **({"hasMember": refers} if refers else {}))
 
 
-def given(client, resources):
+def store_observations(client, resources):
     entries = [
         {"resource": resource, "request": {"method": "PUT", "url": f"Observation/{resource['id']}"}}
         for resource in resources
@@ -248,7 +248,7 @@ ROUND = "_include:iterate=Observation:has-member&_revinclude:iterate=Observation
 
 
 def test_circular_references_are_followed_once(client):
-    given(client, [member(number, range(60)) for number in range(60)])
+    store_observations(client, [member(number, range(60)) for number in range(60)])
     assert len(ids_on_page(client.get(f"Observation?_id=o7&{ROUND}"))) == 60
     assert ids_on_page(client.get("Observation?_id=o7&_has:Observation:has-member:_id=o7")) == [
         "o7"
@@ -262,7 +262,7 @@ def test_circular_references_are_followed_once(client):
 
 
 def test_at_most_a_thousand_resources_are_included(client):
-    given(client, [member(0, ()), *(member(number, [0]) for number in range(1, 1101))])
+    store_observations(client, [member(0, ()), *(member(number, [0]) for number in range(1, 1101))])
     assert len(ids_on_page(client.get(f"Observation?_id=o0&{ROUND}"))) == 1001
 
 

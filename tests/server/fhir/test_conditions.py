@@ -76,17 +76,17 @@ def test_conditional_update_creates_then_updates_the_match(client):
 
 def test_conditional_update_refuses_another_id_than_that_of_the_match(client):
     client.put(f"Patient?{QUERY}", NAMED)
-    answer = client.put(f"Patient?{QUERY}", NAMED | {"id": "another"})
-    assert answer.status_code == 400
+    response = client.put(f"Patient?{QUERY}", NAMED | {"id": "another"})
+    assert response.status_code == 400
 
 
 def test_conditional_patch_changes_the_match(client):
     client.create(NAMED)
     operations = [{"op": "replace", "path": "/active", "value": False}]
-    answer = client(
+    response = client(
         "PATCH", f"Patient?{QUERY}", operations, Content_Type="application/json-patch+json"
     )
-    assert (answer.status_code, answer.json["active"]) == (200, False)
+    assert (response.status_code, response.json["active"]) == (200, False)
 
 
 def test_conditional_delete_deletes_the_match(client):

@@ -33,11 +33,11 @@ def test_every_type_is_listed_with_its_interactions(statement):
 
 
 def test_listed_interactions_are_answered_and_others_are_405(client, statement):
-    asked = {"create": ("POST", ""), "update": ("PUT", "/x"), "patch": ("PATCH", "/x"), "delete": ("DELETE", "/x"),
+    requests = {"create": ("POST", ""), "update": ("PUT", "/x"), "patch": ("PATCH", "/x"), "delete": ("DELETE", "/x"),
              "read": ("GET", "/x"), "vread": ("GET", "/x/_history/1"), "search-type": ("GET", ""),
              "history-instance": ("GET", "/x/_history"), "history-type": ("GET", "/_history")}  # fmt: skip
     for kind, row in by_type(statement).items():
-        for code, (method, path) in asked.items():
+        for code, (method, path) in requests.items():
             status = client(method, f"{kind}{path}").status_code
             answered = status != 405 and not (
                 status == 404 and "_history" in path and kind in SHIPPED
@@ -57,6 +57,6 @@ def test_the_statement_has_the_public_url_and_the_version(statement):
 def test_every_listed_search_parameter_is_supported(client, statement):
     for kind in ("Observation", "Patient", "MedicationAdministration"):
         for row in by_type(statement)[kind]["searchParam"]:
-            answer = client.get(f"{kind}?{row['name']}=1", Prefer="handling=strict")
-            assert answer.status_code in {200, 400}
-            assert b"not-supported" not in answer.data, row
+            response = client.get(f"{kind}?{row['name']}=1", Prefer="handling=strict")
+            assert response.status_code in {200, 400}
+            assert b"not-supported" not in response.data, row

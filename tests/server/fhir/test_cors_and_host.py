@@ -11,16 +11,16 @@ ORIGIN = "https://app.clinic.test"
 ASKED = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
 
 
-def shared(answer):
+def shared(response):
     return {
-        name: value for name, value in answer.headers.items() if name.startswith("Access-Control")
+        name: value for name, value in response.headers.items() if name.startswith("Access-Control")
     }
 
 
 def test_options_lists_methods_and_cors_is_off_by_default(client):
-    answer = client("OPTIONS", "Patient", **ASKED)
-    assert (answer.status_code, shared(answer)) == (200, {})
-    assert set(answer.headers["Allow"].split(", ")) == {
+    response = client("OPTIONS", "Patient", **ASKED)
+    assert (response.status_code, shared(response)) == (200, {})
+    assert set(response.headers["Allow"].split(", ")) == {
         "DELETE",
         "GET",
         "HEAD",
@@ -33,10 +33,10 @@ def test_options_lists_methods_and_cors_is_off_by_default(client):
 
 def test_pages_of_allowed_origins_may_call(create_client):
     client = create_client(cors=(ORIGIN,))
-    answer = client("OPTIONS", "Patient", **ASKED)
-    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert "If-Match" in answer.headers["Access-Control-Allow-Headers"]
-    assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
+    response = client("OPTIONS", "Patient", **ASKED)
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "If-Match" in response.headers["Access-Control-Allow-Headers"]
+    assert "PUT" in response.headers["Access-Control-Allow-Methods"]
     assert "ETag" in client.get("metadata", Origin=ORIGIN).headers["Access-Control-Expose-Headers"]
     assert shared(client.get("metadata", Origin="https://other.test")) == {}
 

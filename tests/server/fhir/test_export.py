@@ -31,45 +31,45 @@ def client(create_client, tmp_path):
     return client
 
 
-def finished(client, answer):
-    """The manifest of an export, when it is there."""
-    assert answer.status_code == 202, answer.data
-    place = answer.headers["Content-Location"]
+def wait_for_manifest(client, response):
+    """Wait for an export to complete; return the response with its manifest."""
+    assert response.status_code == 202, response.data
+    url = response.headers["Content-Location"]
     for _ in range(200):
-        state = client.get(place)
+        state = client.get(url)
         if state.status_code != 202:
             assert state.status_code == 200, state.data
             return state
         assert "resources" in state.headers["X-Progress"]
         time.sleep(0.02)
-    raise AssertionError("it does not end")
+    raise AssertionError("the export does not complete")
 
 
-def exported(client, path):
-    """The ids by type of all that an export holds, with the manifest."""
-    manifest = finished(client, client.get(path, **ASYNC)).json
-    found = {}
+def export_ids(client, path):
+    """Return the ids in the files of an export, by resource type."""
+    manifest = wait_for_manifest(client, client.get(path, **ASYNC)).json
+    ids = {}
     for file in manifest["output"]:
-        answer = client.get(file["url"])
-        assert answer.mimetype == "application/fhir+ndjson"
-        lines = [loads(line) for line in answer.data.splitlines()]
+        response = client.get(file["url"])
+        assert response.mimetype == "application/fhir+ndjson"
+        lines = [loads(line) for line in response.data.splitlines()]
         assert len(lines) == file["count"]
         assert {line["resourceType"] for line in lines} == {file["type"]}
-        found[file["type"]] = [line["id"] for line in lines]
-    return found
+        ids[file["type"]] = [line["id"] for line in lines]
+    return ids
 
 
 def test_all_resources_are_exported_as_stored(client):
-    assert exported(client, "$export") == {
+    assert export_ids(client, "$export") == {
         "Patient": ["one", "two"], "Observation": ["one-0", "one-1", "two-0", "two-1"],
         "Organization": ["o"], "Group": ["g"],
     }  # fmt: skip
-    manifest = finished(client, client.get("$export?_type=Patient", **ASYNC))
+    manifest = wait_for_manifest(client, client.get("$export?_type=Patient", **ASYNC))
     assert manifest.json["request"] == f"{BASE}/$export?_type=Patient"
     assert manifest.json["error"] == []
     assert "Expires" in manifest.headers
-    kept = client.get("Patient/one").data
-    assert client.get(manifest.json["output"][0]["url"]).data.splitlines()[0] == kept
+    stored = client.get("Patient/one").data
+    assert client.get(manifest.json["output"][0]["url"]).data.splitlines()[0] == stored
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_all_resources_are_exported_as_stored(client):
     ],
 )  # fmt: skip
 def test_an_export_can_be_restricted(client, path, expected):
-    assert exported(client, path) == expected
+    assert export_ids(client, path) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,27 +109,27 @@ def test_an_invalid_export_request_is_refused(client, path, headers, expected):
 
 
 def test_only_files_of_the_manifest_can_be_downloaded(client):
-    manifest = finished(client, client.get("$export?_type=Patient", **ASYNC)).json
-    place = manifest["output"][0]["url"].rpartition("/")[0]
+    manifest = wait_for_manifest(client, client.get("$export?_type=Patient", **ASYNC)).json
+    url = manifest["output"][0]["url"].rpartition("/")[0]
     for name in ("Observation.ndjson", "../../secret", "..%2F..%2Fsecret", "%00"):
-        assert client.get(f"{place}/{name}").status_code == 404
+        assert client.get(f"{url}/{name}").status_code == 404
 
 
 def test_a_cancelled_export_is_deleted(client, tmp_path):
-    answer = client.get("$export", **ASYNC)
-    finished(client, answer)
-    place = answer.headers["Content-Location"]
-    assert client("DELETE", place).status_code == 202
-    assert client.get(place).status_code == 404
+    response = client.get("$export", **ASYNC)
+    wait_for_manifest(client, response)
+    url = response.headers["Content-Location"]
+    assert client("DELETE", url).status_code == 202
+    assert client.get(url).status_code == 404
     assert [*(tmp_path / "files").iterdir()] == []
 
 
 def test_an_expired_export_is_deleted(create_client, tmp_path):
     client = create_client(export_folder=str(tmp_path / "files"), export_seconds=0)
     client.put("Patient/one", {"resourceType": "Patient", "id": "one"})
-    answer = client.get("$export", **ASYNC)
+    response = client.get("$export", **ASYNC)
     time.sleep(0.2)
-    assert client.get(answer.headers["Content-Location"]).status_code == 404
+    assert client.get(response.headers["Content-Location"]).status_code == 404
 
 
 def test_a_failed_export_reports_no_details(client, monkeypatch):
@@ -137,12 +137,12 @@ def test_a_failed_export_reports_no_details(client, monkeypatch):
         raise RuntimeError("Zebedee")
 
     monkeypatch.setattr(export_job, "_versions", broken)
-    place = client.get("$export", **ASYNC).headers["Content-Location"]
+    url = client.get("$export", **ASYNC).headers["Content-Location"]
     for _ in range(200):
-        answer = client.get(place)
-        if answer.status_code != 202:
+        response = client.get(url)
+        if response.status_code != 202:
             break
         time.sleep(0.02)
-    assert status_and_codes(answer) == (500, ["exception"])
-    assert "the export failed" in answer.text
-    assert "Zebedee" not in answer.text
+    assert status_and_codes(response) == (500, ["exception"])
+    assert "the export failed" in response.text
+    assert "Zebedee" not in response.text

@@ -74,26 +74,26 @@ def client():
     return Client(create_app(CONFIG, Temporary()))
 
 
-def served(client, *asked, **headers):
-    answer = client(*asked, **headers)
-    assert answer.status_code < 500, answer.data
+def check_request(client, *arguments, **headers):
+    response = client(*arguments, **headers)
+    assert response.status_code < 500, response.data
     assert client.get("/healthz").status_code == 200
 
 
 @QUIET
 @given(RESOURCES | VALUES)
 def test_any_resource(client, value):
-    served(client, "POST", "Patient", json.dumps(value))
-    served(client, "PUT", "Patient/a", json.dumps(value))
+    check_request(client, "POST", "Patient", json.dumps(value))
+    check_request(client, "PUT", "Patient/a", json.dumps(value))
 
 
 @QUIET
 @given(st.binary(max_size=60))
 def test_any_bytes(client, text):
     for path in ("Patient", ""):
-        served(client, "POST", path, text)
-    served(client, "PATCH", "Patient/a", text, Content_Type="application/json-patch+json")
-    served(
+        check_request(client, "POST", path, text)
+    check_request(client, "PATCH", "Patient/a", text, Content_Type="application/json-patch+json")
+    check_request(
         client, "POST", "Patient/_search", text, Content_Type="application/x-www-form-urlencoded"
     )
 
@@ -101,7 +101,7 @@ def test_any_bytes(client, text):
 @QUIET
 @given(st.lists(ENTRIES | VALUES, max_size=4), st.sampled_from(["batch", "transaction"]))
 def test_any_entries(client, entries, kind):
-    served(
+    check_request(
         client, "POST", "", json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries})
     )
 
@@ -110,7 +110,7 @@ def test_any_entries(client, entries, kind):
 @given(OPERATIONS)
 def test_any_patch(client, operations):
     client.put("Observation/a", observation(id="a"))
-    served(
+    check_request(
         client,
         "PATCH",
         "Observation/a",
@@ -128,7 +128,7 @@ def test_any_patch(client, operations):
 def test_any_path_query_and_header(client, method, path, value):
     quoted = path.encode().hex()
     for url in (f"Patient/{path}", path, f"Patient?{path}", f"Patient/{quoted}?_format={path}"):
-        served(client, method, url)
+        check_request(client, method, url)
     headers = {
         "If_Match",
         "If_None_Match",
@@ -139,4 +139,4 @@ def test_any_path_query_and_header(client, method, path, value):
         "Content_Encoding",
         "X_Request_Id",
     }
-    served(client, method, "Patient/a", None, **dict.fromkeys(headers, value))
+    check_request(client, method, "Patient/a", None, **dict.fromkeys(headers, value))

@@ -10,17 +10,17 @@ def lived(client):
     return name
 
 
-def rows(answer):
+def rows(response):
     return [
         (entry["request"]["method"], entry["response"]["etag"], "resource" in entry)
-        for entry in answer.json.get("entry", [])
+        for entry in response.json.get("entry", [])
     ]
 
 
 def test_a_history_is_newest_first_and_a_deletion_has_no_resource(client):
-    answer = client.get(f"Patient/{lived(client)}/_history")
-    assert answer.json["type"] == "history"
-    assert rows(answer) == [
+    response = client.get(f"Patient/{lived(client)}/_history")
+    assert response.json["type"] == "history"
+    assert rows(response) == [
         ("DELETE", 'W/"3"', False),
         ("PUT", 'W/"2"', True),
         ("POST", 'W/"1"', True),
@@ -29,10 +29,10 @@ def test_a_history_is_newest_first_and_a_deletion_has_no_resource(client):
 
 def test_a_history_has_pages_and_can_be_restricted_by_since(client):
     name = lived(client)
-    answer = client.get(f"Patient/{name}/_history?_count=2")
-    following = client.get(links(answer)["next"])
-    assert links(answer)["next"].startswith(f"{BASE}/Patient/{name}/_history?")
-    assert rows(answer) + rows(following) == rows(client.get(f"Patient/{name}/_history"))
+    response = client.get(f"Patient/{name}/_history?_count=2")
+    following = client.get(links(response)["next"])
+    assert links(response)["next"].startswith(f"{BASE}/Patient/{name}/_history?")
+    assert rows(response) + rows(following) == rows(client.get(f"Patient/{name}/_history"))
     since = client.get(f"Patient/{name}/_history").json["entry"][1]["response"]["lastModified"]
     assert [row[1] for row in rows(client.get(f"Patient/{name}/_history?_since={since}"))] == [
         'W/"3"',
@@ -59,5 +59,5 @@ def test_a_malformed_time_or_count_is_400(client):
 
 def test_an_unencoded_plus_is_still_an_offset(client):
     name = lived(client)
-    answer = client.get(f"Patient/{name}/_history?_since=2025-01-01T00:00:00+01:00")
-    assert len(rows(answer)) == 3
+    response = client.get(f"Patient/{name}/_history?_since=2025-01-01T00:00:00+01:00")
+    assert len(rows(response)) == 3

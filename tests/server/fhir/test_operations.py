@@ -13,25 +13,29 @@ UCUM = "http://unitsofmeasure.org"
 _validator = Validator(plausibility=False)
 
 
-def parameters(**given):
+def parameters(**values):
     rows = [
         {"name": name, "resource" if isinstance(value, dict) else "valueString": value}
-        for name, value in given.items()
+        for name, value in values.items()
     ]
     return {"resourceType": "Parameters", "parameter": rows}
 
 
-def severities(answer):
-    assert answer.status_code == 200, answer.data
-    return [(issue["severity"], issue.get("expression", [""])[0]) for issue in answer.json["issue"]]
+def severities(response):
+    assert response.status_code == 200, response.data
+    return [
+        (issue["severity"], issue.get("expression", [""])[0]) for issue in response.json["issue"]
+    ]
 
 
-def outputs(answer):
-    """The parameters by name; every one is valid FHIR."""
-    assert answer.status_code == 200, answer.data
-    assert [str(issue) for issue in _validator.validate(loads(answer.data)) if issue.is_error] == []
+def outputs(response):
+    """Return the output parameters by name; check that the response is valid FHIR."""
+    assert response.status_code == 200, response.data
+    assert [
+        str(issue) for issue in _validator.validate(loads(response.data)) if issue.is_error
+    ] == []
     values = {}
-    for part in answer.json["parameter"]:
+    for part in response.json["parameter"]:
         value = part.get("part") or next(v for k, v in part.items() if k != "name")
         values.setdefault(part["name"], []).append(value)
     return values
@@ -47,19 +51,19 @@ def test_a_valid_resource_has_no_issues_and_is_not_stored(client):
 
 def test_all_errors_are_reported_with_their_location(client):
     text = '{"resourceType": "Observation",\n "status": "done",\n "code": {}, "colour": 1}'
-    answer = client.post("Observation/$validate", text)
-    told = {
+    response = client.post("Observation/$validate", text)
+    lines_by_path = {
         issue["expression"][0]: [extension["valueInteger"] for extension in issue["extension"]]
-        for issue in answer.json["issue"]
+        for issue in response.json["issue"]
         if issue["severity"] == "error"
     }
-    assert told["Observation.status"][0] == 2
-    assert set(told) == {"Observation.status", "Observation.code", "Observation"}
+    assert lines_by_path["Observation.status"][0] == 2
+    assert set(lines_by_path) == {"Observation.status", "Observation.code", "Observation"}
 
 
 def test_malformed_json_is_reported_like_any_error(client):
-    answer = client.post("Observation/$validate", '{"resourceType": "Observation", "status": 1e}')
-    assert severities(answer)[0][0] == "fatal"
+    response = client.post("Observation/$validate", '{"resourceType": "Observation", "status": 1e}')
+    assert severities(response)[0][0] == "fatal"
 
 
 def test_a_profile_is_named_in_the_url_or_in_parameters(client):
@@ -89,15 +93,15 @@ def test_an_invalid_validate_request_is_refused(client, path, body, status, code
 
 
 def test_the_mode_decides_whether_an_id_is_required(client):
-    named = PATIENT | {"id": "a"}
-    assert severities(client.post("Patient/$validate?mode=create", named)) == [
+    patient = PATIENT | {"id": "a"}
+    assert severities(client.post("Patient/$validate?mode=create", patient)) == [
         ("warning", "Patient.id")
     ]
     assert severities(client.post("Patient/$validate?mode=update", PATIENT)) == [
         ("error", "Patient.id")
     ]
-    assert severities(client.post("Patient/b/$validate", named)) == [("error", "Patient.id")]
-    assert severities(client.post("Patient/a/$validate", named)) == [("information", "")]
+    assert severities(client.post("Patient/b/$validate", patient)) == [("error", "Patient.id")]
+    assert severities(client.post("Patient/a/$validate", patient)) == [("information", "")]
 
 
 def test_a_stored_resource_is_validated(create_client):
@@ -222,10 +226,10 @@ def test_an_undecidable_code_is_422_and_not_false(client, query, expected):
 # --- $translate
 
 
-def matches(answer):
+def matches(response):
     return {
         (part[0]["valueCode"], part[1]["valueCoding"]["system"], part[1]["valueCoding"]["code"])
-        for part in outputs(answer).get("match", [])
+        for part in outputs(response).get("match", [])
     }
 
 
@@ -247,9 +251,9 @@ COBALAMIN = f"system={SCT}&code=190634004"
     ],
 )  # fmt: skip
 def test_a_code_is_translated(client, query, expected):
-    answer = client.get(f"ConceptMap/{query}")
-    assert matches(answer) == expected
-    assert outputs(answer)["result"] == [bool(expected)]
+    response = client.get(f"ConceptMap/{query}")
+    assert matches(response) == expected
+    assert outputs(response)["result"] == [bool(expected)]
 
 
 def test_a_wider_code_translates_back_to_narrower_keys(client):
@@ -292,11 +296,11 @@ def test_malformed_parameters_are_refused(client, body):
 
 def test_the_capability_statement_lists_the_operations(client):
     rows = {row["type"]: row for row in client.get("metadata").json["rest"][0]["resource"]}
-    named = {
+    operations = {
         kind: {operation["name"] for operation in rows[kind].get("operation", [])}
         for kind in ("Observation", "ValueSet", "CodeSystem", "ConceptMap")
     }
-    assert named == {
+    assert operations == {
         "Observation": {"validate"},
         "ValueSet": {"validate", "expand", "validate-code"},
         "CodeSystem": {"validate", "validate-code"},

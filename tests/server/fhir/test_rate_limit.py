@@ -15,9 +15,9 @@ BATCH = {
 def test_too_many_requests_are_429_with_retry_after(create_client):
     client = create_client(rate=3)
     assert [client.get("Patient").status_code for _ in range(3)] == [200] * 3
-    answer = client.get("Patient")
-    assert status_and_codes(answer) == (429, ["throttled"])
-    assert 1 <= int(answer.headers["Retry-After"]) <= 61
+    response = client.get("Patient")
+    assert status_and_codes(response) == (429, ["throttled"])
+    assert 1 <= int(response.headers["Retry-After"]) <= 61
     assert client("GET", "/healthz").status_code == 200
     assert client("GET", "/therapy/patients").status_code == 429
 

@@ -10,20 +10,20 @@ from tests.server.fhir.conftest import BASE, PATIENT, observation, status_and_co
 MOMENT = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
-def stamps(answer):
+def stamps(response):
     names = ("Location", "Content-Location", "ETag", "Last-Modified")
-    return {name: answer.headers[name] for name in names if name in answer.headers}
+    return {name: response.headers[name] for name in names if name in response.headers}
 
 
 def test_create_returns_201_with_location_etag_last_modified_and_body(client):
-    answer = client.post("Patient", PATIENT)
-    place = f"{BASE}/Patient/{answer.json['id']}/_history/1"
-    assert answer.status_code == 201
-    assert stamps(answer) == {
+    response = client.post("Patient", PATIENT)
+    place = f"{BASE}/Patient/{response.json['id']}/_history/1"
+    assert response.status_code == 201
+    assert stamps(response) == {
         "Location": place, "Content-Location": place, "ETag": 'W/"1"', "Last-Modified": MOMENT,
     }  # fmt: skip
-    assert answer.json == PATIENT | {
-        "id": answer.json["id"],
+    assert response.json == PATIENT | {
+        "id": response.json["id"],
         "meta": {"versionId": "1", "lastUpdated": "2026-01-01T00:00:00.000Z"},
     }
 
@@ -34,16 +34,16 @@ def test_create_ignores_an_id_of_the_client(client):
 
 def test_update_returns_content_location_too(client):
     name = client.create(PATIENT)
-    answer = client.put(f"Patient/{name}", PATIENT | {"id": name, "gender": "female"})
+    response = client.put(f"Patient/{name}", PATIENT | {"id": name, "gender": "female"})
     place = f"{BASE}/Patient/{name}/_history/2"
-    assert answer.status_code == 200
-    assert (answer.headers["Location"], answer.headers["Content-Location"]) == (place, place)
-    assert answer.headers["ETag"] == 'W/"2"'
+    assert response.status_code == 200
+    assert (response.headers["Location"], response.headers["Content-Location"]) == (place, place)
+    assert response.headers["ETag"] == 'W/"2"'
 
 
 def test_update_creates_a_missing_resource(client):
-    answer = client.put("Patient/mine", PATIENT | {"id": "mine"})
-    assert (answer.status_code, answer.headers["ETag"]) == (201, 'W/"1"')
+    response = client.put("Patient/mine", PATIENT | {"id": "mine"})
+    assert (response.status_code, response.headers["ETag"]) == (201, 'W/"1"')
     assert client.get("Patient/mine").json["active"] is True
 
 
@@ -51,8 +51,8 @@ def test_an_unchanged_update_creates_no_version(client):
     name = client.create(PATIENT)
     stored = client.get(f"Patient/{name}").json
     for body in (stored, PATIENT | {"id": name}):
-        answer = client.put(f"Patient/{name}", body)
-        assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"1"')
+        response = client.put(f"Patient/{name}", body)
+        assert (response.status_code, response.headers["ETag"]) == (200, 'W/"1"')
     assert client.get(f"Patient/{name}/_history/2").status_code == 404
 
 
@@ -68,15 +68,15 @@ def test_numbers_are_stored_digit_for_digit(client):
 
 def test_read_returns_version_and_time(client):
     name = client.create(PATIENT)
-    answer = client.get(f"Patient/{name}")
-    assert stamps(answer) == {"ETag": 'W/"1"', "Last-Modified": MOMENT}
-    assert answer.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
+    response = client.get(f"Patient/{name}")
+    assert stamps(response) == {"ETag": 'W/"1"', "Last-Modified": MOMENT}
+    assert response.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
 
 
 def test_head_returns_the_headers_of_get(client):
     name = client.create(PATIENT)
-    answer = client("HEAD", f"Patient/{name}")
-    assert (answer.status_code, answer.headers["ETag"], answer.data) == (200, 'W/"1"', b"")
+    response = client("HEAD", f"Patient/{name}")
+    assert (response.status_code, response.headers["ETag"], response.data) == (200, 'W/"1"', b"")
 
 
 def test_an_unknown_resource_is_404_and_a_deleted_one_410(client):
@@ -92,8 +92,8 @@ def test_an_unknown_resource_is_404_and_a_deleted_one_410(client):
 def test_a_deleted_resource_can_be_deleted_again_and_recreated(client):
     name = client.create(PATIENT)
     assert [client("DELETE", f"Patient/{name}").status_code for _ in range(2)] == [204, 204]
-    answer = client.put(f"Patient/{name}", PATIENT | {"id": name})
-    assert (answer.status_code, answer.headers["ETag"]) == (201, 'W/"3"')
+    response = client.put(f"Patient/{name}", PATIENT | {"id": name})
+    assert (response.status_code, response.headers["ETag"]) == (201, 'W/"3"')
 
 
 def test_deleting_an_unknown_resource_succeeds(client):
@@ -103,8 +103,8 @@ def test_deleting_an_unknown_resource_succeeds(client):
 @pytest.mark.parametrize("spelling", ['W/"1"', '"1"', "1"])
 def test_if_none_match_is_accepted_in_three_spellings(client, spelling):
     name = client.create(PATIENT)
-    answer = client.get(f"Patient/{name}", If_None_Match=spelling)
-    assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", 'W/"1"')
+    response = client.get(f"Patient/{name}", If_None_Match=spelling)
+    assert (response.status_code, response.data, response.headers["ETag"]) == (304, b"", 'W/"1"')
     client.put(f"Patient/{name}", PATIENT | {"id": name, "gender": "female"})
     assert client.get(f"Patient/{name}", If_None_Match=spelling).status_code == 200
 
@@ -151,21 +151,21 @@ def test_another_type_than_in_the_url_is_refused(client):
 def test_a_patch_keeps_every_other_digit(client):
     name = client.create(observation(valueQuantity={"value": 1}))
     operations = '[{"op":"replace","path":"/valueQuantity/value","value":180.00}]'
-    answer = client(
+    response = client(
         "PATCH", f"Observation/{name}", operations, Content_Type="application/json-patch+json"
     )
-    assert answer.status_code == 200
-    assert str(loads(answer.data)["valueQuantity"]["value"]) == "180.00"
-    assert client.get(f"Observation/{name}").data == answer.data
+    assert response.status_code == 200
+    assert str(loads(response.data)["valueQuantity"]["value"]) == "180.00"
+    assert client.get(f"Observation/{name}").data == response.data
 
 
 def test_a_patch_with_an_invalid_result_is_refused(client):
     name = client.create(observation())
     operations = [{"op": "remove", "path": "/status"}]
-    answer = client(
+    response = client(
         "PATCH", f"Observation/{name}", operations, Content_Type="application/json-patch+json"
     )
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert client.get(f"Observation/{name}").headers["ETag"] == 'W/"1"'
 
 
@@ -185,48 +185,48 @@ def test_a_patch_with_an_invalid_result_is_refused(client):
 )
 def test_a_patch_that_cannot_be_applied_is_refused(client, operations, status):
     name = client.create(observation())
-    answer = client(
+    response = client(
         "PATCH", f"Observation/{name}", operations, Content_Type="application/json-patch+json"
     )
-    assert answer.status_code == status
+    assert response.status_code == status
     assert client.get(f"Observation/{name}").headers["ETag"] == 'W/"1"'
 
 
 def test_a_write_with_if_none_match_is_refused(client):
     name = client.create(PATIENT)
-    answer = client.put(
+    response = client.put(
         f"Patient/{name}", PATIENT | {"id": name, "gender": "other"}, If_None_Match="*"
     )
-    assert status_and_codes(answer) == (400, ["not-supported"])
+    assert status_and_codes(response) == (400, ["not-supported"])
     assert client.get(f"Patient/{name}").headers["ETag"] == 'W/"1"'
 
 
 def test_a_patch_of_an_unknown_resource_is_404(client):
     operations = [{"op": "add", "path": "/active", "value": True}]
-    answer = client(
+    response = client(
         "PATCH", "Patient/nobody", operations, Content_Type="application/json-patch+json"
     )
-    assert status_and_codes(answer) == (404, ["not-found"])
+    assert status_and_codes(response) == (404, ["not-found"])
 
 
 @pytest.mark.parametrize(
     "value", ["return=minimal", "RETURN=minimal", 'return="minimal"', "a, return=minimal"]
 )
 def test_prefer_return_minimal_returns_no_body(client, value):
-    answer = client.post("Patient", PATIENT, Prefer=value)
-    assert (answer.status_code, answer.data, answer.headers["ETag"]) == (201, b"", 'W/"1"')
+    response = client.post("Patient", PATIENT, Prefer=value)
+    assert (response.status_code, response.data, response.headers["ETag"]) == (201, b"", 'W/"1"')
 
 
 def test_prefer_return_operation_outcome_returns_the_warnings(client):
-    answer = client.post("Patient", PATIENT, Prefer="return=OperationOutcome")
-    assert (answer.status_code, answer.json["resourceType"]) == (201, "OperationOutcome")
-    assert "ETag" in answer.headers
+    response = client.post("Patient", PATIENT, Prefer="return=OperationOutcome")
+    assert (response.status_code, response.json["resourceType"]) == (201, "OperationOutcome")
+    assert "ETag" in response.headers
 
 
 @pytest.mark.parametrize("value", ["return=everything", "wait=10", "x", "", "=;,=", "handling=odd"])
 def test_an_unknown_prefer_is_ignored(client, value):
-    answer = client.post("Patient", PATIENT, Prefer=value)
-    assert (answer.status_code, answer.json["resourceType"]) == (201, "Patient")
+    response = client.post("Patient", PATIENT, Prefer=value)
+    assert (response.status_code, response.json["resourceType"]) == (201, "Patient")
 
 
 def test_pretty_and_format_are_supported(client):

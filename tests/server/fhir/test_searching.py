@@ -20,31 +20,31 @@ def some(client, number):
 
 def test_a_next_link_is_below_the_public_url_and_ignores_the_host_header(client):
     some(client, 3)
-    answer = client.get("Observation?_count=2", Host="127.0.0.1")
-    following = links(answer)["next"]
+    response = client.get("Observation?_count=2", Host="127.0.0.1")
+    following = links(response)["next"]
     assert following.partition("?")[0] == f"{BASE}/Observation"
     assert dict(parse_qsl(urlsplit(following).query)).keys() == {"_count", "_page"}
 
 
 def test_pages_have_every_match_once_despite_concurrent_writes(client):
     before = some(client, 7)
-    seen, answer = [], client.get("Observation?status=final&_count=3")
+    ids, response = [], client.get("Observation?status=final&_count=3")
     while True:
-        seen += ids_on_page(answer)
+        ids += ids_on_page(response)
         client.create(observation(status="final"))
-        if "next" not in links(answer) or len(seen) > 20:
+        if "next" not in links(response) or len(ids) > 20:
             break
-        answer = client.get(links(answer)["next"])
-    assert seen[:7] == before
-    assert len(seen) == len(set(seen))
+        response = client.get(links(response)["next"])
+    assert ids[:7] == before
+    assert len(ids) == len(set(ids))
 
 
 def test_the_self_link_has_only_supported_parameters(client):
     name = client.create(observation())
-    answer = client.get("Observation?status=final&colour=blue&_format=json")
-    assert ids_on_page(answer) == [name]
-    asked = dict(parse_qsl(urlsplit(links(answer)["self"]).query))
-    assert (asked.get("status"), asked.get("_format"), "colour" in asked) == (
+    response = client.get("Observation?status=final&colour=blue&_format=json")
+    assert ids_on_page(response) == [name]
+    parameters = dict(parse_qsl(urlsplit(links(response)["self"]).query))
+    assert (parameters.get("status"), parameters.get("_format"), "colour" in parameters) == (
         "final",
         "json",
         False,
@@ -65,11 +65,11 @@ def test_all_malformed_values_are_reported_as_400(client, query):
 
 def test_total_accurate_counts_and_count_zero_returns_no_entry(client):
     some(client, 3)
-    answer = client.get("Observation?_total=accurate&_count=1")
-    assert (answer.json["total"], len(ids_on_page(answer))) == (3, 1)
+    response = client.get("Observation?_total=accurate&_count=1")
+    assert (response.json["total"], len(ids_on_page(response))) == (3, 1)
     for query in ("_count=0", "_summary=count"):
-        answer = client.get(f"Observation?{query}")
-        assert (answer.json["total"], ids_on_page(answer), "next" in links(answer)) == (
+        response = client.get(f"Observation?{query}")
+        assert (response.json["total"], ids_on_page(response), "next" in links(response)) == (
             3,
             [],
             False,
@@ -101,10 +101,10 @@ def test_a_quantity_search_compares_units(client):
 def test_search_by_post_equals_search_by_get(client):
     some(client, 3)
     form = {"Content_Type": "application/x-www-form-urlencoded"}
-    answer = client.post("Observation/_search", "status=final&_count=2", **form)
-    assert answer.data == client.get("Observation?status=final&_count=2").data
+    response = client.post("Observation/_search", "status=final&_count=2", **form)
+    assert response.data == client.get("Observation?status=final&_count=2").data
     both = client.post("Observation/_search?status=final", "_count=2", **form)
-    assert both.data == answer.data
+    assert both.data == response.data
 
 
 def test_a_compartment_search_finds_resources_of_the_patient(client):
@@ -114,8 +114,8 @@ def test_a_compartment_search_finds_resources_of_the_patient(client):
         client.create(observation(performer=[{"reference": f"Patient/{one}"}])),
     ]
     client.create(observation(subject={"reference": f"Patient/{two}"}))
-    answer = client.get(f"Patient/{one}/Observation?_count=1")
-    assert ids_on_page(answer) + ids_on_page(client.get(links(answer)["next"])) == mine
+    response = client.get(f"Patient/{one}/Observation?_count=1")
+    assert ids_on_page(response) + ids_on_page(client.get(links(response)["next"])) == mine
     posted = client.post(
         f"Patient/{one}/Observation/_search",
         "status=final",
@@ -128,10 +128,10 @@ def test_included_resources_are_marked_and_listed_once(client):
     patient = client.create(PATIENT)
     for _ in range(2):
         client.create(observation(subject={"reference": f"Patient/{patient}"}))
-    answer = client.get("Observation?_include=Observation:subject")
+    response = client.get("Observation?_include=Observation:subject")
     modes = [
         (entry["resource"]["resourceType"], entry["search"]["mode"])
-        for entry in answer.json["entry"]
+        for entry in response.json["entry"]
     ]
     assert modes == [("Observation", "match")] * 2 + [("Patient", "include")]
 
@@ -139,9 +139,9 @@ def test_included_resources_are_marked_and_listed_once(client):
 def test_pages_keep_the_sort_order(client):
     days = ["2026-03-01", "2026-01-01", "2026-02-01"]
     names = {day: client.create(observation(effectiveDateTime=day)) for day in days}
-    answer = client.get("Observation?_sort=-date&_count=2")
-    assert ids_on_page(answer) == [names["2026-03-01"], names["2026-02-01"]]
-    assert ids_on_page(client.get(links(answer)["next"])) == [names["2026-01-01"]]
+    response = client.get("Observation?_sort=-date&_count=2")
+    assert ids_on_page(response) == [names["2026-03-01"], names["2026-02-01"]]
+    assert ids_on_page(client.get(links(response)["next"])) == [names["2026-01-01"]]
 
 
 def test_a_manipulated_cursor_is_400(client):

@@ -42,6 +42,6 @@ def test_rules_can_differ_by_type(create_client, settings, expected):
 
 
 def test_warnings_are_returned_if_prefer_asks_for_the_outcome(client):
-    answer = client.post("Observation", ODD, Prefer="return=OperationOutcome")
-    assert answer.status_code == 201
-    assert {issue["severity"] for issue in answer.json["issue"]} == {"warning"}
+    response = client.post("Observation", ODD, Prefer="return=OperationOutcome")
+    assert response.status_code == 201
+    assert {issue["severity"] for issue in response.json["issue"]} == {"warning"}

@@ -38,8 +38,8 @@ def test_a_resource_is_sent_and_received_with_its_digits(store):
         b'"valueRange":{"low":{"value":0.10},"high":{"value":1E+3}}}'
     )
     done = store.apply([post(loads(text))], ALL, clock=at(0))[0]
-    for kept in (store, store.upstream_server.store):
-        body = kept.read("Observation", done.version.id, ALL).body
+    for checked_store in (store, store.upstream_server.store):
+        body = checked_store.read("Observation", done.version.id, ALL).body
         assert body.endswith(text.partition(b",")[2])
 
 
@@ -101,8 +101,8 @@ def test_a_scan_follows_pages_and_applies_since_and_limits(store):
     assert scanned(None, (only,)) == ["p3"]
 
 
-def replace_criteria(asked, *criteria):
-    return type(asked)(type=asked.type, criteria=criteria)
+def replace_criteria(request, *criteria):
+    return type(request)(type=request.type, criteria=criteria)
 
 
 @pytest.mark.parametrize("name", ["..", "."])
@@ -111,11 +111,11 @@ def test_an_id_of_dots_does_not_leave_the_base_url(client, name):
     assert client.get(f"Patient/{name}/_history").status_code == 404
     assert client("DELETE", f"Patient/{name}").status_code == 404
     assert client.get(f"Patient/{name}/Observation").status_code == 404
-    sent = {"resourceType": "Bundle", "type": "transaction", "entry": [
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
         {"request": {"method": "POST", "url": "Patient"}, "resource": PATIENT},
         {"request": {"method": "PUT", "url": f"Patient/{name}"}, "resource": PATIENT | {"id": name}},
     ]}  # fmt: skip
-    assert client.post("", sent).status_code == 404
+    assert client.post("", bundle).status_code == 404
 
 
 def test_a_cursor_is_valid_for_its_search_and_server_only(client, create_client):
@@ -149,13 +149,16 @@ def test_absolute_references_to_this_server_match_upstream(client):
 
 def test_a_restricted_token_gets_matches_without_a_total(new_server):
     for name, ids in (("labs", ["lab1", "lab2"]), ("of-one", ["lab1", "vital1"])):
-        asked = new_server.client_as(name)
-        answer = asked("GET", "Observation?_total=accurate")
-        assert (sorted(ids_on_page(answer)), "total" in answer.json) == (ids, False)
-        assert status_and_codes(asked("GET", "Observation?_summary=count")) == (403, ["forbidden"])
-        page = asked("GET", "Observation?_count=1")
+        request = new_server.client_as(name)
+        response = request("GET", "Observation?_total=accurate")
+        assert (sorted(ids_on_page(response)), "total" in response.json) == (ids, False)
+        assert status_and_codes(request("GET", "Observation?_summary=count")) == (
+            403,
+            ["forbidden"],
+        )
+        page = request("GET", "Observation?_count=1")
         assert len(ids_on_page(page)) == 1
-        assert len(ids_on_page(asked("GET", links(page)["next"]))) == 1
+        assert len(ids_on_page(request("GET", links(page)["next"]))) == 1
 
 
 @pytest.mark.parametrize(
@@ -185,23 +188,23 @@ def test_a_search_that_cannot_be_restricted_upstream_is_refused(
 
 def test_several_restrictions_apply_to_reads(server):
     scope = "system/Observation.rs?category=laboratory system/Observation.rs?category=vital-signs"
-    asked = server.client_as("all", scope)
-    assert asked("GET", "Observation/lab1").status_code == 200
+    request = server.client_as("all", scope)
+    assert request("GET", "Observation/lab1").status_code == 200
     assert server.client_as("labs")("GET", "Observation/vital1").status_code == 404
     assert server.client_as("labs")("GET", "Observation/vital1/_history/1").status_code == 404
 
 
 def test_a_restricted_token_updates_visible_resources_and_creates_by_post(new_server):
-    asked = new_server.client_as("of-one")
+    request = new_server.client_as("of-one")
     own = observation("lab1", "one", "laboratory", status="amended")
-    assert asked("PUT", "Observation/lab1", own).status_code == 200
-    assert asked("PUT", "Observation/lab2", own | {"id": "lab2"}).status_code == 404
-    assert asked("PUT", "Observation/new", own | {"id": "new"}).status_code == 404
-    made = asked("POST", "Observation", own)
-    assert (made.status_code, made.json["id"] == "lab1") == (201, False)
+    assert request("PUT", "Observation/lab1", own).status_code == 200
+    assert request("PUT", "Observation/lab2", own | {"id": "lab2"}).status_code == 404
+    assert request("PUT", "Observation/new", own | {"id": "new"}).status_code == 404
+    created = request("POST", "Observation", own)
+    assert (created.status_code, created.json["id"] == "lab1") == (201, False)
     other = observation("x", "two", "laboratory")
-    assert status_and_codes(asked("POST", "Observation", other)) == (403, ["forbidden"])
-    assert status_and_codes(asked("PUT", "Observation/lab1", other | {"id": "lab1"})) == (
+    assert status_and_codes(request("POST", "Observation", other)) == (403, ["forbidden"])
+    assert status_and_codes(request("PUT", "Observation/lab1", other | {"id": "lab1"})) == (
         403,
         ["forbidden"],
     )
@@ -214,17 +217,19 @@ def test_a_condition_of_a_restricted_token_does_not_match_hidden_resources(
 ):
     body = {"PUT": observation("x", "one", "laboratory"), "PATCH": []}.get(method)
     more = PATCH if method == "PATCH" else {}
-    answer = new_server.client_as("of-one")(method, "Observation?subject=Patient/two", body, **more)
-    assert answer.status_code == status
+    response = new_server.client_as("of-one")(
+        method, "Observation?subject=Patient/two", body, **more
+    )
+    assert response.status_code == status
     assert new_server.store.read("Observation", "lab2", ALL).version_id == 1
 
 
 def test_a_conditional_create_with_a_restricted_token_is_403(new_server):
     own = observation("x", "one", "laboratory")
-    answer = new_server.client_as("of-one")(
+    response = new_server.client_as("of-one")(
         "POST", "Observation", own, If_None_Exist="status=final"
     )
-    assert status_and_codes(answer) == (403, ["forbidden"])
+    assert status_and_codes(response) == (403, ["forbidden"])
 
 
 def test_a_search_is_403_if_the_upstream_server_ignores_the_restriction(store):
@@ -251,16 +256,16 @@ def test_a_search_is_403_if_the_upstream_server_ignores_the_restriction(store):
 def test_a_change_without_a_stored_audit_event_is_507(new_server):
     config = replace(new_server.config, audit=True)
     new_server.client = Client(create_app(config, new_server.store, clock=new_server.clock))
-    asked = new_server.client_as("all")
+    request = new_server.client_as("all")
     new_server.store.local._do(
         lambda own: own.execute("PRAGMA max_page_count = 1").fetchone()
     )  # a full disk
     own = {"resourceType": "Organization", "name": "x" * 2000}
-    answers = [asked("POST", "Organization", own) for _ in range(20)]
-    assert {response.status_code for response in answers} == {201, 507}
+    responses = [request("POST", "Organization", own) for _ in range(20)]
+    assert {response.status_code for response in responses} == {201, 507}
     assert all(
         "the change is stored" in response.text
-        for response in answers
+        for response in responses
         if response.status_code == 507
     )
     assert len(names(new_server.store, "Organization")) == 21
@@ -318,12 +323,12 @@ def test_an_unavailable_upstream_server_is_503_until_it_is_back(tmp_path):
     assert client.get("/readyz").status_code == 200
     process.kill()
     process.wait()
-    for answer in (
+    for response in (
         client.get(f"Patient/{name}"),
         client.post("Patient", PATIENT),
         client.get("/readyz"),
     ):
-        assert (status_and_codes(answer), "Retry-After" in answer.headers) == (
+        assert (status_and_codes(response), "Retry-After" in response.headers) == (
             (503, ["transient"]),
             True,
         )

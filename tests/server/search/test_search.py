@@ -18,54 +18,54 @@ def client():
     store = Temporary(CONFIG)
     client = Client(create_app(CONFIG, store))
     for resource in RESOURCES:
-        answer = client.put(f"{resource['resourceType']}/{resource['id']}", resource)
-        assert answer.status_code == 201, answer.data
+        response = client.put(f"{resource['resourceType']}/{resource['id']}", resource)
+        assert response.status_code == 201, response.data
     yield client
     store.close()
 
 
-def asked(client, url):
+def search(client, url):
     return client.get(quote(url, safe="?&=:|/$,%-+@\\ ").replace(" ", "%20").replace("\\", "%5C"))
 
 
 @pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
 def test_a_search_matches(client, kind, query, ids):
-    assert sorted(ids_on_page(asked(client, f"{kind}?{query}"))) == sorted(ids)
+    assert sorted(ids_on_page(search(client, f"{kind}?{query}"))) == sorted(ids)
 
 
 @pytest.mark.parametrize(("kind", "query", "ids"), ALL, ids=[f"{k}?{q}" for k, q, _ in ALL])
 def test_pages_of_one_match_contain_every_match_once_in_order(client, kind, query, ids):
-    whole = ids_on_page(asked(client, f"{kind}?{query}"))
-    seen, answer = [], asked(client, f"{kind}?{query}&_count=1")
+    expected_ids = ids_on_page(search(client, f"{kind}?{query}"))
+    ids_of_pages, response = [], search(client, f"{kind}?{query}&_count=1")
     while True:
-        seen += ids_on_page(answer)
-        if "next" not in links(answer):
+        ids_of_pages += ids_on_page(response)
+        if "next" not in links(response):
             break
-        assert len(seen) <= len(whole)
-        answer = client.get(links(answer)["next"])
-    assert seen == whole
+        assert len(ids_of_pages) <= len(expected_ids)
+        response = client.get(links(response)["next"])
+    assert ids_of_pages == expected_ids
 
 
 @pytest.mark.parametrize(("url", "ids"), ORDERS)
 def test_a_sort_order_continues_over_pages(client, url, ids):
     assert ids_on_page(client.get(url)) == ids
     for size in (1, 2):
-        seen, answer = [], client.get(f"{url}&_count={size}")
-        seen += ids_on_page(answer)
-        while "next" in links(answer) and len(seen) <= len(ids):
-            answer = client.get(links(answer)["next"])
-            seen += ids_on_page(answer)
-        assert seen == ids
+        ids_of_pages, response = [], client.get(f"{url}&_count={size}")
+        ids_of_pages += ids_on_page(response)
+        while "next" in links(response) and len(ids_of_pages) <= len(ids):
+            response = client.get(links(response)["next"])
+            ids_of_pages += ids_on_page(response)
+        assert ids_of_pages == ids
 
 
 @pytest.mark.parametrize(
     "name", ["code", "date", "value-quantity", "performer", "subject", "value-string", "_tag"]
 )
 def test_missing_true_and_missing_false_are_complementary(client, name):
-    there, lacking = (
+    present, missing = (
         ids_on_page(client.get(f"Observation?{name}:missing={x}")) for x in ("false", "true")
     )
-    assert sorted(there + lacking) == sorted(ids_on_page(client.get("Observation")))
+    assert sorted(present + missing) == sorted(ids_on_page(client.get("Observation")))
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_includes(client, query, included):
     ],
 )
 def test_every_invalid_value_is_reported_without_repeating_it(client, query, number):
-    answer = client.get(query)
-    assert status_and_codes(answer)[0] == 400
-    assert len(answer.json["issue"]) == number
-    assert not any(value in answer.text for value in ("yesterday", "much", "many", "perhaps"))
+    response = client.get(query)
+    assert status_and_codes(response)[0] == 400
+    assert len(response.json["issue"]) == number
+    assert not any(value in response.text for value in ("yesterday", "much", "many", "perhaps"))
 
 
 @pytest.mark.parametrize(

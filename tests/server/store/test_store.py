@@ -367,9 +367,9 @@ def test_history_since_and_at(store):
     for number in range(4):
         store.apply([put("a", patient(multipleBirthInteger=number))], ALL, clock=at(number * 10))
 
-    def versions(**asked):
-        named = {"since": None, "at": None, "count": 10, "cursor": None} | asked
-        page = store.history("Patient", "a", **named, access=ALL)
+    def versions(**options):
+        parameters = {"since": None, "at": None, "count": 10, "cursor": None} | options
+        page = store.history("Patient", "a", **parameters, access=ALL)
         return [version.version_id for version in page.matches]
 
     assert versions() == [4, 3, 2, 1]
