@@ -15,11 +15,10 @@ from urllib.parse import urlencode
 
 from flask import Request
 
-from fhir_b12.definitions import R4
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.search.index_rows import extract_rows
-from fhir_b12.server.search.parameters import parameters
+from fhir_b12.server.search.parameters import compartment_keys
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.store import Access, Change, ChangeResult, FullAccess, Store, Version
 from fhir_b12.server.wire.request_origin import client_address
@@ -158,20 +157,12 @@ class AuditRecorder:
         """Yield the references to the patients whose compartment a version is in."""
         if version.type == "Patient":
             yield name
-        keys = _patient_keys(version.type)
+        keys = compartment_keys("Patient", version.type)
         if version.body is None or not keys:
             return
         for key, value, _, _ in extract_rows(loads(version.body), self._config.base, keys).texts:
             if key in keys and value.startswith("Patient/"):
                 yield value
-
-
-@cache
-def _patient_keys(resource_type: str) -> frozenset[int]:
-    """Return the index keys of the references that put a resource in a patient's compartment."""
-    known = parameters(resource_type)
-    codes = R4.compartment("Patient").get(resource_type, ())
-    return frozenset(key for code in codes if code in known for key in known[code].keys)
 
 
 @cache

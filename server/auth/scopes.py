@@ -17,9 +17,9 @@ from fhir_b12.server.search.criteria import (
     AnyOf,
     Chain,
     Criterion,
+    InCompartment,
     Not,
     ReverseChain,
-    in_compartment,
 )
 from fhir_b12.server.search.query import Query
 from fhir_b12.server.search.query_parser import parse_query
@@ -160,7 +160,7 @@ class ScopedAccess:
             if grant.level == "patient":
                 if self.patient is None or resource_type not in R4.compartment("Patient"):
                     continue
-                in_patient = in_compartment("Patient", self.patient)
+                in_patient = InCompartment("Patient", self.patient)
                 query = msgspec.structs.replace(query, criteria=(*query.criteria, in_patient))
             if not query.criteria:
                 return ()

@@ -15,7 +15,7 @@ from fhir_b12.server.fhir.lookup import existing_version
 from fhir_b12.server.fhir.parameters import OperationParameters, read_parameters
 from fhir_b12.server.fhir.responses import bundle_response, resource_url, search_entries
 from fhir_b12.server.resource_types import TYPES
-from fhir_b12.server.search.criteria import in_compartment
+from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.store import Version
 from fhir_b12.server.wire.response import JsonResponse
 from fhir_b12.suggestions import did_you_mean_or_list
@@ -112,7 +112,7 @@ def _compartment(
             for prefix, name in (("ge", "start"), ("le", "end")):
                 if (text := parameters.text(name)) is not None:
                     pairs.append(("date", f"{prefix}{text}"))
-        in_patient = in_compartment("Patient", patient_id)
+        in_patient = InCompartment("Patient", patient_id)
         yield from context.server.search_all(access, resource_type, pairs, in_patient)
 
 

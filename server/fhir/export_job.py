@@ -22,7 +22,7 @@ from fhir_b12.server import telemetry
 from fhir_b12.server.config import Config
 from fhir_b12.server.context import ServerContext
 from fhir_b12.server.errors import RequestError
-from fhir_b12.server.search.criteria import in_compartment
+from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.store import Access, Version
 from fhir_b12.server.wire.query import Pairs
 
@@ -175,7 +175,7 @@ def _versions(
     exported: set[str] = set()
     compartments: list[tuple[Any, ...]] = [()]
     if plan.patients is not None:
-        compartments = [(in_compartment("Patient", patient_id),) for patient_id in plan.patients]
+        compartments = [(InCompartment("Patient", patient_id),) for patient_id in plan.patients]
     for pairs in plan.filters.get(resource_type, [[]]):
         for criteria in compartments:
             for version in server.search_all(access, resource_type, pairs, *criteria):

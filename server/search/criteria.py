@@ -104,14 +104,6 @@ class Not(Criterion, frozen=True):
 NOTHING = ColumnMatch(lambda _: FALSE)
 
 
-def in_compartment(owner_type: str, owner_id: str) -> Criterion:
-    """Return the criterion for the compartment of `Patient/1`.
-
-    https://hl7.org/fhir/R4/compartmentdefinition.html
-    """
-    return InCompartment(owner_type, owner_id)
-
-
 def one_of(criteria: Iterable[Criterion]) -> Criterion:
     """Return the disjunction of criteria; matches of the same index keys become one look-up."""
     listed = list(criteria)

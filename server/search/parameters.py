@@ -86,6 +86,17 @@ def parameter_names(resource_type: str) -> tuple[str, ...]:
     return (*sorted(_COLUMNS), *parameters(resource_type))
 
 
+@cache
+def compartment_keys(owner_type: str, resource_type: str) -> frozenset[int]:
+    """Return the index keys of the references that put a resource in a compartment.
+
+    https://hl7.org/fhir/R4/compartmentdefinition.html
+    """
+    known = parameters(resource_type)
+    codes = R4.compartment(owner_type).get(resource_type, ())
+    return frozenset(key for code in codes if code in known for key in known[code].keys)
+
+
 def _parameter(resource_type: str, definition: SearchParameter) -> Parameter:
     paths = tuple(_paths(resource_type, definition.expression, definition.type))
     components: tuple[Parameter, ...] = ()

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import count
 
-from fhir_b12.definitions import R4
 from fhir_b12.server.errors import RequestError
 from fhir_b12.server.search.criteria import (
     AnyOf,
@@ -22,7 +21,7 @@ from fhir_b12.server.search.criteria import (
     TextMatch,
     one_of,
 )
-from fhir_b12.server.search.parameters import parameters
+from fhir_b12.server.search.parameters import compartment_keys
 from fhir_b12.server.search.query import Access, FullAccess, Query
 from fhir_b12.server.sql.expressions import (
     ONE,
@@ -166,9 +165,7 @@ class ConditionBuilder:
 
 def _compartment_criterion(resource_type: str, criterion: InCompartment) -> Criterion:
     name = f"{criterion.owner_type}/{criterion.owner_id}"
-    known = parameters(resource_type)
-    codes = R4.compartment(criterion.owner_type).get(resource_type, ())
-    keys = tuple({key for code in codes if code in known for key in known[code].keys})
+    keys = tuple(compartment_keys(criterion.owner_type, resource_type))
     criteria: list[Criterion] = []
     if resource_type == criterion.owner_type:
         criteria.append(ColumnMatch(lambda r: r.name == name))

@@ -11,7 +11,7 @@ from fhir_b12.server.app import create_app
 from fhir_b12.server.config import Config, ConfigError
 from fhir_b12.server.errors import RequestError
 from fhir_b12.server.open_store import open_store
-from fhir_b12.server.search.criteria import in_compartment
+from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.store import Change
 from tests.server import durability
 from tests.server.auth.conftest import observation
@@ -97,7 +97,7 @@ def test_a_scan_follows_pages_and_applies_since_and_limits(store):
 
     assert scanned(None) == ["p0", "p1", "p2", "p3", "p4", "p9"]
     assert scanned(5_000_000) == ["p9"]
-    only = replace_criteria(query("_count=1"), in_compartment("Patient", "p3"))
+    only = replace_criteria(query("_count=1"), InCompartment("Patient", "p3"))
     assert scanned(None, (only,)) == ["p3"]
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fhir_b12.jsonio import loads
 from fhir_b12.server.config import Config
 from fhir_b12.server.errors import RequestError
-from fhir_b12.server.search.criteria import in_compartment
+from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.search.query_parser import parse_query
 from fhir_b12.server.sql.expressions import Sql
 from fhir_b12.server.store import Change, FullAccess
@@ -65,7 +65,7 @@ class OnePatient:
 
     def limits(self, resource_type, action):  # noqa: ARG002
         everything = parse_query(resource_type, [], strict=True, base=BASE)
-        return (replace(everything, criteria=(in_compartment("Patient", self.name),)),)
+        return (replace(everything, criteria=(InCompartment("Patient", self.name),)),)
 
 
 def test_a_resource_is_stored_with_its_digits_and_order_of_elements(store):
