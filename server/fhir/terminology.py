@@ -32,6 +32,7 @@ def expand(context: RequestContext, resource_id: str | None = None) -> JsonRespo
     """Answer `ValueSet/$expand`: the codes of a value set, filtered by text, a page of them.
 
     Raises:
+        RequestError: 404 if the value set is unknown.
         UndecidableError: a code system that is needed is missing here.
 
     """
@@ -40,9 +41,10 @@ def expand(context: RequestContext, resource_id: str | None = None) -> JsonRespo
     words = (parameters.text("filter") or "").casefold().split()
     with context.server.policy.validator() as validator:
         terminology = validator.terminology
+        _require_value_set(terminology, url)
         codes = terminology.expand(url)
         if codes is None:
-            raise UndecidableError(terminology, url)
+            raise UndecidableError
         value_set = validator.canonicals.value_set(url) or {}
         rows = [
             {"system": system, "code": code} | ({"display": display} if display else {})
@@ -73,15 +75,14 @@ def validate_code_in_value_set(
     """Answer `ValueSet/$validate-code`: whether a code, or one of a concept, is in a value set.
 
     Raises:
-        NotFoundError: the value set is unknown.
+        RequestError: 404 if the value set is unknown.
 
     """
     parameters = read_parameters(context, ("url", *_CODE_PARAMETERS))
     url = _canonical_url(parameters, "ValueSet", resource_id)
     with context.server.policy.validator() as validator:
         terminology = validator.terminology
-        if terminology.value_set(url) is None:
-            raise NotFoundError("ValueSet")
+        _require_value_set(terminology, url)
         return _validate_codings(context, terminology, _codings(parameters), url)
 
 
@@ -128,7 +129,7 @@ def _validate_codings(
             context, ("result", "valueBoolean", True), ("display", "valueString", display)
         )
     if None in results:
-        raise UndecidableError(terminology, value_set)
+        raise UndecidableError
     where = "value set" if value_set else "code system"
     message = f"the code is not in the {where}, or has another display"
     return parameters_response(
@@ -298,13 +299,21 @@ def _canonical_url(
     return own_url
 
 
-class UndecidableError(RequestError):
-    """422: a code system that is needed is not available on this server; 404: no such value set."""
+def _require_value_set(terminology: Terminology, url: str) -> None:
+    """Check that a value set is known.
 
-    def __init__(self, terminology: Terminology, url: str | None) -> None:
-        if url is not None and terminology.value_set(url) is None:
-            super().__init__(404, "not-found", "ValueSet not found: check its url")
-            return
+    Raises:
+        RequestError: 404 if it is not.
+
+    """
+    if terminology.value_set(url) is None:
+        raise RequestError(404, "not-found", "ValueSet not found: check its url")
+
+
+class UndecidableError(RequestError):
+    """422: a code system that is needed is not available on this server."""
+
+    def __init__(self) -> None:
         message = "a code system that this needs is not available here: ask a terminology server"
         super().__init__(422, "not-supported", message)
 
