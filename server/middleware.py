@@ -13,6 +13,7 @@ from fhir_b12.issues import outcome
 from fhir_b12.server import telemetry
 from fhir_b12.server.auth.audit import REQUEST_ID
 from fhir_b12.server.auth.authorizer import OpenAccess
+from fhir_b12.server.config import is_loopback
 from fhir_b12.server.context import ACCESS, ServerContext
 from fhir_b12.server.errors import RequestError, internal_error, problem_details, to_request_error
 from fhir_b12.server.routing import PUBLIC, unwrap
@@ -20,7 +21,6 @@ from fhir_b12.server.wire.request_origin import client_address, is_batch_entry
 from fhir_b12.server.wire.response import json_response
 from fhir_b12.server.wire.result_format import requested_format
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _RATE_LIMITED = ("/fhir", "/therapy", "/auth")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}\Z")
 
@@ -137,7 +137,7 @@ def _is_own_host(host: str, root: str) -> bool:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         return False
-    return name in LOOPBACK | {urlsplit(root).hostname}
+    return name is not None and (name == urlsplit(root).hostname or is_loopback(name))
 
 
 def _add_cors_headers(incoming: Request, response: Response, origins: tuple[str, ...]) -> None:

@@ -159,7 +159,7 @@ class TokenEndpoint:
         return client
 
     def _verify_claims(self, claims: dict[str, Any], client_id: str) -> None:
-        """Raise OAuthError if a claim is wrong, or the assertion was used before.
+        """Check the claims of an assertion, and that it was not used before.
 
         Raises:
             InvalidClientError: a claim is wrong, or the assertion was used before.

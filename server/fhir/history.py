@@ -1,11 +1,9 @@
 """Versions of a resource, or of all resources of a type.  https://hl7.org/fhir/R4/http.html#history"""
 
-from urllib.parse import urlencode
-
 from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.errors import RequestError
 from fhir_b12.server.fhir.lookup import NotFoundError
-from fhir_b12.server.fhir.responses import bundle_response, history_entry
+from fhir_b12.server.fhir.responses import bundle_response, history_entry, with_query
 from fhir_b12.server.wire.ids import is_id
 from fhir_b12.server.wire.response import JsonResponse
 from fhir_b12.server.wire.timestamps import parse_timestamp
@@ -52,18 +50,14 @@ def _history(context: RequestContext, resource_type: str, resource_id: str | Non
     instance = f"{resource_id}/" if resource_id else ""
     path = f"{context.config.base}/{resource_type}/{instance}_history"
     known = {name: parameters[name] for name in _PARAMETERS if name in parameters}
-    links = {"self": _link(path, known)}
+    links = {"self": with_query(path, known.items())}
     if page.next is not None:
-        links["next"] = _link(path, known | {"_page": page.next})
+        links["next"] = with_query(path, (known | {"_page": page.next}).items())
     result_format = context.result_format
     entries = (history_entry(context, version, result_format) for version in page.matches)
     return bundle_response(
         "history", entries, total=page.total, links=links, result_format=result_format
     )
-
-
-def _link(path: str, parameters: dict[str, str]) -> str:
-    return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
 def _timestamp(parameters: dict[str, str], name: str) -> int | None:

@@ -11,7 +11,7 @@ from fhir_b12.server.auth.authorizer import OpenAccess
 from fhir_b12.server.context import RequestContext, Route, ServerContext
 from fhir_b12.server.fhir import conformance
 from fhir_b12.server.resource_types import READ_ONLY, SHIPPED, STORED, TYPES
-from fhir_b12.server.search.parameters import parameters
+from fhir_b12.server.search.parameters import parameter_names, parameters
 from fhir_b12.server.wire.response import JsonResponse, json_response
 
 Json = dict[str, Any]
@@ -130,10 +130,11 @@ def _search(resource_type: str) -> Json:
     if resource_type in SHIPPED:
         rows = [{"name": name, "type": kind} for name, kind in conformance.PARAMETERS.items()]
         return {"searchParam": rows}
+    supported_names = parameter_names(resource_type)
     supported = [
         parameter
         for code, parameter in sorted(R4.search_parameters(resource_type).items())
-        if code in {"_id", "_lastUpdated"} or code in parameters(resource_type)
+        if code in supported_names
     ]
     row: Json = {
         "searchInclude": ["*", *_includes(resource_type)],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from fhir_b12.issues import Issue, outcome
 from fhir_b12.jsonio import dumps, loads
@@ -23,6 +24,12 @@ def resource_url(context: RequestContext, version: Version) -> str:
 def version_url(context: RequestContext, version: Version) -> str:
     """Return the URL of one version of a resource."""
     return f"{resource_url(context, version)}/_history/{version.version_id}"
+
+
+def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a URL with a query, without `?` if the query is empty."""
+    query = urlencode([*pairs])
+    return f"{url}?{query}" if query else url
 
 
 def version_headers(version: Version) -> dict[str, str]:

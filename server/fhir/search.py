@@ -1,7 +1,7 @@
 """Search by GET, by POST and in a compartment.  https://hl7.org/fhir/R4/search.html"""
 
 from collections.abc import Iterator
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from msgspec.structs import replace
 
@@ -9,8 +9,8 @@ from fhir_b12.definitions import R4
 from fhir_b12.server.context import RequestContext, Route
 from fhir_b12.server.fhir import conformance
 from fhir_b12.server.fhir.lookup import NotFoundError
-from fhir_b12.server.fhir.responses import bundle_response, search_entries
-from fhir_b12.server.search.criteria import in_compartment
+from fhir_b12.server.fhir.responses import bundle_response, search_entries, with_query
+from fhir_b12.server.search.criteria import InCompartment
 from fhir_b12.server.store import Page
 from fhir_b12.server.wire.body import read_body
 from fhir_b12.server.wire.ids import is_id
@@ -36,7 +36,7 @@ def search_compartment(
     context: RequestContext, owner_type: str, owner_id: str, resource_type: str
 ) -> JsonResponse:
     """Answer `GET Patient/id/Type?query`.  https://hl7.org/fhir/R4/http.html#vsearch"""
-    owner = _owner_path(owner_type, owner_id, resource_type)
+    owner = _require_owner(owner_type, owner_id, resource_type)
     return _search(context, resource_type, context.query_pairs(), owner)
 
 
@@ -44,7 +44,7 @@ def search_compartment_by_post(
     context: RequestContext, owner_type: str, owner_id: str, resource_type: str
 ) -> JsonResponse:
     """Answer `POST Patient/id/Type/_search`."""
-    owner = _owner_path(owner_type, owner_id, resource_type)
+    owner = _require_owner(owner_type, owner_id, resource_type)
     return _search(context, resource_type, _posted_pairs(context), owner)
 
 
@@ -66,8 +66,8 @@ def _posted_pairs(context: RequestContext) -> Pairs:
     return pairs + parse_form(text, context.config)
 
 
-def _owner_path(owner_type: str, owner_id: str, resource_type: str) -> str:
-    """Return `Patient/1/` for the compartment of a patient, or raise 404.
+def _require_owner(owner_type: str, owner_id: str, resource_type: str) -> InCompartment:
+    """Return the criterion of a compartment that contains a resource type, or raise 404.
 
     Raises:
         NotFoundError: the id is invalid, or the type is in no such compartment.
@@ -75,24 +75,28 @@ def _owner_path(owner_type: str, owner_id: str, resource_type: str) -> str:
     """
     if not is_id(owner_id) or resource_type not in R4.compartment(owner_type):
         raise NotFoundError(f"compartment {owner_type} with {resource_type}")
-    return f"{owner_type}/{owner_id}/"
+    return InCompartment(owner_type, owner_id)
 
 
 def _search(
-    context: RequestContext, resource_type: str, pairs: Pairs, owner: str = ""
+    context: RequestContext,
+    resource_type: str,
+    pairs: Pairs,
+    owner: InCompartment | None = None,
 ) -> JsonResponse:
-    """Respond with a page of matches; `owner` is the compartment, `Patient/1/`."""
+    """Respond with a page of matches, of a compartment if there is an `owner`."""
     format_pairs = [pair for pair in pairs if pair[0] in _FORMAT_PARAMETERS]
     result_format = _result_format(context, pairs)
     query = context.parse_search(
         resource_type, [pair for pair in pairs if pair[0] not in _FORMAT_PARAMETERS]
     )
-    if owner:
-        query = replace(query, criteria=(*query.criteria, in_compartment(*owner.split("/")[:2])))
+    path = resource_type
+    if owner is not None:
+        query = replace(query, criteria=(*query.criteria, owner))
+        path = f"{owner.owner_type}/{owner.owner_id}/{resource_type}"
     page = context.server.store.search(query, context.access)
     context.record_access((*page.matches, *page.included), query)
-    path = f"{context.config.base}/{owner}{resource_type}"
-    links = page_links(path, [*query.pairs, *format_pairs], page)
+    links = page_links(f"{context.config.base}/{path}", [*query.pairs, *format_pairs], page)
     return bundle_response(
         "searchset",
         _entries(context, page, result_format),
@@ -113,16 +117,12 @@ def page_links(path: str, pairs: Pairs, page: Page) -> dict[str, str]:
 
     `pairs` are the parameters that were understood: `self` must not claim more.
     """
-    links = {"self": _link(path, pairs)}
+    links = {"self": with_query(path, pairs)}
     if page.next is not None:
-        first = _link(path, [pair for pair in pairs if pair[0] != "_page"])
+        first = with_query(path, [pair for pair in pairs if pair[0] != "_page"])
         separator = "&" if "?" in first else "?"
         links |= {"first": first, "next": f"{first}{separator}_page={quote_plus(page.next)}"}
     return links
-
-
-def _link(path: str, pairs: Pairs) -> str:
-    return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
 def _entries(context: RequestContext, page: Page, result_format: ResultFormat) -> Iterator[bytes]:
@@ -140,7 +140,7 @@ def _search_definitions(context: RequestContext, resource_type: str, pairs: Pair
         "searchset",
         search_entries(context, returned, "match", result_format),
         total=len(matches),
-        links={"self": _link(f"{context.config.base}/{resource_type}", known)},
+        links={"self": with_query(f"{context.config.base}/{resource_type}", known)},
         result_format=result_format,
     )
 

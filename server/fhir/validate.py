@@ -15,6 +15,7 @@ from fhir_b12.server.fhir.parameters import (
     parse_parameters,
     read_parameters,
 )
+from fhir_b12.server.fhir.write import ID_MISMATCH
 from fhir_b12.server.wire.body import read_body, require_resource_type
 from fhir_b12.server.wire.media_types import JSON, require_media_type
 from fhir_b12.server.wire.response import JsonResponse, json_response
@@ -90,8 +91,7 @@ def _validate_id(value: Any, resource_id: str | None, mode: str | None) -> tuple
         return ()
     path, own_id = f"{value['resourceType']}.id", value.get("id")
     if resource_id is not None and own_id != resource_id:
-        message = "id must be the id in the URL: change one of them"
-        return (Issue("error", "invalid", path, message),)
+        return (Issue("error", "invalid", path, ID_MISMATCH),)
     if mode == "create" and own_id is not None:
         message = "a create assigns a new id and ignores this one: remove it, or use an update"
         return (Issue("warning", "informational", path, message),)

@@ -19,6 +19,7 @@ from fhir_b12.server.wire.query import Pairs, parse_criteria
 from fhir_b12.server.wire.response import JsonResponse
 
 _FORMAT_PARAMETERS = {"_format", "_pretty", "_summary", "_elements"}
+ID_MISMATCH = "id must be the id in the URL: change one of them"
 
 
 def create(context: RequestContext, resource_type: str) -> JsonResponse:
@@ -135,8 +136,7 @@ def require_id(resource: dict[str, Any], resource_id: str) -> None:
     if not is_id(resource_id):
         raise InvalidIdError(resource_type)
     if resource.get("id") != resource_id:
-        message = "id must be the id in the URL: change one of them"
-        raise RequestError(400, "invalid", message, f"{resource_type}.id")
+        raise RequestError(400, "invalid", ID_MISMATCH, f"{resource_type}.id")
 
 
 class InvalidIdError(RequestError):
