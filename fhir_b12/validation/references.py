@@ -15,10 +15,9 @@ _SEARCH = re.compile(r"[A-Za-z]+\?.").match
 _SPACE = re.compile(r"\s").search
 #: base of a server, type, id, and perhaps a version
 _LITERAL = re.compile(
-    r"(?P<base>[a-zA-Z][a-zA-Z0-9+.\-]*://\S*/)?(?P<type>[A-Z][A-Za-z]+)/"
-    r"(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?"
+    r"(?:[a-zA-Z][a-zA-Z0-9+.\-]*://\S*/)?(?P<type>[A-Z][A-Za-z]+)/"
+    r"[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 ).fullmatch
-
 
 _CACHE_SIZE = 4096  #: valid references cached for each element
 
@@ -27,12 +26,6 @@ def literal_type(reference: str) -> str | None:
     """Return the resource type that a literal reference names; None if it names none of R4."""
     match = _LITERAL(reference.partition("#")[0])
     return match["type"] if match and R4.is_resource(match["type"]) else None
-
-
-def is_relative(reference: str) -> bool:
-    """Return True for `Patient/1`, which is relative to the base of its own resource."""
-    match = _LITERAL(reference)
-    return match is not None and match["base"] is None
 
 
 class ReferenceCheck:
