@@ -132,6 +132,11 @@ class ValidationServices(Protocol):
         """Code systems and value sets: `validation.terminology.service.Terminology`."""
         ...
 
+    @property
+    def compiled_profiles(self) -> Any:
+        """Compiled profiles and extensions: `validation.profiles.registry.ProfileRegistry`."""
+        ...
+
     def conforms(
         self, context: ResourceContext, profile: str, findings: list[Finding]
     ) -> bool | None:

@@ -17,7 +17,7 @@ from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
 from fhir_b12.validation.findings import Finding, prepend_path
 from fhir_b12.validation.profiles.discriminators import ElementValue
 from fhir_b12.validation.profiles.r4_types import content_type
-from fhir_b12.validation.profiles.registry import CompiledProfile, ProfileRegistry, profile_registry
+from fhir_b12.validation.profiles.registry import CompiledProfile, ProfileRegistry
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, SnapshotElement
 from fhir_b12.validation.profiles.value_checks import Findings
 
@@ -28,7 +28,7 @@ class Owner(NamedTuple):
     """The element that an extension is in."""
 
     path: str  #: path in R4 from the resource or data type: "Patient.name"
-    node: Any = None  #: the element; None if unknown
+    node: Any
     url: str | None = None  #: url of the extension that the element is, or is the value of
     in_extension: bool = False  #: the element is an extension itself
 
@@ -44,42 +44,8 @@ def check_extensions(
     resource: dict[str, Any], context: ResourceContext, findings: Findings
 ) -> None:
     """Check all extensions of a resource, without those of resources within it."""
-    scope = ExtensionScope(profile_registry(context), context)
+    scope = ExtensionScope(context.validator.compiled_profiles, context)
     _visit(resource, Owner(context.type, resource), scope, findings)
-
-
-def check_extension(
-    extension: dict[str, Any],
-    owner_type_path: str,
-    context: ResourceContext,
-    findings: Findings,
-    *,
-    modifier: bool = False,
-    owner: Any = None,
-) -> None:
-    """Check one extension, without those within it.
-
-    Args:
-        extension: The extension.
-        owner_type_path: Path of its element in R4. With `HumanName` instead of `Patient.name`,
-            contexts of use that name a resource cannot be matched.
-        context: Context of the resource.
-        findings: List to append to.
-        modifier: It is in modifierExtension.
-        owner: Its element; required for contexts of use that are FHIRPath expressions.
-
-    """
-    element_name = owner_type_path.rpartition(".")[2]
-    in_extension = element_name in {"Extension", "extension", "modifierExtension"}
-    url = owner.get("url") if in_extension and isinstance(owner, dict) else None
-    scope = ExtensionScope(profile_registry(context), context)
-    findings += _check(
-        extension,
-        Owner(owner_type_path, owner, url, in_extension=in_extension),
-        scope,
-        findings,
-        modifier=modifier,
-    )
 
 
 def _visit(node: dict[str, Any], owner: Owner, scope: ExtensionScope, findings: Findings) -> None:
@@ -260,8 +226,6 @@ def _check_context_of_use(
         allowed = ", ".join(expression for _, expression in contexts)
         rule = "extension-modifier-place" if modifier else "extension-place"
         return [Finding(rule, url=profile.url, allowed=allowed, element=owner.path)]
-    if owner.node is None:
-        return ()
     return [
         Finding("extension-condition", url=profile.url, expression=expression)
         for expression in profile.definition.get("contextInvariant", ())
@@ -274,9 +238,9 @@ def _matches_context(
 ) -> bool:
     context_type, expression = context
     if context_type == "extension":
-        return owner.url == expression or (owner.in_extension and owner.node is None)
+        return owner.url == expression
     if context_type == "fhirpath":
-        return owner.node is None or _selects_owner(expression, owner, scope.context)
+        return _selects_owner(expression, owner, scope.context)
     return _matches_element(expression, names, scope)
 
 

@@ -14,16 +14,18 @@ from fhir_b12.jsonscan import MAX_DEPTH
 from fhir_b12.validation import json_text
 from fhir_b12.validation.bundle import EntryIndex, check_bundle, check_entry
 from fhir_b12.validation.context import NeedsNormalization, ResourceContext
+from fhir_b12.validation.extensions import check_extensions
 from fhir_b12.validation.findings import Finding, is_error, prepend_path, rules
 from fhir_b12.validation.invariants import FUNCTIONS, find_orphans
 from fhir_b12.validation.narrative import check_narrative
 from fhir_b12.validation.plausibility import check_across_resources, check_plausibility
 from fhir_b12.validation.profiles import built_in
-from fhir_b12.validation.profiles.checks import check_extensions, check_profile, implied_profiles
+from fhir_b12.validation.profiles.registry import ProfileRegistry
 from fhir_b12.validation.profiles.unknown_profiles import (
     explain_unknown_profile,
     unknown_profile_finding,
 )
+from fhir_b12.validation.profiles.vital_signs import implied_profiles
 from fhir_b12.validation.references import ReferenceCheck, check_attachment
 from fhir_b12.validation.report import (
     FindingReporter,
@@ -56,11 +58,12 @@ _CODED_TYPES = {"Coding": check_coding, **dict.fromkeys(_QUANTITIES, check_quant
 class Validator:
     """A validator with its rules, profiles and packages; build it once and reuse it.
 
-    Profiles are compiled when they are first needed. One validator serves one thread.
+    One validator serves one thread.
 
     Attributes:
         canonicals: Definitions of R4, of the packages and of this library.
         terminology: Code systems and value sets.
+        compiled_profiles: Profiles and extensions, compiled when they are first needed.
         profiles: Profiles that every resource is checked against.
         now: The moment after which a date lies in the future; None for no such check.
 
@@ -102,6 +105,7 @@ class Validator:
         ]
         self.canonicals = Canonicals(opened, built_in.LATE)
         self.terminology = Terminology(self.canonicals)
+        self.compiled_profiles = ProfileRegistry(self.canonicals)
         self.switched_off = frozenset(switched_off)
         self.switched_on = frozenset(switched_on)
         self.now = now
@@ -214,7 +218,7 @@ class Validator:
         if self.canonicals.find(profile, "StructureDefinition") is None:
             return None
         mark = len(findings)
-        check_profile(context.resource, profile, context, findings)
+        self.compiled_profiles.check_resource(context.resource, profile, context, findings)
         return not any(is_error(finding) for finding in findings[mark:])
 
     # --- one validation
@@ -301,7 +305,7 @@ class Validator:
                 urls[url] = None
         urls |= dict.fromkeys(implied_profiles(resource))
         for url in urls:
-            check_profile(resource, url, context, findings)
+            self.compiled_profiles.check_resource(resource, url, context, findings)
 
     def _check_contained(self, context: ResourceContext, findings: list[Finding]) -> None:
         """Check each contained resource, its id, and that it is referenced."""

@@ -7,8 +7,8 @@ import pytest
 
 from fhir_b12.definitions.packages import of_resources
 from fhir_b12.validation import Validator
-from fhir_b12.validation.profiles.checks import implied_profiles
 from fhir_b12.validation.profiles.fixed_values import is_same_primitive
+from fhir_b12.validation.profiles.vital_signs import implied_profiles
 from tests.validation.profiling import (
     HOME,
     R4,

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from fhir_b12.data import TableError
 from fhir_b12.definitions.errors import DefinitionError
@@ -197,15 +196,3 @@ def context_of(item: ElementValue, context: ResourceContext) -> ResourceContext:
         with suppress(KeyError):
             return entries.context_of(value)
     return ResourceContext(value, context.validator, bundle_entries=context.bundle_entries)
-
-
-_REGISTRIES: WeakKeyDictionary[Any, ProfileRegistry] = WeakKeyDictionary()
-
-
-def profile_registry(context: ResourceContext) -> ProfileRegistry:
-    """Return the compiled profiles of the definitions that a context uses."""
-    canonicals = context.validator.canonicals
-    registry = _REGISTRIES.get(canonicals)
-    if registry is None:
-        registry = _REGISTRIES[canonicals] = ProfileRegistry(canonicals)
-    return registry
