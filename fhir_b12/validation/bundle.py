@@ -63,6 +63,14 @@ class EntryIndex:
                     self._by_url.setdefault(url, []).append(index)
             self.contexts.append(entry_context)
 
+    @classmethod
+    def of(cls, bundle: ResourceContext) -> "EntryIndex":
+        """Return the index of a Bundle, from the context of the Bundle; it is built once."""
+        index: EntryIndex | None = bundle.cache.get(cls)
+        if index is None:
+            index = bundle.cache[cls] = cls(bundle)
+        return index
+
     def duplicates(self) -> Iterator[tuple[int, int]]:
         """Yield each entry that has fullUrl and version of an earlier one, and that one."""
         for indices in self._by_url.values():

@@ -1,6 +1,5 @@
 """The context of the nodes of one resource: its container, its Bundle, what it can resolve."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from fhir_b12.validation.findings import Finding
@@ -25,7 +24,6 @@ class ResourceContext:
 
     __slots__ = (
         "_contained",
-        "_entries",
         "bundle_entries",
         "cache",
         "container",
@@ -62,7 +60,6 @@ class ResourceContext:
         self.validator = validator
         self.cache: dict[Any, Any] = {}  #: results of checks of this resource, by their own keys
         self._contained: dict[str, ResourceContext] | None = None
-        self._entries: BundleEntries | None = None
 
     @property
     def root(self) -> "ResourceContext":
@@ -87,12 +84,6 @@ class ResourceContext:
                     )
                     self._contained.setdefault(resource_id, context)
         return self._contained
-
-    def entries(self, build: Callable[["ResourceContext"], "BundleEntries"]) -> "BundleEntries":
-        """Return the entries of this resource, a Bundle; `build` indexes them at the first call."""
-        if self._entries is None:
-            self._entries = build(self)
-        return self._entries
 
     def resolve(self, reference: str) -> "ResourceContext | None":
         """Return the target of a reference, contained or in the same Bundle; None if not here.

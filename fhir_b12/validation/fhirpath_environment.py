@@ -36,8 +36,7 @@ class FhirPathEnvironment:
 
     def _resolve_in_entries(self, reference: str) -> ResourceContext | None:
         """Resolve a reference that an expression on a Bundle met in one of its entries."""
-        entries = self._context.entries(EntryIndex)
-        assert isinstance(entries, EntryIndex)
+        entries = EntryIndex.of(self._context)
         if reference.startswith("#"):
             targets = (entry.contained().get(reference[1:]) for entry in entries.contexts if entry)
             return next((target for target in targets if target is not None), None)

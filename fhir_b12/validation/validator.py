@@ -332,8 +332,7 @@ class Validator:
 
     def _check_bundle(self, context: ResourceContext, findings: list[Finding]) -> None:
         """Check the entries of a Bundle together; each by itself is checked by _check_entry."""
-        entries = context.entries(EntryIndex)
-        assert isinstance(entries, EntryIndex)
+        entries = EntryIndex.of(context)
         check_bundle(context.resource, entries, findings)
         if not self._plausibility:
             return
@@ -351,8 +350,7 @@ class Validator:
         check_entry(entry, bundle.resource.get("type"), findings)
         resource = entry.get("resource")
         if resource is not None:
-            entries = bundle.entries(EntryIndex)
-            assert isinstance(entries, EntryIndex)
+            entries = EntryIndex.of(bundle)
             context = entries.context_of(resource)
             mark = len(findings)
             self._check_resource(context, findings)

@@ -191,8 +191,6 @@ def context_of(item: ElementValue, context: ResourceContext) -> ResourceContext:
         if contained.resource is value:
             return contained
     if context.type == "Bundle":
-        entries = context.entries(EntryIndex)
-        assert isinstance(entries, EntryIndex)
         with suppress(KeyError):
-            return entries.context_of(value)
+            return EntryIndex.of(context).context_of(value)
     return ResourceContext(value, context.validator, bundle_entries=context.bundle_entries)
