@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/clinicalsummary-module.html
 from decimal import Decimal
 from typing import Any
 
+from fhir_b12.aliases import UCUM
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.comparison import is_not_after
 from fhir_b12.validation.invariants.predicates import (
@@ -23,7 +24,6 @@ from fhir_b12.validation.invariants.predicates import (
 
 JsonObject = dict[str, Any]
 
-_UCUM = "http://unitsofmeasure.org"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 _VALUES = json_names(
     "valueQuantity",
@@ -152,7 +152,7 @@ def ras_1(node: Any, _: ResourceContext) -> bool:
     if not isinstance(node, dict):
         return True
     ends = [node[name] for name in ("low", "high") if name in node]
-    return all(end.get("code") == "%" and end.get("system") == _UCUM for end in ends)
+    return all(end.get("code") == "%" and end.get("system") == UCUM for end in ends)
 
 
 def ras_2(node: JsonObject, _: ResourceContext) -> bool:

@@ -9,10 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_b12 import dates, ucum
+from fhir_b12.aliases import UCUM
 
 Parts = tuple[int, ...]
-
-_UCUM = "http://unitsofmeasure.org"
 
 
 def is_not_after(start: Any, end: Any) -> bool:
@@ -54,7 +53,7 @@ def _factor(quantity: dict[str, Any]) -> Decimal | None:
     The reference validator compares the converted numbers, whatever their dimensions.
     """
     code = quantity.get("code")
-    if "unit" not in quantity or quantity.get("system") != _UCUM or not isinstance(code, str):
+    if "unit" not in quantity or quantity.get("system") != UCUM or not isinstance(code, str):
         return None
     try:
         unit = ucum.parse(code)

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from fhir_b12.aliases import UCUM
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.invariants.comparison import is_not_after, is_not_greater
 from fhir_b12.validation.invariants.predicates import (
@@ -15,7 +16,6 @@ from fhir_b12.validation.invariants.predicates import (
 )
 from fhir_b12.validation.narrative import get_verdict
 
-_UCUM = "http://unitsofmeasure.org"
 _CURRENCY = "urn:iso:std:iso:4217"
 _NO_VALUE = frozenset({"id", "_id", "extension", "url"})
 _MEALS = frozenset({"C", "CM", "CD", "CV"})
@@ -68,18 +68,18 @@ def sqty_1(node: dict[str, Any], _: ResourceContext) -> bool:
 def age_1(node: dict[str, Any], _: ResourceContext) -> bool:
     """An age must have a UCUM code and be greater than zero."""
     value = node.get("value")
-    return _of_system(node, _UCUM) and (value is None or value > 0)
+    return _of_system(node, UCUM) and (value is None or value > 0)
 
 
 def cnt_3(node: dict[str, Any], _: ResourceContext) -> bool:
     """A count must be a whole number with the UCUM code 1."""
     one = not exists(node, "code") or node.get("code") == "1"
-    return _of_system(node, _UCUM) and one and _is_whole(node.get("value"))
+    return _of_system(node, UCUM) and one and _is_whole(node.get("value"))
 
 
 def dis_1(node: dict[str, Any], _: ResourceContext) -> bool:
     """A distance must have a UCUM code."""
-    return _of_system(node, _UCUM)
+    return _of_system(node, UCUM)
 
 
 def mqty_1(node: dict[str, Any], _: ResourceContext) -> bool:
@@ -89,7 +89,7 @@ def mqty_1(node: dict[str, Any], _: ResourceContext) -> bool:
 
 def drt_1(node: dict[str, Any], _: ResourceContext) -> bool:
     """A duration with a code must have the UCUM system and a value."""
-    return not exists(node, "code") or (node.get("system") == _UCUM and exists(node, "value"))
+    return not exists(node, "code") or (node.get("system") == UCUM and exists(node, "value"))
 
 
 def _of_system(node: dict[str, Any], system: str) -> bool:

@@ -4,7 +4,6 @@ https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.con
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,7 @@ from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.definitions.packages import Package
 from fhir_b12.validation.profiles import built_in
+from fhir_b12.validation.terminology.code_systems import objects
 
 
 class ProfileConstraint(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +71,8 @@ def _constraints_of(package: Package, canonicals: Canonicals) -> Iterator[Profil
         except DefinitionError:
             continue
         for view in ("differential", "snapshot"):
-            for element in _objects((definition or {}).get(view), "element"):
-                for row in _objects(element, "constraint"):
+            for element in objects((definition or {}).get(view), "element"):
+                for row in objects(element, "constraint"):
                     yield ProfileConstraint(
                         key=str(row.get("key", "")),
                         severity=str(row.get("severity", "error")),
@@ -99,9 +99,3 @@ def _inherits(profile: str, defined: set[str], canonicals: Canonicals) -> bool:
         if url in defined:
             return True
     return False
-
-
-def _objects(owner: Any, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a list of a definition whose shape was not checked."""
-    rows = owner.get(name) if isinstance(owner, dict) else None
-    return (row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict))
