@@ -4,8 +4,6 @@ from typing import Any, Protocol
 
 from fhir_b12.validation.findings import Finding
 
-Node = Any  #: a JSON value: dict, list, str, bool, int, Decimal
-
 
 class NeedsNormalization(Exception):  # noqa: N818  # no error: the resource is checked again
     """A malformed value that the quick check of shapes cannot detect.

@@ -14,12 +14,11 @@ from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compiled
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
-from fhir_b12.validation.findings import Finding, prepend_path
-from fhir_b12.validation.profiles.discriminators import ElementValue
+from fhir_b12.validation.findings import Finding, Findings, prepend_path
+from fhir_b12.validation.profiles.element_values import ElementValue
 from fhir_b12.validation.profiles.r4_types import content_type
 from fhir_b12.validation.profiles.registry import CompiledProfile, ProfileRegistry
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, SnapshotElement
-from fhir_b12.validation.profiles.value_checks import Findings
 
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
 

@@ -67,6 +67,9 @@ class Finding:
         self.fix = fix
 
 
+Findings = list[Finding]
+
+
 def prepend_path(findings: list[Finding], since: int, *steps: str | int) -> None:
     """Put steps before the paths of the findings from index `since` on.
 

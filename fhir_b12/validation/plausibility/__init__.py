@@ -11,7 +11,7 @@ after which nothing can be done already.
 from collections.abc import Callable
 
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.findings import Finding
+from fhir_b12.validation.findings import Finding, Findings
 from fhir_b12.validation.plausibility.accessors import JsonObject
 from fhir_b12.validation.plausibility.conditions import (
     check_condition,
@@ -26,7 +26,7 @@ from fhir_b12.validation.plausibility.medications import (
 )
 from fhir_b12.validation.plausibility.observations import check_observation
 
-__all__ = ["check_across_resources", "check_plausibility"]
+__all__ = ["Findings", "check_across_resources", "check_plausibility"]
 
 _CHECKS: dict[str, Callable[[JsonObject, ResourceContext, list[Finding]], None]] = {
     "Condition": check_condition,

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from fhir_b12.definitions import R4, Element
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.findings import Findings
 from fhir_b12.validation.profiles import errata, value_checks
 from fhir_b12.validation.profiles.discriminators import (
-    ElementValue,
     SlicingError,
     compile_criterion,
 )
@@ -24,6 +24,7 @@ from fhir_b12.validation.profiles.element_rules import (
     SliceRules,
     SlicingRules,
 )
+from fhir_b12.validation.profiles.element_values import ElementValue
 from fhir_b12.validation.profiles.r4_types import content_type
 from fhir_b12.validation.profiles.slice_examples import example_of
 from fhir_b12.validation.profiles.snapshot_tree import (
@@ -33,7 +34,6 @@ from fhir_b12.validation.profiles.snapshot_tree import (
     Snapshots,
     type_name,
 )
-from fhir_b12.validation.profiles.value_checks import Findings
 
 _MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 _BEST_PRACTICE = STRUCTURE + "elementdefinition-bestpractice"

@@ -6,11 +6,17 @@ of the profile.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
+from fhir_b12.validation.profiles.element_values import (
+    ConformsTo,
+    ElementValue,
+    SliceTest,
+    pair_companions,
+)
 from fhir_b12.validation.profiles.fixed_values import compile_pattern
 from fhir_b12.validation.profiles.r4_types import content_type, is_subtype
 from fhir_b12.validation.profiles.snapshot_tree import (
@@ -19,27 +25,10 @@ from fhir_b12.validation.profiles.snapshot_tree import (
     Snapshots,
 )
 
-SliceTest = Callable[["ElementValue", ResourceContext], bool]
-#: Whether a value conforms to a profile.
-ConformsTo = Callable[["ElementValue", str, ResourceContext], bool]
-
 _STEP = re.compile(
     r"\s*(?:(\$this)|resolve\(\s*\)()|extension\(\s*['\"]([^'\"]*)['\"]\s*\)"
     r"|ofType\(\s*(?:FHIR\.)?`?(\w+)`?\s*\)|\(?(\w+)(?:\s+as\s+(\w+)\))?)\s*(?:\.|$)"
 )
-
-
-class ElementValue(NamedTuple):
-    """A value of an element with its companion and its type.
-
-    The type is a type of R4, or the path of an element whose children R4 defines inline:
-    "Observation.component".
-    """
-
-    value: Any
-    companion: Any  #: the object beside a primitive: that of `_birthDate`
-    type: str
-    context: ResourceContext | None = None  #: of a resource that a reference leads to
 
 
 class SlicingError(Exception):
@@ -133,20 +122,6 @@ def _children(item: ElementValue, name: str) -> Iterator[ElementValue]:
         child_type = content_type(path)
         for child, companion in pair_companions(value.get(key), value.get(f"_{key}")):
             yield ElementValue(child, companion, child_type, item.context)
-
-
-def pair_companions(value: Any, companion: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the values of an element, each with its companion; one pair if it is no list."""
-    if isinstance(value, list) or isinstance(companion, list):
-        values = value if isinstance(value, list) else []
-        companions = companion if isinstance(companion, list) else []
-        for index in range(max(len(values), len(companions))):
-            yield (
-                values[index] if index < len(values) else None,
-                companions[index] if index < len(companions) else None,
-            )
-    elif value is not None or companion is not None:
-        yield value, companion
 
 
 def _is_of_type(item: ElementValue, type_name: str) -> bool:

@@ -9,9 +9,13 @@ from typing import Any
 
 from fhir_b12.definitions import R4
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.findings import Finding, prepend_path
-from fhir_b12.validation.profiles.discriminators import ElementValue, SliceTest, pair_companions
-from fhir_b12.validation.profiles.value_checks import Findings, ValueCheck
+from fhir_b12.validation.findings import Finding, Findings, prepend_path
+from fhir_b12.validation.profiles.element_values import (
+    ElementValue,
+    SliceTest,
+    ValueCheck,
+    pair_companions,
+)
 
 Occurrence = tuple[str, int | None, ElementValue]  #: JSON name, index in its list, the value
 

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from fhir_b12.validation.findings import Finding, prepend_path
-
-Findings = list[Finding]
+from fhir_b12.validation.findings import Finding, Findings, prepend_path
 
 
 def check_fixed(

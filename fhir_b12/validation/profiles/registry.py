@@ -7,14 +7,13 @@ from fhir_b12.data import TableError
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.bundle import EntryIndex
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.findings import Finding, is_error
+from fhir_b12.validation.findings import Finding, Findings, is_error
 from fhir_b12.validation.profiles import built_in, errata
 from fhir_b12.validation.profiles.compiler import ProfileCompiler
-from fhir_b12.validation.profiles.discriminators import ElementValue
 from fhir_b12.validation.profiles.element_rules import ElementRules
+from fhir_b12.validation.profiles.element_values import ElementValue
 from fhir_b12.validation.profiles.r4_types import is_subtype
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE, Snapshots
-from fhir_b12.validation.profiles.value_checks import Findings
 
 _IMPOSE_PROFILE = STRUCTURE + "structuredefinition-imposeProfile"
 

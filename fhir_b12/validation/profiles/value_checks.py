@@ -1,7 +1,6 @@
 """Checks that a profile adds to one value.  https://hl7.org/fhir/R4/elementdefinition.html
 
-Each function compiles one part of an ElementDefinition into a check, which gets a value and appends
-findings whose paths start at the value.
+Each function compiles one part of an ElementDefinition into a check.
 """
 
 import re
@@ -17,9 +16,9 @@ from fhir_b12.fhirpath import FhirPathError
 from fhir_b12.fhirpath import compile as compile_expression
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.fhirpath_environment import FhirPathEnvironment
-from fhir_b12.validation.findings import Finding, is_error
+from fhir_b12.validation.findings import Finding, Findings, is_error
 from fhir_b12.validation.profiles import errata
-from fhir_b12.validation.profiles.discriminators import ConformsTo, ElementValue
+from fhir_b12.validation.profiles.element_values import ConformsTo, ElementValue, ValueCheck
 from fhir_b12.validation.profiles.fixed_values import (
     check_fixed,
     check_pattern,
@@ -29,9 +28,6 @@ from fhir_b12.validation.profiles.fixed_values import (
 from fhir_b12.validation.profiles.r4_types import is_subtype
 from fhir_b12.validation.profiles.snapshot_tree import STRUCTURE
 from fhir_b12.validation.terminology.bindings import check_binding
-
-Findings = list[Finding]
-ValueCheck = Callable[[ElementValue, ResourceContext, Findings], None]
 
 _BINDABLE = frozenset(
     {"code", "Coding", "CodeableConcept", "Quantity", "uri", "string", "url", "canonical"}

@@ -13,10 +13,9 @@ from typing import Any
 
 from fhir_b12.definitions import R4, Element, Invariant
 from fhir_b12.validation.context import ResourceContext
-from fhir_b12.validation.findings import Finding
+from fhir_b12.validation.findings import Finding, Findings
 from fhir_b12.validation.structure.combinators import (
     Check,
-    Findings,
     check_all,
     check_items,
     check_nothing,

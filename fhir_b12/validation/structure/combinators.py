@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_b12.validation.context import NeedsNormalization, ResourceContext
-from fhir_b12.validation.findings import Finding, prepend_path
+from fhir_b12.validation.findings import Findings, prepend_path
 
-Findings = list[Finding]
 Check = Callable[[Any, ResourceContext, Findings], None]  #: appends the faults of a node
 
 

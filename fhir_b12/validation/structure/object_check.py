@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from fhir_b12.definitions import Invariant
 from fhir_b12.validation.context import NeedsNormalization, ResourceContext
-from fhir_b12.validation.findings import Finding, prepend_path
-from fhir_b12.validation.structure.combinators import Check, Findings
+from fhir_b12.validation.findings import Finding, Findings, prepend_path
+from fhir_b12.validation.structure.combinators import Check
 from fhir_b12.validation.structure.shapes import ELEMENT, Shape
 
 InvariantFunction = Callable[[Any, ResourceContext], bool]  #: True if the invariant holds
