@@ -160,9 +160,9 @@ def _check_value(
 def _allowed_value_types(root: SnapshotElement) -> tuple[set[str], int]:
     """Return the types that an extension's value may have, and its min."""
     value = next((child for child in root.children if child.name.startswith("value")), None)
-    if value is None or value.definition.get("max") == "0":
+    if value is None or value.max == 0:
         return set(), 0
-    return set(value.types), int(value.definition.get("min", 0))
+    return set(value.types), value.min
 
 
 def _value_type(extension: dict[str, Any]) -> str | None:

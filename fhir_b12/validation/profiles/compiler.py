@@ -4,20 +4,14 @@ R4's own rules are checked elsewhere and left out here. An element to which the 
 gets no rules at all.
 """
 
-import sys
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fhir_b12.definitions import R4, Element
-from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.validation.context import ResourceContext
 from fhir_b12.validation.findings import Findings
 from fhir_b12.validation.profiles import errata, value_checks
-from fhir_b12.validation.profiles.discriminators import (
-    SlicingError,
-    compile_criterion,
-)
 from fhir_b12.validation.profiles.element_rules import (
     ElementGroup,
     ElementRules,
@@ -26,16 +20,14 @@ from fhir_b12.validation.profiles.element_rules import (
 )
 from fhir_b12.validation.profiles.element_values import ElementValue
 from fhir_b12.validation.profiles.r4_types import content_type
-from fhir_b12.validation.profiles.slice_examples import example_of
+from fhir_b12.validation.profiles.slice_matching import add_slice_matching
 from fhir_b12.validation.profiles.snapshot_tree import (
     STRUCTURE,
-    ElementDefinition,
     SnapshotElement,
     Snapshots,
     type_name,
 )
 
-_MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 _BEST_PRACTICE = STRUCTURE + "elementdefinition-bestpractice"
 #: a value that belongs to a slice by its pattern need not be compared with the pattern again
 _BY_PATTERN = [("pattern", "$this")]
@@ -57,12 +49,16 @@ class ProfileChecker(Protocol):
         ...
 
 
-class ProfileCompiler:
-    """Compiler of one structure.
+class _Compared(NamedTuple):
+    """An element with the definitions whose rules it repeats."""
 
-    In its methods `base` is R4's definition of an element, None if R4 has none; `whole` is the
-    element that a slice belongs to, None for an element that is no slice.
-    """
+    element: SnapshotElement
+    base: Element | None  #: R4's definition; None if R4 has none
+    whole: SnapshotElement | None  #: the sliced element of a slice; None if it is no slice
+
+
+class ProfileCompiler:
+    """Compiler of one structure."""
 
     def __init__(
         self,
@@ -93,24 +89,28 @@ class ProfileCompiler:
         path: str | None,
         whole: SnapshotElement | None,
     ) -> ElementRules:
-        """Return the rules of an element; `path` is where R4 defines its children."""
+        """Return the rules of an element.
+
+        Args:
+            element: The element in the snapshot.
+            base: R4's definition of it; None if R4 has none.
+            path: Where R4 defines its children; None for a choice of several types.
+            whole: The sliced element if the element is a slice.
+
+        """
         definition = element.definition
         rules = ElementRules(self._url, str(definition.get("id") or definition.get("path")))
-        rules.min, rules.max = _min(definition), _max(definition)
-        self._add_types(rules, element, base, whole)
-        self._add_values(rules, element, whole)
-        self._add_binding(rules, element, base, whole)
-        self._add_constraints(rules, element, base, whole)
+        rules.min, rules.max = element.min, element.max
+        compared = _Compared(element, base, whole)
+        self._add_types(rules, compared)
+        self._add_values(rules, compared)
+        self._add_binding(rules, compared)
+        self._add_constraints(rules, compared)
         self._add_groups(rules, element, path)
         return rules
 
-    def _add_types(
-        self,
-        rules: ElementRules,
-        element: SnapshotElement,
-        base: Element | None,
-        whole: SnapshotElement | None,
-    ) -> None:
+    def _add_types(self, rules: ElementRules, compared: _Compared) -> None:
+        element, base, whole = compared
         if base is not None:
             rules.types = _restricted_types(element.types, base.types)
             is_in_root = element.parent is self._root
@@ -119,7 +119,7 @@ class ProfileCompiler:
         for row in element.type_rows():
             name = type_name(row)
             if name == "Reference":
-                self._add_targets(rules, row, base, whole)
+                self._add_targets(rules, row, compared)
             elif name != "Extension":
                 urls = [url for url in row.get("profile", ()) if not _is_base_profile(url, base)]
                 if urls:
@@ -127,13 +127,8 @@ class ProfileCompiler:
         if profiles_by_type and (whole is None or element.profiles != whole.profiles):
             rules.checks.append(value_checks.type_profiles(profiles_by_type, self._checker.check))
 
-    def _add_targets(
-        self,
-        rules: ElementRules,
-        row: dict[str, Any],
-        base: Element | None,
-        whole: SnapshotElement | None,
-    ) -> None:
+    def _add_targets(self, rules: ElementRules, row: dict[str, Any], compared: _Compared) -> None:
+        _, base, whole = compared
         urls = list(row.get("targetProfile", ()))
         if whole is not None and urls == whole.targets:
             return
@@ -145,14 +140,13 @@ class ProfileCompiler:
             type_of, conforms_to = self._snapshots.type_of, self._checker.conforms_to
             rules.checks.append(value_checks.targets(urls, type_of, conforms_to, self._url))
 
-    def _add_values(
-        self, rules: ElementRules, element: SnapshotElement, whole: SnapshotElement | None
-    ) -> None:
+    def _add_values(self, rules: ElementRules, compared: _Compared) -> None:
+        element, _, whole = compared
         for stem, check in (("fixed", value_checks.fixed), ("pattern", value_checks.pattern)):
             expected = element.choice(stem)
             if expected is None or (whole is not None and whole.choice(stem) == expected):
                 continue
-            if stem == "fixed" or whole is None or _discriminators(whole) != _BY_PATTERN:
+            if stem == "fixed" or whole is None or whole.discriminators != _BY_PATTERN:
                 rules.checks.append(check(expected, self._url))
         max_length = element.definition.get("maxLength")
         if isinstance(max_length, int) and max_length > 0:
@@ -163,15 +157,10 @@ class ProfileCompiler:
                 is_upper = stem == "maxValue"
                 rules.checks.append(value_checks.limit(limit, self._url, upper=is_upper))
 
-    def _add_binding(
-        self,
-        rules: ElementRules,
-        element: SnapshotElement,
-        base: Element | None,
-        whole: SnapshotElement | None,
-    ) -> None:
-        binding = _binding(element.definition)
-        if binding is None or (whole is not None and _binding(whole.definition) == binding):
+    def _add_binding(self, rules: ElementRules, compared: _Compared) -> None:
+        element, base, whole = compared
+        binding = element.binding
+        if binding is None or (whole is not None and whole.binding == binding):
             return
         strength, value_set, max_value_set = binding
         path = str(element.definition.get("path"))
@@ -187,13 +176,8 @@ class ProfileCompiler:
         if strength != "example" or max_value_set:
             rules.checks.append(value_checks.binding(strength, value_set, max_value_set))
 
-    def _add_constraints(
-        self,
-        rules: ElementRules,
-        element: SnapshotElement,
-        base: Element | None,
-        whole: SnapshotElement | None,
-    ) -> None:
+    def _add_constraints(self, rules: ElementRules, compared: _Compared) -> None:
+        element, base, whole = compared
         known = _base_constraint_keys(element, base)
         if whole is not None:
             known |= {row.get("key") for row in whole.definition.get("constraint", ())}
@@ -291,113 +275,11 @@ class ProfileCompiler:
             rules = self._compile_element(row, base, _content_path(parent, keys, row), head)
             slicing.slices.append(SliceRules(row.slice_name or str(index), rules))
         slicing.has_required = any(slice_.rules.min > 0 for slice_ in slicing.slices)
-        discriminators = _discriminators(head)
-        if not definition and rows[0].name.endswith("[x]"):
-            discriminators = [("type", "$this")]
-        if [kind for kind, _ in discriminators] == ["position"]:
-            slicing.positions = _positions(slicing.slices)
-        elif discriminators != [("value", "url")] or not self._match_by_url(slicing, rows):
-            self._add_slice_tests(slicing, rows, discriminators)
+        add_slice_matching(slicing, head, rows, self._snapshots, self._checker.conforms_to)
         return slicing if _can_report(slicing) else None
-
-    def _add_slice_tests(
-        self,
-        slicing: SlicingRules,
-        rows: Sequence[SnapshotElement],
-        discriminators: Sequence[tuple[str, str]],
-    ) -> None:
-        """Add the tests that identify the values of each slice and of slices of slices."""
-        pairs = zip(rows, slicing.slices, strict=True)
-        by_name = {row.slice_name: (row, slice_) for row, slice_ in pairs}
-        for row, slice_ in by_name.values():
-            outer = by_name.get((row.slice_name or "").rpartition("/")[0])
-            inner = _discriminators(outer[0]) if outer else []
-            self._identify(slice_, row, inner or discriminators)
-            if outer and inner:  # a value of an inner slice must match the outer one too
-                slice_.tests = [*outer[1].tests, *slice_.tests]
-            if slice_.fault is not None and slicing.faulty is None:
-                slicing.faulty = slice_
-
-    def _identify(
-        self,
-        slice_: SliceRules,
-        row: SnapshotElement,
-        discriminators: Sequence[tuple[str, str]],
-    ) -> None:
-        """Add the tests of one slice. Without a discriminator it matches no value."""
-        try:
-            tests = [
-                compile_criterion(row, kind, path, self._snapshots, self._checker.conforms_to)
-                for kind, path in discriminators
-            ]
-            slice_.example = example_of(row, discriminators, self._snapshots) or slice_.example
-        except (SlicingError, DefinitionError) as error:
-            slice_.fault = str(error)
-            return
-        slice_.tests = [test for test in tests if test is not None]
-        if not discriminators:
-            slice_.tests = [lambda _item, _context: False]
-        elif not slice_.tests:
-            paths = ", ".join(path for _, path in discriminators)
-            slice_.fault = f"the slice does not constrain the discriminator {paths}"
-
-    def _match_by_url(self, slicing: SlicingRules, rows: Sequence[SnapshotElement]) -> bool:
-        """Match extensions by url in one lookup; return False if a slice has no url."""
-        by_url: dict[str, list[int]] = {}
-        for index, row in enumerate(rows):
-            fixed = (child.choice("fixed") for child in row.children if child.name == "url")
-            url = next(fixed, None) or next(iter(row.profiles), None)
-            if not isinstance(url, str):
-                return False
-            url = url.partition("|")[0]
-            by_url.setdefault(url, []).append(index)
-            slicing.slices[index].example = f"the extension {url}"
-        slicing.match = lambda item, _: by_url.get(item.value.get("url"), [])
-        return True
-
-
-def _positions(slices: Sequence[SliceRules]) -> list[range]:
-    """Return the indices of each slice: it begins at the end of the slices before it."""
-    positions, start = [], 0
-    for slice_ in slices:
-        max_ = slice_.rules.max
-        positions.append(range(start, sys.maxsize if max_ is None else start + max_))
-        if max_ != slice_.rules.min:
-            break  # the start of the next slice is unknown
-        start += slice_.rules.min
-    return positions
 
 
 # --- parts of an ElementDefinition
-
-
-def _min(definition: ElementDefinition) -> int:
-    value = definition.get("min", 0)
-    return value if isinstance(value, int) else 0
-
-
-def _max(definition: ElementDefinition) -> int | None:
-    text = str(definition.get("max", "*"))
-    return int(text) if text.isdecimal() and len(text) < 10 else None
-
-
-def _binding(definition: ElementDefinition) -> tuple[str, str, str | None] | None:
-    """Return strength, value set and maximum value set of a binding, None if there is none."""
-    binding = definition.get("binding")
-    if not isinstance(binding, dict):
-        return None
-    value_set = binding.get("valueSet")
-    max_value_set = next(
-        (
-            extension.get("valueCanonical") or extension.get("valueUri")
-            for extension in binding.get("extension", ())
-            if extension.get("url") == _MAX_VALUE_SET
-        ),
-        None,
-    )
-    if not isinstance(value_set, str):
-        return None
-    return str(binding.get("strength", "example")), value_set, max_value_set
 
 
 def _base_constraint_keys(element: SnapshotElement, base: Element | None) -> set[str | None]:
@@ -444,15 +326,6 @@ def _content_path(parent: str | None, keys: Keys, element: SnapshotElement) -> s
         return f"{parent_path}.{keys[0][0]}"
     types = element.types
     return next((f"{parent_path}.{key}" for key, type_ in keys if types == (type_,)), None)
-
-
-def _discriminators(head: SnapshotElement) -> list[tuple[str, str]]:
-    """Return type and path of each discriminator of a sliced element."""
-    slicing: dict[str, Any] = head.definition.get("slicing") or {}
-    return [
-        (str(row.get("type")), str(row.get("path", "$this")))
-        for row in slicing.get("discriminator", ())
-    ]
 
 
 def _restricted_types(names: tuple[str, ...], base: tuple[str, ...]) -> tuple[str, ...]:

@@ -177,16 +177,16 @@ def _value_test(
     elements: list[SnapshotElement], steps: tuple[DiscriminatorStep, ...]
 ) -> SliceTest | None:
     for element in elements:
-        if element.definition.get("max") == "0":
+        if element.max == 0:
             return lambda item, context: not any(True for _ in values_at(item, steps, context))
         expected = element.choice("fixed")
         if expected is None:
             expected = element.choice("pattern")
         if expected is not None:
             return _pattern_test(steps, expected)
-        binding = element.definition.get("binding", {})
-        if binding.get("strength") == "required" and binding.get("valueSet"):
-            return _value_set_test(steps, binding["valueSet"])
+        binding = element.binding
+        if binding is not None and binding.strength == "required":
+            return _value_set_test(steps, binding.value_set)
     return None
 
 
@@ -280,9 +280,9 @@ def _existence_test(
 
     """
     for element in elements:
-        if element.definition.get("min", 0) >= 1:
+        if element.min >= 1:
             return lambda item, context: any(True for _ in values_at(item, steps, context))
-        if element.definition.get("max") == "0":
+        if element.max == 0:
             return lambda item, context: not any(True for _ in values_at(item, steps, context))
         raise SlicingError(f"the slice neither requires nor forbids '{path}'")
     return None

@@ -18,7 +18,8 @@ def example_of(
         snapshots: The snapshots of the profiles that the slice refers to.
 
     Returns:
-        For example "observation-category#laboratory", "one with use 'home'" or "a Quantity".
+        For example "observation-category#laboratory", "a value with use 'home'" or "a value of type
+        Quantity".
 
     Raises:
         SlicingError: The path of a discriminator is invalid.
@@ -36,7 +37,7 @@ def _part(slice_: SnapshotElement, kind: str, path: str, snapshots: Snapshots) -
         if kind == "type" and element.types:
             return f"a value of type {' or '.join(element.types)}"
         if kind == "exists":
-            presence = "without" if element.definition.get("max") == "0" else "with"
+            presence = "without" if element.max == 0 else "with"
             return f"a value {presence} {path}"
         if kind not in {"value", "pattern"}:
             return ""
@@ -44,9 +45,9 @@ def _part(slice_: SnapshotElement, kind: str, path: str, snapshots: Snapshots) -
             value = element.choice(stem)
             if value is not None:
                 return _format(value, path)
-        binding = element.definition.get("binding", {})
-        if binding.get("strength") == "required" and binding.get("valueSet"):
-            return f"a code of the value set {binding['valueSet']}"
+        binding = element.binding
+        if binding is not None and binding.strength == "required":
+            return f"a code of the value set {binding.value_set}"
     return ""
 
 

@@ -9,6 +9,7 @@ ElementDefinition = dict[str, Any]  #: as JSON
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM = "http://hl7.org/fhirpath/System."
+_MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 _FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
 
 
@@ -17,6 +18,14 @@ class DiscriminatorStep(NamedTuple):
 
     what: str  #: "name", "resolve", "extension" or "type"
     name: str = ""  #: of the element, the extension's url or the type
+
+
+class Binding(NamedTuple):
+    """The binding of an element.  https://hl7.org/fhir/R4/terminologies.html#binding"""
+
+    strength: str  #: "required", "extensible", "preferred" or "example"
+    value_set: str  #: canonical url
+    max_value_set: str | None  #: canonical url
 
 
 class StructureResolver(Protocol):
@@ -55,6 +64,44 @@ class SnapshotElement:
     def type_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of ElementDefinition.type."""
         return (row for row in self.definition.get("type", ()) if isinstance(row, dict))
+
+    @property
+    def min(self) -> int:
+        """Its minimum cardinality; 0 if it is not stated."""
+        value = self.definition.get("min", 0)
+        return value if isinstance(value, int) else 0
+
+    @property
+    def max(self) -> int | None:
+        """Its maximum cardinality; None for "*" and if it is not stated."""
+        text = str(self.definition.get("max", "*"))
+        return int(text) if text.isdecimal() and len(text) < 10 else None
+
+    @property
+    def binding(self) -> Binding | None:
+        """Its binding to a value set; None if there is none."""
+        binding = self.definition.get("binding")
+        if not isinstance(binding, dict) or not isinstance(binding.get("valueSet"), str):
+            return None
+        max_value_set = next(
+            (
+                extension.get("valueCanonical") or extension.get("valueUri")
+                for extension in binding.get("extension", ())
+                if extension.get("url") == _MAX_VALUE_SET
+            ),
+            None,
+        )
+        strength = str(binding.get("strength", "example"))
+        return Binding(strength, binding["valueSet"], max_value_set)
+
+    @property
+    def discriminators(self) -> list[tuple[str, str]]:
+        """Type and path of each discriminator of its slices."""
+        slicing: dict[str, Any] = self.definition.get("slicing") or {}
+        return [
+            (str(row.get("type")), str(row.get("path", "$this")))
+            for row in slicing.get("discriminator", ())
+        ]
 
     @property
     def types(self) -> tuple[str, ...]:
