@@ -4,13 +4,12 @@
 """
 
 import argparse
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from fhir_b12.cli.parser import Commands
 from fhir_b12.cli.streams import UsageError
 
-AddCommand = Callable[..., argparse.ArgumentParser]
 #: Modules that the extras install; another missing module is a defect.
 _EXTRAS = {
     "flask": "server", "waitress": "server", "jsonpatch": "server",
@@ -70,15 +69,17 @@ def _call_server(module: str, name: str, arguments: argparse.Namespace) -> int:
     return code
 
 
-def add_commands(add: AddCommand) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands; a setting that is not given comes from its FHIR_B12_ variable."""
-    _add_serve(add)
-    _add_clients(add)
-    _add_maintenance(add)
+    _add_serve(commands)
+    _add_clients(commands)
+    _add_reindex(commands)
+    _add_backup(commands)
+    _add_restore(commands)
 
 
-def _add_serve(add: AddCommand) -> None:
-    command = add(
+def _add_serve(commands: Commands) -> None:
+    command = commands.add(
         "serve",
         serve,
         "Run a FHIR R4 server for therapy data. Clients need an access token unless --open is\n"
@@ -117,8 +118,8 @@ def _add_serve(add: AddCommand) -> None:
     )
 
 
-def _add_clients(add: AddCommand) -> None:
-    command = add(
+def _add_clients(commands: Commands) -> None:
+    command = commands.add(
         "clients",
         clients,
         "Manage the clients that may request access tokens. A client has an id, public keys\n"
@@ -147,11 +148,13 @@ def _add_clients(add: AddCommand) -> None:
     _add_database(command)
 
 
-def _add_maintenance(add: AddCommand) -> None:
-    command = add("reindex", reindex, "Rebuild the search indexes of a database.", "")
+def _add_reindex(commands: Commands) -> None:
+    command = commands.add("reindex", reindex, "Rebuild the search indexes of a database.", "")
     _add_database(command)
 
-    command = add(
+
+def _add_backup(commands: Commands) -> None:
+    command = commands.add(
         "backup",
         backup,
         "Write a consistent copy of the database, also while the server is running.",
@@ -160,7 +163,9 @@ def _add_maintenance(add: AddCommand) -> None:
     command.add_argument("file", metavar="FILE", help="file to create; it must not exist")
     _add_database(command)
 
-    command = add(
+
+def _add_restore(commands: Commands) -> None:
+    command = commands.add(
         "restore",
         restore,
         "Restore a database from a copy. The database must be missing or empty.",

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from junitparser import JUnitXml
 
 from fhir_b12 import data
-from fhir_b12.cli import commands
+from fhir_b12.cli import validate_arguments
 from fhir_b12.reports import FORMATS, FileFinding, FileResult, ReportOptions, render
 from tests.reports.samples import FIX, RESULTS, SAMPLE, STATUS
 
@@ -32,7 +32,7 @@ def test_every_format_except_html_has_an_expected_file():
 
 
 def test_the_command_line_offers_every_format():
-    assert set(commands.REPORT_FORMATS) == set(FORMATS)
+    assert set(validate_arguments.REPORT_FORMATS) == set(FORMATS)
 
 
 def test_an_unknown_format_raises_key_error():
