@@ -12,7 +12,7 @@ from fhir_b12.issues import Issue
 from fhir_b12.mapping import compiled_table, guards, links, merge
 from fhir_b12.mapping import table as tables
 from fhir_b12.mapping.choices import choice_names, repeated_choices
-from fhir_b12.mapping.codecs import builtins, dump, load, pruned, same
+from fhir_b12.mapping.codecs import dump, load, pruned, same
 from fhir_b12.mapping.ledger import Ledger, Row, account, plan, unread_rows
 from fhir_b12.mapping.links import Resolve, Resource
 from fhir_b12.mapping.table_check import hints
@@ -45,6 +45,13 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         """The class of every leaf of the resource; computed on access."""
         return Ledger(tuple(self.account()))
 
+    def linked_reading(self, link: tables.Link) -> "tuple[str, Reading | None]":
+        """Return location and reading of a linked resource, "" and None if there is none."""
+        for field, location, inner in self.linked:
+            if field == link.field:
+                return location, inner
+        return "", None
+
     def account(self, prefix: str = "") -> list[Row]:
         """Return the rows of the ledger.
 
@@ -59,17 +66,14 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
             why = self.issues[0].message if self.issues else "not read"
             return unread_rows(self.resource, why, prefix)
         contained_rows = {
-            location: [
-                links.linked_row(field, row) for row in inner.account(f"{prefix}{location}.")
-            ]
+            location: links.linked_rows(field, inner.account(f"{prefix}{location}."))
             for field, location, inner in self.linked
             if links.is_contained(location)
         }
         rows = account(self.resource, self.lens.plan, contained_rows, prefix)
-        for field, _, _ in self.linked:
-            (link,) = [candidate for candidate in self.lens.table.links if candidate.field == field]
-            start = f"{prefix}{link.element}."
-            rows = [links.link_row(link, row) if row[0].startswith(start) else row for row in rows]
+        for link in self.lens.table.links:
+            if self.linked_reading(link)[1] is not None:
+                rows = links.reference_rows(link, rows, prefix)
         return rows
 
 
@@ -91,9 +95,8 @@ class Lens:
         ways = [way for row in source.rows for way in row.ways]
         self._routed = sorted({way.path for way in ways if way.codec is not None})
         self._defaults = _encode_defaults(source, self._keys)
-        self._absent: dict[
-            str, Any
-        ] = {  # the value of a field whose default is absent from the resource
+        #: the value of a field whose default is absent from the resource
+        self._absent: dict[str, Any] = {
             key: [] if value.startswith(b"[") else None for key, value in self._defaults.items()
         }
 
@@ -200,14 +203,18 @@ class Lens:
             return resource
         before, after = self._without_links(reading.record), self._without_links(record)
         changed = dict(resource)
-        moved = [link for link in self.table.links if _is_moved(link, reading.record, record)]
-        for link in moved:
-            links.remove_contained(changed, _linked_location(link, reading))
+        moved = [
+            (link, *reading.linked_reading(link))
+            for link in self.table.links
+            if links.is_changed(link, reading.record, record)
+        ]
+        for _, location, _ in moved:
+            links.remove_contained(changed, location)
         for row in self.table.rows:
             if not same(getattr(reading.record, row.field), getattr(record, row.field)):
                 self._change(changed, row, before, after)
-        for link in moved:
-            _relink(changed, link, reading, record)
+        for link, location, old in moved:
+            _relink(changed, link, record, location, old)
         self._check(changed, record)
         return changed
 
@@ -310,18 +317,9 @@ class Lens:
                     merge.move_extensions(changed, way.path, current, None)
 
 
-def _is_moved(link: tables.Link, old: Record, new: Record) -> bool:
-    """Return True if a linked resource, or a resource beside it in `contained`, changes."""
-    fields = (link.field, "contained")
-    return not all(same(getattr(old, field), getattr(new, field)) for field in fields)
-
-
-def _linked_location(link: tables.Link, reading: Reading) -> str:
-    """Return the location of the linked resource, "" if none."""
-    return next((location for field, location, _ in reading.linked if field == link.field), "")
-
-
-def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Record) -> None:
+def _relink(
+    changed: Resource, link: tables.Link, record: Record, location: str, old: Reading | None
+) -> None:
     """Write the linked resource of a record, without losing the elements that no table maps.
 
     Raises:
@@ -329,14 +327,8 @@ def _relink(changed: Resource, link: tables.Link, reading: Reading, record: Reco
 
     """
     linked_record: Record | None = getattr(record, link.field)
-    old = next(
-        (linked_reading for field, _, linked_reading in reading.linked if field == link.field), None
-    )
-    location = _linked_location(link, reading)
     if linked_record is None:
-        if old is not None and getattr(record, link.instead_of) is None:
-            merge.put(changed, (link.element,), None)
-        issues = tuple(links.dangling_references(changed, old.resource, location) if old else ())
+        issues = links.unlink(changed, link, record, location, old.resource) if old else ()
         if issues:
             raise MappingError(issues)
     elif old is None:
@@ -446,5 +438,4 @@ def update(resource: Any, record: Record, resolve: Resolve | None = None) -> Res
     return _by_record()[type(record)].update(as_resource(resource), record, resolve)
 
 
-__all__ = ["Lens", "MappingError", "Reading", "builtins", "from_fhir", "lens", "lens_for",
-           "to_fhir", "update"]  # fmt: skip
+__all__ = ["Lens", "MappingError", "Reading", "from_fhir", "lens", "lens_for", "to_fhir", "update"]

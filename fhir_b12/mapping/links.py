@@ -12,6 +12,7 @@ import msgspec
 from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
 from fhir_b12.jsonscan import expression
+from fhir_b12.mapping.codecs import same
 from fhir_b12.mapping.ledger import Row
 from fhir_b12.mapping.merge import put
 from fhir_b12.mapping.table import Link
@@ -65,7 +66,34 @@ def remove_contained(resource: Resource, location: str) -> None:
         put(resource, ("contained",), others or None)
 
 
-def dangling_references(resource: Resource, old: Resource, location: str) -> Iterator[Issue]:
+def is_changed(link: Link, old: Record, new: Record) -> bool:
+    """Return True if a linked resource, or a resource beside it in `contained`, changes."""
+    fields = (link.field, "contained")
+    return not all(same(getattr(old, field), getattr(new, field)) for field in fields)
+
+
+def unlink(
+    resource: Resource, link: Link, record: Record, location: str, old: Resource
+) -> tuple[Issue, ...]:
+    """Remove the reference to a linked resource that the record no longer has.
+
+    Args:
+        resource: the resource, which is changed.
+        link: the field of the linked resource.
+        record: the changed record.
+        location: the location of the linked resource, `contained[0]` or its address.
+        old: the linked resource.
+
+    Returns:
+        An issue for each other reference to it that remains.
+
+    """
+    if getattr(record, link.instead_of) is None:
+        put(resource, (link.element,), None)
+    return tuple(_dangling_references(resource, location, old))
+
+
+def _dangling_references(resource: Resource, location: str, old: Resource) -> Iterator[Issue]:
     """Yield an issue for each other reference to a contained resource that is to be removed."""
     if is_contained(location):
         name = f"#{old.get('id')}"
@@ -124,14 +152,21 @@ def check_linked(record: Record, link: Link, resource_type: str) -> Iterator[Iss
         yield Issue("error", "structure", where, what)
 
 
-def linked_row(field: str, row: Row) -> Row:
-    """Return a ledger row of a linked resource as a row of its record."""
-    path, ledger_class, reason = row
-    return (path, ledger_class, f"{field}.{reason}") if ledger_class == "mapped" else row
+def linked_rows(field: str, rows: list[Row]) -> list[Row]:
+    """Return the ledger rows of a linked resource as rows of the record that it is part of."""
+    return [
+        (path, ledger_class, f"{field}.{says}" if ledger_class == "mapped" else says)
+        for path, ledger_class, says in rows
+    ]
 
 
-def link_row(link: Link, row: Row) -> Row:
-    """Return the ledger row of a reference whose target is part of the record."""
+def reference_rows(link: Link, rows: list[Row], prefix: str) -> list[Row]:
+    """Return the ledger rows of a resource whose reference has its target in the record."""
+    start = f"{prefix}{link.element}."
+    return [_reference_row(link, row) if row[0].startswith(start) else row for row in rows]
+
+
+def _reference_row(link: Link, row: Row) -> Row:
     path, ledger_class, _ = row
     if path.endswith(f"{link.element}.reference"):
         return path, "derived", f"reference to the resource in {link.field}"
