@@ -7,13 +7,13 @@ Records refer to each other by business identifier, the entries of a Bundle by `
 
 from fhir_b12.bundles.change import update_bundle
 from fhir_b12.bundles.read import BundleReading, EntryReading, from_bundle
-from fhir_b12.bundles.write import NAMESPACE, Kind, by_type, resources, to_bundle
+from fhir_b12.bundles.write import NAMESPACE, BundleType, by_type, resources, to_bundle
 
 __all__ = [
     "NAMESPACE",
     "BundleReading",
+    "BundleType",
     "EntryReading",
-    "Kind",
     "by_type",
     "from_bundle",
     "resources",

@@ -17,7 +17,7 @@ from fhir_b12.mapping.lens import MappingError, to_fhir
 from fhir_b12.records import Record, TherapyRecord, names
 from fhir_b12.references import Key
 
-Kind = Literal["transaction", "collection"]
+BundleType = Literal["transaction", "collection"]
 #: Namespace of the UUIDs derived from business identifiers: uuid5 of the URL https://fhir-b12.org
 NAMESPACE = UUID("2e985305-3e92-5fb6-a0ed-aabf6c04c706")
 
@@ -80,7 +80,7 @@ def by_type(record: TherapyRecord) -> dict[str, list[dict[str, Any]]]:
     return resources_by_type
 
 
-def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, Any]:
+def to_bundle(record: TherapyRecord, bundle_type: BundleType = "transaction") -> dict[str, Any]:
     """Return a therapy record as a Bundle.  https://hl7.org/fhir/R4/bundle.html
 
     Sending a transaction again does not create duplicates of records with a business identifier
@@ -89,7 +89,7 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
 
     Args:
         record: record of one patient.
-        kind: type of the Bundle: `transaction` with conditional creates, or `collection`.
+        bundle_type: `transaction` with conditional creates, or `collection`.
 
     Returns:
         The Bundle; entries have stable `urn:uuid` addresses and refer to each other by them.
@@ -109,24 +109,26 @@ def to_bundle(record: TherapyRecord, kind: Kind = "transaction") -> dict[str, An
     shared = _shared(record)
     entries: dict[str, dict[str, Any]] = {}
     for part, resource in _write_records(record, link):
-        new_entry = entry(part, resource, kind, unique=(type(part), name_of(part)) not in shared)
+        new_entry = entry(
+            part, resource, bundle_type, unique=(type(part), name_of(part)) not in shared
+        )
         url = new_entry["fullUrl"]
         while new_entry["fullUrl"] in entries:  # equal records without a unique identifier
             url = new_entry["fullUrl"] = f"urn:uuid:{uuid5(NAMESPACE, url)}"
         entries[new_entry["fullUrl"]] = new_entry
-    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": kind}
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": bundle_type}
     return bundle | ({"entry": list(entries.values())} if entries else {})
 
 
 def entry(
-    record: Record, resource: dict[str, Any], kind: object, *, unique: bool = True
+    record: Record, resource: dict[str, Any], bundle_type: object, *, unique: bool = True
 ) -> dict[str, Any]:
     """Return the Bundle entry of a new record.
 
     Args:
         record: the record.
         resource: the resource written for it.
-        kind: type of the Bundle; entries of a transaction or batch have a request.
+        bundle_type: type of the Bundle; entries of a transaction or batch have a request.
         unique: True if no other record of its type has its business identifier.
 
     Returns:
@@ -135,7 +137,7 @@ def entry(
     """
     name = name_of(record) if unique else None
     new_entry: dict[str, Any] = {"fullUrl": address(record, resource, name), "resource": resource}
-    if kind in ("transaction", "batch"):
+    if bundle_type in ("transaction", "batch"):
         new_entry["request"] = {"method": "POST", "url": resource["resourceType"]}
         if name is not None and resource["resourceType"] not in _NO_IDENTIFIER_SEARCH:
             new_entry["request"]["ifNoneExist"] = f"identifier={quote('|'.join(name), safe='')}"

@@ -10,7 +10,14 @@ from typing import Any
 import msgspec
 
 from fhir_b12 import plain
-from fhir_b12.bundles import BundleReading, Kind, from_bundle, resources, to_bundle, update_bundle
+from fhir_b12.bundles import (
+    BundleReading,
+    BundleType,
+    from_bundle,
+    resources,
+    to_bundle,
+    update_bundle,
+)
 from fhir_b12.cli.streams import (
     STDIN,
     IssuePrinter,
@@ -130,7 +137,7 @@ def write_issues(record: TherapyRecord) -> tuple[Issue, ...]:
     return ()
 
 
-def _build_bundle(records: Iterable[TherapyRecord], bundle_type: Kind) -> dict[str, Any]:
+def _build_bundle(records: Iterable[TherapyRecord], bundle_type: BundleType) -> dict[str, Any]:
     """Return one Bundle of all records."""
     entries = [
         entry for record in records for entry in to_bundle(record, bundle_type).get("entry", ())
