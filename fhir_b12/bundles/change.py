@@ -1,20 +1,18 @@
 """Update a Bundle with the changes of its records; everything else stays."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fhir_b12 import references
 from fhir_b12.bundles.index import Index, expression_of, resources_in
 from fhir_b12.bundles.read import BundleReading, EntryReading, from_bundle
+from fhir_b12.bundles.write import by_address, name_of
 from fhir_b12.bundles.write import entry as new_entry
-from fhir_b12.bundles.write import name_of
-from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
 from fhir_b12.mapping.codecs import dump, same
 from fhir_b12.mapping.lens import MappingError, to_fhir, update
 from fhir_b12.models import as_resource
 from fhir_b12.records import Record, TherapyRecord, names
-from fhir_b12.references import Key
 
 
 def update_bundle(bundle: Any, records: Iterable[TherapyRecord]) -> Any:
@@ -67,12 +65,12 @@ def _entries(bundle: Any, reading: BundleReading, new_records: list[Record]) -> 
         if same(new, old.record):
             yield entry
             continue
-        back = references.replace(new, _restore_addresses({**urls, **old.written}))
+        back = references.replace(new, by_address({**urls, **old.written}))
         resource = update(old.reading.resource, back, index.resolver(old.url))
         yield {**entry, "resource": resource}
     for record in added:
         _refuse_unread(record, index, read)
-        resource = to_fhir(references.replace(record, _restore_addresses(urls)))
+        resource = to_fhir(references.replace(record, by_address(urls)))
         yield new_entry(record, resource, bundle.get("type"))
 
 
@@ -106,17 +104,6 @@ def _entry_address(entry: EntryReading) -> str | None:
     resource = entry.reading.resource
     name = resource.get("id")
     return entry.url or (f"{resource['resourceType']}/{name}" if name else None)
-
-
-def _restore_addresses(urls: dict[Key, str]) -> Callable[[Reference], Reference]:
-    """Return a function that replaces business identifiers by addresses."""
-
-    def restore(reference: Reference) -> Reference:
-        name = references.identifier_key(reference)
-        text = urls.get(name) if name is not None else None
-        return reference if text is None else references.with_address(reference, text)
-
-    return restore
 
 
 def _match_entries(

@@ -12,6 +12,7 @@ from fhir_b12.datatypes import Reference
 from fhir_b12.issues import Issue
 from fhir_b12.mapping.ledger import Ledger, Row
 from fhir_b12.mapping.lens import Reading, from_fhir
+from fhir_b12.mapping.links import is_contained, with_location
 from fhir_b12.mapping.type_errors import MODIFIED
 from fhir_b12.models import as_resource
 from fhir_b12.paths import leaves
@@ -76,7 +77,7 @@ def from_bundle(bundle: Any) -> BundleReading:
             continue
         reading = from_fhir(resource, index.resolver(url))
         for _, target, _ in reading.linked:
-            if not target.startswith("contained"):
+            if not is_contained(target):
                 at = index.path(Reference(reference=target), url)
                 inlined |= {at} if at else set()
         issues += [
@@ -156,10 +157,7 @@ def _resource_identity(entry: dict[str, Any]) -> str | None:
 
 def _with_path(issue: Issue, path: str) -> Issue:
     """Return an issue of a resource with the path of its Bundle entry."""
-    if not path:
-        return issue
-    inner = issue.expression.partition(".")[2]
-    return msgspec.structs.replace(issue, expression=f"{expression_of(path)}.{inner}".rstrip("."))
+    return with_location(issue, expression_of(path)) if path else issue
 
 
 def _group_by_patient(
@@ -258,10 +256,7 @@ def _bundle_rows(reading: BundleReading) -> Iterator[Row]:
         return
     for name, node in bundle.items():
         if name != "entry" or not isinstance(node, list) or not node:
-            yield from (
-                (path, "derived", "part of the Bundle, not of a resource")
-                for path, _ in leaves(node, name)
-            )
+            yield from _derived_rows(node, name)
             continue
         for i, entry in enumerate(node):
             yield from _entry_rows(f"entry[{i}]", entry, readings)
@@ -276,7 +271,10 @@ def _entry_rows(path: str, entry: Any, readings: dict[str, Reading]) -> Iterator
         if part == "resource" and below in readings:
             yield from readings[below].account(f"{below}.")
         else:
-            yield from (
-                (leaf, "derived", "part of the Bundle, not of a resource")
-                for leaf, _ in leaves(node, below)
-            )
+            yield from _derived_rows(node, below)
+
+
+def _derived_rows(node: Any, path: str) -> Iterator[Row]:
+    yield from (
+        (leaf, "derived", "part of the Bundle, not of a resource") for leaf, _ in leaves(node, path)
+    )

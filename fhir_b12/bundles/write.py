@@ -99,16 +99,9 @@ def to_bundle(record: TherapyRecord, bundle_type: BundleType = "transaction") ->
             the path of its record.
 
     """
-    known = _addresses(record)
-
-    def link(reference: Reference) -> Reference:
-        name = references.identifier_key(reference)
-        address = known.get(name) if name is not None else None
-        return reference if address is None else references.with_address(reference, address)
-
     shared = _shared(record)
     entries: dict[str, dict[str, Any]] = {}
-    for part, resource in _write_records(record, link):
+    for part, resource in _write_records(record, by_address(_addresses(record))):
         new_entry = entry(
             part, resource, bundle_type, unique=(type(part), name_of(part)) not in shared
         )
@@ -118,6 +111,23 @@ def to_bundle(record: TherapyRecord, bundle_type: BundleType = "transaction") ->
         entries[new_entry["fullUrl"]] = new_entry
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": bundle_type}
     return bundle | ({"entry": list(entries.values())} if entries else {})
+
+
+def by_address(addresses: dict[Key, str]) -> Callable[[Reference], Reference]:
+    """Return a function that replaces the business identifier of a reference by an address.
+
+    Args:
+        addresses: business identifier -> address; references to other resources stay.
+
+    """
+
+    def replace_identifier(reference: Reference) -> Reference:
+        """Return the reference with an address if its identifier has one."""
+        name = references.identifier_key(reference)
+        known = addresses.get(name) if name is not None else None
+        return reference if known is None else references.with_address(reference, known)
+
+    return replace_identifier
 
 
 def entry(
