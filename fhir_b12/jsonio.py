@@ -30,7 +30,7 @@ from decimal import (
 )
 from math import isfinite
 from pathlib import Path as FilePath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import msgspec
 
@@ -124,9 +124,9 @@ def _too_long_error(max_bytes: int, line: int = 1) -> JsonError:
 
 
 def _read_verified(raw: bytes, max_depth: int) -> Any:
-    """Return the value if writing it gives the same text except for white space, else `_UNPROVEN`.
+    """Return the value if writing it gives the same text apart from white space.
 
-    Equal bytes show that no key and no digit was lost.
+    Else return `_UNVERIFIED`. Equal bytes show that no key and no digit was lost.
     """
     try:
         value = _decode(raw)
@@ -314,11 +314,7 @@ def read_lines(
     while True:
         number += 1
         try:
-            line = stream.readline(max_line_bytes + 1)
-            whole = len(line) <= max_line_bytes or line.endswith(b"\n")
-            while not whole:
-                rest = stream.readline(max_line_bytes)
-                whole = not rest or rest.endswith(b"\n")
+            line = read_line(stream, max_line_bytes)
         except JsonError as error:  # the stream is corrupt, so no more lines can be read
             yield number, _on_line(number, error)
             return
@@ -326,6 +322,27 @@ def read_lines(
             return
         if line.strip(b" \t\r\n"):
             yield number, _line_value(line.rstrip(b"\r\n"), number, max_line_bytes)
+
+
+class LineSource(Protocol):
+    """Source of lines, e.g. a binary stream."""
+
+    def readline(self, limit: int = -1, /) -> bytes:
+        """Return the next line, at most `limit` bytes of it; b"" at the end."""
+        ...
+
+
+def read_line(source: LineSource, max_bytes: int) -> bytes:
+    """Return the next line with its line break; b"" at the end.
+
+    Of a line longer than `max_bytes` the first `max_bytes + 1` bytes; the rest is skipped.
+    """
+    line = source.readline(max_bytes + 1)
+    whole = len(line) <= max_bytes or line.endswith(b"\n")
+    while not whole:
+        rest = source.readline(max_bytes)
+        whole = not rest or rest.endswith(b"\n")
+    return line
 
 
 def _line_value(line: bytes, number: int, max_line_bytes: int) -> Any | JsonError:

@@ -11,12 +11,12 @@ import msgspec
 from fhir_b12 import validation
 from fhir_b12.cli import input_files
 from fhir_b12.cli.source_positions import SourceText
-from fhir_b12.cli.streams import STDIN, is_ndjson_name
+from fhir_b12.cli.streams import STDIN, is_ndjson_name, read_file
 from fhir_b12.data import TableError
 from fhir_b12.definitions import R4
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.issues import SEVERITIES, Issue, Severity
-from fhir_b12.jsonio import MAX_BYTES, JsonError, loads, open_stream
+from fhir_b12.jsonio import MAX_BYTES, JsonError, LineSource, loads, open_stream
 from fhir_b12.printable import printable
 from fhir_b12.reports import source_excerpts
 from fhir_b12.reports.file_results import FileFinding, FileResult, ResourcePart, rule_id
@@ -164,14 +164,14 @@ class FileValidator:
                         return self._validate_ndjson(name, reader)
                     raw = reader.read(self.max_bytes + 1)
             else:
-                raw = input_files.read_file(name, self.max_bytes)
+                raw = read_file(name, self.max_bytes)
         except JsonError as error:
             return self._unreadable(name, error)
         except OSError as error:
             return FileResult(file=name, read_error=error.strerror or type(error).__name__)
         return self.validate_text(name, raw)
 
-    def _validate_ndjson(self, name: str, source: input_files.LineSource) -> FileResult:
+    def _validate_ndjson(self, name: str, source: LineSource) -> FileResult:
         chunks = input_files.read_chunks(name, source, self.settings.max_bytes)
         return merge_chunks(name, map(self.validate_chunk, chunks))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import msgspec
 
@@ -14,21 +14,12 @@ from fhir_b12.cli.streams import (
     without_compression,
 )
 from fhir_b12.issues import Issue
-from fhir_b12.jsonio import MAX_LINE_BYTES, JsonError, open_stream
+from fhir_b12.jsonio import MAX_LINE_BYTES, JsonError, LineSource, read_line
 
 _JSON_SUFFIXES = (".json",)
-_BLOCK = 1024**2  #: bytes read at a time
 _MAX_BLANK = 100  #: blank lines after the first that are skipped to recognise NDJSON
 _CHUNK_BYTES = 128 * 1024  #: bytes of NDJSON given to a process at a time
 _CHUNK_LINES = 1000  #: lines of NDJSON given to a process at a time
-
-
-class LineSource(Protocol):
-    """Source of lines: a stream or `StdinReader`."""
-
-    def readline(self, limit: int = -1, /) -> bytes:
-        """Return the next line, at most `limit` bytes of it; b"" at the end."""
-        ...
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -71,15 +62,6 @@ def _is_data_file(path: Path) -> bool:
 def is_writable(name: str) -> bool:
     """Return whether a file can be rewritten: neither compressed nor standard input."""
     return name != STDIN and not name.endswith(COMPRESSED_SUFFIXES) and not Path(name).is_dir()
-
-
-def read_file(name: str, limit: int) -> bytes:
-    """Return the text of a file, unpacked; one byte more than the limit if it is longer."""
-    with open_stream(name) as stream:
-        text = bytearray()
-        while len(text) <= limit and (block := stream.read(_BLOCK)):
-            text += block
-    return bytes(text[: limit + 1])
 
 
 class StdinReader:
@@ -136,16 +118,12 @@ def read_chunks(name: str, stream: LineSource, limit: int | None = None) -> Iter
 def _read_line(stream: LineSource, limit: int) -> bytes | JsonError | None:
     """Return the next line, None after the last."""
     try:
-        line = stream.readline(limit + 1)
-        if not line:
-            return None
-        complete = len(line) <= limit or line.endswith(b"\n")
-        if complete:
-            return line.rstrip(b"\r\n")
-        while not complete:
-            rest = stream.readline(limit)
-            complete = not rest or rest.endswith(b"\n")
+        line = read_line(stream, limit)
     except JsonError as error:
         return error
+    if not line:
+        return None
+    if len(line) <= limit or line.endswith(b"\n"):
+        return line.rstrip(b"\r\n")
     message = f"the line is longer than {limit} bytes: split it, or raise --max-bytes"
     return JsonError([Issue("fatal", "too-long", "$this", message, line=1, column=1)])

@@ -87,11 +87,20 @@ def is_ndjson(path: str, output_format: str | None) -> bool:
     return output_format == "ndjson" if path == STDIN else is_ndjson_name(path)
 
 
+def read_file(path: str, limit: int) -> bytes:
+    """Return the text of a file, unpacked; one byte more than the limit if it is longer."""
+    with open_stream(path) as stream:
+        text = bytearray()
+        while len(text) <= limit and (block := stream.read(_BLOCK)):
+            text += block
+    return bytes(text[: limit + 1])
+
+
 def read_json(path: str, max_bytes: int | None = None) -> Any:
     """Return the value of a JSON file or of standard input (`-`).
 
     Args:
-        path: a file, which is unpacked if it ends in .gz or .bz2, or `-`.
+        path: a file, unpacked if it is gzip or bzip2, or `-`.
         max_bytes: the maximum size of the text; the default is that of the JSON reader.
 
     Raises:
@@ -100,11 +109,7 @@ def read_json(path: str, max_bytes: int | None = None) -> Any:
 
     """
     limit = MAX_BYTES if max_bytes is None else max_bytes
-    with open_stream(path) as stream:
-        text = bytearray()
-        while len(text) <= limit and (block := stream.read(_BLOCK)):
-            text += block
-    return loads(text, max_bytes=limit)
+    return loads(read_file(path, limit), max_bytes=limit)
 
 
 def read_ndjson(

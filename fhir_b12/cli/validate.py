@@ -11,12 +11,19 @@ import msgspec
 
 from fhir_b12.cli import baseline, fixes, hl7_options, input_files, minimize, watch, worker_pool
 from fhir_b12.cli.file_validator import DEFECT, FileValidator, ValidateSettings
-from fhir_b12.cli.streams import STDIN, UsageError, is_ndjson_name, open_output, write_bytes
+from fhir_b12.cli.streams import (
+    STDIN,
+    UsageError,
+    is_ndjson_name,
+    open_output,
+    read_json,
+    write_bytes,
+)
 from fhir_b12.cli.version import version
 from fhir_b12.data import TableError
 from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.issues import SEVERITIES, Issue
-from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, read_lines
+from fhir_b12.jsonio import JsonError, dumps, open_stream, read_lines
 from fhir_b12.printable import printable
 from fhir_b12.reports import FileResult, ReportOptions, render
 from fhir_b12.reports.file_results import (
@@ -324,7 +331,7 @@ def _reported_issues(value: Any, validator: FileValidator) -> list[Issue]:
 def _values(name: str, limit: int) -> Iterator[Any]:
     """Yield the resources of a file; invalid JSON raises JsonError, or is a line to skip."""
     if not is_ndjson_name(name):
-        yield loads(input_files.read_file(name, limit), max_bytes=limit)
+        yield read_json(name, limit)
         return
     with open_stream(name) as stream:
         for _, value in read_lines(stream):
