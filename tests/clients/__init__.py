@@ -1,1 +1,1 @@
-"""Unmodified FHIR clients against a running server: each does what an EHR does."""
+"""Unmodified FHIR clients against a running server: each uses the interactions that an EHR needs."""

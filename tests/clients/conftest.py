@@ -1,6 +1,6 @@
-"""A server in its own process on loopback, for each store.
+"""A server process on loopback for each store.
 
-Over PostgreSQL it has several processes; the proxy store has a second server behind it.
+On PostgreSQL it has several workers; the upstream of the proxy store is a second server.
 """
 
 import pytest

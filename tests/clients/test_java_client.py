@@ -1,4 +1,4 @@
-"""HAPI FHIR's generic client (Maven), by `java/Hapi.java`."""
+"""Run the generic client of HAPI FHIR (Maven): `java/Hapi.java`."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from tests.requirements import skipif_missing
 
 HERE = Path(__file__).parent / "java"
-#: `java` reads the source itself, which takes a JDK
+#: a JDK is required, because `java` compiles the source file
 MISSING = [name for name in ("mvn", "javac") if shutil.which(name) is None]
 pytestmark = [
     pytest.mark.slow,
@@ -25,14 +25,14 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory):
-    place = tmp_path_factory.mktemp("java")
-    shutil.copy(HERE / "pom.xml", place)
+    folder = tmp_path_factory.mktemp("java")
+    shutil.copy(HERE / "pom.xml", folder)
     command = ["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath"]
-    subprocess.run(command, cwd=place, check=True)
-    return (place / "classpath").read_text().strip()
+    subprocess.run(command, cwd=folder, check=True)
+    return (folder / "classpath").read_text().strip()
 
 
 def test_the_hapi_client_does_what_an_ehr_does(base, classes):
     command = ["java", "-cp", classes, str(HERE / "Hapi.java"), base]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout.splitlines()) == (0, STEPS), done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (completed.returncode, completed.stdout.splitlines()) == (0, STEPS), completed.stderr

@@ -1,4 +1,4 @@
-"""@medplum/core, fhir-kit-client and fhirclient (npm), by `node/clients.mjs`."""
+"""Run @medplum/core, fhir-kit-client and fhirclient (npm): `node/clients.mjs`."""
 
 import json
 import shutil
@@ -18,17 +18,17 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("node")
+    folder = tmp_path_factory.mktemp("node")
     for file in HERE.iterdir():
-        shutil.copy(file, place)
+        shutil.copy(file, folder)
     command = ["npm", "install", "--silent", "--no-package-lock", "--no-audit", "--no-fund"]
-    subprocess.run(command, cwd=place, check=True)
-    return place
+    subprocess.run(command, cwd=folder, check=True)
+    return folder
 
 
 def test_three_javascript_clients_do_what_an_ehr_does(base, folder):
     command = ["node", "clients.mjs", base]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, check=True
     )
-    assert json.loads(done.stdout) == {"medplum": "ok", "fhirKit": "ok", "smart": "ok"}
+    assert json.loads(completed.stdout) == {"medplum": "ok", "fhirKit": "ok", "smart": "ok"}

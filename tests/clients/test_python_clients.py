@@ -1,4 +1,4 @@
-"""fhirclient and fhirpy (PyPI), requests."""
+"""Use fhirclient, fhirpy and requests (PyPI) against a server."""
 
 import fhirpy
 import pytest
@@ -12,12 +12,12 @@ from fhirpy.base.exceptions import OperationOutcome, ResourceNotFound
 pytestmark = pytest.mark.slow
 
 
-def observation(patient, number=0):
+def observation(patient_id, number=0):
     return {
         "resourceType": "Observation",
         "status": "final",
         "code": {"text": f"result {number}"},
-        "subject": {"reference": f"Patient/{patient}"},
+        "subject": {"reference": f"Patient/{patient_id}"},
     }
 
 
@@ -27,36 +27,38 @@ def test_fhirclient(base):
     assert client.ready
     server = client.server
     identifier = [{"system": "urn:fhirclient", "value": "1"}]
-    name = Patient({"active": True, "identifier": identifier}).create(server)["id"]
-    patient = Patient.read(name, server)
+    patient_id = Patient({"active": True, "identifier": identifier}).create(server)["id"]
+    patient = Patient.read(patient_id, server)
     assert patient.active
     patient.gender = "female"
     assert patient.update(server)["meta"]["versionId"] == "2"
     for number in range(5):
-        Observation(observation(name, number)).create(server)
-    where = {"subject": f"Patient/{name}", "_count": "2", "_include": "Observation:subject"}
-    bundle = Observation.where(where).perform(server)
+        Observation(observation(patient_id, number)).create(server)
+    subject = f"Patient/{patient_id}"
+    parameters = {"subject": subject, "_count": "2", "_include": "Observation:subject"}
+    bundle = Observation.where(parameters).perform(server)
     modes = [(entry.search.mode, entry.resource.resource_type) for entry in bundle.entry]
     assert modes == [("match", "Observation")] * 2 + [("include", "Patient")]
-    seen = 0
+    matches = 0
     while bundle is not None:
-        seen += sum(entry.search.mode == "match" for entry in bundle.entry)
-        following = [link.url for link in bundle.link if link.relation == "next"]
+        matches += sum(entry.search.mode == "match" for entry in bundle.entry)
+        next_urls = [link.url for link in bundle.link if link.relation == "next"]
         bundle = (
-            Bundle.read_from(following[0].removeprefix(f"{base}/"), server) if following else None
+            Bundle.read_from(next_urls[0].removeprefix(f"{base}/"), server) if next_urls else None
         )
-    assert seen == 5
-    whole = Bundle({"type": "transaction", "entry": [
-        {"resource": observation(name), "request": {"method": "POST", "url": "Observation"}},
+    assert matches == 5
+    transaction = Bundle({"type": "transaction", "entry": [
+        {"resource": observation(patient_id), "request": {"method": "POST", "url": "Observation"}},
     ]})  # fmt: skip
-    answer = server.post_json("", whole.as_json()).json()
-    assert answer["entry"][0]["response"]["status"] == "201 Created"
-    history = server.request_json(f"Patient/{name}/_history")
+    response = server.post_json("", transaction.as_json()).json()
+    assert response["entry"][0]["response"]["status"] == "201 Created"
+    history = server.request_json(f"Patient/{patient_id}/_history")
     assert [entry["resource"]["meta"]["versionId"] for entry in history["entry"]] == ["2", "1"]
-    assert Patient.where({"identifier": "urn:fhirclient|1"}).perform_resources(server)[0].id == name
-    Patient.read(name, server).delete(server)
+    (match,) = Patient.where({"identifier": "urn:fhirclient|1"}).perform_resources(server)
+    assert match.id == patient_id
+    Patient.read(patient_id, server).delete(server)
     with pytest.raises(requests.HTTPError, match="410"):
-        Patient.read(name, server)
+        Patient.read(patient_id, server)
 
 
 def test_fhirpy(base):
@@ -68,17 +70,17 @@ def test_fhirpy(base):
     patient.save()
     assert patient["meta"]["versionId"] == "2"
     for number in range(5):
-        facts = observation(patient.id, number)
-        client.resource(facts.pop("resourceType"), **facts).save()
+        elements = observation(patient.id, number)
+        client.resource(elements.pop("resourceType"), **elements).save()
     results = client.resources("Observation").search(subject=f"Patient/{patient.id}")
     assert len(results.limit(2).fetch_all()) == 5
     assert results.count() == 5
     included = results.include("Observation", "subject").fetch_raw()
     assert {entry.search.mode for entry in included.entry} == {"match", "include"}
-    found = client.resources("Patient").search(identifier="urn:fhirpy|1")
-    same, created = found.get_or_create(client.resource("Patient", identifier=identifier))
-    assert (same.id, created) == (patient.id, False)
-    changed, created = found.update(
+    matches = client.resources("Patient").search(identifier="urn:fhirpy|1")
+    existing, created = matches.get_or_create(client.resource("Patient", identifier=identifier))
+    assert (existing.id, created) == (patient.id, False)
+    changed, created = matches.update(
         client.resource("Patient", identifier=identifier, gender="male")
     )
     assert (changed.id, changed["gender"], created) == (patient.id, "male", False)
@@ -89,14 +91,14 @@ def test_fhirpy(base):
 
 
 def test_requests(base):
-    made = requests.post(f"{base}/Patient", json={"resourceType": "Patient"}, timeout=10)
-    assert made.status_code == 201
-    place = made.headers["Location"].partition("/_history")[0]
-    again = requests.get(place, headers={"If-None-Match": made.headers["ETag"]}, timeout=10)
-    assert (again.status_code, again.content) == (304, b"")
+    created = requests.post(f"{base}/Patient", json={"resourceType": "Patient"}, timeout=10)
+    assert created.status_code == 201
+    url = created.headers["Location"].partition("/_history")[0]
+    cached = requests.get(url, headers={"If-None-Match": created.headers["ETag"]}, timeout=10)
+    assert (cached.status_code, cached.content) == (304, b"")
     patch = [{"op": "add", "path": "/active", "value": True}]
-    headers = {"Content-Type": "application/json-patch+json", "If-Match": made.headers["ETag"]}
-    assert requests.patch(place, json=patch, headers=headers, timeout=10).status_code == 200
-    assert requests.patch(place, json=patch, headers=headers, timeout=10).status_code == 412
-    assert requests.delete(place, timeout=10).status_code == 204
-    assert requests.get(place, timeout=10).status_code == 410
+    headers = {"Content-Type": "application/json-patch+json", "If-Match": created.headers["ETag"]}
+    assert requests.patch(url, json=patch, headers=headers, timeout=10).status_code == 200
+    assert requests.patch(url, json=patch, headers=headers, timeout=10).status_code == 412
+    assert requests.delete(url, timeout=10).status_code == 204
+    assert requests.get(url, timeout=10).status_code == 410

@@ -1,5 +1,5 @@
-// What HAPI FHIR's generic client does against the server at the base url given, with its own defaults.
-// Each step that went as expected is a line; the first that did not ends the program.
+// Use HAPI FHIR's generic client, with its defaults, against the server whose base URL is the argument.
+// Prints the name of each step that passes; the first that fails ends the program with its exception.
 
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.rest.api.MethodOutcome;
@@ -52,7 +52,7 @@ public class Hapi {
   private static final int RESULTS = 5;
 
   private final IGenericClient client;
-  private final List<String> asked = new ArrayList<>();
+  private final List<String> requestedUris = new ArrayList<>();
   private Patient patient;
 
   private Hapi(String base) {
@@ -60,7 +60,7 @@ public class Hapi {
     client.registerInterceptor(new IClientInterceptor() {
       @Override
       public void interceptRequest(IHttpRequest request) {
-        asked.add(request.getUri());
+        requestedUris.add(request.getUri());
       }
 
       @Override
@@ -96,296 +96,301 @@ public class Hapi {
   }
 
   private void create() {
-    MethodOutcome outcome = client.create().resource(named("one").setActive(true)).execute();
-    same(true, outcome.getCreated());
-    same("Patient", outcome.getId().getResourceType());
-    same("1", outcome.getId().getVersionIdPart());
+    MethodOutcome outcome = client.create().resource(patient("one").setActive(true)).execute();
+    assertEquals(true, outcome.getCreated());
+    assertEquals("Patient", outcome.getId().getResourceType());
+    assertEquals("1", outcome.getId().getVersionIdPart());
     patient = (Patient) outcome.getResource();
-    same(outcome.getId().getIdPart(), patient.getIdPart());
-    same("1", patient.getMeta().getVersionId());
+    assertEquals(outcome.getId().getIdPart(), patient.getIdPart());
+    assertEquals("1", patient.getMeta().getVersionId());
   }
 
   private void capabilities() {
     String base = client.getServerBase();
-    same(List.of(base + "/metadata", base + "/Patient"), asked);
+    assertEquals(List.of(base + "/metadata", base + "/Patient"), requestedUris);
     CapabilityStatement statement = client.capabilities().ofType(CapabilityStatement.class).execute();
-    same("4.0.1", statement.getFhirVersion().toCode());
+    assertEquals("4.0.1", statement.getFhirVersion().toCode());
   }
 
   private void read() {
-    same(true, client.read().resource(Patient.class).withId(patient.getIdPart()).execute().getActive());
-    String whole = client.getServerBase() + "/Patient/" + patient.getIdPart();
-    Patient found = client.read().resource(Patient.class).withUrl(whole).execute();
-    same("1", found.getIdElement().getVersionIdPart());
-    refused(NotModifiedException.class, () ->
-        client.read().resource(Patient.class).withUrl(whole).ifVersionMatches("1").throwNotModifiedException()
+    assertEquals(true, client.read().resource(Patient.class).withId(patient.getIdPart()).execute().getActive());
+    String url = client.getServerBase() + "/Patient/" + patient.getIdPart();
+    Patient byUrl = client.read().resource(Patient.class).withUrl(url).execute();
+    assertEquals("1", byUrl.getIdElement().getVersionIdPart());
+    assertThrows(NotModifiedException.class, () ->
+        client.read().resource(Patient.class).withUrl(url).ifVersionMatches("1").throwNotModifiedException()
             .execute());
   }
 
   private void update() {
     patient.setGender(AdministrativeGender.MALE);
     MethodOutcome outcome = client.update().resource(patient).execute();
-    same(patient.getIdPart(), outcome.getId().getIdPart());
-    same("2", outcome.getId().getVersionIdPart());
-    same(false, Boolean.TRUE.equals(outcome.getCreated()));
-    same(AdministrativeGender.MALE, ((Patient) outcome.getResource()).getGender());
-    Patient own = named("own").setActive(true);
+    assertEquals(patient.getIdPart(), outcome.getId().getIdPart());
+    assertEquals("2", outcome.getId().getVersionIdPart());
+    assertEquals(false, Boolean.TRUE.equals(outcome.getCreated()));
+    assertEquals(AdministrativeGender.MALE, ((Patient) outcome.getResource()).getGender());
+    Patient own = patient("own").setActive(true);
     own.setId("own-id-of-hapi");
     outcome = client.update().resource(own).execute();
-    same(true, outcome.getCreated());
-    same("Patient/own-id-of-hapi/_history/1", outcome.getId().toUnqualified().getValue());
+    assertEquals(true, outcome.getCreated());
+    assertEquals("Patient/own-id-of-hapi/_history/1", outcome.getId().toUnqualified().getValue());
   }
 
   private void vread() {
     Patient first = client.read().resource(Patient.class).withIdAndVersion(patient.getIdPart(), "1").execute();
-    same(false, first.hasGender());
-    same("1", first.getIdElement().getVersionIdPart());
+    assertEquals(false, first.hasGender());
+    assertEquals("1", first.getIdElement().getVersionIdPart());
   }
 
   /** What was read carries its version, which the client sends as If-Match. */
   private void staleUpdate() {
-    same("1", patient.getIdElement().getVersionIdPart());
+    assertEquals("1", patient.getIdElement().getVersionIdPart());
     patient.setGender(AdministrativeGender.OTHER);
-    refused(PreconditionFailedException.class, () -> client.update().resource(patient).execute());
+    assertThrows(PreconditionFailedException.class, () -> client.update().resource(patient).execute());
     patient = client.read().resource(Patient.class).withId(patient.getIdPart()).execute();
-    same(AdministrativeGender.MALE, patient.getGender());
+    assertEquals(AdministrativeGender.MALE, patient.getGender());
   }
 
   private void conditionalCreate() {
     String condition = "Patient?identifier=" + SYSTEM + "|one";
-    MethodOutcome outcome = client.create().resource(named("one")).conditionalByUrl(condition).execute();
-    same(patient.getIdPart(), outcome.getId().getIdPart());
-    same(false, Boolean.TRUE.equals(outcome.getCreated()));
-    outcome = client.create().resource(named("two")).conditional()
+    MethodOutcome outcome = client.create().resource(patient("one")).conditionalByUrl(condition).execute();
+    assertEquals(patient.getIdPart(), outcome.getId().getIdPart());
+    assertEquals(false, Boolean.TRUE.equals(outcome.getCreated()));
+    outcome = client.create().resource(patient("two")).conditional()
         .where(Patient.IDENTIFIER.exactly().systemAndIdentifier(SYSTEM, "two")).execute();
-    same(true, outcome.getCreated());
+    assertEquals(true, outcome.getCreated());
   }
 
   private void conditionalUpdate() {
-    MethodOutcome outcome = client.update().resource(named("one").setGender(AdministrativeGender.OTHER))
+    MethodOutcome outcome = client.update().resource(patient("one").setGender(AdministrativeGender.OTHER))
         .conditional().where(Patient.IDENTIFIER.exactly().systemAndIdentifier(SYSTEM, "one")).execute();
-    same(patient.getIdPart(), outcome.getId().getIdPart());
-    same("3", outcome.getId().getVersionIdPart());
-    outcome = client.update().resource(named("three"))
+    assertEquals(patient.getIdPart(), outcome.getId().getIdPart());
+    assertEquals("3", outcome.getId().getVersionIdPart());
+    outcome = client.update().resource(patient("three"))
         .conditionalByUrl("Patient?identifier=" + SYSTEM + "%7Cthree").execute();
-    same(true, outcome.getCreated());
+    assertEquals(true, outcome.getCreated());
   }
 
   private void patch() {
     String operations = "[{\"op\": \"replace\", \"path\": \"/gender\", \"value\": \"female\"}]";
     MethodOutcome outcome = client.patch().withBody(operations).withId(patient.getIdElement()).execute();
-    same("4", outcome.getId().getVersionIdPart());
-    same(AdministrativeGender.FEMALE, ((Patient) outcome.getResource()).getGender());
+    assertEquals("4", outcome.getId().getVersionIdPart());
+    assertEquals(AdministrativeGender.FEMALE, ((Patient) outcome.getResource()).getGender());
     outcome = client.patch().withBody(operations.replace("female", "male"))
         .conditionalByUrl("Patient?identifier=" + SYSTEM + "|one").execute();
-    same("5", outcome.getId().getVersionIdPart());
-    refused(PreconditionFailedException.class, () ->
+    assertEquals("5", outcome.getId().getVersionIdPart());
+    assertThrows(PreconditionFailedException.class, () ->
         client.patch().withBody(operations).withId(patient.getIdElement()).withAdditionalHeader("If-Match", "W/\"1\"")
             .execute());
   }
 
   private void returnPreferences() {
-    MethodOutcome minimal = client.create().resource(named("minimal")).prefer(PreferReturnEnum.MINIMAL).execute();
-    same("1", minimal.getId().getVersionIdPart());
-    same(null, minimal.getResource());
-    MethodOutcome told = client.create().resource(named("told")).prefer(PreferReturnEnum.OPERATION_OUTCOME).execute();
-    same("1", told.getId().getVersionIdPart());
-    same(true, told.getOperationOutcome() instanceof OperationOutcome);
+    MethodOutcome minimal = client.create().resource(patient("minimal")).prefer(PreferReturnEnum.MINIMAL).execute();
+    assertEquals("1", minimal.getId().getVersionIdPart());
+    assertEquals(null, minimal.getResource());
+    MethodOutcome withOutcome = client.create().resource(patient("outcome"))
+        .prefer(PreferReturnEnum.OPERATION_OUTCOME).execute();
+    assertEquals("1", withOutcome.getId().getVersionIdPart());
+    assertEquals(true, withOutcome.getOperationOutcome() instanceof OperationOutcome);
   }
 
   private void transaction() {
     Bundle bundle = new Bundle().setType(BundleType.TRANSACTION);
-    String name = "urn:uuid:7d0fb7c5-5a1e-4a52-9e0f-3f1f2a4d9c11";
-    bundle.addEntry().setFullUrl(name).setResource(named("transaction"))
+    String fullUrl = "urn:uuid:7d0fb7c5-5a1e-4a52-9e0f-3f1f2a4d9c11";
+    bundle.addEntry().setFullUrl(fullUrl).setResource(patient("transaction"))
         .getRequest().setMethod(HTTPVerb.POST).setUrl("Patient")
         .setIfNoneExist("identifier=" + SYSTEM + "|transaction");
     for (int number = 0; number < RESULTS; number++) {
-      bundle.addEntry().setResource(result(name, number)).getRequest().setMethod(HTTPVerb.POST).setUrl("Observation");
+      bundle.addEntry().setResource(observation(fullUrl, number))
+          .getRequest().setMethod(HTTPVerb.POST).setUrl("Observation");
     }
-    Bundle answer = client.transaction().withBundle(bundle).execute();
-    same(BundleType.TRANSACTIONRESPONSE, answer.getType());
-    same(RESULTS + 1, answer.getEntry().size());
-    IdType made = new IdType(answer.getEntryFirstRep().getResponse().getLocation());
-    same("1", made.getVersionIdPart());
-    for (BundleEntryComponent entry : answer.getEntry().subList(1, RESULTS + 1)) {
-      same("201 Created", entry.getResponse().getStatus());
-      Observation found = client.read().resource(Observation.class)
+    Bundle response = client.transaction().withBundle(bundle).execute();
+    assertEquals(BundleType.TRANSACTIONRESPONSE, response.getType());
+    assertEquals(RESULTS + 1, response.getEntry().size());
+    IdType patientId = new IdType(response.getEntryFirstRep().getResponse().getLocation());
+    assertEquals("1", patientId.getVersionIdPart());
+    for (BundleEntryComponent entry : response.getEntry().subList(1, RESULTS + 1)) {
+      assertEquals("201 Created", entry.getResponse().getStatus());
+      Observation observation = client.read().resource(Observation.class)
           .withId(new IdType(entry.getResponse().getLocation()).getIdPart()).execute();
-      same("Patient/" + made.getIdPart(), found.getSubject().getReference());
+      assertEquals("Patient/" + patientId.getIdPart(), observation.getSubject().getReference());
     }
-    patient = client.read().resource(Patient.class).withId(made.getIdPart()).execute();
+    patient = client.read().resource(Patient.class).withId(patientId.getIdPart()).execute();
   }
 
-  /** Here the client makes the entries: without a url, or with that of the version that was read. */
+  /** The client builds the entries: without a URL, or with the URL of the version that was read. */
   private void transactionOfResources() {
-    Patient own = named("resources");
-    own.setId("Patient/hapi-resources");
-    List<IBaseResource> made = client.transaction().withResources(List.of(named("resources"), own)).execute();
-    same(List.of("1", "1"), made.stream().map(each -> each.getIdElement().getVersionIdPart()).toList());
-    same("hapi-resources", made.get(1).getIdElement().getIdPart());
-    Patient found = (Patient) client.search().byUrl("Patient?_id=hapi-resources").returnBundle(Bundle.class).execute()
+    Patient withId = patient("resources");
+    withId.setId("Patient/hapi-resources");
+    List<IBaseResource> results = client.transaction().withResources(List.of(patient("resources"), withId)).execute();
+    assertEquals(List.of("1", "1"),
+        results.stream().map(resource -> resource.getIdElement().getVersionIdPart()).toList());
+    assertEquals("hapi-resources", results.get(1).getIdElement().getIdPart());
+    Patient read = (Patient) client.search().byUrl("Patient?_id=hapi-resources").returnBundle(Bundle.class).execute()
         .getEntryFirstRep().getResource();
-    made = client.transaction().withResources(List.of(found.setActive(true))).execute();
-    same("2", made.get(0).getIdElement().getVersionIdPart());
-    refused(PreconditionFailedException.class, () ->
-        client.transaction().withResources(List.of(found.setActive(false))).execute());
+    results = client.transaction().withResources(List.of(read.setActive(true))).execute();
+    assertEquals("2", results.get(0).getIdElement().getVersionIdPart());
+    assertThrows(PreconditionFailedException.class, () ->
+        client.transaction().withResources(List.of(read.setActive(false))).execute());
   }
 
   private void batch() {
     Bundle bundle = new Bundle().setType(BundleType.BATCH);
-    for (String url : List.of(patient.getIdElement().toUnqualifiedVersionless().getValue(), "Patient/nobody")) {
+    for (String url : List.of(patient.getIdElement().toUnqualifiedVersionless().getValue(), "Patient/unknown")) {
       bundle.addEntry().getRequest().setMethod(HTTPVerb.GET).setUrl(url);
     }
-    List<BundleEntryComponent> answers = client.transaction().withBundle(bundle).execute().getEntry();
-    same(patient.getIdPart(), answers.get(0).getResource().getIdPart());
-    same("404", answers.get(1).getResponse().getStatus());
-    same(true, hasErrors((OperationOutcome) answers.get(1).getResponse().getOutcome()));
+    List<BundleEntryComponent> entries = client.transaction().withBundle(bundle).execute().getEntry();
+    assertEquals(patient.getIdPart(), entries.get(0).getResource().getIdPart());
+    assertEquals("404", entries.get(1).getResponse().getStatus());
+    assertEquals(true, hasErrors((OperationOutcome) entries.get(1).getResponse().getOutcome()));
   }
 
   private void search() {
-    Bundle found = results().count(2).include(Observation.INCLUDE_SUBJECT).sort().ascending(Observation.DATE).execute();
-    List<SearchEntryMode> modes = found.getEntry().stream().map(each -> each.getSearch().getMode()).toList();
-    same(List.of(SearchEntryMode.MATCH, SearchEntryMode.MATCH, SearchEntryMode.INCLUDE), modes);
-    same(List.of("result 0", "result 1"), texts(found).subList(0, 2));
-    Bundle last = results().sort().descending(Observation.DATE).execute();
-    same("result 4", texts(last).get(0));
-    Bundle posted = results().usingStyle(SearchStyleEnum.POST).execute();
-    same(RESULTS, posted.getEntry().size());
+    Bundle page = observations().count(2).include(Observation.INCLUDE_SUBJECT).sort().ascending(Observation.DATE)
+        .execute();
+    List<SearchEntryMode> modes = page.getEntry().stream().map(entry -> entry.getSearch().getMode()).toList();
+    assertEquals(List.of(SearchEntryMode.MATCH, SearchEntryMode.MATCH, SearchEntryMode.INCLUDE), modes);
+    assertEquals(List.of("result 0", "result 1"), texts(page).subList(0, 2));
+    Bundle last = observations().sort().descending(Observation.DATE).execute();
+    assertEquals("result 4", texts(last).get(0));
+    Bundle posted = observations().usingStyle(SearchStyleEnum.POST).execute();
+    assertEquals(RESULTS, posted.getEntry().size());
     Bundle chained = client.search().forResource(Observation.class)
         .where(Observation.SUBJECT.hasChainedProperty("Patient",
             Patient.IDENTIFIER.exactly().systemAndIdentifier(SYSTEM, "transaction")))
         .and(Observation.DATE.afterOrEquals().day("2026-03-04")).returnBundle(Bundle.class).execute();
-    same(2, chained.getEntry().size());
-    Date made = patient.getMeta().getLastUpdated();
-    same(RESULTS, results().lastUpdated(new DateRangeParam(made, null)).execute().getEntry().size());
-    same(0, results().lastUpdated(new DateRangeParam(null, new Date(made.getTime() - 1))).execute().getEntry().size());
-    Bundle of = client.search().forResource(Patient.class).where(Patient.RES_ID.exactly().code(patient.getIdPart()))
-        .revInclude(Observation.INCLUDE_SUBJECT).returnBundle(Bundle.class).execute();
-    same(RESULTS + 1, of.getEntry().size());
+    assertEquals(2, chained.getEntry().size());
+    Date updated = patient.getMeta().getLastUpdated();
+    assertEquals(RESULTS, observations().lastUpdated(new DateRangeParam(updated, null)).execute().getEntry().size());
+    DateRangeParam before = new DateRangeParam(null, new Date(updated.getTime() - 1));
+    assertEquals(0, observations().lastUpdated(before).execute().getEntry().size());
+    Bundle reverse = client.search().forResource(Patient.class)
+        .where(Patient.RES_ID.exactly().code(patient.getIdPart())).revInclude(Observation.INCLUDE_SUBJECT).returnBundle(Bundle.class).execute();
+    assertEquals(RESULTS + 1, reverse.getEntry().size());
     Bundle byUrl = client.search().byUrl("Patient?identifier=" + SYSTEM + "|transaction").returnBundle(Bundle.class)
         .execute();
-    same(patient.getIdPart(), byUrl.getEntryFirstRep().getResource().getIdPart());
+    assertEquals(patient.getIdPart(), byUrl.getEntryFirstRep().getResource().getIdPart());
   }
 
   private void pages() {
-    Set<String> seen = new HashSet<>();
-    Bundle page = results().count(2).execute();
+    Set<String> ids = new HashSet<>();
+    Bundle page = observations().count(2).execute();
     int pages = 1;
-    page.getEntry().forEach(entry -> seen.add(entry.getResource().getIdPart()));
+    page.getEntry().forEach(entry -> ids.add(entry.getResource().getIdPart()));
     while (page.getLink(IBaseBundle.LINK_NEXT) != null) {
       page = client.loadPage().next(page).execute();
-      page.getEntry().forEach(entry -> seen.add(entry.getResource().getIdPart()));
+      page.getEntry().forEach(entry -> ids.add(entry.getResource().getIdPart()));
       pages++;
     }
-    same(3, pages);
-    same(RESULTS, seen.size());
+    assertEquals(3, pages);
+    assertEquals(RESULTS, ids.size());
   }
 
   private void totals() {
-    Bundle accurate = results().count(1).totalMode(SearchTotalModeEnum.ACCURATE).execute();
-    same(RESULTS, accurate.getTotal());
-    Bundle count = results().summaryMode(SummaryEnum.COUNT).execute();
-    same(RESULTS, count.getTotal());
-    same(false, count.hasEntry());
+    Bundle accurate = observations().count(1).totalMode(SearchTotalModeEnum.ACCURATE).execute();
+    assertEquals(RESULTS, accurate.getTotal());
+    Bundle count = observations().summaryMode(SummaryEnum.COUNT).execute();
+    assertEquals(RESULTS, count.getTotal());
+    assertEquals(false, count.hasEntry());
   }
 
   private void parts() {
-    Bundle found = results().elementsSubset("status").execute();
-    Observation part = (Observation) found.getEntryFirstRep().getResource();
-    same(ObservationStatus.FINAL, part.getStatus());
-    same(false, part.hasSubject());
-    same("SUBSETTED", part.getMeta().getTagFirstRep().getCode());
-    refused(UnprocessableEntityException.class, () -> client.update().resource(part).execute());
-    Bundle data = results().summaryMode(SummaryEnum.DATA).execute();
-    same(RESULTS, data.getEntry().size());
+    Bundle subset = observations().elementsSubset("status").execute();
+    Observation observation = (Observation) subset.getEntryFirstRep().getResource();
+    assertEquals(ObservationStatus.FINAL, observation.getStatus());
+    assertEquals(false, observation.hasSubject());
+    assertEquals("SUBSETTED", observation.getMeta().getTagFirstRep().getCode());
+    assertThrows(UnprocessableEntityException.class, () -> client.update().resource(observation).execute());
+    Bundle data = observations().summaryMode(SummaryEnum.DATA).execute();
+    assertEquals(RESULTS, data.getEntry().size());
   }
 
   private void history() {
     IIdType id = patient.getIdElement().toUnqualifiedVersionless();
     patient.setActive(true);
     client.update().resource(patient).execute();
-    Bundle past = client.history().onInstance(id).returnBundle(Bundle.class).execute();
-    same(BundleType.HISTORY, past.getType());
-    same(List.of("2", "1"), past.getEntry().stream()
-        .map(each -> each.getResource().getIdElement().getVersionIdPart()).toList());
-    same(List.of(HTTPVerb.PUT, HTTPVerb.POST), past.getEntry().stream()
-        .map(each -> each.getRequest().getMethod()).toList());
+    Bundle versions = client.history().onInstance(id).returnBundle(Bundle.class).execute();
+    assertEquals(BundleType.HISTORY, versions.getType());
+    assertEquals(List.of("2", "1"), versions.getEntry().stream()
+        .map(entry -> entry.getResource().getIdElement().getVersionIdPart()).toList());
+    assertEquals(List.of(HTTPVerb.PUT, HTTPVerb.POST), versions.getEntry().stream()
+        .map(entry -> entry.getRequest().getMethod()).toList());
     Bundle page = client.history().onInstance(id).returnBundle(Bundle.class).count(1).execute();
-    same("1", client.loadPage().next(page).execute().getEntryFirstRep().getResource().getMeta().getVersionId());
+    assertEquals("1", client.loadPage().next(page).execute().getEntryFirstRep().getResource().getMeta().getVersionId());
     Bundle since = client.history().onInstance(id).returnBundle(Bundle.class)
-        .since(past.getEntryFirstRep().getResource().getMeta().getLastUpdated()).execute();
-    same("2", since.getEntryFirstRep().getResource().getMeta().getVersionId());
+        .since(versions.getEntryFirstRep().getResource().getMeta().getLastUpdated()).execute();
+    assertEquals("2", since.getEntryFirstRep().getResource().getMeta().getVersionId());
     Bundle type = client.history().onType(Patient.class).returnBundle(Bundle.class).count(1).execute();
-    same(patient.getIdPart(), type.getEntryFirstRep().getResource().getIdPart());
+    assertEquals(patient.getIdPart(), type.getEntryFirstRep().getResource().getIdPart());
   }
 
   private void validate() {
-    MethodOutcome right = client.validate().resource(result("Patient/" + patient.getIdPart(), 0)).execute();
-    same(false, hasErrors((OperationOutcome) right.getOperationOutcome()));
-    MethodOutcome wrong = client.validate().resource(without()).execute();
-    same(true, hasErrors((OperationOutcome) wrong.getOperationOutcome()));
+    MethodOutcome valid = client.validate().resource(observation("Patient/" + patient.getIdPart(), 0)).execute();
+    assertEquals(false, hasErrors((OperationOutcome) valid.getOperationOutcome()));
+    MethodOutcome invalid = client.validate().resource(observationWithoutStatus()).execute();
+    assertEquals(true, hasErrors((OperationOutcome) invalid.getOperationOutcome()));
   }
 
   private void everything() {
     IIdType id = patient.getIdElement().toUnqualifiedVersionless();
-    Bundle got = client.operation().onInstance(id).named("$everything").withNoParameters(Parameters.class)
+    Bundle bundle = client.operation().onInstance(id).named("$everything").withNoParameters(Parameters.class)
         .useHttpGet().returnResourceType(Bundle.class).execute();
-    same(RESULTS + 1, got.getEntry().size());
+    assertEquals(RESULTS + 1, bundle.getEntry().size());
     Parameters posted = client.operation().onInstance(id).named("$everything").withNoParameters(Parameters.class)
         .execute();
-    same(RESULTS + 1, ((Bundle) posted.getParameterFirstRep().getResource()).getEntry().size());
+    assertEquals(RESULTS + 1, ((Bundle) posted.getParameterFirstRep().getResource()).getEntry().size());
     Bundle types = client.operation().onInstance(id).named("$everything")
         .withParameter(Parameters.class, "_type", new StringType("Observation"))
         .returnResourceType(Bundle.class).execute();
-    same(RESULTS, types.getEntry().size());
+    assertEquals(RESULTS, types.getEntry().size());
   }
 
   private void invalid() {
-    OperationOutcome outcome = refused(UnprocessableEntityException.class, () ->
-        client.create().resource(without()).execute());
+    OperationOutcome outcome = assertThrows(UnprocessableEntityException.class, () ->
+        client.create().resource(observationWithoutStatus()).execute());
     OperationOutcomeIssueComponent issue = outcome.getIssueFirstRep();
-    same(IssueSeverity.ERROR, issue.getSeverity());
-    same(IssueType.STRUCTURE, issue.getCode());
-    same("Observation", issue.getExpression().get(0).getValue());
+    assertEquals(IssueSeverity.ERROR, issue.getSeverity());
+    assertEquals(IssueType.STRUCTURE, issue.getCode());
+    assertEquals("Observation", issue.getExpression().get(0).getValue());
   }
 
   private void delete() {
     client.delete().resourceById(patient.getIdElement().toUnqualifiedVersionless()).execute();
-    refused(ResourceGoneException.class, () ->
+    assertThrows(ResourceGoneException.class, () ->
         client.read().resource(Patient.class).withId(patient.getIdPart()).execute());
     client.delete().resourceConditionalByType(Patient.class)
         .where(Patient.IDENTIFIER.exactly().systemAndIdentifier(SYSTEM, "three")).execute();
-    Bundle past = client.history().onInstance(patient.getIdElement().toUnqualifiedVersionless())
+    Bundle versions = client.history().onInstance(patient.getIdElement().toUnqualifiedVersionless())
         .returnBundle(Bundle.class).execute();
-    same(HTTPVerb.DELETE, past.getEntryFirstRep().getRequest().getMethod());
-    refused(ResourceGoneException.class, () ->
+    assertEquals(HTTPVerb.DELETE, versions.getEntryFirstRep().getRequest().getMethod());
+    assertThrows(ResourceGoneException.class, () ->
         client.read().resource(Patient.class).withId(patient.getIdPart()).execute());
   }
 
   private void unknown() {
-    refused(ResourceNotFoundException.class, () ->
-        client.read().resource(Patient.class).withId("nobody").execute());
-    refused(ResourceNotFoundException.class, () ->
+    assertThrows(ResourceNotFoundException.class, () ->
+        client.read().resource(Patient.class).withId("unknown").execute());
+    assertThrows(ResourceNotFoundException.class, () ->
         client.read().resource(Patient.class).withIdAndVersion(patient.getIdPart(), "99").execute());
   }
 
-  private IQuery<Bundle> results() {
+  private IQuery<Bundle> observations() {
     return client.search().forResource(Observation.class)
         .where(Observation.SUBJECT.hasId("Patient/" + patient.getIdPart())).returnBundle(Bundle.class);
   }
 
-  private void step(String name, Runnable work) {
-    work.run();
+  private void step(String name, Runnable test) {
+    test.run();
     System.out.println(name);
   }
 
-  private static Patient named(String value) {
+  private static Patient patient(String value) {
     Patient patient = new Patient();
     patient.addIdentifier().setSystem(SYSTEM).setValue(value);
     return patient;
   }
 
-  private static Observation result(String subject, int number) {
+  private static Observation observation(String subject, int number) {
     Observation observation = new Observation().setStatus(ObservationStatus.FINAL);
     observation.getCode().setText("result " + number);
     observation.getSubject().setReference(subject);
@@ -393,36 +398,36 @@ public class Hapi {
     return observation;
   }
 
-  /** An Observation without its status, which R4 forbids. */
-  private static Observation without() {
-    return result("Patient/nobody", 0).setStatus(null);
+  /** An Observation without status, which R4 requires. */
+  private static Observation observationWithoutStatus() {
+    return observation("Patient/unknown", 0).setStatus(null);
   }
 
   private static List<String> texts(Bundle bundle) {
     return bundle.getEntry().stream().map(BundleEntryComponent::getResource)
-        .filter(Observation.class::isInstance).map(each -> ((Observation) each).getCode().getText()).toList();
+        .filter(Observation.class::isInstance).map(resource -> ((Observation) resource).getCode().getText()).toList();
   }
 
   private static boolean hasErrors(OperationOutcome outcome) {
-    return outcome.getIssue().stream().anyMatch(each -> each.getSeverity() == IssueSeverity.ERROR);
+    return outcome.getIssue().stream().anyMatch(issue -> issue.getSeverity() == IssueSeverity.ERROR);
   }
 
-  private static void same(Object expected, Object found) {
-    if (!Objects.equals(expected, found)) {
-      throw new AssertionError("expected " + expected + ", found " + found);
+  private static void assertEquals(Object expected, Object actual) {
+    if (!Objects.equals(expected, actual)) {
+      throw new AssertionError("expected " + expected + ", got " + actual);
     }
   }
 
-  /** The OperationOutcome that a refusal of this kind carries. */
-  private static OperationOutcome refused(Class<? extends BaseServerResponseException> kind, Runnable work) {
+  /** Return the OperationOutcome of the exception, which must be of the type. */
+  private static OperationOutcome assertThrows(Class<? extends BaseServerResponseException> type, Runnable request) {
     try {
-      work.run();
-    } catch (BaseServerResponseException refusal) {
-      if (!kind.isInstance(refusal)) {
-        throw refusal;
+      request.run();
+    } catch (BaseServerResponseException exception) {
+      if (!type.isInstance(exception)) {
+        throw exception;
       }
-      return (OperationOutcome) refusal.getOperationOutcome();
+      return (OperationOutcome) exception.getOperationOutcome();
     }
-    throw new AssertionError("expected " + kind.getSimpleName());
+    throw new AssertionError("expected " + type.getSimpleName());
   }
 }

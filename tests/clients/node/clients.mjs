@@ -1,22 +1,22 @@
-// What three clients of npm do against the server at the base url given; prints one JSON object.
+// Use three npm clients against the server whose base URL is the argument; prints "ok" or the error of each as JSON.
 import assert from "node:assert/strict";
 import { MedplumClient } from "@medplum/core";
 import * as kit from "fhir-kit-client";
 import FhirClient from "fhirclient/lib/FhirClient.js";
 
 const [base] = process.argv.slice(2);
-const done = {};
+const results = {};
 
 const patient = (value, more = {}) => ({
   resourceType: "Patient",
   identifier: [{ system: "urn:npm", value }],
   ...more,
 });
-const observation = (name) => ({
+const observation = (patientId) => ({
   resourceType: "Observation",
   status: "final",
   code: { text: "result" },
-  subject: { reference: `Patient/${name}` },
+  subject: { reference: `Patient/${patientId}` },
 });
 const transaction = {
   resourceType: "Bundle",
@@ -26,47 +26,47 @@ const transaction = {
 
 async function medplum() {
   const client = new MedplumClient({ baseUrl: base.replace(/fhir$/, ""), fhirUrlPath: "fhir/", fetch, cacheTime: 0 });
-  const made = await client.createResource(patient("medplum"));
-  assert.equal((await client.readResource("Patient", made.id)).id, made.id);
+  const created = await client.createResource(patient("medplum"));
+  assert.equal((await client.readResource("Patient", created.id)).id, created.id);
   const same = await client.createResourceIfNoneExist(patient("medplum"), "identifier=urn:npm|medplum");
-  assert.equal(same.id, made.id);
-  assert.equal((await client.updateResource({ ...made, gender: "male" })).meta.versionId, "2");
-  const put = await client.upsertResource(patient("medplum", { gender: "other" }), "identifier=urn:npm|medplum");
-  assert.equal(put.id, made.id);
-  const patched = await client.patchResource("Patient", made.id, [{ op: "replace", path: "/gender", value: "female" }]);
+  assert.equal(same.id, created.id);
+  assert.equal((await client.updateResource({ ...created, gender: "male" })).meta.versionId, "2");
+  const upserted = await client.upsertResource(patient("medplum", { gender: "other" }), "identifier=urn:npm|medplum");
+  assert.equal(upserted.id, created.id);
+  const patched = await client.patchResource("Patient", created.id, [{ op: "replace", path: "/gender", value: "female" }]);
   assert.equal(patched.gender, "female");
-  for (let i = 0; i < 3; i++) await client.createResource(observation(made.id));
-  let seen = 0;
-  const query = { subject: `Patient/${made.id}`, _count: 2, _include: "Observation:subject" };
+  for (let i = 0; i < 3; i++) await client.createResource(observation(created.id));
+  let matches = 0;
+  const query = { subject: `Patient/${created.id}`, _count: 2, _include: "Observation:subject" };
   for await (const page of client.searchResourcePages("Observation", query)) {
-    seen += page.filter((each) => each.resourceType === "Observation").length;
+    matches += page.filter((resource) => resource.resourceType === "Observation").length;
   }
-  assert.equal(seen, 3);
-  assert.equal((await client.readHistory("Patient", made.id)).entry.length, 4);
+  assert.equal(matches, 3);
+  assert.equal((await client.readHistory("Patient", created.id)).entry.length, 4);
   assert.equal((await client.executeBatch(transaction)).entry[0].response.status, "201 Created");
-  await client.deleteResource("Patient", made.id);
-  await assert.rejects(client.readResource("Patient", made.id, { cache: "reload" }));
+  await client.deleteResource("Patient", created.id);
+  await assert.rejects(client.readResource("Patient", created.id, { cache: "reload" }));
 }
 
 async function fhirKit() {
   const Client = kit.Client ?? kit.default;
   const client = new Client({ baseUrl: base });
-  const made = await client.create({ resourceType: "Patient", body: patient("kit") });
-  const { id } = made;
+  const created = await client.create({ resourceType: "Patient", body: patient("kit") });
+  const { id } = created;
   assert.equal((await client.read({ resourceType: "Patient", id })).id, id);
   assert.equal((await client.vread({ resourceType: "Patient", id, version: "1" })).meta.versionId, "1");
-  const changed = await client.update({ resourceType: "Patient", id, body: { ...made, gender: "male" } });
+  const changed = await client.update({ resourceType: "Patient", id, body: { ...created, gender: "male" } });
   assert.equal(changed.meta.versionId, "2");
-  const found = await client.update({
+  const updated = await client.update({
     resourceType: "Patient", searchParams: { identifier: "urn:npm|kit" }, body: patient("kit", { gender: "other" }),
   });
-  assert.equal(found.id, id);
+  assert.equal(updated.id, id);
   for (let i = 0; i < 3; i++) await client.create({ resourceType: "Observation", body: observation(id) });
   const page = await client.search({
     resourceType: "Observation", searchParams: { subject: `Patient/${id}`, _count: 2, _include: "Observation:subject" },
   });
   assert.equal(page.entry.length, 3);
-  assert.equal((await client.nextPage({ bundle: page })).entry.filter((e) => e.search.mode === "match").length, 1);
+  assert.equal((await client.nextPage({ bundle: page })).entry.filter((entry) => entry.search.mode === "match").length, 1);
   const posted = await client.search({
     resourceType: "Patient", searchParams: { identifier: "urn:npm|kit" }, options: { postSearch: true },
   });
@@ -81,17 +81,17 @@ async function fhirKit() {
 async function smart() {
   const Client = FhirClient.default ?? FhirClient;
   const client = new Client(base);
-  const made = await client.create(patient("smart"));
-  const { id } = made;
+  const created = await client.create(patient("smart"));
+  const { id } = created;
   assert.equal((await client.fhirRequest(`Patient/${id}`)).id, id);
-  assert.equal((await client.update({ ...made, gender: "male" })).meta.versionId, "2");
+  assert.equal((await client.update({ ...created, gender: "male" })).meta.versionId, "2");
   const patched = await client.patch(`Patient/${id}`, [{ op: "replace", path: "/gender", value: "female" }]);
   assert.equal(patched.gender, "female");
   for (let i = 0; i < 3; i++) await client.create(observation(id));
   const page = await client.fhirRequest(`Observation?subject=Patient/${id}&_count=2&_include=Observation:subject`);
   assert.equal(page.entry.length, 3);
-  const next = page.link.find((each) => each.relation === "next").url;
-  assert.equal((await client.fhirRequest(next)).entry.filter((e) => e.search.mode === "match").length, 1);
+  const next = page.link.find((link) => link.relation === "next").url;
+  assert.equal((await client.fhirRequest(next)).entry.filter((entry) => entry.search.mode === "match").length, 1);
   assert.equal((await client.fhirRequest(`Patient/${id}/_history`)).entry.length, 3);
   await client.delete(`Patient/${id}`);
   await assert.rejects(client.fhirRequest(`Patient/${id}`));
@@ -100,9 +100,9 @@ async function smart() {
 for (const [name, run] of Object.entries({ medplum, fhirKit, smart })) {
   try {
     await run();
-    done[name] = "ok";
+    results[name] = "ok";
   } catch (error) {
-    done[name] = `${error.message} ${error.stack?.split("\n").slice(0, 4).join(" ")} ${JSON.stringify(error.outcome ?? error.response?.data ?? "").slice(0, 300)}`;
+    results[name] = `${error.message} ${error.stack?.split("\n").slice(0, 4).join(" ")} ${JSON.stringify(error.outcome ?? error.response?.data ?? "").slice(0, 300)}`;
   }
 }
-console.log(JSON.stringify(done));
+console.log(JSON.stringify(results));
