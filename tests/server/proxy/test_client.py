@@ -27,7 +27,7 @@ def bundle(*resources, **more):
     return {"resourceType": "Bundle", "type": "searchset", "entry": entry} | more
 
 
-def following(url):
+def page_with_next(url):
     return bundle(ONE, link=[{"relation": "next", "url": url}])
 
 
@@ -38,7 +38,8 @@ def upstream():
 
 
 @pytest.fixture
-def waited(monkeypatch):
+def sleeps(monkeypatch):
+    """Replace sleeping between retries; return the list of the seconds."""
     seconds = []
     monkeypatch.setattr(proxy_client.time, "sleep", seconds.append)
     return seconds
@@ -46,7 +47,7 @@ def waited(monkeypatch):
 
 @pytest.fixture
 def proxy_of(tmp_path):
-    """Return a function that starts a proxy in front of a url and returns its client."""
+    """Return a function that starts a proxy of an upstream URL and returns its client."""
     stores = []
 
     def start(base=BASE, **settings):
@@ -75,31 +76,31 @@ def sent_methods(upstream):
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_read_is_retried(upstream, client, waited, status):
+def test_a_read_is_retried(upstream, client, sleeps, status):
     upstream.get(f"{BASE}/Patient/one", status=status, headers={"Retry-After": "1"})
     upstream.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
     assert client.get("Patient/one").status_code == 200
-    assert waited == [1]
+    assert sleeps == [1]
 
 
 @pytest.mark.parametrize(
-    ("told_to", "passed_on"),
+    ("retry_after", "expected"),
     [("120", "120"), ("999999", "3600"), ("soon", "1"), ("Wed, 01 Jan 2020 00:00:00 GMT", "1")],
 )
 def test_a_long_retry_after_is_passed_on_and_not_waited_for(
-    upstream, client, waited, told_to, passed_on
+    upstream, client, sleeps, retry_after, expected
 ):
-    upstream.get(f"{BASE}/Patient/one", status=503, headers={"Retry-After": told_to})
-    answer = client.get("Patient/one")
-    assert (status_and_codes(answer), answer.headers["Retry-After"]) == (
+    upstream.get(f"{BASE}/Patient/one", status=503, headers={"Retry-After": retry_after})
+    response = client.get("Patient/one")
+    assert (status_and_codes(response), response.headers["Retry-After"]) == (
         (503, ["transient"]),
-        passed_on,
+        expected,
     )
-    assert sum(waited) <= 4
+    assert sum(sleeps) <= 4
 
 
 @pytest.mark.parametrize(
-    ("asking", "times"),
+    ("arguments", "attempts"),
     [
         (("POST", "Patient", {}), 1),
         (("POST", "Patient", {"If_None_Exist": "identifier=a"}), 3),
@@ -114,22 +115,22 @@ def test_a_long_retry_after_is_passed_on_and_not_waited_for(
     [503, requests.ConnectionError("Zebedee"), requests.Timeout("Zebedee")],
     ids=["503", "lost", "late"],
 )
-@pytest.mark.usefixtures("waited")
-def test_only_idempotent_requests_are_retried(upstream, client, asking, times, failure):
-    method, path, headers = asking
-    more = {"status": failure} if isinstance(failure, int) else {"body": failure}
-    upstream.add(method, f"{BASE}/{path.partition('?')[0]}", **more)
-    answer = client(method, path, PATIENT | {"id": "one"}, **headers)
-    assert status_and_codes(answer) == (503, ["transient"])
-    assert sent_methods(upstream) == [method] * times
+@pytest.mark.usefixtures("sleeps")
+def test_only_idempotent_requests_are_retried(upstream, client, arguments, attempts, failure):
+    method, path, headers = arguments
+    options = {"status": failure} if isinstance(failure, int) else {"body": failure}
+    upstream.add(method, f"{BASE}/{path.partition('?')[0]}", **options)
+    response = client(method, path, PATIENT | {"id": "one"}, **headers)
+    assert status_and_codes(response) == (503, ["transient"])
+    assert sent_methods(upstream) == [method] * attempts
 
 
-@pytest.mark.usefixtures("waited")
+@pytest.mark.usefixtures("sleeps")
 def test_a_transaction_is_not_retried(upstream, client):
     upstream.post(BASE, status=503)
     entry = {"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}
-    sent = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, entry]}
-    assert status_and_codes(client.post("", sent)) == (503, ["transient"])
+    transaction = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, entry]}
+    assert status_and_codes(client.post("", transaction)) == (503, ["transient"])
     assert sent_methods(upstream) == ["POST"]
 
 
@@ -137,7 +138,7 @@ def test_a_transaction_is_not_retried(upstream, client):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "options",
     [
         {"body": "<html>Zebedee</html>", "content_type": "text/html"},
         {"body": "<html>Zebedee</html>", "content_type": "text/html", "status": 500},
@@ -159,13 +160,13 @@ def test_a_transaction_is_not_retried(upstream, client):
         {"body": "", "status": 418},
         {"body": '{"x":"' + "y" * 3000 + '"}', "content_type": JSON},
     ],
-    ids=lambda answer: str(sorted(answer.items()))[:70],
+    ids=lambda options: str(sorted(options.items()))[:70],
 )
-def test_a_malformed_response_is_502(upstream, proxy_of, answer, capsys):
-    upstream.get(f"{BASE}/Patient/one", **answer)
-    shown = proxy_of(max_answer=2000).get("Patient/one")
-    assert (shown.status_code, len(upstream.calls)) == (502, 1)
-    assert "Zebedee" not in shown.text + "".join(capsys.readouterr())
+def test_a_malformed_response_is_502(upstream, proxy_of, options, capsys):
+    upstream.get(f"{BASE}/Patient/one", **options)
+    response = proxy_of(max_answer=2000).get("Patient/one")
+    assert (response.status_code, len(upstream.calls)) == (502, 1)
+    assert "Zebedee" not in response.text + "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(
@@ -178,15 +179,15 @@ def test_a_malformed_response_is_502(upstream, proxy_of, answer, capsys):
         {"resourceType": "Bundle", "total": "many"},
         bundle({}),
         bundle(ONE | {"resourceType": "Group"}),
-        following("https://elsewhere.test/fhir/Patient?page=2"),
-        following("https://ehr.test.elsewhere.test/fhir?page=2"),
-        following("https://ehr.test/fhirs?page=2"),
-        following("https://ehr.test@elsewhere.test/fhir?page=2"),
-        following("http://ehr.test/fhir?page=2"),
-        following("//elsewhere.test/fhir?page=2"),
-        following(f"{BASE}/../admin?page=2"),
-        following(f"{BASE}/%2e%2e/admin?page=2"),
-        following("file:///etc/passwd"),
+        page_with_next("https://elsewhere.test/fhir/Patient?page=2"),
+        page_with_next("https://ehr.test.elsewhere.test/fhir?page=2"),
+        page_with_next("https://ehr.test/fhirs?page=2"),
+        page_with_next("https://ehr.test@elsewhere.test/fhir?page=2"),
+        page_with_next("http://ehr.test/fhir?page=2"),
+        page_with_next("//elsewhere.test/fhir?page=2"),
+        page_with_next(f"{BASE}/../admin?page=2"),
+        page_with_next(f"{BASE}/%2e%2e/admin?page=2"),
+        page_with_next("file:///etc/passwd"),
     ],
     ids=lambda value: str(value)[-60:],
 )  # fmt: skip
@@ -198,24 +199,24 @@ def test_a_malformed_page_or_a_next_link_outside_the_base_url_is_502(upstream, c
 
 @pytest.mark.parametrize("link", [f"{BASE}?_getpages=a%20b&x=1", "?_getpages=a%20b&x=1", f"{BASE}/Patient/p?n=2"])  # fmt: skip
 def test_a_next_link_below_the_base_url_is_followed_unchanged(upstream, client, link):
-    upstream.get(SEARCH, json=following(link), content_type=JSON)
-    answer = client.get("Patient")
-    whole = link if link.startswith("https") else f"{BASE}/{link}"
-    upstream.get(whole.partition("?")[0], json=bundle(ONE), content_type=JSON)
-    assert ids_on_page(client.get(links(answer)["next"])) == ["one"]
-    assert upstream.calls[-1].request.url == whole
+    upstream.get(SEARCH, json=page_with_next(link), content_type=JSON)
+    response = client.get("Patient")
+    url = link if link.startswith("https") else f"{BASE}/{link}"
+    upstream.get(url.partition("?")[0], json=bundle(ONE), content_type=JSON)
+    assert ids_on_page(client.get(links(response)["next"])) == ["one"]
+    assert upstream.calls[-1].request.url == url
 
 
 def test_a_scan_with_next_links_in_a_loop_ends(upstream, client):
-    upstream.get(SEARCH, json=following(f"{SEARCH}?page=2"), content_type=JSON)
+    upstream.get(SEARCH, json=page_with_next(f"{SEARCH}?page=2"), content_type=JSON)
     store = client._client.application.extensions["fhir_b12"].store
     pages = store.scan(["Patient"], since=None, access=FullAccess(), limits=())
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(RequestError) as raised:
         list(pages)
-    assert (refused.value.status, len(upstream.calls)) == (502, 2)
+    assert (raised.value.status, len(upstream.calls)) == (502, 2)
 
 
-# --- refusals
+# --- errors of the upstream server
 
 
 def outcome(**issue):
@@ -223,7 +224,7 @@ def outcome(**issue):
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("upstream_issue", "expected"),
     [
         ((422, "required", "Patient.name[0].family"), (422, "required", "Patient.name[0].family")),
         ((400, "value", "Patient.name.where(family='Zebedee')"), (400, "value", None)),
@@ -233,18 +234,18 @@ def outcome(**issue):
         ((405, "not-supported", "Patient"), (422, "not-supported", None)),
     ],
 )
-def test_a_refusal_is_passed_on_with_status_code_and_path_but_without_its_texts(
-    upstream, client, capsys, said, shown
+def test_an_error_is_passed_on_with_status_code_and_path_but_without_its_texts(
+    upstream, client, capsys, upstream_issue, expected
 ):
-    status, code, place = said
-    words = {"diagnostics": "Zebedee is known", "details": {"text": "Zebedee"}}
-    text = outcome(code=code, expression=[place], **words)
-    upstream.post(f"{BASE}/Patient", json=text, status=status, content_type=JSON)
-    answer = client.post("Patient", PATIENT)
-    first = answer.json["issue"][0]
-    told_of = first.get("expression", [None])[0]
-    assert (answer.status_code, first["code"], told_of) == shown
-    assert "zebedee" not in (answer.text + "".join(capsys.readouterr())).lower()
+    status, code, expression = upstream_issue
+    texts = {"diagnostics": "Zebedee is known", "details": {"text": "Zebedee"}}
+    body = outcome(code=code, expression=[expression], **texts)
+    upstream.post(f"{BASE}/Patient", json=body, status=status, content_type=JSON)
+    response = client.post("Patient", PATIENT)
+    (issue,) = response.json["issue"]
+    location = issue.get("expression", [None])[0]
+    assert (response.status_code, issue["code"], location) == expected
+    assert "zebedee" not in (response.text + "".join(capsys.readouterr())).lower()
 
 
 # --- requests
@@ -267,19 +268,19 @@ def test_a_resource_missing_from_the_response_to_a_write_is_read(upstream, clien
         f"{BASE}/Patient", status=201, headers={"Location": f"{BASE}/Patient/one/_history/1"}
     )
     upstream.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
-    answer = client.post("Patient", PATIENT | {"id": "mine"})
-    assert (answer.status_code, answer.json["id"]) == (201, "one")
+    response = client.post("Patient", PATIENT | {"id": "mine"})
+    assert (response.status_code, response.json["id"]) == (201, "one")
     assert b"mine" not in upstream.calls[0].request.body
 
 
 def test_a_delete_without_a_version_has_no_etag(upstream, client):
     upstream.get(f"{BASE}/Patient/one", json=ONE, content_type=JSON)
     upstream.delete(f"{BASE}/Patient/one", status=200, json=outcome(), content_type=JSON)
-    answer = client("DELETE", "Patient/one")
-    assert (answer.status_code, "ETag" in answer.headers) == (204, False)
+    response = client("DELETE", "Patient/one")
+    assert (response.status_code, "ETag" in response.headers) == (204, False)
     upstream.get(f"{BASE}/Patient/two", status=410)
-    gone = client.get("Patient/two")
-    assert (status_and_codes(gone), "ETag" in gone.headers) == ((410, ["deleted"]), False)
+    deleted = client.get("Patient/two")
+    assert (status_and_codes(deleted), "ETag" in deleted.headers) == ((410, ["deleted"]), False)
 
 
 def test_an_upstream_server_of_another_fhir_version_is_not_ready(upstream, client):
@@ -294,7 +295,10 @@ def test_an_upstream_server_of_another_fhir_version_is_not_ready(upstream, clien
 
 @pytest.fixture
 def slow():
-    """Return a function that starts a server with raw bytes as its response."""
+    """Return a function that starts a server and returns its URL.
+
+    The server sends raw bytes as its response, then more bytes five times a second.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
 
@@ -332,6 +336,6 @@ def test_a_slow_response_times_out(proxy_of, slow, head, drip):
 
 
 def test_malformed_headers_put_no_query_into_the_log(proxy_of, slow, caplog):
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n: x\r\nnothing\r\n\r\n{}"
+    head = HEAD.replace(b"100000\r\n", b"2\r\n: x\r\nnothing\r\n") + b"{}"
     proxy_of(slow(head, b""), timeout=1).get("Patient?name=Zebedee")
     assert "Zebedee" not in caplog.text
