@@ -16,7 +16,7 @@ _REASON = re.compile(r"missing (.+?): ")
 
 
 def missing(name: str, remedy: str) -> str:
-    """The reason to skip a test: what is missing, and how to provide it."""
+    """Return the reason to skip a test: what is missing, and how to provide it."""
     return f"missing {name}: {remedy}"
 
 
@@ -26,12 +26,17 @@ def skip_missing(name: str, remedy: str):
 
 
 def skipif_missing(condition: bool, name: str, remedy: str):
-    """A mark that skips a test where something is missing."""
+    """Return a mark that skips a test if something is missing."""
     return pytest.mark.skipif(condition, reason=missing(name, remedy))
 
 
+def parameters_or_skip(values, name: str, remedy: str) -> list:
+    """Return the values of a parametrized test; if there are none, one that is skipped."""
+    return [*values] or [pytest.param(None, marks=skipif_missing(True, name, remedy))]
+
+
 def count_missing(reports) -> Counter:
-    """How many tests were skipped for want of what; None counts those with another reason."""
+    """Count the skipped tests by what was missing; None counts those with another reason."""
     names: Counter = Counter()
     for report in reports:
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -25,14 +25,14 @@ from fhir_b12.mapping.lens import MappingError, from_fhir, lens, to_fhir, update
 from fhir_b12.paths import leaves
 from fhir_b12.records import Infusion, LabResult, Medication, Outcome, Patient, TherapyRecord
 from tests.conftest import fixtures_root
-from tests.requirements import EXAMPLES, missing
+from tests.requirements import EXAMPLES, parameters_or_skip
 
 FIXTURES = fixtures_root()
-BUNDLES = sorted(FIXTURES.glob("synthea/*.bz2")) + sorted(FIXTURES.glob("*/Bundle/*.json")) or [
-    pytest.param(
-        None, marks=pytest.mark.skip(reason=missing(EXAMPLES, f"no Bundles in {FIXTURES}"))
-    )
-]
+BUNDLES = parameters_or_skip(
+    sorted(FIXTURES.glob("synthea/*.bz2")) + sorted(FIXTURES.glob("*/Bundle/*.json")),
+    EXAMPLES,
+    f"no Bundles in {FIXTURES}",
+)
 CLINIC = "https://clinic.example/id"
 
 

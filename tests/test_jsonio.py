@@ -14,7 +14,7 @@ from fhir_b12 import jsonio
 from fhir_b12.jsonio import JsonError, dumps, loads, open_stream, positions, read_lines
 from fhir_b12.jsonscan import MAX_FAULTS, Scan
 from tests.conftest import fixtures_root
-from tests.requirements import EXAMPLES, missing
+from tests.requirements import EXAMPLES, parameters_or_skip
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False).filter(
@@ -296,9 +296,8 @@ REFUSED_HERE = {  # JSON allows these; FHIR, or a reader that loses nothing, can
 
 
 def suite(letter):
-    return sorted(path.name for path in SUITE.glob(f"{letter}_*.json")) or [
-        pytest.param("", marks=pytest.mark.skip(reason=missing(EXAMPLES, f"no folder {SUITE}")))
-    ]
+    names = sorted(path.name for path in SUITE.glob(f"{letter}_*.json"))
+    return parameters_or_skip(names, EXAMPLES, f"no folder {SUITE}")
 
 
 @pytest.mark.parametrize("name", suite("y"))

@@ -10,7 +10,7 @@ from fhir_b12.definitions.canonicals import Canonicals
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.definitions.packages import PackageFolders, open_package
 from tests.conftest import fixtures_root
-from tests.requirements import EXAMPLES, missing
+from tests.requirements import EXAMPLES, parameters_or_skip
 
 GUIDES = ("hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0")
 LISTED = tomllib.loads(
@@ -49,9 +49,7 @@ def profiles():
     urls = [
         entry.url for package in packages for entry in package.archive.entries if is_profile(entry)
     ]
-    return urls or [
-        pytest.param("", marks=pytest.mark.skip(reason=missing(EXAMPLES, "no guides among them")))
-    ]
+    return parameters_or_skip(urls, EXAMPLES, f"none of {', '.join(GUIDES)} in packages/")
 
 
 def is_profile(entry):

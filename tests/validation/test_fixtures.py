@@ -9,12 +9,12 @@ import pytest
 from fhir_b12 import jsonio
 from fhir_b12.validation import Report, Validator
 from tests.conftest import fixtures_root
-from tests.requirements import EXAMPLES, missing, skip_missing
+from tests.requirements import EXAMPLES, parameters_or_skip, skip_missing
 
 VALIDATOR = Validator()
-BUNDLES = sorted((fixtures_root() / "synthea").glob("*.json.bz2")) or [
-    pytest.param(None, marks=pytest.mark.skip(reason=missing(EXAMPLES, "no files in synthea/")))
-]
+BUNDLES = parameters_or_skip(
+    sorted((fixtures_root() / "synthea").glob("*.json.bz2")), EXAMPLES, "no files in synthea/"
+)
 
 
 def suites(fixtures):
