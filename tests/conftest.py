@@ -1,5 +1,6 @@
 """What every test may ask for: the folder of public examples."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -26,6 +27,19 @@ settings.load_profile(_PROFILE)
 def examples(number: int) -> settings:
     """Settings of a property: so many examples in `make slow`, a quarter of them in `make test`."""
     return settings(max_examples=number if _PROFILE != "default" else max(number // 4, 5))
+
+
+# The definitions of R4 and 12,000 tests are millions of objects, and a full collection visits them
+# all: about a second, many times a run. Nothing is freed while tests are collected, and what exists
+# by then is never visited again.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Exclude all objects that exist from garbage collection, and turn it on."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
