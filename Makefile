@@ -18,6 +18,9 @@ CORES  ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# tests start many processes; without compiled modules, each would compile the library again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-postgres slow mutants lint types laws agreement reference bench wheel check \
 	clean
 

@@ -133,12 +133,27 @@ def test_a_package_with_too_many_files_is_refused(tmp_path, monkeypatch):
         open_package(folder(tmp_path / "many", files), NOWHERE)
 
 
-def test_a_million_entries_are_refused_in_seconds(tmp_path):
-    path = tmp_path / "many.tgz"
+def write_entries(path, count):
+    """Write an archive of many empty files."""
     block = b"".join(tarfile.TarInfo(f"package/{number}").tobuf() for number in range(1000))
     with gzip.open(path, "wb", compresslevel=1) as file:
-        for _ in range(1000):
+        for _ in range(count // 1000):
             file.write(block)
+
+
+def test_reading_stops_at_the_limit_of_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_files, "MAX_FILES", 1000)
+    path = tmp_path / "many.tgz"
+    write_entries(path, 50_000)
+    path.write_bytes(path.read_bytes()[:-1000])  # to read on would be the error "truncated"
+    with pytest.raises(PackageError, match="more than 1,000 files"):
+        open_package(path, NOWHERE)
+
+
+@pytest.mark.slow
+def test_a_million_entries_are_refused_in_seconds(tmp_path):
+    path = tmp_path / "many.tgz"
+    write_entries(path, 1_000_000)
     started = time.thread_time()
     with pytest.raises(PackageError, match=r"100 times its size|more than 100,000 files"):
         open_package(path, NOWHERE)

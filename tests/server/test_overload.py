@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +24,26 @@ JSON = {"Content_Type": "application/fhir+json"}
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-def server_process(tmp_path):
-    """A server process and its port."""
-    process, port = serve(tmp_path / "try.db")
+@contextmanager
+def run_process(folder):
+    """Run a server in a process; yield the process and its port."""
+    process, port = serve(folder / "try.db")
     yield process, port
     process.terminate()
     assert process.wait() == 0
+
+
+@pytest.fixture(scope="module")
+def server_process(tmp_path_factory):
+    """A server process that tests share, and its port."""
+    with run_process(tmp_path_factory.mktemp("served")) as pair:
+        yield pair
+
+
+@pytest.fixture
+def new_server_process(tmp_path):
+    with run_process(tmp_path) as pair:
+        yield pair
 
 
 def patient(number, size=0):
@@ -63,8 +77,8 @@ def fill(write):
     raise AssertionError("the disk is not full after 1000 writes")
 
 
-def test_a_full_disk_refuses_writes_and_keeps_acknowledged_ones(server_process):
-    process, port = server_process
+def test_a_full_disk_refuses_writes_and_keeps_acknowledged_ones(new_server_process):
+    process, port = new_server_process
     limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
     acknowledged = fill(lambda number: put(port, number, 20_000))
     assert acknowledged
@@ -118,6 +132,11 @@ def test_a_full_database_refuses_concurrent_writes(tmp_path):
 # --- bodies
 
 
+def reset_peak_memory(process):
+    """Set the peak memory of a process to its present memory.  proc_pid_clear_refs(5)"""
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+
+
 def peak_memory(process):
     """Return the peak memory of a process in bytes."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
@@ -137,6 +156,7 @@ BODIES = {
 def test_a_too_long_body_is_413_and_uses_no_memory(server_process, name):
     process, port = server_process
     put(port, 1)
+    reset_peak_memory(process)
     before = peak_memory(process)
     head, part, times = BODIES[name]
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sender:
@@ -150,7 +170,7 @@ def test_a_too_long_body_is_413_and_uses_no_memory(server_process, name):
             response = http.client.HTTPResponse(sender)
             response.begin()
             assert response.status == 413
-    assert put(port, 2)[0] == 201
+    assert put(port, 2)[0] in {200, 201}
     assert peak_memory(process) - before < 50 * MIB
 
 
@@ -189,7 +209,7 @@ def test_a_thousand_concurrent_writes_of_one_resource_create_a_thousand_versions
 
 def test_only_one_of_many_concurrent_updates_of_one_version_succeeds(server_process):
     port = server_process[1]
-    put(port, 0)
+    put(port, 3)
     for version in range(1, 4):
-        results = run_concurrently(50, lambda index: put(port, 0, 100 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
+        results = run_concurrently(50, lambda index: put(port, 3, 100 * version + index, If_Match=f'W/"{version}"'))  # fmt: skip  # noqa: B023
         assert Counter(status for status, _ in results) == {200: 1, 412: 49}

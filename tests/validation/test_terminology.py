@@ -457,8 +457,8 @@ def test_a_million_listed_codes_take_linear_time():
     assert decided_within(5, listed_set) == ([False, False], [])
 
 
-def test_a_hundred_thousand_includes_are_undecided():
-    includes = [{"system": SYSTEM, "concept": [{"code": str(n)}]} for n in range(100_000)]
+def test_more_than_20_000_includes_are_undecided():
+    includes = [{"system": SYSTEM, "concept": [{"code": str(n)}]} for n in range(20_001)]
     assert decided_within(5, value_set("it", *includes)) == (
         [None, None],
         ["more than 20,000 includes"],
