@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from fhir_b12 import codes, data, ucum, units
-from fhir_b12.data import Slip, TableError
+from fhir_b12.data import TableError, TableFault
 from fhir_b12.datatypes import CodeableConcept, Quantity
 
 _SYSTEMS = "codes/systems.toml"
@@ -28,7 +28,7 @@ _UCUM_PAGE = "https://ucum.org/ucum#"
 _NOT_AS_UCUM = frozenset({"K/uL", "K/ul"})
 
 
-def check_code_tables() -> Iterator[Slip]:
+def check_code_tables() -> Iterator[TableFault]:
     """Yield every fault of every code table, of the code systems and of the analytes."""
     yield from _check_systems()
     for name in codes.tables():
@@ -36,7 +36,7 @@ def check_code_tables() -> Iterator[Slip]:
     yield from _check_analytes()
 
 
-def check_code_table(name: str) -> Iterator[Slip]:
+def check_code_table(name: str) -> Iterator[TableFault]:
     """Yield every fault of one code table.
 
     Args:
@@ -49,17 +49,17 @@ def check_code_table(name: str) -> Iterator[Slip]:
         rows = data.toml(file)
         table = codes.table(name)
     except TableError as error:
-        yield from error.slips
-        if not error.slips[0].row:  # not TOML
+        yield from error.faults
+        if not error.faults[0].row:  # not TOML
             return
     for key, row in rows.items():
         if isinstance(row, dict):
             for part, message in (*_check_codes(row), *_check_unit(row)):
-                yield Slip(file, key, part, message)
+                yield TableFault(file, key, part, message)
     if table is not None:
         for entry in table:
             for part, message in _check_lookup(table, entry):
-                yield Slip(file, entry.key, part, message)
+                yield TableFault(file, entry.key, part, message)
 
 
 def _check_codes(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -137,28 +137,32 @@ def _check_lookup(table: codes.CodeTable, entry: codes.CodeEntry) -> Iterator[tu
             yield "spellings", f"{text!r} alone does not identify this row"
 
 
-def _check_systems() -> Iterator[Slip]:
+def _check_systems() -> Iterator[TableFault]:
     """Yield every URI or alias that two code systems share, and every unknown check digit."""
     owners: dict[str, str] = {}
     for name, row in data.toml(_SYSTEMS).items():
         if not isinstance(row.get("uri"), str):
-            yield Slip(_SYSTEMS, name, "uri", "the canonical URI is missing; add it")
+            yield TableFault(_SYSTEMS, name, "uri", "the canonical URI is missing; add it")
             continue
         if not row.get("source"):
-            yield Slip(
+            yield TableFault(
                 _SYSTEMS, name, "source", "the source is missing; name where the URI is defined"
             )
         for uri in (row["uri"], *row.get("aliases", ())):
             other = owners.setdefault(uri, name)
             if other != name:
-                yield Slip(_SYSTEMS, name, "uri", f"{uri} already belongs to {other}; keep one")
+                yield TableFault(
+                    _SYSTEMS, name, "uri", f"{uri} already belongs to {other}; keep one"
+                )
         check = row.get("check_digit")
         if check is not None and check not in _CHECK_DIGITS:
             known = ", ".join(_CHECK_DIGITS)
-            yield Slip(_SYSTEMS, name, "check_digit", f"unknown {check!r}; write one of {known}")
+            yield TableFault(
+                _SYSTEMS, name, "check_digit", f"unknown {check!r}; write one of {known}"
+            )
 
 
-def _check_analytes() -> Iterator[Slip]:
+def _check_analytes() -> Iterator[TableFault]:
     """Yield every analyte without a source, and every unit of a test that does not convert."""
     tests: dict[str, dict[str, str]] = {}
     for key, row in data.toml("codes/lab_tests.toml").items():
@@ -170,54 +174,54 @@ def _check_analytes() -> Iterator[Slip]:
             tests.setdefault(row["analyte"], {})[row["unit"]] = key
     for analyte, row in data.toml(_ANALYTES).items():
         if not row.get("source"):
-            yield Slip(_ANALYTES, analyte, "source", "the source is missing; name it")
+            yield TableFault(_ANALYTES, analyte, "source", "the source is missing; name it")
         for one, other in itertools.permutations(tests.get(analyte, ()), 2):
             converted = units.convert(Quantity(value=Decimal(1), unit=one), other, analyte)
             if converted.value is None:
                 why = converted.issues[0].message
                 key = tests[analyte][one]
                 message = f"does not convert to {other}, the unit of {tests[analyte][other]}: {why}"
-                yield Slip("codes/lab_tests.toml", key, "unit", message)
+                yield TableFault("codes/lab_tests.toml", key, "unit", message)
 
 
-def check_units() -> Iterator[Slip]:
+def check_units() -> Iterator[TableFault]:
     """Yield every fault of `units.toml`."""
     table = data.toml(_UNITS)
     for symbol, row in table["atoms"].items():
         if (fault := _unit_fault(symbol)) is not None:
-            yield Slip(_UNITS, "atoms", symbol, fault)
+            yield TableFault(_UNITS, "atoms", symbol, fault)
         if not row.get("name"):
-            yield Slip(_UNITS, "atoms", symbol, "the name is missing; add it")
+            yield TableFault(_UNITS, "atoms", symbol, "the name is missing; add it")
         if not str(row.get("source")).startswith(_UCUM_PAGE):
-            yield Slip(
+            yield TableFault(
                 _UNITS, "atoms", symbol, f"the source is missing; write a page of {_UCUM_PAGE}"
             )
     for name, code in table["kinds"].items():
         if (fault := _unit_fault(code)) is not None:
-            yield Slip(_UNITS, "kinds", name, fault)
+            yield TableFault(_UNITS, "kinds", name, fault)
         elif ucum.parse(code).kind != name:
-            yield Slip(
+            yield TableFault(
                 _UNITS, "kinds", name, f"{code!r} already has the name {ucum.parse(code).kind}"
             )
     owners: dict[str, str] = {}
     for code, texts in table["spellings"].items():
         if (fault := _unit_fault(code)) is not None:
-            yield Slip(_UNITS, "spellings", code, fault)
+            yield TableFault(_UNITS, "spellings", code, fault)
             continue
         for text in (code, *texts):
             other = owners.setdefault(text, code)
             if other != code:
-                yield Slip(
+                yield TableFault(
                     _UNITS, "spellings", code, f"{text!r} already stands for {other}; keep one"
                 )
             if text in _NOT_AS_UCUM or _unit_fault(text) is not None:
                 continue
             if ucum.parse(text) != ucum.parse(code):
                 message = f"{text!r} is another unit in UCUM; remove it"
-                yield Slip(_UNITS, "spellings", code, message)
+                yield TableFault(_UNITS, "spellings", code, message)
 
 
-def check_vital_sign_profiles() -> Iterator[Slip]:
+def check_vital_sign_profiles() -> Iterator[TableFault]:
     """Yield every code of `vital_sign_profiles.toml` that its system cannot have."""
     file = "vital_sign_profiles.toml"
     table = data.toml(file)
@@ -226,14 +230,14 @@ def check_vital_sign_profiles() -> Iterator[Slip]:
         for name, listed in row.items():
             system = by_uri.get(table["systems"].get(name))
             if system is None:
-                yield Slip(file, profile, name, "unknown code system; add it to [systems]")
+                yield TableFault(file, profile, name, "unknown code system; add it to [systems]")
                 continue
             for i, code in enumerate(listed):
                 if (fault := _code_fault(system, code)) is not None:
-                    yield Slip(file, profile, f"{name}[{i}]", fault)
+                    yield TableFault(file, profile, f"{name}[{i}]", fault)
 
 
-def check_all() -> list[Slip]:
+def check_all() -> list[TableFault]:
     """Return every fault of code tables, units and vital sign profiles, without duplicates."""
     faults = (*check_units(), *check_code_tables(), *check_vital_sign_profiles())
     return list(dict.fromkeys(faults))

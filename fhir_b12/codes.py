@@ -9,7 +9,7 @@ import msgspec
 
 from fhir_b12 import data
 from fhir_b12.caching import known_to_msgspec
-from fhir_b12.data import Slip, TableError
+from fhir_b12.data import TableError, TableFault
 from fhir_b12.datatypes import CodeableConcept, Coding
 
 Pair = tuple[str, str]  #: (system URI, code)
@@ -55,18 +55,23 @@ class CodeTable:
 
     def __init__(self, name: str, rows: dict[str, Any]) -> None:
         self.name = name
-        slips: list[Slip] = []
+        faults: list[TableFault] = []
         file = f"codes/{name}.toml"
-        self.entries = {
-            key: entry for key, row in rows.items() if (entry := _parse_row(file, key, row, slips))
-        }
+        self.entries: dict[str, CodeEntry] = {}
+        for key, row in rows.items():
+            parsed, row_faults = _parse_row(key, row)
+            faults += (TableFault(file, key, part, message) for part, message in row_faults)
+            if parsed is not None:
+                self.entries[key] = parsed
         self.by_code: dict[Pair, CodeEntry] = {}
         self.by_text: dict[str, CodeEntry] = {}
         self.wider: dict[Pair, list[CodeEntry]] = {}
         for entry in self.entries.values():
-            slips += (Slip(file, entry.key, key, message) for key, message in self._index(entry))
-        if slips:
-            raise TableError(slips)
+            faults += (
+                TableFault(file, entry.key, key, message) for key, message in self._index(entry)
+            )
+        if faults:
+            raise TableError(faults)
 
     def _index(self, entry: CodeEntry) -> Iterator[tuple[str, str]]:
         """Add an entry to the indexes; yield key and message of each clash with another entry."""
@@ -176,11 +181,10 @@ def _pair(coding: Coding) -> Pair:
     return coding.system or "", coding.code or ""
 
 
-def _parse_row(file: str, key: str, row: Any, slips: list[Slip]) -> CodeEntry | None:
-    """Return a row as an entry, None if it has faults; its faults are appended to `slips`."""
+def _parse_row(key: str, row: Any) -> tuple[CodeEntry | None, list[tuple[str, str]]]:
+    """Return the entry of a row, None if its shape is wrong, with key and message of its faults."""
     if not isinstance(row, dict):
-        slips.append(Slip(file, key, "", f"not a row; write [{key}] with text and source below it"))
-        return None
+        return None, [("", f"not a row; write [{key}] with text and source below it")]
     fields = {"key": key, **row}
     faults = list(_coding_faults(row))
     known = data.toml("codes/systems.toml")
@@ -198,8 +202,7 @@ def _parse_row(file: str, key: str, row: Any, slips: list[Slip]) -> CodeEntry | 
         faults.append(("", str(error).replace("`", "")))
     if entry is not None:
         faults += _text_faults(entry)
-    slips += (Slip(file, key, part, message) for part, message in faults)
-    return entry
+    return entry, faults
 
 
 def _coding_faults(row: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 
-class Slip(NamedTuple):
+class TableFault(NamedTuple):
     """One fault in a table: file, row, key within the row, and what to write instead."""
 
     file: str  #: path below `mappings/`, e.g. `codes/lab_tests.toml`
@@ -25,24 +25,24 @@ class Slip(NamedTuple):
 
 
 class TableError(ValueError):
-    """A table with faults; `slips` lists all of them, the message has a line for each.
+    """A table with faults; `faults` lists all of them, the message has a line for each.
 
     Args:
-        slips: the faults, or a message with one fault a line, each `FILE: ROW: MESSAGE`.
+        faults: the faults, or a message with one fault a line, each `FILE: ROW: MESSAGE`.
 
     """
 
-    def __init__(self, slips: Iterable[Slip] | str) -> None:
-        if isinstance(slips, str):
-            slips = [_parse_slip(line) for line in slips.splitlines()]
-        self.slips: tuple[Slip, ...] = tuple(slips)
-        super().__init__("\n".join(map(str, self.slips)))
+    def __init__(self, faults: Iterable[TableFault] | str) -> None:
+        if isinstance(faults, str):
+            faults = [_parse_fault(line) for line in faults.splitlines()]
+        self.faults: tuple[TableFault, ...] = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
 
 
-def _parse_slip(line: str) -> Slip:
+def _parse_fault(line: str) -> TableFault:
     file, _, rest = line.partition(": ")
     row, separator, message = rest.partition(": ")
-    return Slip(file, row, "", message) if separator else Slip(file, "", "", rest)
+    return TableFault(file, row, "", message) if separator else TableFault(file, "", "", rest)
 
 
 def mappings() -> Traversable:
@@ -107,4 +107,4 @@ def toml(name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(read(mappings(), name).decode("utf-8"), parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TableError([Slip(name, "", "", str(error))]) from error
+        raise TableError([TableFault(name, "", "", str(error))]) from error

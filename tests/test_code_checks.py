@@ -6,7 +6,7 @@ from importlib.resources import as_file
 import pytest
 
 from fhir_b12 import aliases, codes, data, ucum
-from fhir_b12.data import Slip
+from fhir_b12.data import TableFault
 from fhir_b12.mapping import table_check
 
 CACHES = (
@@ -58,17 +58,17 @@ def test_a_wrong_loinc_check_digit_is_reported_with_file_row_and_key(replace):
     entry, code = first_loinc_row("lab_tests")
     wrong = f"{code[:-1]}{(int(code[-1]) + 1) % 10}"
     replace("codes/lab_tests.toml", f'"{code}"', f'"{wrong}"')
-    (slip,) = table_check.check_all()
-    assert slip[:3] == ("codes/lab_tests.toml", entry.key, "codings[0].code")
-    assert slip.message.startswith(f"wrong check digit in {wrong}")
+    (fault,) = table_check.check_all()
+    assert fault[:3] == ("codes/lab_tests.toml", entry.key, "codings[0].code")
+    assert fault.message.startswith(f"wrong check digit in {wrong}")
 
 
 def test_a_unit_that_is_not_ucum_is_reported(replace):
     entry, _ = first_loinc_row("lab_tests")
     replace("codes/lab_tests.toml", 'unit = "pg/mL"', 'unit = "pgs/mL"')
-    slips = table_check.check_all()
-    assert slips == [
-        Slip(
+    faults = table_check.check_all()
+    assert faults == [
+        TableFault(
             "codes/lab_tests.toml",
             entry.key,
             "unit",
@@ -80,9 +80,9 @@ def test_a_unit_that_is_not_ucum_is_reported(replace):
 def test_a_duplicate_code_is_reported_once(replace):
     (entry, code), other = first_loinc_row("lab_tests"), list(codes.table("lab_tests"))[1]
     replace("codes/lab_tests.toml", f'"{other.codings[0].code}"', f'"{code}"')
-    slips = table_check.check_all()
-    assert [slip[:3] for slip in slips] == [("codes/lab_tests.toml", other.key, "codings[0]")]
-    assert f"already means {entry.key}" in slips[0].message
+    faults = table_check.check_all()
+    assert [fault[:3] for fault in faults] == [("codes/lab_tests.toml", other.key, "codings[0]")]
+    assert f"already means {entry.key}" in faults[0].message
 
 
 FAULTS = {
@@ -123,33 +123,33 @@ FAULTS = {
 def test_a_fault_in_a_table_is_reported(name, replace):
     file, old, new, message = FAULTS[name]
     replace(file, old, new)
-    slips = table_check.check_all()
-    assert [slip for slip in slips if message in str(slip)]
-    assert len(slips) == len(set(slips))
+    faults = table_check.check_all()
+    assert [fault for fault in faults if message in str(fault)]
+    assert len(faults) == len(set(faults))
 
 
 def test_a_mapping_table_without_a_record_type_is_reported(replace, tmp_path):
     (tmp_path / "mappings" / "immunisation.toml").write_text("")
-    (slip,) = table_check.check_all()
-    assert slip.file == "immunisation.toml"
-    assert "no record type has this table" in slip.message
+    (fault,) = table_check.check_all()
+    assert fault.file == "immunisation.toml"
+    assert "no record type has this table" in fault.message
 
 
 def test_a_missing_mapping_table_is_reported(replace, tmp_path):
     (tmp_path / "mappings" / "outcome.toml").unlink()
-    (slip,) = table_check.check_all()
-    assert (slip.file, slip.message.partition(";")[0]) == ("outcome.toml", "the file is missing")
+    (fault,) = table_check.check_all()
+    assert (fault.file, fault.message.partition(";")[0]) == ("outcome.toml", "the file is missing")
 
 
 @pytest.mark.parametrize(
-    ("text", "slip"),
+    ("text", "fault"),
     [
-        ("a.toml: row: what", Slip("a.toml", "row", "", "what")),
-        ("a.toml: what", Slip("a.toml", "", "", "what")),
-        ("what", Slip("what", "", "", "")),
+        ("a.toml: row: what", TableFault("a.toml", "row", "", "what")),
+        ("a.toml: what", TableFault("a.toml", "", "", "what")),
+        ("what", TableFault("what", "", "", "")),
     ],
 )
-def test_a_message_of_a_table_error_becomes_a_slip(text, slip):
+def test_a_message_of_a_table_error_becomes_a_fault(text, fault):
     error = data.TableError(text)
-    assert error.slips == (slip,)
+    assert error.faults == (fault,)
     assert str(error) == text

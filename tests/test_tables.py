@@ -1,4 +1,4 @@
-"""A bad table is refused at load, with every slip at once."""
+"""A bad table is refused at load, with every fault at once."""
 
 import copy
 
@@ -67,7 +67,7 @@ def rows(*lines):
     return lambda source: source["elements"].update(dict(lines))
 
 
-SLIPS = {
+FAULTS = {
     "a list where R4 has one": (
         rows(("valueString", {"field": "note"}), ("note", {"field": "value_string"})),
         [
@@ -166,10 +166,10 @@ SLIPS = {
 }
 
 
-@pytest.mark.parametrize("name", SLIPS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_a_table_is_reported_with_row_key_and_remedy(name):
-    change, slips = SLIPS[name]
-    assert broken(change).splitlines() == [f"lab_result.toml: {slip}" for slip in slips]
+    change, faults = FAULTS[name]
+    assert broken(change).splitlines() == [f"lab_result.toml: {fault}" for fault in faults]
 
 
 def test_faults_of_shape_do_not_hide_the_others():
@@ -252,11 +252,11 @@ ROWS = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_fault_of_a_code_row_is_reported_with_its_key(name):
-    row, slips = ROWS[name]
+    row, faults = ROWS[name]
     made = {"text": "a", "source": "s", **row} if isinstance(row, dict) else row
     with pytest.raises(TableError) as error:
         CodeTable("demo", {"a": made})
-    assert str(error.value).splitlines() == [f"codes/demo.toml: a{slip}" for slip in slips]
+    assert str(error.value).splitlines() == [f"codes/demo.toml: a{fault}" for fault in faults]
 
 
 def test_an_unknown_mechanism_is_reported():

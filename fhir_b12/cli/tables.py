@@ -59,12 +59,12 @@ def mappings(arguments: Namespace) -> int:
 def _check_tables(names: Sequence[str]) -> int:
     """Print every fault of the tables, code tables and units, or of the named tables alone."""
     files = {f"{name}.toml" for name in names}
-    slips = [slip for slip in table_check.check_all() if not files or slip.file in files]
-    for slip in slips:
-        sys.stderr.write(f"{slip}\n")
-    if not slips:
+    faults = [fault for fault in table_check.check_all() if not files or fault.file in files]
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    if not faults:
         sys.stdout.write("no faults in the tables\n")
-    return 1 if slips else 0
+    return 1 if faults else 0
 
 
 def _load_tables(names: Iterable[str]) -> list[tables.Table]:
@@ -75,7 +75,7 @@ def _load_tables(names: Iterable[str]) -> list[tables.Table]:
 
     """
     loaded: list[tables.Table] = []
-    slips: list[data.Slip] = []
+    faults: list[data.TableFault] = []
     for name in (*codes.tables(), *names):
         try:
             if name in tables.ORDER:
@@ -83,9 +83,9 @@ def _load_tables(names: Iterable[str]) -> list[tables.Table]:
             else:
                 codes.table(name)
         except data.TableError as error:
-            slips += error.slips
-    if slips:
-        raise data.TableError(dict.fromkeys(slips))
+            faults += error.faults
+    if faults:
+        raise data.TableError(dict.fromkeys(faults))
     return loaded
 
 

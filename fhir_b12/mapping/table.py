@@ -1,4 +1,4 @@
-"""A mapping table: read from TOML, and refused with every slip at once where it has any."""
+"""Mapping tables, read from TOML and checked when they are loaded."""
 
 from functools import cache
 from typing import Any
@@ -10,24 +10,24 @@ from fhir_b12.data import TableError
 from fhir_b12.mapping import table_check
 from fhir_b12.records import registry
 
-#: Names of all tables; of several for one resource type, the first that reads a resource gets it.
+#: Names of all tables; of several for one resource type, the first that reads a resource is used.
 ORDER = registry.TABLES
 
 
 class Way(msgspec.Struct, frozen=True):
-    """One way to spell a field: the element, and the codec where it is not its own type."""
+    """An element that a field is read from, and the codec if their types differ."""
 
     element: str
     codec: str | None = None
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The element's names from the resource down."""
+        """Names of the element and its parents, from the resource down."""
         return tuple(self.element.split("."))
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One field of the record: ways to read it, the first that fits is written."""
+    """One field of the record, and the elements that it is read from, of which one is written."""
 
     field: str
     ways: tuple[Way, ...]
@@ -37,16 +37,16 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A field that holds what a reference leads to."""
+    """A field with the resource that a reference refers to."""
 
     field: str
     element: str
     table: str
-    instead_of: str  #: the field that holds the reference itself where it leads nowhere
+    instead_of: str  #: field with the reference itself, if its target is unknown
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One resource type bound to one record."""
+    """The mapping between one resource type and one record class."""
 
     name: str
     resource: str
@@ -85,7 +85,7 @@ def build(name: str, source: dict[str, Any]) -> Table:
         TableError: the table has faults; all are listed.
 
     """
-    faults = list(table_check.slips(f"{name}.toml", source, ORDER))
+    faults = list(table_check.check_table(f"{name}.toml", source, ORDER))
     if faults:
         raise TableError(faults)
     record = table_check.record_of(source["record"])

@@ -1,7 +1,7 @@
 """Checks of a mapping table: shape, elements, fields, types, codecs, links and names.
 
-`slips` checks one table when it is loaded. `check_all` checks everything in `mappings/` and is what
-`fhir-b12 mappings --check` prints.
+`check_table` checks one table when it is loaded. `check_all` checks everything in `mappings/`, for
+`fhir-b12 mappings --check`.
 """
 
 import json
@@ -15,7 +15,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from fhir_b12 import code_checks, codes, data, datatypes, records
-from fhir_b12.data import Slip, TableError
+from fhir_b12.data import TableError, TableFault
 from fhir_b12.definitions import R4, Element
 from fhir_b12.mapping.codecs import CODECS
 from fhir_b12.records import registry
@@ -27,39 +27,39 @@ Fault = tuple[str, str, str]  #: row, key in it, message
 _OTHER_FILES = frozenset({"units.toml", "plausibility.toml", "vital_sign_profiles.toml"})
 
 
-def check_all() -> list[Slip]:
+def check_all() -> list[TableFault]:
     """Return every fault of the mapping tables, code tables and units, without duplicates.
 
     The rules of `plausibility.toml` are checked by the validator that uses them.
     """
     tables = registry.TABLES
-    faults = [slip for name in tables for slip in _check_file(name, tables)]
+    faults = [fault for name in tables for fault in _check_file(name, tables)]
     for file in sorted(file.name for file in data.mappings().iterdir()):
         name = file.removesuffix(".toml")
         if file.endswith(".toml") and file not in _OTHER_FILES and name not in tables:
             message = "no record type has this table; add its class to fhir_b12/records/"
-            faults.append(Slip(file, "", "", message))
+            faults.append(TableFault(file, "", "", message))
     return list(dict.fromkeys([*faults, *code_checks.check_all()]))
 
 
-def _check_file(name: str, tables: tuple[str, ...]) -> Iterator[Slip]:
+def _check_file(name: str, tables: tuple[str, ...]) -> Iterator[TableFault]:
     file = f"{name}.toml"
     try:
         source = data.toml(file)
     except FileNotFoundError:
         yield missing_file(file)
     except TableError as error:
-        yield from error.slips
+        yield from error.faults
     else:
-        yield from slips(file, source, tables)
+        yield from check_table(file, source, tables)
 
 
-def missing_file(file: str) -> Slip:
+def missing_file(file: str) -> TableFault:
     """Return the fault of a table whose file does not exist."""
-    return Slip(file, "", "", "the file is missing; write the mapping of its record type")
+    return TableFault(file, "", "", "the file is missing; write the mapping of its record type")
 
 
-def slips(file: str, source: Source, tables: tuple[str, ...]) -> Iterator[Slip]:
+def check_table(file: str, source: Source, tables: tuple[str, ...]) -> Iterator[TableFault]:
     """Yield every fault of a mapping table, and of the code tables that it names.
 
     Args:
@@ -69,12 +69,12 @@ def slips(file: str, source: Source, tables: tuple[str, ...]) -> Iterator[Slip]:
 
     """
     for row, key, message in _faults(source, tables):
-        yield Slip(file, row, key, message)
+        yield TableFault(file, row, key, message)
     for name in _code_tables(source):
         try:
             codes.table(name)
         except TableError as error:
-            yield from error.slips
+            yield from error.faults
         except KeyError:
             continue  # reported as a fault of the row that names it
 
