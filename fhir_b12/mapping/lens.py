@@ -45,13 +45,6 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         """The class of every leaf of the resource; computed on access."""
         return Ledger(tuple(self.account()))
 
-    def linked_reading(self, link: tables.Link) -> "tuple[str, Reading | None]":
-        """Return location and reading of a linked resource, "" and None if there is none."""
-        for field, location, inner in self.linked:
-            if field == link.field:
-                return location, inner
-        return "", None
-
     def account(self, prefix: str = "") -> list[Row]:
         """Return the rows of the ledger.
 
@@ -72,9 +65,17 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         }
         rows = account(self.resource, self.lens.plan, contained_rows, prefix)
         for link in self.lens.table.links:
-            if self.linked_reading(link)[1] is not None:
+            if _linked_reading(self, link)[1] is not None:
                 rows = links.reference_rows(link, rows, prefix)
         return rows
+
+
+def _linked_reading(reading: Reading, link: tables.Link) -> tuple[str, Reading | None]:
+    """Return location and reading of a linked resource, "" and None if there is none."""
+    for field, location, inner in reading.linked:
+        if field == link.field:
+            return location, inner
+    return "", None
 
 
 class Lens:
@@ -204,7 +205,7 @@ class Lens:
         before, after = self._without_links(reading.record), self._without_links(record)
         changed = dict(resource)
         moved = [
-            (link, *reading.linked_reading(link))
+            (link, *_linked_reading(reading, link))
             for link in self.table.links
             if links.is_changed(link, reading.record, record)
         ]
