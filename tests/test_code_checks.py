@@ -113,7 +113,7 @@ FAULTS = {
     ),
     "a kind with two names": ("units.toml", "[kinds]", '[kinds]\nweight = "g"', "already has the name"),
     "a code of a vital sign": ("vital_sign_profiles.toml", "9279-1", "9279-2", "wrong check digit"),
-    "a table without a record": ("outcome.toml", "Outcome", "Outcomes", "unknown record Outcomes"),
+    "a table without a record": ("outcome.toml", '"Outcome"', '"Outcomes"', "unknown record Outcomes"),
     "a file that is not TOML": ("codes/drugs.toml", "text = ", "text ", "codes/drugs.toml"),
     "an unknown test of a row": ("patient.toml", 'field = "id"', 'feild = "id"', "feild"),
 }  # fmt: skip
