@@ -1,7 +1,7 @@
 """Canonical spellings of code systems and units.
 
-A system is its canonical URI (`http://loinc.org`, not `http://loinc.org/` nor its OID); a unit
-that comes as text only gets the UCUM code it stands for (`mcg` is `ug`).
+The canonical spelling of a code system is its URI (`http://loinc.org`, neither `http://loinc.org/`
+nor its OID), that of a unit its UCUM code (`ug` for the text `mcg`).
 Data: mappings/codes/systems.toml and mappings/units.toml.
 """
 
@@ -10,7 +10,7 @@ from functools import cache
 from fhir_b12 import data
 
 UCUM = "http://unitsofmeasure.org"
-_MICRO, _MU = "\u00b5", "\u03bc"  # both look like µ, and both are typed
+_MICRO, _MU = "\u00b5", "\u03bc"  # both look like µ, and senders use both
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Values that are made on first use, by one thread at a time."""
+"""Values that are computed on first use, by one thread at a time."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -22,6 +22,7 @@ def once(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def locked(*args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the cached result; compute it while no other thread does."""
         with _LOCK:
             return cached(*args, **kwargs)
 

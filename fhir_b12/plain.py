@@ -200,6 +200,12 @@ def _as_json_number(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _date_schema(hint: type) -> dict[str, Any]:
+    """Return the schema of a date, for msgspec.
+
+    Raises:
+        NotImplementedError: the type is not a date; msgspec requires this exception.
+
+    """
     if issubclass(hint, DateTime):
         description = f"a FHIR {hint.name}: {hint.forms}"
         return {"type": "string", "pattern": _PATTERNS[hint], "description": description}

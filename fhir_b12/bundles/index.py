@@ -131,6 +131,7 @@ class Index:
         """
 
         def resolve(reference: Reference) -> dict[str, Any] | None:
+            """Return the resource of a reference, None if unknown or a record of its own."""
             path = self.find(reference.reference or "", url)
             return None if path is None or path in self.names else self.resources[path]
 
@@ -166,6 +167,7 @@ class Index:
         """
 
         def link(reference: Reference) -> Reference:
+            """Return the reference with a business identifier if its target has one."""
             text = reference.reference
             if text is None or text.startswith("#") or reference.identifier is not None:
                 return reference

@@ -143,7 +143,7 @@ def _unreadable_entries(bundle: Any) -> Iterator[tuple[str, Issue]]:
 
 
 def _resource_identity(entry: dict[str, Any]) -> str | None:
-    """Return a key that all versions of a resource share, None if unknown; newest comes first.
+    """Return a key that all versions of a resource in a history have in common, None if unknown.
 
     https://hl7.org/fhir/R4/http.html#history
     """
@@ -200,7 +200,11 @@ def _group_by_patient(
 
 
 def _outside_key(reference: Reference, path: str) -> str:
-    """Return a key for a patient outside the Bundle, unique if the reference has no address."""
+    """Return a key that groups the records of a patient who is not in the Bundle.
+
+    It is the identifier or the address of the reference. A reference without both gets a key of its
+    own, from the path of its record.
+    """
     name = references.identifier_key(reference)
     if name is not None:
         return "|".join(name)
@@ -221,6 +225,7 @@ def _patients_by_identifier(groups: dict[str, list[Record]]) -> dict[Key, list[s
 
 
 def _patient_of(record: Record, entry: EntryReading, index: Index) -> Reference | None:
+    """Return the reference to the patient of a record; of an appointment, the patient's actor."""
     if isinstance(record, FollowUp):
         actors = [who.actor for who in record.participant if who.actor is not None]
         patients = [actor for actor in actors if _is_patient(actor, entry, index)]

@@ -210,6 +210,7 @@ def _from_ndjson(arguments: Namespace, printer: IssuePrinter) -> int:
     unmapped: Counter[str] = Counter()
 
     def records() -> Iterator[Record]:
+        """Yield the records of all lines; report issues and count unmapped resources."""
         for number, value in read_ndjson(arguments.file, printer, arguments.max_bytes):
             reading = from_bundle(value)
             printer.report(reading.issues, number)
