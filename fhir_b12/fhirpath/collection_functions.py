@@ -224,13 +224,8 @@ def trace(
     """Pass the items to the environment's `trace` and return them unchanged."""
     listener = getattr(evaluation.environment, "trace", None)
     if listener is not None:
-        listener(
-            name,
-            [
-                plain(item)
-                for item in (select(items, evaluation, expression) if expression else items)
-            ],
-        )
+        traced = select(items, evaluation, expression) if expression else items
+        listener(name, [plain(item) for item in traced])
     return items
 
 
@@ -239,8 +234,8 @@ def iif(
     items: Items,
     evaluation: Evaluation,
     condition: Condition,
-    yes: Evaluator,
-    other: Evaluator | None = None,
+    then: Evaluator,
+    otherwise: Evaluator | None = None,
 ) -> Items:
     """Evaluate and return one of two expressions, depending on the criteria.
 
@@ -251,8 +246,8 @@ def iif(
     if len(items) > 1:
         raise FhirPathError(f"iif() requires a single item and has {len(items)}")
     if condition(items, evaluation) is True:
-        return yes(items, evaluation)
-    return [] if other is None else other(items, evaluation)
+        return then(items, evaluation)
+    return [] if otherwise is None else otherwise(items, evaluation)
 
 
 # --- parts

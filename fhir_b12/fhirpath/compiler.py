@@ -256,7 +256,7 @@ def _compile_step(part: SyntaxNode, types: TypeRegistry) -> Step:
 
 
 def _compile_indexer(part: Indexer, types: TypeRegistry) -> Step:
-    evaluate_index, column = compile_evaluator(part.at, types), part.column
+    evaluate_index, column = compile_evaluator(part.index, types), part.column
 
     def step(items: Items, this: Items, evaluation: Evaluation) -> Items:
         index = evaluate_index(this, evaluation)

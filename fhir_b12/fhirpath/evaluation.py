@@ -47,12 +47,12 @@ class Environment(Protocol):
 class Evaluation:
     """One evaluation; `index` and `total` are those of the innermost iteration."""
 
-    __slots__ = ("context", "environment", "index", "left", "total")
+    __slots__ = ("context", "environment", "index", "remaining_steps", "total")
 
     def __init__(self, context: DataNode, environment: Environment) -> None:
         self.context = context  #: %context
         self.environment = environment
-        self.left = MAX_STEPS
+        self.remaining_steps = MAX_STEPS
         self.index = 0
         self.total: Items = []
 
@@ -63,8 +63,8 @@ class Evaluation:
             FhirPathError: The budget is used up.
 
         """
-        self.left -= steps
-        if self.left < 0:
+        self.remaining_steps -= steps
+        if self.remaining_steps < 0:
             raise FhirPathError(
                 f"the evaluation takes more than {MAX_STEPS} steps on this resource"
             )
@@ -104,7 +104,7 @@ def children_named(items: Items, name: str, evaluation: Evaluation) -> Items:
         if item.__class__ is not DataNode:
             continue
         type_info = item.type_info
-        named_child = (type_info.named_children or type_info.open()).get(name)
+        named_child = (type_info.named_children or type_info.load_children()).get(name)
         source = item.companion if type_info.is_primitive else item.value
         if named_child is None or source.__class__ is not dict:
             continue
@@ -157,7 +157,7 @@ def children(items: Items, evaluation: Evaluation) -> Items:
         source = item.companion if type_info.is_primitive else item.value
         if source.__class__ is not dict:
             continue
-        named_children = type_info.named_children or type_info.open()
+        named_children = type_info.named_children or type_info.load_children()
         for name in source:
             if name[0] == "_":
                 name = name[1:]  # noqa: PLW2901 - a companion stands for its primitive

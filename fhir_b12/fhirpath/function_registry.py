@@ -30,7 +30,6 @@ UNSUPPORTED = {
     "subsumedBy": "it needs a terminology server",
 }
 
-Spend = Callable[[int], None]
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
 
 

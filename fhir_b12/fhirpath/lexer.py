@@ -8,7 +8,7 @@ from fhir_b12.fhirpath.errors import FhirPathError
 MAX_EXPRESSION_LENGTH = 50_000  #: characters of an expression
 
 TokenType = Literal[
-    "name", "quoted", "text", "number", "moment", "external", "special", "sign", "end"
+    "name", "quoted", "text", "number", "temporal", "external", "special", "sign", "end"
 ]
 
 _TOKEN = re.compile(
@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     |(?P<number>\d+(?:\.\d+)?)
     |(?P<text>'(?:[^'\\]|\\.)*')
     |(?P<quoted>`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")
-    |(?P<moment>@(?:T\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?
+    |(?P<temporal>@(?:T\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?
         |\d{4}(?:-\d\d(?:-\d\d)?)?(?:T(?:\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:\d\d)?)?)?))
     |(?P<external>%(?:(?:vs|ext)-[\w-]+|\w+|`(?:[^`\\]|\\.)*`|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))
     |(?P<special>\$\w+)
@@ -79,9 +79,18 @@ def _token_text(text: str, at: int) -> str:
 
 
 def unescape(text: str, at: int) -> str:
-    """Return a text with its escapes resolved.  http://hl7.org/fhirpath/N1/#string"""
+    """Return a text with its escapes resolved.  http://hl7.org/fhirpath/N1/#string
 
-    def meant(match: re.Match[str]) -> str:
+    Args:
+        text: The text between the quotes.
+        at: 0-based position of the opening quote in the expression, for errors.
+
+    Raises:
+        FhirPathError: An escape is unknown.
+
+    """
+
+    def resolve(match: re.Match[str]) -> str:
         code, sign = match.groups()
         if code:
             return chr(int(code, 16))
@@ -89,4 +98,4 @@ def unescape(text: str, at: int) -> str:
             raise FhirPathError(f"unknown escape \\{sign}", at + match.start() + 2)
         return _ESCAPED[sign]
 
-    return _ESCAPE.sub(meant, text) if "\\" in text else text
+    return _ESCAPE.sub(resolve, text) if "\\" in text else text

@@ -18,7 +18,7 @@ from fhir_b12.fhirpath.operators import DECIMAL_CONTEXT, single_value
 from fhir_b12.fhirpath.values import MAX_INTEGER, Items, Quantity
 
 Number = int | Decimal
-#: The quotient of two rounded logarithms is 3.999... instead of 4 in its last digits.
+#: In the last digits, the quotient of two rounded logarithms may be 3.999... instead of 4.
 _SHORTER = Context(prec=DECIMAL_CONTEXT.prec - 6)
 
 
@@ -41,6 +41,8 @@ def absolute(items: Items, _evaluation: Evaluation) -> Items:
 
 
 def _register_rounding(name: str, rounding: str) -> None:
+    """Register a function that rounds to an integer; empty if that is too large."""
+
     def calculate(value: Number, _evaluation: Evaluation) -> Items:
         number = Decimal(value)
         if number.copy_abs() > MAX_INTEGER:
@@ -56,30 +58,30 @@ _register_rounding("truncate", ROUND_DOWN)
 
 
 @function("round", "integer", focus="number", min_arguments=0)
-def rounded(value: Number, _evaluation: Evaluation, locate: int = 0) -> Items:
+def rounded(value: Number, _evaluation: Evaluation, places: int = 0) -> Items:
     """Round to a number of decimal places, half away from zero.
 
     Raises:
         FhirPathError: The number of places is negative.
 
     """
-    if locate < 0:
+    if places < 0:
         raise FhirPathError("round() requires a number of decimal places that is not negative")
     number = Decimal(value)
     exponent = number.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent <= locate:
+    if isinstance(exponent, int) and -exponent <= places:
         return [number]
     try:
         return [
-            number.quantize(Decimal(1).scaleb(-locate), ROUND_HALF_UP, DECIMAL_CONTEXT)
-            if locate < 1000
+            number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, DECIMAL_CONTEXT)
+            if places < 1000
             else number
         ]
     except DecimalException:
         return [number]
 
 
-def _decimal(name: str, calculate: Callable[[Decimal], Decimal]) -> None:
+def _register_decimal(name: str, calculate: Callable[[Decimal], Decimal]) -> None:
     """Register a function of one number; empty where it is undefined."""
 
     def calculated(value: Number, _evaluation: Evaluation) -> Items:
@@ -91,15 +93,15 @@ def _decimal(name: str, calculate: Callable[[Decimal], Decimal]) -> None:
     function(name, focus="number")(calculated)
 
 
-def _positive(value: Decimal) -> Decimal:
+def _natural_logarithm(value: Decimal) -> Decimal:
     return (
         DECIMAL_CONTEXT.ln(value) if value > 0 else DECIMAL_CONTEXT.divide(Decimal(0), Decimal(0))
     )
 
 
-_decimal("sqrt", DECIMAL_CONTEXT.sqrt)
-_decimal("ln", _positive)
-_decimal("exp", DECIMAL_CONTEXT.exp)
+_register_decimal("sqrt", DECIMAL_CONTEXT.sqrt)
+_register_decimal("ln", _natural_logarithm)
+_register_decimal("exp", DECIMAL_CONTEXT.exp)
 
 
 @function("log", "number", focus="number")

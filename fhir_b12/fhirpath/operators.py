@@ -202,8 +202,8 @@ def _normalize_text(value: str) -> str:
 
 def _equivalent_numbers(left: Decimal | int, right: Decimal | int) -> bool:
     """Return True if equal when rounded to the precision of the less precise number."""
-    locate = min(_decimal_places(left), _decimal_places(right))
-    return round(Fraction(left), locate) == round(Fraction(right), locate)
+    places = min(_decimal_places(left), _decimal_places(right))
+    return round(Fraction(left), places) == round(Fraction(right), places)
 
 
 def _decimal_places(value: Decimal | int) -> int:

@@ -24,6 +24,7 @@ from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
 from fhir_b12.fhirpath.values import MAX_INTEGER, Quantity
 
 MAX_DEPTH = 80  #: nested nodes; each needs some frames of Python's stack
+_TOO_DEEP = f"the expression is nested more than {MAX_DEPTH} levels deep"
 _PRECEDENCE = {
     "implies": 1,
     **dict.fromkeys(("or", "xor"), 2),
@@ -58,39 +59,47 @@ def parse(expression: str) -> SyntaxNode:
 
 
 class _Parser:
-    """Reads words from left to right.  `now` is the word that comes next."""
+    """Parser that reads tokens from left to right; `current` is the next token."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.words = tokens
-        self.at = 0
+        self.tokens = tokens
+        self.position = 0
         self.current = tokens[0]
-        self.open = 0
+        self.nesting = 0  #: calls of `expression` that have not returned
 
     def take(self) -> Token:
-        word = self.current
-        if word.type != "end":
-            self.at += 1
-            self.current = self.words[self.at]
-        return word
+        """Consume and return the next token; the `end` token stays."""
+        token = self.current
+        if token.type != "end":
+            self.position += 1
+            self.current = self.tokens[self.position]
+        return token
 
-    def unexpected(self, expected: str) -> FhirPathError:
-        problem = (
-            "the expression ends"
-            if self.current.type == "end"
-            else f"there is {self.current.text!r}"
-        )
-        return FhirPathError(f"{problem} where {expected} is expected", self.current.column)
-
-    def sign(self, text: str) -> bool:
+    def take_sign(self, text: str) -> bool:
         """Consume the next token if it is this sign; return True if so."""
         if self.current.type == "sign" and self.current.text == text:
             self.take()
             return True
         return False
 
-    def close(self, text: str) -> None:
-        if not self.sign(text):
+    def require_sign(self, text: str) -> None:
+        """Consume the next token, which must be this sign.
+
+        Raises:
+            FhirPathError: It is another one.
+
+        """
+        if not self.take_sign(text):
             raise self.unexpected(f"{text!r}")
+
+    def unexpected(self, expected: str) -> FhirPathError:
+        """Return the error for a token that cannot be here."""
+        problem = (
+            "the expression ends"
+            if self.current.type == "end"
+            else f"there is {self.current.text!r}"
+        )
+        return FhirPathError(f"{problem} where {expected} is expected", self.current.column)
 
     def expression(self, precedence: int) -> SyntaxNode:
         """Parse operators that bind more tightly than `precedence`.
@@ -99,117 +108,114 @@ class _Parser:
             FhirPathError: The expression is invalid or nested too deep.
 
         """
-        self.open += 1
-        if self.open > MAX_DEPTH:
-            raise FhirPathError(
-                f"the expression is nested more than {MAX_DEPTH} levels deep", self.current.column
-            )
+        self.nesting += 1
+        if self.nesting > MAX_DEPTH:
+            raise FhirPathError(_TOO_DEEP, self.current.column)
         left = self.operand()
         while (
             self.current.type in {"sign", "name"}
             and (power := _PRECEDENCE.get(self.current.text, 0)) > precedence
         ):
-            word = self.take()
-            if word.text in {"is", "as"}:
-                type_name = self.type_name()
+            token = self.take()
+            if token.text in {"is", "as"}:
                 left = TypeExpression(
-                    word.text,
+                    token.text,
                     left,
-                    type_name,
-                    column=word.column,
-                    depth=_depth_above(word.column, left),
+                    self.type_name(),
+                    column=token.column,
+                    depth=_depth_above(token.column, left),
                 )
             else:
-                left = self.operation(word, left, self.expression(power))
-        self.open -= 1
+                left = _combine(token, left, self.expression(power))
+        self.nesting -= 1
         return left
 
-    def operation(self, word: Token, left: SyntaxNode, right: SyntaxNode) -> SyntaxNode:
-        operands: tuple[SyntaxNode, ...] = (left, right)
-        if isinstance(left, Operation) and left.sign == word.text and word.text in _ASSOCIATIVE:
-            operands = (*left.operands, right)
-        depth = _depth_above(word.column, *operands)
-        return Operation(word.text, operands, column=word.column, depth=depth)
-
     def operand(self) -> SyntaxNode:
-        """Parse a term with its steps and leading signs."""
+        """Parse a term with its steps, or a sign and its operand."""
         column = self.current.column
         if self.current.type == "sign" and self.current.text in {"+", "-"}:
-            word = self.take()
-            children_named = self.expression(_UNARY_PRECEDENCE)
-            return UnaryOperation(
-                word.text, children_named, column=column, depth=_depth_above(column, children_named)
-            )
+            sign = self.take().text
+            operand = self.expression(_UNARY_PRECEDENCE)
+            return UnaryOperation(sign, operand, column=column, depth=_depth_above(column, operand))
         head = self.term()
         steps: list[SyntaxNode] = []
         while True:
-            if self.sign("."):
+            if self.take_sign("."):
                 steps.append(self.step())
             elif self.current.type == "sign" and self.current.text == "[":
-                steps.append(self.index())
+                steps.append(self.indexer())
             else:
                 break
         if not steps:
             return head
         return Chain(head, tuple(steps), column=column, depth=_depth_above(column, head, *steps))
 
-    def index(self) -> SyntaxNode:
+    def indexer(self) -> SyntaxNode:
+        """Parse an index in brackets."""
         column = self.take().column
-        at = self.expression(0)
-        self.close("]")
-        return Indexer(at, column=column, depth=_depth_above(column, at))
+        index = self.expression(0)
+        self.require_sign("]")
+        return Indexer(index, column=column, depth=_depth_above(column, index))
 
     def step(self) -> SyntaxNode:
-        """Parse what follows a dot, where any word is a name."""
+        """Parse a name, a function call or a special variable; after a dot any word is a name."""
         if self.current.type in {"name", "quoted"}:
-            return self.named()
+            return self.name_or_call()
         if self.current.type == "special":
-            return self.special()
+            return self.special_variable()
         raise self.unexpected("a name")
 
-    def named(self) -> SyntaxNode:
-        word = self.take()
-        if not (word.type == "name" and self.sign("(")):
-            return Identifier(word.text, column=word.column)
+    def name_or_call(self) -> SyntaxNode:
+        """Parse a name; with parentheses after it, a function call."""
+        token = self.take()
+        if not (token.type == "name" and self.take_sign("(")):
+            return Identifier(token.text, column=token.column)
         arguments: list[SyntaxNode] = []
-        if not self.sign(")"):
+        if not self.take_sign(")"):
             arguments.append(self.expression(0))
-            while self.sign(","):
+            while self.take_sign(","):
                 arguments.append(self.expression(0))
-            self.close(")")
-        depth = _depth_above(word.column, *arguments)
-        return FunctionCall(word.text, tuple(arguments), column=word.column, depth=depth)
+            self.require_sign(")")
+        depth = _depth_above(token.column, *arguments)
+        return FunctionCall(token.text, tuple(arguments), column=token.column, depth=depth)
 
-    def special(self) -> SyntaxNode:
-        word = self.take()
-        if word.text not in {"$this", "$index", "$total"}:
+    def special_variable(self) -> SyntaxNode:
+        """Parse `$this`, `$index` or `$total`.
+
+        Raises:
+            FhirPathError: The variable is another one.
+
+        """
+        token = self.take()
+        if token.text not in {"$this", "$index", "$total"}:
             raise FhirPathError(
-                f"unknown variable {word.text}: use $this, $index or $total", word.column
+                f"unknown variable {token.text}: use $this, $index or $total", token.column
             )
-        return SpecialVariable(word.text[1:], column=word.column)
+        return SpecialVariable(token.text[1:], column=token.column)
 
     def term(self) -> SyntaxNode:
-        word = self.current
-        column = word.column
-        if word.type == "name" and word.text in {"true", "false"}:
+        """Parse a literal, a name, a function call, a variable, or an expression in parentheses."""
+        token = self.current
+        column = token.column
+        if token.type == "name" and token.text in {"true", "false"}:
             self.take()
-            return Literal(word.text == "true", column=column)
-        if word.type in {"name", "quoted", "special"}:
+            return Literal(token.text == "true", column=column)
+        if token.type in {"name", "quoted", "special"}:
             return self.step()
-        if word.type == "text":
+        if token.type == "text":
             return Literal(self.take().text, column=column)
-        if word.type == "number":
+        if token.type == "number":
             return Literal(self.number(), column=column)
-        if word.type == "moment":
+        if token.type == "temporal":
             return Literal(_parse_temporal_literal(self.take()), column=column)
-        if word.type == "external":
+        if token.type == "external":
             return EnvironmentVariable(self.take().text, column=column)
-        if self.sign("("):
+        if self.take_sign("("):
             inner = self.expression(0)
-            self.close(")")
+            self.require_sign(")")
             return _parenthesize(inner)
-        if self.sign("{"):
-            self.close("}")
+        if self.take_sign("{"):
+            self.require_sign("}")
             return Literal(None, column=column)
         raise self.unexpected("a term")
 
@@ -220,27 +226,36 @@ class _Parser:
             FhirPathError: The integer is too large.
 
         """
-        word = self.take()
+        token = self.take()
         if self.current.type == "text":
-            return Quantity(Decimal(word.text), self.take().text)
+            return Quantity(Decimal(token.text), self.take().text)
         if self.current.type == "name" and self.current.text in DURATIONS:
-            return Quantity(Decimal(word.text), DURATIONS[self.take().text])
-        if "." in word.text:
-            return Decimal(word.text)
-        if len(word.text) > 12 or int(word.text) > MAX_INTEGER:
-            raise FhirPathError(f"the integer is larger than {MAX_INTEGER}", word.column)
-        return int(word.text)
+            return Quantity(Decimal(token.text), DURATIONS[self.take().text])
+        if "." in token.text:
+            return Decimal(token.text)
+        if len(token.text) > 12 or int(token.text) > MAX_INTEGER:
+            raise FhirPathError(f"the integer is larger than {MAX_INTEGER}", token.column)
+        return int(token.text)
 
     def type_name(self) -> str:
         """Parse the name of a type: `Quantity` or `FHIR.Quantity`."""
-        names = [self.take().text] if self.current.type in {"name", "quoted"} else []
-        if names and self.sign("."):
-            if self.current.type not in {"name", "quoted"}:
-                raise self.unexpected("the name of a type")
-            names.append(self.take().text)
-        if not names:
+        name = self.type_name_part()
+        return f"{name}.{self.type_name_part()}" if self.take_sign(".") else name
+
+    def type_name_part(self) -> str:
+        """Parse a namespace, or the name of a type without it."""
+        if self.current.type not in {"name", "quoted"}:
             raise self.unexpected("the name of a type")
-        return ".".join(names)
+        return self.take().text
+
+
+def _combine(token: Token, left: SyntaxNode, right: SyntaxNode) -> Operation:
+    """Return the operation of a binary operator; `a + b` and `c` become `a + b + c`."""
+    operands: tuple[SyntaxNode, ...] = (left, right)
+    if isinstance(left, Operation) and left.sign == token.text and token.text in _ASSOCIATIVE:
+        operands = (*left.operands, right)
+    depth = _depth_above(token.column, *operands)
+    return Operation(token.text, operands, column=token.column, depth=depth)
 
 
 def _parenthesize(inner: SyntaxNode) -> SyntaxNode:
@@ -251,14 +266,20 @@ def _parenthesize(inner: SyntaxNode) -> SyntaxNode:
 
 
 def _depth_above(column: int, *nodes: SyntaxNode) -> int:
+    """Return the depth of a node above others, one more than that of the deepest.
+
+    Raises:
+        FhirPathError: The tree is too deep.
+
+    """
     depth = 1 + max((node.depth for node in nodes), default=0)
     if depth > MAX_DEPTH:
-        raise FhirPathError(f"the expression is nested more than {MAX_DEPTH} levels deep", column)
+        raise FhirPathError(_TOO_DEEP, column)
     return depth
 
 
-def _parse_temporal_literal(word: Token) -> Temporal:
-    temporal = Temporal.literal(word.text)
+def _parse_temporal_literal(token: Token) -> Temporal:
+    temporal = Temporal.literal(token.text)
     if temporal is None:
-        raise FhirPathError(f"{word.text} is not a valid date or time", word.column)
+        raise FhirPathError(f"{token.text} is not a valid date or time", token.column)
     return temporal

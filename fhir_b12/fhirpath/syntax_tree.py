@@ -52,7 +52,7 @@ class FunctionCall(SyntaxNode):
 class Indexer(SyntaxNode):
     """An indexer, `[0]`."""
 
-    at: SyntaxNode
+    index: SyntaxNode
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 http://hl7.org/fhirpath/N1/#date-time-and-datetime-comparison
 
 FHIRPath knows more forms than FHIR does (hours without minutes, times without an offset), so these
-are beside `fhir_b12.dates`. The comparison of two values that differ only in precision is None.
+are separate from `fhir_b12.dates`. Two values that differ only in precision compare as None.
 """
 
 import re
@@ -24,7 +24,7 @@ _FORM = re.compile(
     re.ASCII,
 )
 _WORDS = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
-#: Calendar words, singular and plural: `1 day`, `2 days`.
+#: Calendar durations, singular and plural -> singular: `1 day`, `2 days`.
 DURATIONS = {word: word for word in _WORDS} | {f"{word}s": word for word in _WORDS}
 #: UCUM codes that may be added to a time; UCUM's months and years are not calendar durations.
 _DEFINITE = {"wk": "week", "d": "day", "h": "hour", "min": "minute"} | {
@@ -34,9 +34,9 @@ _DEFINITE = {"wk": "week", "d": "day", "h": "hour", "min": "minute"} | {
 _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _DAY = 86_400
 #: The largest UTC offset: how far a time without an offset may be off.
-_WORLD = 14 * 3600
+_MAX_OFFSET = 14 * 3600
 _MAX_TEXT_LENGTH = 80  #: characters; there may be many digits of a second
-_HOUR = 3  #: where the hour stands among the parts
+_HOUR = 3  #: index of the hour in the parts
 
 Parts = tuple[int | Decimal, ...]
 
@@ -44,7 +44,7 @@ Parts = tuple[int | Decimal, ...]
 class Temporal:
     """A Date, DateTime or Time; `parts` are year, month, ... as far as they are given.
 
-    Year, month and day of a Time are 1; `name` tells it from the others.
+    Year, month and day of a Time are 1.
     """
 
     __slots__ = ("_in_utc", "name", "offset", "parts", "text")
@@ -90,11 +90,11 @@ class Temporal:
 
     def _compare_without_offset(self, other: "Temporal") -> int | None:
         """Compare with one offset missing; None unless all offsets give the same result."""
-        early, late = (_add_seconds(self.parts, by) for by in (-_WORLD, _WORLD))
+        early, late = (_add_seconds(self.parts, by) for by in (-_MAX_OFFSET, _MAX_OFFSET))
         base = other.in_utc
         if self.offset is not None:
             base = self.in_utc
-            early, late = (_add_seconds(other.parts, by) for by in (-_WORLD, _WORLD))
+            early, late = (_add_seconds(other.parts, by) for by in (-_MAX_OFFSET, _MAX_OFFSET))
         if early is None or late is None:
             return None
         results = {_compare_parts(early, base), _compare_parts(late, base)}
@@ -138,16 +138,18 @@ class Temporal:
 
     def _add_span(self, amount: Decimal, word: str) -> Parts | None:
         """Add weeks to seconds; a value less precise than the unit changes by whole parts only."""
-        have, seconds = len(self.parts), amount * _SECONDS[word]
-        if have < 3:
+        precision, seconds = len(self.parts), amount * _SECONDS[word]
+        if precision < 3:
             days = int(seconds / _DAY)
             # the specification counts a month as 30 days, a year as 365
-            return _add_months(self.parts, int(days / 30) if have == 2 else 12 * int(days / 365))
-        fine = {3: _DAY, 4: 3600, 5: 60}.get(have, 0)
-        if fine:
-            seconds = Decimal(int(seconds / fine) * fine)
+            return _add_months(
+                self.parts, int(days / 30) if precision == 2 else 12 * int(days / 365)
+            )
+        unit = {3: _DAY, 4: 3600, 5: 60}.get(precision, 0)
+        if unit:
+            seconds = Decimal(int(seconds / unit) * unit)
         if self.name == "Time":
-            return _add_seconds(self.parts, seconds, around=True)
+            return _add_seconds(self.parts, seconds, wrap=True)
         return _add_seconds(self.parts, seconds)
 
 
@@ -183,7 +185,7 @@ def _is_real(parts: Parts) -> bool:
     if not is_calendar_day(*(int(part) for part in (*parts, 1, 1)[:3])):
         return False
     # 60 is the leap second, which FHIR permits
-    return all(part < most for part, most in zip(parts[_HOUR:], (24, 60, 61), strict=False))
+    return all(part < limit for part, limit in zip(parts[_HOUR:], (24, 60, 61), strict=False))
 
 
 def _compare_parts(left: Parts, right: Parts) -> int | None:
@@ -193,15 +195,15 @@ def _compare_parts(left: Parts, right: Parts) -> int | None:
     return 0 if len(left) == len(right) else None
 
 
-def _add_seconds(parts: Parts, seconds: Decimal | int, *, around: bool = False) -> Parts | None:
-    """Add seconds to parts and keep their precision; with `around` the day does not change."""
+def _add_seconds(parts: Parts, seconds: Decimal | int, *, wrap: bool = False) -> Parts | None:
+    """Add seconds to parts and keep their precision; with `wrap` the day does not change."""
     year, month, day = (int(part) for part in parts[:3])
     hour, minute, second = (*parts[_HOUR:], 0, 0, 0)[:3]
     total = hour * 3600 + minute * 60 + second + Decimal(seconds)
     days, rest = int(total // _DAY), total % _DAY
     if rest < 0:
         days, rest = days - 1, rest + _DAY
-    ordinal = date(year, month, day).toordinal() + (0 if around else days)
+    ordinal = date(year, month, day).toordinal() + (0 if wrap else days)
     if not 1 <= ordinal <= date.max.toordinal():
         return None
     moved = date.fromordinal(ordinal)

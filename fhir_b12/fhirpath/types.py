@@ -74,9 +74,9 @@ class TypeInfo:
             self.system = _SYSTEM_TYPE_OF.get(name, "String")
         elif "Quantity" in self.ancestors:
             self.system = "Quantity"
-        self.named_children: dict[str, NamedChild] | None = None  #: see `open`
+        self.named_children: dict[str, NamedChild] | None = None  #: see `load_children`
 
-    def open(self) -> dict[str, NamedChild]:
+    def load_children(self) -> dict[str, NamedChild]:
         """Return the children by FHIRPath and JSON name, `value` and `valueQuantity` alike."""
         if self.named_children is None:
             slots = self.registry.slots_by_name(self.path)

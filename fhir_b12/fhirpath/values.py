@@ -1,7 +1,7 @@
 """Items of collections: nodes of the data, and values of FHIRPath's own types.
 
-A collection is a list. In it a `Node` is a place in the data; True, 3, Decimal("0.5"), "text", a
-`Temporal` and a `Measure` are values. Nothing changes a list it was given.
+A collection is a list of items: a `DataNode` is an element of the data; True, 3, Decimal("0.5"),
+"text", a `Temporal` and a `Quantity` are values. A collection is never changed after it was built.
 """
 
 from decimal import Decimal
@@ -15,7 +15,7 @@ from fhir_b12.ucum import Unit, UnitError, parse
 MAX_INTEGER = 2**31 - 1
 UCUM = aliases.UCUM
 _MAX_UNIT_LENGTH = 100  #: characters; nothing longer is UCUM
-Item = Any  #: Node, bool, int, Decimal, str, Temporal, Measure
+Item = Any  #: DataNode, bool, int, Decimal, str, Temporal, Quantity
 Items = list[Item]
 _TEMPORAL_TYPES: dict[str, TemporalType] = {"Date": "Date", "DateTime": "DateTime", "Time": "Time"}
 
@@ -60,8 +60,8 @@ class DataNode:
         node: DataNode | None = self
         while node is not None and node.step is not None:
             name, *index = (node.step,) if isinstance(node.step, str) else node.step
-            other = node is not self and node.type_info.is_primitive
-            steps += (*reversed(index), f"_{name}" if other else name)
+            in_companion = node is not self and node.type_info.is_primitive
+            steps += (*reversed(index), f"_{name}" if in_companion else name)
             node = node.parent
         return tuple(reversed(steps))
 
@@ -120,17 +120,17 @@ def system(item: Item) -> Item:
     """
     if item.__class__ is not DataNode:
         return item
-    type_info, value = item.type_info.system, item.value
-    if type_info is None:
+    system_type, value = item.type_info.system, item.value
+    if system_type is None:
         return item
-    if type_info == "String" or value is None:
+    if system_type == "String" or value is None:
         return value
-    if (name := _TEMPORAL_TYPES.get(type_info)) is not None:
-        temporal = read(name, value) if isinstance(value, str) else None
+    if (temporal_type := _TEMPORAL_TYPES.get(system_type)) is not None:
+        temporal = read(temporal_type, value) if isinstance(value, str) else None
         return value if temporal is None else temporal
-    if type_info == "Quantity":
+    if system_type == "Quantity":
         return _parse_quantity(value) or item
-    if type_info == "Decimal" and value.__class__ is int:
+    if system_type == "Decimal" and value.__class__ is int:
         return Decimal(value)
     return value
 
@@ -176,18 +176,18 @@ def type_name(item: Item) -> tuple[str, str]:
 def equality_key(item: Item, budget: Budget) -> object:
     """Return a hashable key that is equal for equal items and only for these."""
     value = system(item)
-    type_info = value.__class__
-    if type_info is str or type_info is int or type_info is Decimal:
+    data_type = value.__class__
+    if data_type is str or data_type is int or data_type is Decimal:
         return value
-    if type_info is Temporal:
+    if data_type is Temporal:
         return value.key()
-    if type_info is Quantity:
+    if data_type is Quantity:
         return _quantity_key(value)
-    if type_info is DataNode:
+    if data_type is DataNode:
         return ("node", _freeze(value.value, budget))
     if value is None:
         return ("none", _freeze(item.companion, budget))
-    return (type_info.__name__, _freeze(value, budget))
+    return (data_type.__name__, _freeze(value, budget))
 
 
 def _quantity_key(value: Quantity) -> object:
