@@ -1,86 +1,76 @@
 """Syntax tree of an expression, from the parser to the compiler."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class SyntaxNode:
-    """A node of the syntax tree, with its column and the depth of the tree below it."""
-
-    column: int = field(kw_only=True)
-    depth: int = field(default=1, kw_only=True, repr=False)
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Literal(SyntaxNode):
+class SyntaxNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the syntax tree, with its column and the depth of its subtree."""
+
+    column: int
+    depth: int = 1
+
+
+class Literal(SyntaxNode, frozen=True):
     """A literal value; None is the empty collection, `{}`."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier(SyntaxNode):
+class Identifier(SyntaxNode, frozen=True):
     """A child element by name, or a type at the head of an expression."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentVariable(SyntaxNode):
-    """An environment variable, `%resource`, without the sign."""
+class EnvironmentVariable(SyntaxNode, frozen=True):
+    """An environment variable, `%resource`; its name is without the percent sign."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialVariable(SyntaxNode):
-    """Variable `$this`, `$index` or `$total`, without the sign."""
+class SpecialVariable(SyntaxNode, frozen=True):
+    """`$this`, `$index` or `$total`; its name is without the dollar sign."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCall(SyntaxNode):
+class FunctionCall(SyntaxNode, frozen=True):
     """A function call with its arguments."""
 
     name: str
     arguments: tuple[SyntaxNode, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Indexer(SyntaxNode):
+class Indexer(SyntaxNode, frozen=True):
     """An indexer, `[0]`."""
 
     index: SyntaxNode
 
 
-@dataclass(frozen=True, slots=True)
-class Chain(SyntaxNode):
+class Chain(SyntaxNode, frozen=True):
     """`head.step.step[0]`: each step is evaluated on the result of the previous one."""
 
     head: SyntaxNode
     steps: tuple[SyntaxNode, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation(SyntaxNode):
+class Operation(SyntaxNode, frozen=True):
     """One operator with two or more operands, evaluated from left to right: `a + b + c`."""
 
     sign: str
     operands: tuple[SyntaxNode, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnaryOperation(SyntaxNode):
+class UnaryOperation(SyntaxNode, frozen=True):
     """A sign before an operand, `-a`."""
 
     sign: str
     operand: SyntaxNode
 
 
-@dataclass(frozen=True, slots=True)
-class TypeExpression(SyntaxNode):
+class TypeExpression(SyntaxNode, frozen=True):
     """`a is Quantity` or `a as Quantity`; the name of the type may have a namespace."""
 
     sign: str
