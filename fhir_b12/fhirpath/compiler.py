@@ -6,9 +6,8 @@ http://hl7.org/fhirpath/N1/#expressions
 """
 
 from collections.abc import Callable
-from decimal import Decimal
+from typing import TypeVar
 
-from fhir_b12 import aliases
 from fhir_b12.fhirpath import (
     collection_functions,
     conversion_functions,
@@ -16,20 +15,21 @@ from fhir_b12.fhirpath import (
     math_functions,
     string_functions,
 )
-from fhir_b12.fhirpath.collection_functions import is_in, is_of_type, is_type, union
+from fhir_b12.fhirpath.collection_functions import is_of_type, is_type
 from fhir_b12.fhirpath.errors import FhirPathError
 from fhir_b12.fhirpath.evaluation import Condition, Evaluation, Evaluator, children_named
 from fhir_b12.fhirpath.function_registry import FUNCTIONS, UNSUPPORTED, Function, Mode
-from fhir_b12.fhirpath.invocation import BooleanStep, Step, build_boolean_step, build_step
-from fhir_b12.fhirpath.operators import (
-    calculate,
-    compare,
-    concatenate,
-    equals,
-    equivalent,
-    single_value,
-    to_boolean_operand,
+from fhir_b12.fhirpath.invocation import Step, build_boolean_step, build_step
+from fhir_b12.fhirpath.operations import (
+    LOGIC_OPERATORS,
+    RELATIONAL_OPERATORS,
+    build_left_fold,
+    build_logic,
+    build_relation,
+    build_signed,
+    build_text_equality,
 )
+from fhir_b12.fhirpath.operators import to_boolean_operand
 from fhir_b12.fhirpath.syntax_tree import (
     Chain,
     EnvironmentVariable,
@@ -44,7 +44,8 @@ from fhir_b12.fhirpath.syntax_tree import (
     UnaryOperation,
 )
 from fhir_b12.fhirpath.types import SYSTEM_TYPES, TypeRegistry
-from fhir_b12.fhirpath.values import DataNode, Items, Quantity, system
+from fhir_b12.fhirpath.values import DataNode, Items, system
+from fhir_b12.fhirpath.variables import SPECIAL_VARIABLES, build_environment_variable
 from fhir_b12.suggestions import did_you_mean
 
 #: Importing these fills `FUNCTIONS`.
@@ -55,62 +56,7 @@ LIBRARY = (
     fhir_functions,
     string_functions,
 )
-
-_ORDER_OPERATORS: dict[str, Callable[[int], bool]] = {
-    "<": lambda order: order < 0,
-    "<=": lambda order: order <= 0,
-    ">": lambda order: order > 0,
-    ">=": lambda order: order >= 0,
-}
-_LOGIC_OPERATORS = frozenset({"and", "or", "xor", "implies"})
-#: https://hl7.org/fhir/R4/fhirpath.html#variables
-_CONSTANTS = {
-    "ucum": aliases.UCUM,
-    "sct": "http://snomed.info/sct",
-    "loinc": "http://loinc.org",
-}
-_VARIABLES = ("resource", "rootResource", "context", *_CONSTANTS)
-_PREFIXED = {
-    "vs-": "http://hl7.org/fhir/ValueSet/",
-    "ext-": "http://hl7.org/fhir/StructureDefinition/",
-}
-
-
-def compile_evaluator(part: SyntaxNode, types: TypeRegistry) -> Evaluator:
-    """Compile a node to a function that returns a collection."""
-    if isinstance(part, Literal):
-        items = [] if part.value is None else [part.value]
-        return lambda _this, _evaluation: items
-    if isinstance(part, Identifier):
-        return _compile_identifier(part.name)
-    if isinstance(part, SpecialVariable):
-        return _SPECIAL[part.name]
-    if isinstance(part, EnvironmentVariable):
-        return _compile_variable(part)
-    if isinstance(part, Chain):
-        return _compile_chain(part, types)
-    if isinstance(part, FunctionCall) and not _find_function(part).returns_boolean:
-        step = build_step(_find_function(part), _compile_arguments(part, types), part.column)
-        return lambda this, evaluation: step(this, this, evaluation)
-    if isinstance(part, UnaryOperation):
-        return _compile_unary(part, types)
-    if isinstance(part, TypeExpression) and part.sign == "as":
-        operand, name = (
-            compile_evaluator(part.operand, types),
-            _check_type_name(part.type, part.column, types),
-        )
-        return lambda this, evaluation: [
-            item for item in operand(this, evaluation) if is_type(item, name)
-        ]
-    if isinstance(part, Operation) and part.sign in {"+", "-", "*", "/", "div", "mod", "&", "|"}:
-        return _compile_left_fold(part, types)
-    decide = compile_condition(part, types)
-
-    def evaluate(this: Items, evaluation: Evaluation) -> Items:
-        result = decide(this, evaluation)
-        return [] if result is None else [result]
-
-    return evaluate
+T = TypeVar("T")
 
 
 def returns_boolean(part: SyntaxNode) -> bool:
@@ -120,8 +66,39 @@ def returns_boolean(part: SyntaxNode) -> bool:
     if isinstance(part, FunctionCall):
         return _find_function(part).returns_boolean
     if isinstance(part, Operation):
-        return part.sign in _LOGIC_OPERATORS or part.sign in _RELATIONAL_OPERATORS
+        return part.sign in LOGIC_OPERATORS or part.sign in RELATIONAL_OPERATORS
     return isinstance(part, TypeExpression) and part.sign == "is"
+
+
+def compile_evaluator(part: SyntaxNode, types: TypeRegistry) -> Evaluator:
+    """Compile a node to a function that returns a collection."""
+    if isinstance(part, Chain):
+        return _compile_chain(part, types)
+    if returns_boolean(part):
+        return to_evaluator(compile_condition(part, types))
+    if isinstance(part, Literal):
+        items = [] if part.value is None else [part.value]
+        return lambda _this, _evaluation: items
+    if isinstance(part, Identifier):
+        return _compile_identifier(part.name)
+    if isinstance(part, SpecialVariable):
+        return SPECIAL_VARIABLES[part.name]
+    if isinstance(part, EnvironmentVariable):
+        return build_environment_variable(part.name, part.column)
+    if isinstance(part, FunctionCall):
+        step = _compile_call(part, types, build_step)
+        return lambda this, evaluation: step(this, this, evaluation)
+    if isinstance(part, UnaryOperation):
+        return build_signed(part.sign, compile_evaluator(part.operand, types), part.column)
+    if isinstance(part, Operation):
+        operands = tuple(compile_evaluator(operand, types) for operand in part.operands)
+        return build_left_fold(part.sign, operands, part.column)
+    assert isinstance(part, TypeExpression)
+    operand = compile_evaluator(part.operand, types)
+    name = _check_type_name(part.type, part.column, types)
+    return lambda this, evaluation: [
+        item for item in operand(this, evaluation) if is_type(item, name)
+    ]
 
 
 def compile_condition(part: SyntaxNode, types: TypeRegistry) -> Condition:
@@ -129,33 +106,30 @@ def compile_condition(part: SyntaxNode, types: TypeRegistry) -> Condition:
     if not returns_boolean(part):
         evaluate = compile_evaluator(part, types)
         return lambda this, evaluation: to_boolean_operand(evaluate(this, evaluation))
-    if isinstance(part, Chain) and not part.steps:
-        return compile_condition(part.head, types)
     if isinstance(part, Chain):
-        last = part.steps[-1]
-        assert isinstance(last, FunctionCall)
-        step = build_boolean_step(
-            _find_function(last), _compile_arguments(last, types), last.column
-        )
-        return _compile_boolean_chain(part, step, types)
+        return _compile_boolean_chain(part, types)
     if isinstance(part, FunctionCall):
-        step = build_boolean_step(
-            _find_function(part), _compile_arguments(part, types), part.column
-        )
+        step = _compile_call(part, types, build_boolean_step)
         return lambda this, evaluation: step(this, this, evaluation)
-    if isinstance(part, Operation) and part.sign in _LOGIC_OPERATORS:
-        return _compile_logic(part, types)
+    if isinstance(part, Operation) and part.sign in LOGIC_OPERATORS:
+        operands = tuple(compile_condition(operand, types) for operand in part.operands)
+        return build_logic(part.sign, operands, part.column)
     if isinstance(part, Operation):
         return _compile_relation(part, types)
     assert isinstance(part, TypeExpression)
-    operand, name = (
-        compile_evaluator(part.operand, types),
-        _check_type_name(part.type, part.column, types),
-    )
+    operand = compile_evaluator(part.operand, types)
+    name = _check_type_name(part.type, part.column, types)
     return lambda this, evaluation: is_of_type(operand(this, evaluation), evaluation, name)
 
 
-# --- terms
+def to_evaluator(decide: Condition) -> Evaluator:
+    """Return an evaluator with the result of a condition as a collection."""
+
+    def evaluate(this: Items, evaluation: Evaluation) -> Items:
+        result = decide(this, evaluation)
+        return [] if result is None else [result]
+
+    return evaluate
 
 
 def _compile_identifier(name: str) -> Evaluator:
@@ -167,56 +141,15 @@ def _compile_identifier(name: str) -> Evaluator:
     ]
 
 
-_SPECIAL: dict[str, Evaluator] = {
-    "this": lambda this, _evaluation: this,
-    "index": lambda _this, evaluation: [evaluation.index],
-    "total": lambda _this, evaluation: evaluation.total,
-}
+def _compile_relation(part: Operation, types: TypeRegistry) -> Condition:
+    one, other = part.operands
+    left = compile_evaluator(one, types)
+    if part.sign in {"=", "!="} and isinstance(other, Literal) and isinstance(other.value, str):
+        return build_text_equality(part.sign, left, other.value)
+    return build_relation(part.sign, left, compile_evaluator(other, types), part.column)
 
 
-def _compile_variable(part: EnvironmentVariable) -> Evaluator:
-    """Compile an environment variable, e.g. `%resource`.  https://hl7.org/fhir/R4/fhirpath.html#variables
-
-    Raises:
-        FhirPathError: The variable is unknown.
-
-    """
-    name = part.name
-    if name in {"resource", "rootResource"}:
-        root = name == "rootResource"
-        return lambda _this, evaluation: evaluation.resource(root=root)
-    if name == "context":
-        return lambda _this, evaluation: [evaluation.context]
-    text = _CONSTANTS.get(name)
-    for prefix, url in _PREFIXED.items():
-        if name.startswith(prefix):
-            text = url + name.removeprefix(prefix)
-    if text is None:
-        raise FhirPathError(
-            f"unknown variable %{name}{did_you_mean(name, _VARIABLES)}", part.column
-        )
-    items = [text]
-    return lambda _this, _evaluation: items
-
-
-def _compile_unary(part: UnaryOperation, types: TypeRegistry) -> Evaluator:
-    operand, column, less = compile_evaluator(part.operand, types), part.column, part.sign == "-"
-
-    def evaluate(this: Items, evaluation: Evaluation) -> Items:
-        value = single_value(operand(this, evaluation))
-        if value is None:
-            return []
-        if isinstance(value, Quantity):
-            number = value.value.copy_negate() if less else value.value
-            return [Quantity(number, value.unit, value.system)]
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise FhirPathError("a sign requires a number", column)
-        return [-value if less else value]
-
-    return evaluate
-
-
-# --- chains and calls
+# --- chains
 
 
 def _compile_chain(part: Chain, types: TypeRegistry) -> Evaluator:
@@ -237,9 +170,14 @@ def _compile_chain(part: Chain, types: TypeRegistry) -> Evaluator:
     return evaluate
 
 
-def _compile_boolean_chain(part: Chain, decide: BooleanStep, types: TypeRegistry) -> Condition:
-    before = part.steps[:-1]
-    evaluate = _compile_chain(Chain(part.head, before, column=part.column), types)
+def _compile_boolean_chain(part: Chain, types: TypeRegistry) -> Condition:
+    """Compile a chain whose last step is a function that returns a Boolean."""
+    if not part.steps:
+        return compile_condition(part.head, types)
+    *before, last = part.steps
+    assert isinstance(last, FunctionCall)
+    decide = _compile_call(last, types, build_boolean_step)
+    evaluate = _compile_chain(Chain(part.head, tuple(before), column=part.column), types)
     return lambda this, evaluation: decide(evaluate(this, evaluation), this, evaluation)
 
 
@@ -248,7 +186,7 @@ def _compile_step(part: SyntaxNode, types: TypeRegistry) -> Step:
         name = part.name
         return lambda items, _this, evaluation: children_named(items, name, evaluation)
     if isinstance(part, FunctionCall):
-        return build_step(_find_function(part), _compile_arguments(part, types), part.column)
+        return _compile_call(part, types, build_step)
     if isinstance(part, Indexer):
         return _compile_indexer(part, types)
     evaluate = compile_evaluator(part, types)
@@ -268,6 +206,23 @@ def _compile_indexer(part: Indexer, types: TypeRegistry) -> Step:
     return step
 
 
+# --- function calls
+
+
+def _compile_call(
+    part: FunctionCall,
+    types: TypeRegistry,
+    build: Callable[[Function, tuple[object, ...], int], T],
+) -> T:
+    """Compile the arguments of a call and pass them to `build_step` or `build_boolean_step`."""
+    function = _find_function(part)
+    arguments = tuple(
+        _compile_argument(argument, mode, types)
+        for argument, mode in zip(part.arguments, function.arguments, strict=False)
+    )
+    return build(function, arguments, part.column)
+
+
 def _find_function(part: FunctionCall) -> Function:
     """Return the called function; its number of arguments is checked.
 
@@ -284,23 +239,11 @@ def _find_function(part: FunctionCall) -> Function:
             else f"unknown function {part.name}(){did_you_mean(part.name, FUNCTIONS)}"
         )
         raise FhirPathError(message, part.column)
-    if not function.min_arguments <= len(part.arguments) <= len(function.arguments):
-        maximum = len(function.arguments)
-        count = (
-            f"{maximum}"
-            if function.min_arguments == maximum
-            else f"{function.min_arguments} to {maximum}"
-        )
+    minimum, maximum = function.min_arguments, len(function.arguments)
+    if not minimum <= len(part.arguments) <= maximum:
+        count = f"{maximum}" if minimum == maximum else f"{minimum} to {maximum}"
         raise FhirPathError(f"{part.name}() takes {count} arguments", part.column)
     return function
-
-
-def _compile_arguments(part: FunctionCall, types: TypeRegistry) -> tuple[object, ...]:
-    modes = _find_function(part).arguments
-    return tuple(
-        _compile_argument(argument, mode, types)
-        for argument, mode in zip(part.arguments, modes, strict=False)
-    )
 
 
 def _compile_argument(part: SyntaxNode, mode: Mode, types: TypeRegistry) -> object:
@@ -309,10 +252,11 @@ def _compile_argument(part: SyntaxNode, mode: Mode, types: TypeRegistry) -> obje
     return compile_condition(part, types) if mode == "test" else compile_evaluator(part, types)
 
 
+# --- names of types
+
+
 def _join_type_name(part: SyntaxNode) -> str:
-    names = [part]
-    if isinstance(part, Chain):
-        names = [part.head, *part.steps]
+    names = [part.head, *part.steps] if isinstance(part, Chain) else [part]
     if not all(isinstance(name, Identifier) for name in names):
         raise FhirPathError("the name of a type is required", part.column)
     return ".".join(name.name for name in names if isinstance(name, Identifier))
@@ -331,141 +275,3 @@ def _check_type_name(name: str, column: int, types: TypeRegistry) -> str:
         return name
     known = SYSTEM_TYPES | types.release.data_types | types.release.resource_types
     raise FhirPathError(f"unknown type {name}{did_you_mean(last, known)}", column)
-
-
-# --- operators
-
-
-def _compile_left_fold(part: Operation, types: TypeRegistry) -> Evaluator:
-    """Compile `a + b + c`, evaluated from left to right."""
-    operands = tuple(compile_evaluator(operand, types) for operand in part.operands)
-    first, rest, column = operands[0], operands[1:], part.column
-    operation = _binary_operator(part.sign)
-
-    def evaluate(this: Items, evaluation: Evaluation) -> Items:
-        try:
-            items = first(this, evaluation)
-            for operand in rest:
-                items = operation(items, operand(this, evaluation), evaluation)
-        except FhirPathError as error:
-            raise error.at(column) from None
-        return items
-
-    return evaluate
-
-
-def _binary_operator(sign: str) -> Callable[[Items, Items, Evaluation], Items]:
-    if sign == "|":
-        return lambda left, right, evaluation: union(left, evaluation, right)
-    if sign == "&":
-        return lambda left, right, _evaluation: [concatenate(_to_text(left), _to_text(right))]
-    return lambda left, right, _evaluation: calculate(sign, left, right)
-
-
-def _to_text(items: Items) -> str:
-    value = single_value(items)
-    return "" if value is None else conversion_functions.to_text(value) or ""
-
-
-def _compile_logic(part: Operation, types: TypeRegistry) -> Condition:
-    """Compile three-valued logic.  http://hl7.org/fhirpath/N1/#boolean-logic"""
-    operands = tuple(compile_condition(operand, types) for operand in part.operands)
-    if part.sign in {"and", "or"}:
-        return _compile_and_or(operands, settled=part.sign == "or", column=part.column)
-    left, right = operands
-    if part.sign == "xor":
-
-        def differ(this: Items, evaluation: Evaluation) -> bool | None:
-            one, other = left(this, evaluation), right(this, evaluation)
-            return None if one is None or other is None else one is not other
-
-        return differ
-
-    def implies(this: Items, evaluation: Evaluation) -> bool | None:
-        one = left(this, evaluation)
-        if one is False:
-            return True
-        other = right(this, evaluation)
-        return other if one is True or other is True else None
-
-    return implies
-
-
-def _compile_and_or(operands: tuple[Condition, ...], *, settled: bool, column: int) -> Condition:
-    """Compile `and`, settled by any False, or `or`, settled by any True; else None wins."""
-
-    def decide(this: Items, evaluation: Evaluation) -> bool | None:
-        result: bool | None = not settled
-        for operand in operands:
-            one = operand(this, evaluation)
-            if one is settled:
-                return settled
-            if one is None:
-                result = None
-        return result
-
-    def located(this: Items, evaluation: Evaluation) -> bool | None:
-        try:
-            return decide(this, evaluation)
-        except FhirPathError as error:
-            raise error.at(column) from None
-
-    return located
-
-
-_RELATIONAL_OPERATORS = frozenset({"=", "!=", "~", "!~", "in", "contains", *_ORDER_OPERATORS})
-
-
-def _compile_relation(part: Operation, types: TypeRegistry) -> Condition:
-    left, right = [compile_evaluator(operand, types) for operand in part.operands]
-    column = part.column
-    other = part.operands[1]
-    if part.sign in {"=", "!="} and isinstance(other, Literal) and isinstance(other.value, str):
-        return _compile_text_equality(left, other.value, negate=part.sign == "!=")
-    operation = _relational_operator(part.sign)
-
-    def decide(this: Items, evaluation: Evaluation) -> bool | None:
-        try:
-            return operation(left(this, evaluation), right(this, evaluation), evaluation)
-        except FhirPathError as error:
-            raise error.at(column) from None
-
-    return decide
-
-
-def _compile_text_equality(left: Evaluator, text: str, *, negate: bool) -> Condition:
-    """Compile the most frequent comparison, `use = 'official'`, to a fast path."""
-    other = [text]
-
-    def decide(this: Items, evaluation: Evaluation) -> bool | None:
-        items = left(this, evaluation)
-        if len(items) == 1:
-            item = items[0]
-            value = item.value if item.__class__ is DataNode else item
-            if value.__class__ is str:
-                return (value == text) is not negate
-        result = equals(items, other, evaluation)
-        return None if result is None else result is not negate
-
-    return decide
-
-
-def _relational_operator(sign: str) -> Callable[[Items, Items, Evaluation], bool | None]:
-    if sign in _ORDER_OPERATORS:
-        test = _ORDER_OPERATORS[sign]
-        return lambda left, right, _evaluation: compare(left, right, test)
-    if sign == "=":
-        return equals
-    if sign == "!=":
-        return lambda left, right, evaluation: _not(equals(left, right, evaluation))
-    if sign == "~":
-        return equivalent
-    if sign == "!~":
-        return lambda left, right, evaluation: not equivalent(left, right, evaluation)
-    if sign == "in":
-        return is_in
-    return lambda left, right, evaluation: is_in(right, left, evaluation)
-
-
-def _not(value: bool | None) -> bool | None:
-    return None if value is None else not value
