@@ -7,13 +7,19 @@ closures over the types of a release. `value` finds `valueQuantity`, the extensi
 are found in its companion, and a contained resource has the type that it states.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fhir_b12.definitions import R4, Release
-from fhir_b12.fhirpath.compiler import compile_condition, compile_evaluator, returns_boolean
+from fhir_b12.fhirpath.compiler import (
+    compile_condition,
+    compile_evaluator,
+    returns_boolean,
+    to_evaluator,
+)
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.evaluation import Environment, Evaluation
+from fhir_b12.fhirpath.evaluation import Condition, Environment, Evaluation, Evaluator
 from fhir_b12.fhirpath.operators import to_boolean_operand
 from fhir_b12.fhirpath.parser import parse
 from fhir_b12.fhirpath.types import types_of
@@ -28,6 +34,7 @@ __all__ = [
     "compile",
 ]
 
+T = TypeVar("T")
 
 _MAX_CACHED_LENGTH = 2_000  #: characters; longer expressions, which are rare, are not cached
 
@@ -76,7 +83,7 @@ class StandaloneEnvironment:
 class Expression:
     """A compiled expression; get one from `compile`.
 
-    The methods take the same arguments.
+    The methods take the same arguments and raise the same error.
 
     Args:
         node: JSON value to evaluate on, a dict or a primitive.
@@ -98,36 +105,28 @@ class Expression:
         self._types = types_of(release)
         try:
             tree = parse(source)
-            self._evaluate = compile_evaluator(tree, self._types)
-            self._condition = (
-                compile_condition(tree, self._types) if returns_boolean(tree) else None
-            )
+            if returns_boolean(tree):
+                self._condition = compile_condition(tree, self._types)
+                self._evaluate = to_evaluator(self._condition)
+            else:
+                self._evaluate = compile_evaluator(tree, self._types)
+                self._condition = _any_item(self._evaluate)
         except RecursionError:
             raise FhirPathError("the expression is nested too deeply: simplify it") from None
 
     def evaluate(
         self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> list[Any]:
-        """Return the result as JSON values; None for a primitive without a value.
-
-        Raises:
-            FhirPathError: The expression cannot be evaluated on this node.
-
-        """
-        start, evaluation = self._start(node, type_path, environment, companion)
-        return [plain(item) for item in self._evaluate_from(start, evaluation)]
+        """Return the result as JSON values; None for a primitive without a value."""
+        items = self._run(self._evaluate, node, type_path, environment, companion)
+        return list(map(plain, items))
 
     def locate(
         self, node: Any, type_path: str, environment: Environment, companion: Any = None
     ) -> list[LocatedValue]:
-        """Return the result with the path and type of each value.
-
-        Raises:
-            FhirPathError: The expression cannot be evaluated on this node.
-
-        """
-        start, evaluation = self._start(node, type_path, environment, companion)
-        return [_locate(item) for item in self._evaluate_from(start, evaluation)]
+        """Return the result with the path and type of each value."""
+        items = self._run(self._evaluate, node, type_path, environment, companion)
+        return list(map(_locate, items))
 
     def is_satisfied(
         self, node: Any, type_path: str, environment: Environment, companion: Any = None
@@ -136,33 +135,26 @@ class Expression:
 
         As in HL7's validator, an empty result and false do not satisfy; one or several items that
         are not Boolean do.
-
-        Raises:
-            FhirPathError: The expression cannot be evaluated on this node.
-
         """
-        start, evaluation = self._start(node, type_path, environment, companion)
-        try:
-            if self._condition is None:
-                return _is_satisfied(self._evaluate([start], evaluation))
-            return self._condition([start], evaluation) is True
-        except RecursionError:
-            raise FhirPathError("the data are nested too deeply") from None
+        return self._run(self._condition, node, type_path, environment, companion) is True
 
-    def _start(
-        self, node: Any, type_path: str, environment: Environment, companion: Any
-    ) -> tuple[DataNode, Evaluation]:
+    def _run(
+        self,
+        function: Callable[[Items, Evaluation], T],
+        node: Any,
+        type_path: str,
+        environment: Environment,
+        companion: Any,
+    ) -> T:
+        """Call the compiled expression with the node as $this."""
         type_info = self._types.type_at(type_path)
         if type_info is None:
             raise FhirPathError(f"{self._types.release.name} has no type {type_path}")
         if type_info.name == "Resource":
             type_info = self._types.of_resource(node) or type_info
         start = DataNode(node, type_info, companion)
-        return start, Evaluation(start, environment)
-
-    def _evaluate_from(self, start: DataNode, evaluation: Evaluation) -> Items:
         try:
-            return self._evaluate([start], evaluation)
+            return function([start], Evaluation(start, environment))
         except RecursionError:
             raise FhirPathError("the data are nested too deeply") from None
 
@@ -194,8 +186,14 @@ def _compile_cached(expression: str, release: Release) -> Expression:
     return Expression(expression, release)
 
 
-def _is_satisfied(items: Items) -> bool:
-    return to_boolean_operand(items) is True if len(items) == 1 else bool(items)
+def _any_item(evaluate: Evaluator) -> Condition:
+    """Return a condition that is satisfied by any items except a single false."""
+
+    def decide(this: Items, evaluation: Evaluation) -> bool | None:
+        items = evaluate(this, evaluation)
+        return to_boolean_operand(items) if len(items) == 1 else bool(items)
+
+    return decide
 
 
 def _locate(item: Any) -> LocatedValue:
