@@ -293,7 +293,9 @@ def test_every_definition_of_the_guides_can_be_read(fixtures):
         package = open_package(guide(fixtures, name), NOWHERE)
         known = Canonicals([package])
         for entry in package.archive.entries:
-            assert known.find(f"{entry.url}|{entry.version}", entry.kind)["url"] == entry.url
+            assert (
+                known.find(f"{entry.url}|{entry.version}", entry.resource_type)["url"] == entry.url
+            )
 
 
 def test_us_core_from_the_cache_gives_the_same_profile(fixtures, tmp_path):

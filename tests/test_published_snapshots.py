@@ -53,7 +53,7 @@ def profiles():
 
 
 def is_profile(entry):
-    return entry.kind == "StructureDefinition"
+    return entry.resource_type == "StructureDefinition"
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ class ArchiveError(ValueError):
 class ArchiveEntry(msgspec.Struct, frozen=True, array_like=True):
     """Index entry of one resource: what it is and its position."""
 
-    kind: str  #: "StructureDefinition"
+    resource_type: str  #: "StructureDefinition"
     url: str
     version: str
     file_name: str  #: name of its file in the package, "" if it has none
@@ -46,7 +46,7 @@ class _Index(msgspec.Struct, frozen=True):
 class ArchiveSource(msgspec.Struct, frozen=True):
     """A resource to pack: its JSON text, type, url and version."""
 
-    kind: str
+    resource_type: str
     url: str
     version: str
     text: bytes
@@ -68,7 +68,13 @@ def pack(
         for source in group:
             end = start + len(source.text)
             row = ArchiveEntry(
-                source.kind, source.url, source.version, source.file_name, len(members), start, end
+                source.resource_type,
+                source.url,
+                source.version,
+                source.file_name,
+                len(members),
+                start,
+                end,
             )
             entries.append(row)
             start = end

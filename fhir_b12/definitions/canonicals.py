@@ -118,7 +118,7 @@ class Canonicals:
             entry.url
             for rows in self._known.values()
             for _, entry in rows
-            if entry.kind == resource_type
+            if entry.resource_type == resource_type
         ]
         return tuple(dict.fromkeys([*packaged, *core.entries().get(resource_type, {})]))
 
@@ -129,7 +129,8 @@ class Canonicals:
         rows = [
             (package, entry)
             for package, entry in self._known.get(url, ())
-            if resource_type in {None, entry.kind} and version_matches(entry.version, version)
+            if resource_type in {None, entry.resource_type}
+            and version_matches(entry.version, version)
         ]
         if not rows or (own is not None and own[0] == STRUCTURE and core.is_type(url)):
             return None if own is None else core.resource(own[0], url)

@@ -27,7 +27,7 @@ def entries() -> dict[str, dict[str, ArchiveEntry]]:
     index: dict[str, dict[str, ArchiveEntry]] = {}
     for entry in _archive().entries:
         if entry.url:
-            index.setdefault(entry.kind, {})[entry.url] = entry
+            index.setdefault(entry.resource_type, {})[entry.url] = entry
     return index
 
 

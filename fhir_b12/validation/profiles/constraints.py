@@ -63,7 +63,7 @@ def constraint_keys(canonicals: Canonicals) -> set[str]:
 def _constraints_of(package: Package, canonicals: Canonicals) -> Iterator[ProfileConstraint]:
     """Yield the constraints of every readable StructureDefinition of a package."""
     for entry in package.archive.entries:
-        if entry.kind != "StructureDefinition":
+        if entry.resource_type != "StructureDefinition":
             continue
         canonical = f"{entry.url}|{entry.version}" if entry.version else entry.url
         try:
