@@ -129,6 +129,7 @@ class Archive:
         self._starts = [0]
         for size in index.sizes:
             self._starts.append(self._starts[-1] + size)
+        #: number and text of the member read last; threads replace it, but never change it
         self._last: tuple[int, bytes] = (-1, b"")
 
     def about(self, kind: Any) -> Any:
@@ -156,9 +157,11 @@ class Archive:
             raise ArchiveError(f"{entry.url} cannot be read: {error}") from error
 
     def _member(self, number: int) -> bytes:
-        if self._last[0] != number:
+        last_number, text = self._last
+        if last_number != number:
             packed = self._body[self._starts[number] : self._starts[number + 1]]
             length = self._index.lengths[number]
-            # never more than the index promises, so that no file can be a bomb
-            self._last = (number, zlib.decompressobj(_GZIP).decompress(packed, length or 1))
-        return self._last[1]
+            # never more than the indexed length, so that no file can be a decompression bomb
+            text = zlib.decompressobj(_GZIP).decompress(packed, length or 1)
+            self._last = (number, text)
+        return text
