@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from fhir_b12.definitions import core, snapshots
+from fhir_b12.definitions import R4, snapshots
 from fhir_b12.definitions.archive import ArchiveEntry, ArchiveError
+from fhir_b12.definitions.core import definitions_of
 from fhir_b12.definitions.element_trees import check_elements
 from fhir_b12.definitions.errors import DefinitionError
 from fhir_b12.definitions.packages import Package, version_key, with_dependencies
@@ -31,7 +32,7 @@ _MAX_CACHED = 10_000  #: canonicals whose definition is remembered
 class Canonicals:
     """All known definitions by `url` or `url|version`.
 
-    A url without version finds the newest version; R4's own types cannot be replaced by packages.
+    A url without version finds the newest version; packages cannot replace R4's own types.
     """
 
     def __init__(
@@ -48,18 +49,16 @@ class Canonicals:
 
         """
         self._late = dict(late)
+        self._core = definitions_of(R4)
         loaded = with_dependencies(packages)
         self.packages = loaded.packages  #: the given packages, then their dependencies
-        self.missing = (
-            loaded.missing
-        )  #: dependencies that are missing: ("hl7.terminology.r4#5.0.0",)
+        self.missing = loaded.missing  #: missing dependencies: ("hl7.terminology.r4#5.0.0",)
         self.problems = loaded.problems  #: problems of packages, e.g. files that cannot be read
         self._known: dict[str, list[tuple[Package, ArchiveEntry]]] = {}
         for package in self.packages:
-            for entry in package.archive.entries:
-                self._known.setdefault(entry.url, []).append((package, entry))
+            self._index(package)
         self._decoded: dict[tuple[int, ArchiveEntry], Json] = {}
-        self._found: dict[tuple[str, str | None], Json] = {}
+        self._by_canonical: dict[tuple[str, str | None], Json] = {}
         self._structures: dict[str, Json | DefinitionError | None] = {}
         self._generating: list[str] = []  # urls whose snapshots are being generated
 
@@ -74,12 +73,12 @@ class Canonicals:
             DefinitionError: The definition cannot be read.
 
         """
-        known = self._found.get((canonical, resource_type))
+        known = self._by_canonical.get((canonical, resource_type))
         if known is None:
             url, _, version = canonical.partition("|")
             known = self._find(url, version, resource_type)
-            if known is not None and len(self._found) < _MAX_CACHED:
-                self._found[canonical, resource_type] = known
+            if known is not None and len(self._by_canonical) < _MAX_CACHED:
+                self._by_canonical[canonical, resource_type] = known
         return known
 
     def structure(self, canonical: str) -> Json | None:
@@ -120,30 +119,46 @@ class Canonicals:
             for _, entry in rows
             if entry.resource_type == resource_type
         ]
-        return tuple(dict.fromkeys([*packaged, *core.entries().get(resource_type, {})]))
+        return tuple(dict.fromkeys([*packaged, *self._core.entries.get(resource_type, {})]))
 
     def _find(self, url: str, version: str, resource_type: str | None) -> Json | None:
         if self._late and url not in self._known:
             self._add_late_packages(url)
-        own = _find_in_core(url, version, resource_type)
+        own = self._find_in_core(url, version, resource_type)
         rows = [
             (package, entry)
             for package, entry in self._known.get(url, ())
             if resource_type in {None, entry.resource_type}
             and version_matches(entry.version, version)
         ]
-        if not rows or (own is not None and own[0] == STRUCTURE and core.is_type(url)):
-            return None if own is None else core.resource(own[0], url)
-        package, entry = max(rows, key=lambda row: version_key(row[1].version))
-        if own is not None and version_key(own[1].version) > version_key(entry.version):
-            return core.resource(own[0], url)
-        return self._read(package, entry)
+        newest = max(rows, key=lambda row: version_key(row[1].version), default=None)
+        if own is not None and (newest is None or self._overrides(own, newest[1])):
+            return self._core.resource(own.resource_type, url)
+        return None if newest is None else self._read(*newest)
+
+    def _overrides(self, own: ArchiveEntry, packaged: ArchiveEntry) -> bool:
+        """Return True if R4's own definition is that of a type, or of a newer version."""
+        is_type = own.resource_type == STRUCTURE and self._core.is_type(own.url)
+        return is_type or version_key(own.version) > version_key(packaged.version)
+
+    def _find_in_core(
+        self, url: str, version: str, resource_type: str | None
+    ) -> ArchiveEntry | None:
+        """Return the archive entry of R4's own definition of a url, None if unknown."""
+        entries = self._core.entries
+        for name in entries if resource_type is None else (resource_type,):
+            entry = entries.get(name, {}).get(url)
+            if entry is not None and version_matches(entry.version, version):
+                return entry
+        return None
 
     def _add_late_packages(self, url: str) -> None:
         for prefix in [prefix for prefix in self._late if url.startswith(prefix)]:
-            package = self._late.pop(prefix)()
-            for entry in package.archive.entries:
-                self._known.setdefault(entry.url, []).append((package, entry))
+            self._index(self._late.pop(prefix)())
+
+    def _index(self, package: Package) -> None:
+        for entry in package.archive.entries:
+            self._known.setdefault(entry.url, []).append((package, entry))
 
     def _read(self, package: Package, entry: ArchiveEntry) -> Json:
         key = (id(package), entry)
@@ -157,7 +172,7 @@ class Canonicals:
     def _with_snapshot(self, canonical: str) -> Json | None:
         url, _, version = canonical.partition("|")
         if "/" not in url and ":" not in url:
-            url = core.TYPES + url
+            url = snapshots.TYPES + url
         definition = self._find(url, version, STRUCTURE)
         if definition is None or _has_snapshot(definition):
             return definition
@@ -175,18 +190,6 @@ class Canonicals:
 def _has_snapshot(definition: Json) -> bool:
     """Return True for a definition with a snapshot, after checking the snapshot's elements."""
     return bool(definition.get("snapshot")) and bool(check_elements(definition, "snapshot"))
-
-
-def _find_in_core(
-    url: str, version: str, resource_type: str | None
-) -> tuple[str, ArchiveEntry] | None:
-    """Return type and archive entry of R4's own definition of a url, None if unknown."""
-    resource_types = core.entries() if resource_type is None else (resource_type,)
-    for name in resource_types:
-        entry = core.entries().get(name, {}).get(url)
-        if entry is not None and version_matches(entry.version, version):
-            return name, entry
-    return None
 
 
 def version_matches(version: str, required: str) -> bool:
