@@ -9,11 +9,13 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from fhir_b12.caching import known_to_msgspec
+
+T = TypeVar("T")
 
 _GZIP = 31  #: zlib's wbits for a gzip header
 _INDEX_CAP = 64 << 20  #: bytes of an unpacked index
@@ -58,7 +60,12 @@ def pack(
 ) -> bytes:
     """Pack resources into an archive; the same resources give the same bytes.
 
-    Small resources share a member of about `chunk` bytes, which compresses better.
+    Args:
+        sources: The resources.
+        about: A description of the whole, encoded as JSON in the index.
+        chunk: Bytes of JSON in one member; small resources share one, which compresses better.
+        level: Compression level of gzip.
+
     """
     entries: list[ArchiveEntry] = []
     members: list[bytes] = []
@@ -109,7 +116,7 @@ class Archive:
     """An archive written by `pack`.
 
     Raises:
-        ArchiveError: it is another file, or with `verify` one that was changed or truncated.
+        ArchiveError: It is another file, or with `verify` one that was changed or truncated.
 
     """
 
@@ -132,23 +139,23 @@ class Archive:
         #: number and text of the member read last; threads replace it, but never change it
         self._last: tuple[int, bytes] = (-1, b"")
 
-    def about(self, kind: Any) -> Any:
+    def about(self, data_type: type[T]) -> T:
         """Return the `about` value given to `pack`, decoded as a type.
 
         Raises:
-            ArchiveError: the value is not of that type.
+            ArchiveError: The value is not of that type.
 
         """
         try:
-            return msgspec.json.decode(self._index.about, type=known_to_msgspec(kind))
+            return msgspec.json.decode(self._index.about, type=known_to_msgspec(data_type))
         except msgspec.MsgspecError as error:
-            raise ArchiveError(f"what the index says of the whole: {error}") from error
+            raise ArchiveError(f"the description in the index cannot be read: {error}") from error
 
     def text(self, entry: ArchiveEntry) -> bytes:
         """Return the JSON text of one resource.
 
         Raises:
-            ArchiveError: the content is damaged.
+            ArchiveError: The content is damaged.
 
         """
         try:

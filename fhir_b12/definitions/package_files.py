@@ -20,7 +20,7 @@ MAX_FILES = 100_000  #: more files than any published package has
 MAX_TOTAL_SIZE = 2 << 30  #: unpacked bytes of a package
 MAX_FILE_SIZE = 64 << 20  #: bytes of one file
 MAX_RATIO = 100  #: unpacked to packed; of published packages below 20
-_ENDS = 8  #: reads at the end of the file; tarfile would go on for a member of 1 TB
+_MAX_READS_AT_END = 8  #: tarfile would go on reading for a member of 1 TB
 _RATIO_FROM = 64 << 20  #: unpacked bytes up to which the ratio is not checked
 
 #: exceptions of the standard library for broken archives
@@ -62,7 +62,7 @@ class _BoundedReader:
     def __init__(self, path: Path, packed: BinaryIO, unpacked: gzip.GzipFile) -> None:
         self._path, self._packed, self._unpacked = path, packed, unpacked
         self._total = 0
-        self._ends = 0
+        self._reads_at_end = 0
 
     def read(self, size: int = -1) -> bytes:
         """Return the next unpacked bytes.
@@ -74,8 +74,8 @@ class _BoundedReader:
         """
         content = self._unpacked.read(size)
         self._total += len(content)
-        self._ends += not content
-        if self._ends > _ENDS:
+        self._reads_at_end += not content
+        if self._reads_at_end > _MAX_READS_AT_END:
             raise EOFError("the file ends within a member")
         if self._total > MAX_TOTAL_SIZE:
             limit = f"{MAX_TOTAL_SIZE >> 30} GB"
@@ -105,9 +105,13 @@ def _read_members(path: Path, archive: tarfile.TarFile, problems: list[str]) -> 
         if not parts[1].endswith(SUFFIXES):
             continue
         if member.size > MAX_FILE_SIZE:
-            problems.append(f"{parts[1]}: ignored, larger than {MAX_FILE_SIZE >> 20} MB (limit)")
+            problems.append(_too_large(parts[1]))
         elif content := archive.extractfile(member):
             yield parts[1], content.read(MAX_FILE_SIZE)
+
+
+def _too_large(name: str) -> str:
+    return f"{name}: ignored, larger than {MAX_FILE_SIZE >> 20} MB (limit)"
 
 
 # --- folders
@@ -169,7 +173,7 @@ def from_files(paths: list[Path], problems: list[str]) -> Iterator[File]:
             problems.append(f"{path.name}: cannot be read: {error.strerror or error}")
             continue
         if size > MAX_FILE_SIZE:
-            problems.append(f"{path.name}: ignored, larger than {MAX_FILE_SIZE >> 20} MB (limit)")
+            problems.append(_too_large(path.name))
             continue
         total += size
         if total > MAX_TOTAL_SIZE:

@@ -64,7 +64,7 @@ class Package:
 
     def __init__(self, archive: Archive, parent: Path | None, folders: PackageFolders) -> None:
         """Create a package; `parent` is the folder that contains it, searched for dependencies."""
-        about: _About = archive.about(_About)
+        about = archive.about(_About)
         self.archive = archive
         self.name = about.name
         self.version = about.version
