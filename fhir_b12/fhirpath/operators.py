@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from fhir_b12.fhirpath.errors import FhirPathError
-from fhir_b12.fhirpath.temporal import DURATIONS, Temporal
+from fhir_b12.fhirpath.temporal import DURATIONS, UCUM_DURATIONS, Temporal
 from fhir_b12.fhirpath.values import (
     MAX_INTEGER,
     Budget,
@@ -27,13 +27,10 @@ DECIMAL_CONTEXT = Context(
     prec=40, Emax=10_000, Emin=-10_000, traps=[DivisionByZero, InvalidOperation, Overflow]
 )
 MAX_TEXT_LENGTH = 1_000_000  #: characters of a text that an expression builds
-#: Calendar durations equal to UCUM's, and those that are only equivalent (`~`).
+#: Calendar durations that are equivalent (`~`) to a UCUM unit.
 #: http://hl7.org/fhirpath/N1/#time-valued-quantities
-_EXACT_UNITS = {"week": "wk", "day": "d", "hour": "h", "minute": "min"} | {
-    "second": "s",
-    "millisecond": "ms",
-}
-_ROUGH_UNITS = _EXACT_UNITS | {"year": "a", "month": "mo"}
+_EQUIVALENT_UNITS = UCUM_DURATIONS | {"year": "a", "month": "mo"}
+_Measurable = Quantity | Decimal | int  #: a number is a quantity with the unit 1
 _BLANKS = re.compile(r"\s+")
 
 
@@ -93,15 +90,14 @@ def equal_items(one: Item, other: Item, budget: Budget) -> bool | None:
     left, right = system(one), system(other)
     if left.__class__ is right.__class__:
         if left.__class__ is Temporal:
-            alike = (left.name == "Time") == (right.name == "Time")
-            compared = left.compare(right) if alike else 1
+            compared = left.compare(right) if left.is_time is right.is_time else 1
             return None if compared is None else compared == 0
         if left.__class__ is Quantity:
             return _equal_quantities(left, right)
         if left.__class__ is DataNode or left is None:
             return equality_key(one, budget) == equality_key(other, budget)
         return bool(left == right)
-    if isinstance(left, Quantity | Decimal | int) and isinstance(right, Quantity | Decimal | int):
+    if isinstance(left, _Measurable) and isinstance(right, _Measurable):
         if isinstance(left, bool) or isinstance(right, bool):
             return False
         if isinstance(left, Quantity) or isinstance(right, Quantity):
@@ -116,7 +112,7 @@ def _as_text(value: Temporal | str) -> str:
     return value.text if isinstance(value, Temporal) else value
 
 
-def _as_quantity(value: Quantity | Decimal | int) -> Quantity:
+def _as_quantity(value: _Measurable) -> Quantity:
     return value if isinstance(value, Quantity) else Quantity(Decimal(value), "1")
 
 
@@ -127,11 +123,19 @@ def _equal_quantities(left: Quantity, right: Quantity) -> bool | None:
 
 def _comparable(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
     """Return the values of two quantities in one unit, None if their units are incomparable."""
+    if _have_same_unit(left, right):
+        return left.value, right.value
+    return _scale(
+        _replace_unit_word(left, UCUM_DURATIONS), _replace_unit_word(right, UCUM_DURATIONS)
+    )
+
+
+def _have_same_unit(left: Quantity, right: Quantity) -> bool:
+    """Return True for the same code, or the same text if one of the units has no system."""
     if left.unit == right.unit and left.system == right.system:
-        return left.value, right.value
-    if None in {left.system, right.system} and {left.unit, left.label} & {right.unit, right.label}:
-        return left.value, right.value
-    return _scale(_replace_unit_word(left, _EXACT_UNITS), _replace_unit_word(right, _EXACT_UNITS))
+        return True
+    shared = {left.unit, left.label} & {right.unit, right.label}
+    return None in {left.system, right.system} and bool(shared)
 
 
 def _replace_unit_word(value: Quantity, unit_words: dict[str, str]) -> Quantity:
@@ -158,7 +162,9 @@ def _scale_calendar(left: Quantity, right: Quantity) -> tuple[Any, Any] | None:
         return left.value * months[left.unit], right.value * months[right.unit]
     if left.unit in months or right.unit in months:
         return None
-    return _scale(_replace_unit_word(left, _EXACT_UNITS), _replace_unit_word(right, _EXACT_UNITS))
+    return _scale(
+        _replace_unit_word(left, UCUM_DURATIONS), _replace_unit_word(right, UCUM_DURATIONS)
+    )
 
 
 # --- equivalence
@@ -188,7 +194,7 @@ def equivalent_items(one: Item, other: Item, budget: Budget) -> bool:
     if isinstance(left, Decimal | int) and isinstance(right, Decimal | int):
         return _equivalent_numbers(left, right)
     if isinstance(left, Temporal) and isinstance(right, Temporal):
-        return (left.name == "Time") == (right.name == "Time") and left.compare(right) == 0
+        return left.is_time is right.is_time and left.compare(right) == 0
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _equivalent_quantities(left, right)
     if isinstance(left, DataNode) and isinstance(right, DataNode):
@@ -211,10 +217,17 @@ def _decimal_places(value: Decimal | int) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
+def _to_decimal(value: Fraction) -> Decimal:
+    return DECIMAL_CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator))
+
+
 def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
     if left.unit == right.unit:
         return _equivalent_numbers(left.value, right.value)
-    left, right = _replace_unit_word(left, _ROUGH_UNITS), _replace_unit_word(right, _ROUGH_UNITS)
+    left, right = (
+        _replace_unit_word(left, _EQUIVALENT_UNITS),
+        _replace_unit_word(right, _EQUIVALENT_UNITS),
+    )
     one, other = left.ucum, right.ucum
     if one is None or other is None or one.dimension != other.dimension:
         return False
@@ -223,8 +236,7 @@ def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
     if one.factor < other.factor:  # compare in the larger unit, which is less precise
         one, other, left, right = other, one, right, left
     scaled = Fraction(right.value) * other.factor / one.factor
-    number = DECIMAL_CONTEXT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
-    return _equivalent_numbers(left.value, number)
+    return _equivalent_numbers(left.value, _to_decimal(scaled))
 
 
 def equivalent_json(left: Any, right: Any, budget: Budget) -> bool:
@@ -249,47 +261,50 @@ def equivalent_json(left: Any, right: Any, budget: Budget) -> bool:
 
 
 def compare(left: Items, right: Items, test: Callable[[int], bool]) -> bool | None:
-    """Evaluate `<`, `<=`, `>`, `>=`; None if an operand is empty or the order is undecided."""
+    """Evaluate `<`, `<=`, `>`, `>=`; None if an operand is empty or the order is undecided.
+
+    Raises:
+        FhirPathError: The types of the operands have no order in common.
+
+    """
     one, other = single_value(left), single_value(right)
     if one is None or other is None:
         return None
-    result = order(one, other)
+    try:
+        result = _order(one, other)
+    except TypeError:
+        raise FhirPathError(f"{_type_names(one, other)} cannot be compared") from None
     return None if result is None else test(result)
 
 
-def order(one: Item, other: Item) -> int | None:
+def _order(one: Item, other: Item) -> int | None:
     """Return -1, 0 or 1 for two values, None if their order cannot be decided.
 
     Raises:
-        FhirPathError: The types have no order in common.
+        TypeError: The types have no order in common.
 
     """
     if isinstance(one, bool) or isinstance(other, bool):
-        raise _not_ordered(one, other)
+        raise TypeError
     if isinstance(one, Decimal | int) and isinstance(other, Decimal | int):
         return (one > other) - (one < other)
     if isinstance(one, str) and isinstance(other, str):
         return (one > other) - (one < other)
     if isinstance(one, Temporal) and isinstance(other, Temporal):
-        try:
-            return one.compare(other)
-        except TypeError:
-            raise _not_ordered(one, other) from None
-    kinds = Quantity | Decimal | int
-    if isinstance(one, kinds) and isinstance(other, kinds):
+        return one.compare(other)
+    if isinstance(one, _Measurable) and isinstance(other, _Measurable):
         values = _comparable(_as_quantity(one), _as_quantity(other))
         return None if values is None else (values[0] > values[1]) - (values[0] < values[1])
     if any(
         isinstance(item, DataNode) and item.type_info.system == "Quantity" for item in (one, other)
     ):
         return None  # a quantity without a number
-    raise _not_ordered(one, other)
+    raise TypeError
 
 
-def _not_ordered(one: Item, other: Item) -> FhirPathError:
-    """Build the error for two values without a common order."""
-    names = " and ".join(".".join(type_name(item)) for item in (one, other))
-    return FhirPathError(f"{names} cannot be compared")
+def _type_names(one: Item, other: Item) -> str:
+    """Return the names of the types of two operands, for a message."""
+    return " and ".join(".".join(type_name(item)) for item in (one, other))
 
 
 # --- arithmetic
@@ -337,8 +352,7 @@ def calculate(sign: str, left: Items, right: Items) -> Items:
         raise FhirPathError(
             "a date or time can only be changed by a calendar duration or seconds"
         ) from None
-    names = " and ".join(".".join(type_name(item)) for item in (one, other))
-    raise FhirPathError(f"the operator {sign} is not defined for {names}")
+    raise FhirPathError(f"the operator {sign} is not defined for {_type_names(one, other)}")
 
 
 def concatenate(one: str, other: str) -> str:
@@ -395,8 +409,7 @@ def _calculate_quantities(sign: str, one: Item, other: Item) -> Items:
         FhirPathError: An operand is not a quantity, or the operator is not defined for quantities.
 
     """
-    kinds = Quantity | Decimal | int
-    if not isinstance(one, kinds) or not isinstance(other, kinds):
+    if not isinstance(one, _Measurable) or not isinstance(other, _Measurable):
         raise FhirPathError(
             f"the operator {sign} is not defined for a quantity and {type_name(other)[1]}"
         )
@@ -407,12 +420,10 @@ def _calculate_quantities(sign: str, one: Item, other: Item) -> Items:
         raise FhirPathError(f"the operator {sign} is not defined for quantities")
     if left.unit != right.unit:
         values = _comparable(left, right)
-        unit = _replace_unit_word(left, _EXACT_UNITS).ucum
+        unit = _replace_unit_word(left, UCUM_DURATIONS).ucum
         if values is None or unit is None or unit.offset:
             return []
-        scaled = values[1] / unit.factor
-        number = DECIMAL_CONTEXT.divide(Decimal(scaled.numerator), Decimal(scaled.denominator))
-        right = Quantity(number, left.unit)
+        right = Quantity(_to_decimal(values[1] / unit.factor), left.unit)
     value = _ARITHMETIC[sign](left.value, right.value)
     return [Quantity(Decimal(value), left.unit, left.system)]
 

@@ -26,11 +26,17 @@ _FORM = re.compile(
 _WORDS = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
 #: Calendar durations, singular and plural -> singular: `1 day`, `2 days`.
 DURATIONS = {word: word for word in _WORDS} | {f"{word}s": word for word in _WORDS}
-#: UCUM codes that may be added to a time; UCUM's months and years are not calendar durations.
-_DEFINITE = {"wk": "week", "d": "day", "h": "hour", "min": "minute"} | {
-    "s": "second",
-    "ms": "millisecond",
+#: Calendar durations that equal a UCUM unit; UCUM's months and years are not calendar durations.
+#: http://hl7.org/fhirpath/N1/#time-valued-quantities
+UCUM_DURATIONS = {
+    "week": "wk",
+    "day": "d",
+    "hour": "h",
+    "minute": "min",
+    "second": "s",
+    "millisecond": "ms",
 }
+_DURATION_OF_UNIT = {code: word for word, code in UCUM_DURATIONS.items()}
 _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _DAY = 86_400
 #: The largest UTC offset: how far a time without an offset may be off.
@@ -66,6 +72,11 @@ class Temporal:
         return read("DateTime" if "T" in text else "Date", text[1:])
 
     @property
+    def is_time(self) -> bool:
+        """True for a Time, which is never equal to a Date or DateTime and has no order with one."""
+        return self.name == "Time"
+
+    @property
     def in_utc(self) -> Parts:
         """The parts in UTC if the offset is known, else as they are."""
         if self._in_utc is None:
@@ -78,10 +89,10 @@ class Temporal:
         """Return -1, 0 or 1, or None if the precision does not allow to decide.
 
         Raises:
-            TypeError: only one of them is a Time.
+            TypeError: Only one of them is a Time.
 
         """
-        if (self.name == "Time") != (other.name == "Time"):
+        if self.is_time is not other.is_time:
             raise TypeError
         timed = len(self.parts) > _HOUR and len(other.parts) > _HOUR
         if timed and (self.offset is None) != (other.offset is None):
@@ -106,8 +117,11 @@ class Temporal:
     def key(self) -> tuple[object, ...]:
         """Return a hashable key, equal for equal values; a DateTime of a day equals the Date."""
         timed = len(self.parts) > _HOUR
-        family = "Time" if self.name == "Time" else "DateTime"
-        return (family, self.in_utc, self.offset is None if timed else None)
+        return (
+            "Time" if self.is_time else "DateTime",
+            self.in_utc,
+            self.offset is None if timed else None,
+        )
 
     def add(self, amount: Decimal, unit: str) -> "Temporal | None":
         """Add an amount of a unit; None if the result is outside of the calendar.
@@ -118,8 +132,8 @@ class Temporal:
             ValueError: The unit is no calendar duration.
 
         """
-        word = _DEFINITE.get(unit, unit)
-        if word not in _WORDS or (self.name == "Time" and word in {"year", "month", "week", "day"}):
+        word = _DURATION_OF_UNIT.get(unit, unit)
+        if word not in _WORDS or (self.is_time and word in {"year", "month", "week", "day"}):
             raise ValueError
         if abs(amount) > 10**12:
             return None
@@ -148,9 +162,7 @@ class Temporal:
         unit = {3: _DAY, 4: 3600, 5: 60}.get(precision, 0)
         if unit:
             seconds = Decimal(int(seconds / unit) * unit)
-        if self.name == "Time":
-            return _add_seconds(self.parts, seconds, wrap=True)
-        return _add_seconds(self.parts, seconds)
+        return _add_seconds(self.parts, seconds, wrap=self.is_time)
 
 
 def read(name: TemporalType, text: str) -> Temporal | None:
@@ -176,9 +188,7 @@ def _read(name: TemporalType, text: str) -> Temporal | None:
 
 
 def _minutes(offset: str | None) -> int | None:
-    if offset is None or offset == "Z":
-        return None if offset is None else 0
-    return offset_seconds(offset) // 60
+    return None if offset is None else offset_seconds(offset) // 60
 
 
 def _is_real(parts: Parts) -> bool:
@@ -234,12 +244,14 @@ def _format(name: TemporalType, parts: Parts, offset: int | None) -> str:
         return clock
     if not clock:
         return days
-    sign = "" if offset is None else "-" if offset < 0 else "+"
-    zone = "" if offset is None else "Z" if offset == 0 else ""
-    if sign and not zone:
-        hours, minutes = divmod(abs(offset or 0), 60)
-        zone = f"{sign}{hours:02}:{minutes:02}"
-    return f"{days}T{clock}{zone}"
+    return f"{days}T{clock}{_format_offset(offset)}"
+
+
+def _format_offset(offset: int | None) -> str:
+    if not offset:
+        return "" if offset is None else "Z"
+    hours, minutes = divmod(abs(offset), 60)
+    return f"{'-' if offset < 0 else '+'}{hours:02}:{minutes:02}"
 
 
 def _seconds(value: Decimal) -> str:
