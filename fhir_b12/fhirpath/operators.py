@@ -418,7 +418,7 @@ def _calculate_quantities(sign: str, one: Item, other: Item) -> Items:
         return _multiply_quantities(sign, left, right)
     if sign not in {"+", "-"}:
         raise FhirPathError(f"the operator {sign} is not defined for quantities")
-    if left.unit != right.unit:
+    if left.unit != right.unit and not _have_same_unit(left, right):
         values = _comparable(left, right)
         unit = _replace_unit_word(left, UCUM_DURATIONS).ucum
         if values is None or unit is None or unit.offset:
